@@ -1,0 +1,134 @@
+"""Persistent dictionaries, one file per key, safe for many writers."""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from perkey.conditional import TransformingFunction
+from perkey.conditions import ConditionalOperationResult, OperationResult
+from perkey.dicts import (
+    CachedDict,
+    EmptyDict,
+    FileDirDict,
+    LocalDict,
+    OverlappingMultiDict,
+    WriteOnceDict,
+)
+from perkey.errors import (
+    AccessDeniedError,
+    BackendError,
+    BulkOperationError,
+    ConcurrencyConflictError,
+    ConflictError,
+    ConsistencyCheckError,
+    CorruptValueError,
+    MissingExtraError,
+    MutationPolicyError,
+    OutcomeUnknownError,
+    PerkeyError,
+    UnloadableValueError,
+    UnstorableValueError,
+    UnsupportedConditionError,
+)
+from perkey.formats import register_format
+from perkey.jokers import (
+    ALWAYS_RETRIEVE,
+    ANY_ETAG,
+    DELETE_CURRENT,
+    ETAG_HAS_CHANGED,
+    ETAG_IS_THE_SAME,
+    IF_ETAG_CHANGED,
+    ITEM_NOT_AVAILABLE,
+    KEEP_CURRENT,
+    NEVER_RETRIEVE,
+    VALUE_NOT_RETRIEVED,
+    ETagConditionFlag,
+    ETagIfExists,
+    ETagValue,
+    Joker,
+    RetrieveValueFlag,
+)
+from perkey.keys import (
+    NonEmptyPersiDictKey,
+    NonEmptySafeStrTuple,
+    PersiDictKey,
+    SafeStrTuple,
+    get_safe_chars,
+    quote,
+    replace_unsafe_chars,
+    unquote,
+)
+from perkey.persi_dict import PersiDict
+
+if TYPE_CHECKING:
+    from perkey.dicts.object_store_dict import ObjectStoreDict
+    from perkey.dicts.s3 import BasicS3Dict, S3Dict
+
+_ON_DEMAND = {
+    "BasicS3Dict": "perkey.dicts.s3",
+    "ObjectStoreDict": "perkey.dicts.object_store_dict",
+    "S3Dict": "perkey.dicts.s3",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the dictionaries of object services when they are first asked for."""
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_import_module(_ON_DEMAND[name]), name)
+
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ALWAYS_RETRIEVE",
+    "ANY_ETAG",
+    "DELETE_CURRENT",
+    "ETAG_HAS_CHANGED",
+    "ETAG_IS_THE_SAME",
+    "IF_ETAG_CHANGED",
+    "ITEM_NOT_AVAILABLE",
+    "KEEP_CURRENT",
+    "NEVER_RETRIEVE",
+    "VALUE_NOT_RETRIEVED",
+    "AccessDeniedError",
+    "BackendError",
+    "BasicS3Dict",
+    "BulkOperationError",
+    "CachedDict",
+    "ConcurrencyConflictError",
+    "ConditionalOperationResult",
+    "ConflictError",
+    "ConsistencyCheckError",
+    "CorruptValueError",
+    "ETagConditionFlag",
+    "ETagIfExists",
+    "ETagValue",
+    "EmptyDict",
+    "FileDirDict",
+    "Joker",
+    "LocalDict",
+    "MissingExtraError",
+    "MutationPolicyError",
+    "NonEmptyPersiDictKey",
+    "NonEmptySafeStrTuple",
+    "ObjectStoreDict",
+    "OperationResult",
+    "OutcomeUnknownError",
+    "OverlappingMultiDict",
+    "PerkeyError",
+    "PersiDict",
+    "PersiDictKey",
+    "RetrieveValueFlag",
+    "S3Dict",
+    "SafeStrTuple",
+    "TransformingFunction",
+    "UnloadableValueError",
+    "UnstorableValueError",
+    "UnsupportedConditionError",
+    "WriteOnceDict",
+    "get_safe_chars",
+    "quote",
+    "register_format",
+    "replace_unsafe_chars",
+    "unquote",
+]

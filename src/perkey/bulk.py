@@ -1,0 +1,201 @@
+"""Operations on many items at once, in parallel or with shared syncs where the place gains by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, TypeVar
+
+from perkey.content import STREAM_ABOVE, Data
+from perkey.errors import BulkOperationError, ConflictError, MissingExtraError, UnstorableValueError
+from perkey.items import ItemAccess
+from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
+from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
+from perkey.naming import Name
+from perkey.stores.base import ABSENT, ANY
+
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+class BulkOperations(ItemAccess[V]):
+    """The part of a dictionary that does many things at once."""
+
+    def get_many(
+        self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False
+    ) -> dict[NonEmptySafeStrTuple, V]:
+        """Return the values of several keys as a plain dict; keys without an item are left out.
+
+        Args:
+            keys: The keys.
+            progress: Whether to show a progress bar; needs tqdm.
+
+        Raises:
+            CorruptValueError, UnloadableValueError: of the one value that cannot be loaded.
+            BulkOperationError: Several cannot be loaded.
+
+        Cost: one read for each key, in parallel where each waits for a network.
+        """
+        found: dict[NonEmptySafeStrTuple, V] = {}
+        tally = Tally("get_many", progress)
+        names = (self._naming.name_of(key) for key in keys)
+        for name, result in self._read_many(names):
+            if isinstance(result, KeyError):
+                continue
+            tally.count(self._key_of(name), result)
+            if not isinstance(result, Exception):
+                found[self._key_of(name)] = result
+        tally.close()
+        return found
+
+    def set_many(
+        self,
+        items: Mapping[Any, V] | Iterable[tuple[NonEmptyPersiDictKey, V]],
+        *,
+        progress: bool = False,
+    ) -> None:
+        """Store many values, each atomically and as durably as by assignment; jokers act as there.
+
+        One that fails does not keep the others from being stored. Of several for one key the last one stays.
+
+        Args:
+            items: A mapping, or pairs of key and value; drawn one at a time, so that it may be a generator.
+            progress: Whether to show a progress bar; needs tqdm.
+
+        Raises:
+            What assignment raises, where it fails for one key.
+            BulkOperationError: It fails for several.
+
+        Cost: one write for each item; a folder shares the syncs of many, a bucket is asked in parallel.
+        """
+        source = iter(items.items() if isinstance(items, Mapping) else items)
+        tally = Tally("set_many", progress)
+        held: list[tuple[Any, V]] = []
+        while True:
+            turn = chain(held, source)
+            held = []
+            self._set_until_held(turn, held, tally)
+            if not held:
+                break
+        tally.close()
+
+    def _set_until_held(
+        self, pairs: Iterator[tuple[Any, V]], held: list[tuple[Any, V]], tally: Tally
+    ) -> None:
+        """Store values up to one whose key has another value under way; that pair is put into `held`."""
+        pending: dict[Name, V | None] = {}
+        expect = ABSENT if self._immutable else ANY
+        encoded = self._encoded(pairs, pending, held, tally)
+        for name, result in self._store.write_many(encoded, expect=expect):
+            value: Any = pending.pop(name)
+            if isinstance(result, ConflictError) and self._immutable:
+                tally.attempt(self._key_of(name), lambda: self._meet_existing(name, value))  # noqa: B023 - called at once
+            elif isinstance(result, UnstorableValueError):
+                tally.count(self._key_of(name), self._located(result, name))
+            else:
+                tally.count(self._key_of(name), result)
+
+    def delete_many(self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False) -> None:
+        """Delete several items; those that are not there are no error.
+
+        Args:
+            keys: The keys.
+            progress: Whether to show a progress bar; needs tqdm.
+
+        Raises:
+            MutationPolicyError: Items are immutable; nothing was deleted.
+            BulkOperationError: Several could not be deleted; all others were.
+
+        Cost: a removal for each key, in a folder with shared syncs; in a bucket one request for 1,000.
+        """
+        self._check_deletable()
+        self._remove_many((self._naming.name_of(key) for key in keys), Tally("delete_many", progress))
+
+    def _remove_many(self, names: Iterable[Name], tally: Tally) -> None:
+        for name, error in self._store.remove_many(names):
+            tally.count(self._key_of(name), None if isinstance(error, KeyError) else error)
+        tally.close()
+
+    def _read_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, V | Exception]]:
+        """Yield each name with its value, or with what reading it raises."""
+        for name, found in self._store.read_many(names, limit=STREAM_ABOVE):
+            result: V | Exception
+            if isinstance(found, Exception):
+                result = found
+            else:
+                try:
+                    result = self._decode(name, found[0])
+                except Exception as error:  # noqa: BLE001 - told to the caller, who decides
+                    result = error
+            yield name, result
+
+    def _encoded(
+        self,
+        pairs: Iterator[tuple[Any, V]],
+        pending: dict[Name, V | None],
+        held: list[tuple[Any, V]],
+        tally: Tally,
+    ) -> Iterator[tuple[Name, Data]]:
+        """Yield name and bytes of each value that is to be stored; act on jokers on the way."""
+        for key, value in pairs:
+            name = self._naming.name_of(key)
+            if value is KEEP_CURRENT:
+                continue
+            if name in pending:  # it must not be overtaken
+                held.append((key, value))
+                return
+            if value is DELETE_CURRENT:
+                tally.attempt(self._key_of(name), lambda: self._discard(name))  # noqa: B023 - called at once
+                continue
+            try:
+                data = self._encode(name, value)
+            except (TypeError, ValueError) as error:
+                tally.count(self._key_of(name), error)
+                continue
+            pending[name] = value if self._immutable else None
+            yield name, data
+
+
+class Tally:
+    """Counts what was done, collects what was not, and raises in the end."""
+
+    def __init__(self, what: str, progress: bool = False) -> None:
+        self._failures: dict[NonEmptySafeStrTuple, Exception] = {}
+        self._done = 0
+        self._bar = _bar(what) if progress else None
+
+    def count(self, key: NonEmptySafeStrTuple, result: object) -> None:
+        """Take note of one item: of what went wrong, if that is an exception."""
+        if isinstance(result, Exception):
+            self._failures[key] = result
+        else:
+            self._done += 1
+        if self._bar is not None:
+            self._bar.update()
+
+    def attempt(self, key: NonEmptySafeStrTuple, act: Callable[[], object]) -> None:
+        """Do something for one item, and take note."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - raised in the end
+            self.count(key, error)
+        else:
+            self.count(key, None)
+
+    def close(self) -> None:
+        """End the progress bar; raise if anything failed."""
+        if self._bar is not None:
+            self._bar.close()
+        if len(self._failures) > 1:
+            raise BulkOperationError(self._failures, self._done)
+        for key, error in self._failures.items():
+            error.add_note(f"This was for the key {tuple(key)}; {self._done} other items were done.")
+            raise error
+
+
+def _bar(what: str) -> Any:
+    try:
+        from tqdm.auto import tqdm  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("a progress bar", "progress", "tqdm") from error
+    return tqdm(desc=what, unit="item")

@@ -1,0 +1,49 @@
+"""What travels between formats and stores: bytes, or, where that would be too much at once, streams."""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO, Final, Protocol, TypeAlias, runtime_checkable
+
+STREAM_ABOVE: Final = 1 << 20
+"""Content of more bytes than this is streamed instead of being held as one bytes object."""
+
+
+@runtime_checkable
+class Streamable(Protocol):
+    """Data that writes itself into a file, a piece at a time."""
+
+    def write_to(self, file: BinaryIO, /) -> None:
+        """Write all of it; may be called again, after a conflict say, and then writes the same again.
+
+        Raises:
+            UnstorableValueError: It cannot be encoded after all; what was written is to be thrown away.
+        """
+        ...
+
+
+Data: TypeAlias = bytes | Streamable
+"""What a store is given to write."""
+
+Content: TypeAlias = bytes | BinaryIO
+"""What a store gives back: bytes, or an open file at its start, which the taker closes."""
+
+
+def bytes_of(data: Data) -> bytes:
+    """Return `data` as one bytes object."""
+    if isinstance(data, bytes):
+        return data
+    buffer = io.BytesIO()
+    data.write_to(buffer)
+    return buffer.getvalue()
+
+
+def close(content: Content) -> None:
+    """Close `content` if it is a file."""
+    if not isinstance(content, bytes):
+        content.close()
+
+
+def read_all(content: Content) -> bytes:
+    """Return `content` as one bytes object; a file is read to its end and left open."""
+    return content if isinstance(content, bytes) else content.read()

@@ -1,0 +1,53 @@
+"""A fast dictionary in front of a slow one."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from perkey.keys import PersiDictKey
+from perkey.persi_dict import PersiDict, V
+from perkey.stores.cached import CachedStore
+from perkey.stores.prefix import PrefixStore
+
+
+class CachedDict(PersiDict[V]):
+    """The items of one dictionary, read through another one that is faster.
+
+    All promises are the main dictionary's. A cached value is used only while the main dictionary still has
+    it at the same version, which costs it one request without transfer; where its items are immutable,
+    they are trusted, and cost it nothing.
+
+    Args:
+        main_dict: The dictionary that counts; gives type, digests, class and immutability.
+        cache_dict: A dictionary of the cache's own. Its content may be deleted at any time; it is not to be
+            read or written by others, because what lies in it is not its own format.
+
+    >>> from perkey import LocalDict
+    >>> main = LocalDict()
+    >>> d = CachedDict(main, LocalDict())
+    >>> d["a"] = 1
+    >>> main["a"] = 2
+    >>> d["a"]
+    2
+    """
+
+    def __init__(self, main_dict: PersiDict[V], cache_dict: PersiDict[Any]) -> None:
+        super().__init__(
+            CachedStore(main_dict.store, cache_dict.store, trusting=main_dict.immutable_items),
+            file_type=main_dict.file_type,
+            immutable_items=main_dict.immutable_items,
+            digest_len=main_dict.digest_len,
+            base_class_for_values=main_dict.base_class_for_values,
+        )
+        self._main = main_dict
+        self._cache = cache_dict
+
+    def get_params(self) -> dict[str, Any]:
+        return {"main_dict": self._main, "cache_dict": self._cache}
+
+    def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
+        handle = super().get_subdict(prefix_key)
+        handle._main = self._main.get_subdict(prefix_key)
+        # Entries lie under the main dictionary's names, whatever the cache dictionary's own would be.
+        handle._cache = PersiDict(PrefixStore(self._cache.store, self._naming.prefix_of(prefix_key)))
+        return handle

@@ -1,0 +1,67 @@
+"""A dictionary in a folder."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from perkey.persi_dict import PersiDict, V
+from perkey.stores.directory import DirectoryStore, Durability
+
+
+class FileDirDict(PersiDict[V]):
+    """A persistent dictionary in a folder: each value is a file, each but the last part of a key a folder.
+
+    Safe for any number of threads and processes, also on several machines if their shared file system keeps
+    locks; docs/concurrency.md says which do. A process that dies at any moment leaves the old or the new
+    value. Files written by persidict are read, and persidict reads those written here.
+
+    Args:
+        base_dir: The folder, made if it does not exist.
+        file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key, 0 to 26.
+        base_class_for_values: A class that all values must be of.
+        durability: ``"sync"``: a value is on disk when the assignment returns. ``"none"``: when the system
+            pleases; still atomic, but after a power failure values written last may be lost.
+
+    Raises:
+        NotADirectoryError: `base_dir` is a file.
+        PermissionError: It does not exist and cannot be made. (One that cannot be written to can be opened
+            and read; nothing is created in it.)
+        TypeError, ValueError: An argument is of the wrong kind or out of bounds.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     settings = FileDirDict(base_dir=folder, file_type="json")
+    ...     settings["theme"] = "dark"
+    ...     FileDirDict(folder, "json")["theme"]
+    'dark'
+    """
+
+    def __init__(
+        self,
+        base_dir: str | os.PathLike[str] = "__file_dir_dict__",
+        file_type: str = "pkl",
+        immutable_items: bool = False,
+        digest_len: int = 8,
+        base_class_for_values: type | None = None,
+        *,
+        durability: Durability = "sync",
+    ) -> None:
+        super().__init__(
+            DirectoryStore(base_dir, durability=durability),
+            file_type=file_type,
+            immutable_items=immutable_items,
+            digest_len=digest_len,
+            base_class_for_values=base_class_for_values,
+        )
+        self._durability = durability
+
+    @property
+    def base_dir(self) -> str:
+        """The absolute path of the folder."""
+        return self._store.describe()
+
+    def get_params(self) -> dict[str, Any]:
+        return {"base_dir": self.base_dir, **self._common_params(), "durability": self._durability}

@@ -1,0 +1,99 @@
+"""Dictionaries in any object service that obstore knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from perkey.persi_dict import PersiDict
+from perkey.stores.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
+from perkey.stores.base import Store
+from perkey.stores.directory import DirectoryStore
+from perkey.stores.prefix import PrefixStore
+
+V = TypeVar("V")
+
+
+class ObjectStoreDict(PersiDict[V]):
+    """A persistent dictionary at an address: ``gs://``, ``az://``, ``s3://``, ``file://`` or ``memory://``.
+
+    Safe for any number of threads, processes and machines, as far as the service honours conditions on
+    writes, which it is asked once. Removals on the condition of a version are refused, because obstore
+    cannot express them: `pop`, `popitem`, `discard_if` with an ETag, and a `transform_item` that deletes.
+    Of several that delete one item at once, more than one may be told that it was there. `S3Dict` does all
+    of it, and finds the same items in the same place.
+
+    A folder (``file://``) is kept as by `FileDirDict`, without obstore and without these limits.
+
+    Requests: get 1, set 1, `in` 1, del 2, setdefault 1 or 2, a conditional write 1, transform_item 2, len
+    and keys 1 for 1,000 items. Making a dictionary or a subdict sends nothing. Buckets and containers have
+    to be there; folders are made.
+
+    A pickled dictionary has the address and those options that are known to be harmless. Credentials stay
+    behind, and so does the provider: the other process finds its own in its environment, as obstore does.
+    What is in ``memory://NAME`` is shared by the dictionaries of this process, and gone with the last of
+    them; other processes have a memory of their own. A process forked after obstore has been used cannot
+    use it, and says so: start processes by "spawn" or "forkserver", or before.
+
+    Args:
+        url: Where the items are: ``gs://bucket/prefix``, ``az://container/prefix`` (with the option
+            ``account_name``), ``abfss://container@account.dfs.core.windows.net/prefix``, ``s3://bucket/prefix``,
+            ``file:///folder`` or ``memory://name/prefix``.
+        file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key; 0 because names of objects are
+            case-sensitive. Choose another for a folder on a file system that ignores case.
+        base_class_for_values: A class that all values must be of.
+        options: The service's options, as obstore's: ``region``, ``endpoint``, ``account_name``, keys, ...
+        client_options: Options of obstore's HTTP client, such as ``read_timeout``.
+        credential_provider: What returns credentials, as obstore's.
+
+    Raises:
+        MissingExtraError: obstore is not installed; the message names the extra.
+        TypeError, ValueError: An argument is of the wrong kind or out of bounds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        file_type: str = "pkl",
+        immutable_items: bool = False,
+        digest_len: int = 0,
+        base_class_for_values: type | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        client_options: Mapping[str, Any] | None = None,
+        credential_provider: Any = None,
+    ) -> None:
+        store = _store_at(url, options or {}, client_options or {}, credential_provider)
+        super().__init__(
+            store,
+            file_type=file_type,
+            immutable_items=immutable_items,
+            digest_len=digest_len,
+            base_class_for_values=base_class_for_values,
+        )
+        self._url = url
+        self._shown = {
+            "options": harmless(options or {}),
+            "client_options": harmless_to_clients(client_options or {}),
+        }
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters, without what may be a secret."""
+        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
+        return {"url": joined(self._url, below), **self._common_params(), **self._shown}
+
+
+def _store_at(
+    url: str, options: Mapping[str, Any], client_options: Mapping[str, Any], credential_provider: Any
+) -> Store:
+    if kind_of(url) == "file":
+        if options or client_options or credential_provider:
+            raise ValueError("a folder has no options and needs no credentials")
+        return DirectoryStore(folder_of(url))
+    from perkey.stores.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
+
+    return ObstoreStore(
+        url, options=options, client_options=client_options, credential_provider=credential_provider
+    )

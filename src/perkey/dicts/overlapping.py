@@ -1,0 +1,76 @@
+"""Several dictionaries in one place, each with its own type of file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from perkey.persi_dict import PersiDict
+
+
+class OverlappingMultiDict:
+    """Dictionaries that share a place but have different file types, each an attribute named for its type.
+
+    A key may have a value in each of them; they do not see each other's items.
+
+    Args:
+        dict_type: The class of the dictionaries, such as `FileDirDict`.
+        shared_subdicts_params: Its parameters, the same for all: the place, say.
+        **individual_subdicts_params: For each file type a dict of further parameters, may be empty.
+
+    Raises:
+        TypeError: `dict_type` is not a `PersiDict` class, or parameters are not dicts.
+        ValueError: `file_type` is among the parameters: it is given by the name.
+
+    >>> import tempfile
+    >>> from perkey import FileDirDict
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     both = OverlappingMultiDict(FileDirDict, {"base_dir": folder}, pkl={}, json={})
+    ...     both.json["a"] = {"x": 1}
+    ...     both.pkl["a"] = {1, 2}
+    ...     both.json["a"], both.pkl["a"]
+    ({'x': 1}, {1, 2})
+    """
+
+    def __init__(
+        self,
+        dict_type: type[PersiDict[Any]],
+        shared_subdicts_params: dict[str, Any],
+        **individual_subdicts_params: dict[str, Any],
+    ) -> None:
+        if PersiDict not in getattr(dict_type, "__mro__", ()):
+            raise TypeError(f"dict_type must be a class of PersiDict, not {dict_type!r}")
+        self.dict_type = dict_type
+        self.shared_subdicts_params = dict(shared_subdicts_params)
+        self.individual_subdicts_params = {
+            file_type: dict(params) for file_type, params in individual_subdicts_params.items()
+        }
+        self.subdicts_names = list(individual_subdicts_params)
+        self._subdicts: dict[str, PersiDict[Any]] = {}
+        for file_type, params in self.individual_subdicts_params.items():
+            merged = {**self.shared_subdicts_params, **params}
+            if "file_type" in merged:
+                raise ValueError(
+                    "file_type is given by the name of each dictionary, not among its parameters"
+                )
+            self._subdicts[file_type] = dict_type(**merged, file_type=file_type)
+
+    def __getattr__(self, name: str) -> PersiDict[Any]:
+        """Return the dictionary of a file type."""
+        try:
+            return self.__dict__["_subdicts"][name]  # type: ignore[no-any-return] # mypy does not know __dict__
+        except KeyError:
+            raise AttributeError(f"no dictionary of file type {name!r} here") from None
+
+    def __getitem__(self, file_type: str) -> PersiDict[Any]:
+        """Return the dictionary of a file type; for types whose names are no attribute names."""
+        return self._subdicts[file_type]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._subdicts)
+
+    def __len__(self) -> int:
+        return len(self._subdicts)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self._subdicts.values()))})"

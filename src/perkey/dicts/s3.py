@@ -1,0 +1,188 @@
+"""Dictionaries in an S3 bucket."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from perkey.persi_dict import PersiDict, V
+from perkey.stores.base import Store
+from perkey.stores.bounded import CacheFolder
+from perkey.stores.cached import CachedStore
+from perkey.stores.object_store import ObjectStore
+from perkey.stores.prefix import PrefixStore
+
+if TYPE_CHECKING:
+    from perkey.stores.s3_boto import BotoEngine
+
+EngineName: TypeAlias = Literal["boto3", "obstore"]
+"""The client library on the data path."""
+
+
+def make_engine(
+    engine: EngineName,
+    bucket_name: str,
+    *,
+    region: str | None,
+    endpoint_url: str | None,
+    client: Any,
+    session: Any,
+) -> BotoEngine:
+    """Return the engine for a bucket; making it sends nothing.
+
+    Raises:
+        MissingExtraError: The client library is not installed.
+        ValueError: The engine is not known.
+    """
+    if engine == "boto3":
+        from perkey.stores.s3_boto import BotoEngine  # noqa: PLC0415 - an extra
+
+        return BotoEngine(
+            bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+        )
+    if engine == "obstore":
+        from perkey.stores.s3_obstore import ObstoreEngine  # noqa: PLC0415 - an extra
+
+        return ObstoreEngine(
+            bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+        )
+    raise ValueError(f"engine must be 'boto3' or 'obstore', not {engine!r}")
+
+
+class BasicS3Dict(PersiDict[V]):
+    """A persistent dictionary in an S3 bucket, without a local cache: each value is an object.
+
+    Safe for any number of threads, processes and machines, as far as the service honours conditions; where it
+    does not, conditional operations raise `UnsupportedConditionError` and plain ones work. docs/s3.md has the
+    rights that are needed, the costs, and which services honour what. Objects are named and encoded as by
+    persidict, so that both can share a bucket.
+
+    Requests: get 1, set 1, `in` 1, del 2, setdefault 1 or 2, a conditional write 1, transform_item 2,
+    len and keys 1 for 1,000 items, clear a listing and 1 for 1,000 items. Making a dictionary or a subdict
+    sends nothing; the bucket is made, private, by the first write that finds it missing.
+
+    Args:
+        bucket_name: The bucket.
+        region: Its region; None leaves it to boto3's configuration.
+        root_prefix: The beginning of all object names, ending in a slash (added if missing).
+        file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key; 0, as in persidict, because the
+            names of objects are case-sensitive.
+        base_class_for_values: A class that all values must be of.
+        endpoint_url: Address of an S3 service other than AWS.
+        client: A boto3 client of your own. It is not pickled with the dictionary.
+        session: A boto3 session of your own. Nor is it.
+        engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+
+    Raises:
+        MissingExtraError: The client library is not installed; the message names the extra.
+        TypeError, ValueError: An argument is of the wrong kind or out of bounds.
+    """
+
+    def __init__(
+        self,
+        bucket_name: str = "my-bucket",
+        region: str | None = None,
+        root_prefix: str = "",
+        file_type: str = "pkl",
+        immutable_items: bool = False,
+        digest_len: int = 0,
+        base_class_for_values: type | None = None,
+        *,
+        endpoint_url: str | None = None,
+        client: Any = None,
+        session: Any = None,
+        engine: EngineName = "boto3",
+    ) -> None:
+        bucket = make_engine(
+            engine, bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+        )
+        objects = ObjectStore(bucket, root_prefix)
+        super().__init__(
+            self._cached(objects, immutable_items),
+            file_type=file_type,
+            immutable_items=immutable_items,
+            digest_len=digest_len,
+            base_class_for_values=base_class_for_values,
+        )
+        # Those of the engine: a client of the user's own brings its own.
+        self._place = {
+            "bucket_name": bucket_name,
+            "region": bucket.region,
+            "root_prefix": objects.root_prefix,
+        }
+        self._service = {"endpoint_url": bucket.endpoint_url, "engine": engine}
+
+    def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
+        del immutable_items
+        return objects
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters; a client or session of your own is not among them."""
+        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
+        place = {
+            **self._place,
+            "root_prefix": "".join((self._place["root_prefix"] or "", *(f"{p}/" for p in below))),
+        }
+        return {**place, **self._common_params(), **self._service}
+
+
+class S3Dict(BasicS3Dict[V]):
+    """A `BasicS3Dict` with a cache in a local folder, which several processes may share.
+
+    A cached value is used only while the bucket still has it at the same version: one request without a body.
+    Immutable items are trusted, and cost no request once cached. The cache takes at most `max_bytes`, the
+    least recently used values go first, and it may be deleted at any time.
+
+    Args:
+        bucket_name: as for `BasicS3Dict`.
+        region: as for `BasicS3Dict`.
+        root_prefix: as for `BasicS3Dict`.
+        base_dir: The folder of the cache, made if it does not exist; None for no cache.
+        file_type: as for `BasicS3Dict`.
+        immutable_items: as for `BasicS3Dict`.
+        digest_len: as for `BasicS3Dict`.
+        base_class_for_values: as for `BasicS3Dict`.
+        max_bytes: The most that the cache may take; 1 GiB by default.
+        **service: `endpoint_url`, `client`, `session`, `engine`, as for `BasicS3Dict`.
+    """
+
+    def __init__(
+        self,
+        bucket_name: str = "my-bucket",
+        region: str | None = None,
+        root_prefix: str = "",
+        base_dir: str | os.PathLike[str] | None = "__s3_dict__",
+        file_type: str = "pkl",
+        immutable_items: bool = False,
+        digest_len: int = 0,
+        base_class_for_values: type | None = None,
+        *,
+        max_bytes: int = 1 << 30,
+        **service: Any,
+    ) -> None:
+        self._cache_params: dict[str, Any] = {"base_dir": base_dir, "max_bytes": max_bytes}
+        super().__init__(
+            bucket_name,
+            region,
+            root_prefix,
+            file_type,
+            immutable_items,
+            digest_len,
+            base_class_for_values,
+            **service,
+        )
+
+    def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
+        base_dir, max_bytes = self._cache_params["base_dir"], self._cache_params["max_bytes"]
+        if base_dir is None:
+            return objects
+        # Trusted entries are not validated: whose they are must be told by all that names the bucket.
+        owner = f"{objects.engine.endpoint} {objects.describe()}"
+        cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=owner)
+        self._cache_params["base_dir"] = cache.describe()
+        return CachedStore(objects, cache, trusting=immutable_items)
+
+    def get_params(self) -> dict[str, Any]:
+        return {**super().get_params(), **self._cache_params}

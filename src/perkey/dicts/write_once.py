@@ -1,0 +1,114 @@
+"""A dictionary in which the first value of a key stays."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Self
+
+from perkey.comparing import differences
+from perkey.content import bytes_of
+from perkey.dicts.file_dir import FileDirDict
+from perkey.errors import ConsistencyCheckError
+from perkey.keys import PersiDictKey
+from perkey.naming import Name
+from perkey.persi_dict import PersiDict, V
+
+
+class WriteOnceDict(PersiDict[V]):
+    """Wraps a dictionary: the first write of a key wins, atomically, and later ones are ignored.
+
+    Of later writes a random share is compared with the value that is there, and a difference is an error:
+    so a pipeline whose results should be reproducible finds out when they are not.
+
+    Args:
+        wrapped_dict: The dictionary; by default a `FileDirDict` of immutable items in its default folder.
+        p_consistency_checks: The probability of a check, 0 to 1; None is 0.
+
+    Raises:
+        ValueError: `p_consistency_checks` is not a probability.
+
+    >>> from perkey import LocalDict
+    >>> results = WriteOnceDict(LocalDict(), p_consistency_checks=1)
+    >>> results["a"] = 1
+    >>> results["a"] = 1
+    >>> results["a"] = 2
+    Traceback (most recent call last):
+    perkey.errors.ConsistencyCheckError: ('a',): the new value differs from the one written first:
+      value: 1 -> 2
+    >>> results["a"]
+    1
+    """
+
+    def __init__(
+        self, wrapped_dict: PersiDict[V] | None = None, p_consistency_checks: float | None = None
+    ) -> None:
+        wrapped = FileDirDict[V](immutable_items=True) if wrapped_dict is None else wrapped_dict
+        if not isinstance(wrapped, PersiDict):
+            raise TypeError(f"wrapped_dict must be a PersiDict, not {type(wrapped).__name__}")
+        super().__init__(
+            wrapped.store,
+            file_type=wrapped.file_type,
+            immutable_items=True,
+            digest_len=wrapped.digest_len,
+            base_class_for_values=wrapped.base_class_for_values,
+        )
+        self._wrapped = wrapped
+        self.p_consistency_checks = p_consistency_checks
+        self._attempted = 0
+        self._passed = 0
+
+    @property
+    def p_consistency_checks(self) -> float:
+        """The probability that a write of an existing key is checked; can be assigned."""
+        return self._probability
+
+    @p_consistency_checks.setter
+    def p_consistency_checks(self, probability: float | None) -> None:
+        chosen = 0.0 if probability is None else float(probability)
+        if not 0 <= chosen <= 1:
+            raise ValueError(f"p_consistency_checks must be between 0 and 1, not {probability!r}")
+        self._probability = chosen
+
+    @property
+    def consistency_checks_attempted(self) -> int:
+        """How many checks this handle has made."""
+        return self._attempted
+
+    @property
+    def consistency_checks_passed(self) -> int:
+        """How many of them found an equal value."""
+        return self._passed
+
+    @property
+    def consistency_checks_failed(self) -> int:
+        """How many of them found another value, or failed."""
+        return self._attempted - self._passed
+
+    _policy = "a WriteOnceDict"
+
+    def get_params(self) -> dict[str, Any]:
+        return {"wrapped_dict": self._wrapped, "p_consistency_checks": self._probability}
+
+    def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
+        handle = super().get_subdict(prefix_key)
+        handle._wrapped = self._wrapped.get_subdict(prefix_key)
+        handle._attempted = handle._passed = 0
+        return handle
+
+    def _meet_existing(self, name: Name, value: V) -> None:
+        """Ignore a later write, or compare it.
+
+        Raises:
+            ConsistencyCheckError: The value differs from the one that is there, which stays.
+        """
+        if random.random() >= self._probability:  # noqa: S311 - a sample, not a secret
+            return
+        self._attempted += 1
+        # What is compared is what would be read back: encoding may change a value, in JSON say.
+        found = differences(self._load_now(name)[0], self._as_stored(name, value))
+        if found:
+            raise ConsistencyCheckError(self._key_of(name), found)
+        self._passed += 1
+
+    def _as_stored(self, name: Name, value: V) -> V:
+        return self._decode(name, bytes_of(self._encode(name, value)))

@@ -1,0 +1,224 @@
+"""The few exceptions of perkey.
+
+Each is also the builtin that a caller would already catch; attributes hold the facts, `str()` makes
+the sentence, and all of them survive pickling, so that a worker's error reaches its parent whole.
+Errors of the operating system (no permission, disk full, read-only) are passed on as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PerkeyError(Exception):
+    """Base of every exception that perkey defines."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the attributes, whatever the constructor's signature is."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[PerkeyError], args: tuple[Any, ...], attributes: dict[str, Any]) -> PerkeyError:
+    # Not `cls.__new__`, which may be that of another builtin than the one that shapes the object.
+    error: PerkeyError = cls.__base__.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class MutationPolicyError(PerkeyError, TypeError):
+    """A dictionary of immutable items was asked to change or delete one; nothing was changed."""
+
+    def __init__(self, policy: str, key: Any = None) -> None:
+        super().__init__(policy, key)
+        self.policy = policy
+        self.key = key
+
+    def __str__(self) -> str:
+        """Name the key, where one is known."""
+        where = "" if self.key is None else f" (key {tuple(self.key)})"
+        return f"{self.policy}{where}"
+
+
+class ConflictError(PerkeyError, RuntimeError):
+    """A store found another state than the expected one; nothing was changed.
+
+    Attributes:
+        name: The stored name, a tuple of parts.
+        expected: The version expected, or `ABSENT`.
+        found: The version found, `ABSENT`, or None where the store cannot tell.
+    """
+
+    def __init__(self, name: tuple[str, ...], expected: Any, found: Any = None) -> None:
+        super().__init__(name, expected, found)
+        self.name = name
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        """Say what was expected and what was found."""
+        found = "another state" if self.found is None else repr(self.found)
+        return f"{'/'.join(self.name)}: expected {self.expected!r}, found {found}; nothing was changed"
+
+
+class ConcurrencyConflictError(PerkeyError, RuntimeError):
+    """An update was given up after `attempts` conflicts with other writers; nothing was changed by it."""
+
+    def __init__(self, key: Any, attempts: int) -> None:
+        super().__init__(key, attempts)
+        self.key = key
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        """Name the key and the number of attempts."""
+        return f"{tuple(self.key)}: {self.attempts} attempts, each overtaken by another writer"
+
+
+class UnsupportedConditionError(PerkeyError, NotImplementedError):
+    """The place cannot honour this kind of condition, so the operation was refused; nothing was changed."""
+
+
+class BackendError(PerkeyError, RuntimeError):
+    """A storage service failed in a way that is not the operating system's.
+
+    Attributes:
+        backend: The kind of store, such as ``"s3"``.
+        operation: The verb that failed.
+        key: The key in question, or None.
+    """
+
+    def __init__(self, message: str, *, backend: str, operation: str, key: Any = None) -> None:
+        super().__init__(message)
+        self.backend = backend
+        self.operation = operation
+        self.key = key
+
+
+class AccessDeniedError(BackendError, PermissionError):
+    """A storage service refused for lack of rights, or of valid credentials; nothing was changed."""
+
+
+class OutcomeUnknownError(PerkeyError, RuntimeError):
+    """A conditional write may or may not have happened, and it can no longer be told which.
+
+    A reply was lost, and what is there now does not tell. It was not tried again: that could have applied
+    it twice. Read the item and decide.
+
+    Attributes:
+        name: The stored name, a tuple of parts.
+        place: Its address.
+    """
+
+    def __init__(self, name: tuple[str, ...], place: str) -> None:
+        super().__init__(name, place)
+        self.name = name
+        self.place = place
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return (
+            f"{self.place}: the reply to a conditional write was lost, and what is there now does not "
+            "tell whether it took place; read the item and decide"
+        )
+
+
+class MissingExtraError(PerkeyError, ImportError):
+    """A part of perkey needs a package that is not installed; the message names the extra that brings it."""
+
+    def __init__(self, what: str, extra: str, package: str) -> None:
+        super().__init__(what, extra, package)
+        self.what = what
+        self.extra = extra
+        self.package = package
+
+    def __str__(self) -> str:
+        """Give the command."""
+        return f"{self.what} needs {self.package}: pip install 'perkey[{self.extra}]'"
+
+
+class BulkOperationError(PerkeyError, RuntimeError):
+    """Several items of a bulk operation failed; all others were done.
+
+    Where only one fails, its own error is raised instead, with a note of how many were done.
+
+    Attributes:
+        failures: The error of each key that failed.
+        succeeded: How many items were done.
+    """
+
+    def __init__(self, failures: dict[Any, Exception], succeeded: int) -> None:
+        super().__init__(failures, succeeded)
+        self.failures = failures
+        self.succeeded = succeeded
+
+    def __str__(self) -> str:
+        """Count, and show the first few."""
+        shown = [f"{tuple(key)}: {error}" for key, error in list(self.failures.items())[:3]]
+        more = ["..."] if len(self.failures) > len(shown) else []
+        lines = "\n  ".join([*shown, *more])
+        return f"{len(self.failures)} items failed, {self.succeeded} were done:\n  {lines}"
+
+
+class _ValueAtPlaceError(PerkeyError):
+    """A value and the place where it lies; formats raise it bare, dictionaries add key and place."""
+
+    def __init__(self, reason: str, *, key: Any = None, place: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.key = key
+        self.place = place
+
+    def __str__(self) -> str:
+        """Name reason, key and place."""
+        key = "" if self.key is None else f"value of key {tuple(self.key)} "
+        place = "" if self.place is None else f"at {self.place} "
+        return f"{key}{place}{self._verdict}: {self.reason}"
+
+    _verdict = ""
+
+
+class CorruptValueError(_ValueAtPlaceError, ValueError):
+    """The stored bytes are damaged: they are not what any writer wrote. Nothing was changed.
+
+    Attributes:
+        reason: What was found.
+        key: The key of the value.
+        place: Path or address of the bytes.
+    """
+
+    _verdict = "is damaged"
+
+
+class UnloadableValueError(_ValueAtPlaceError, ImportError):
+    """The stored bytes are sound, but the value cannot be built here.
+
+    Usually a class or module of it cannot be imported in this program. This is not damage: another
+    program may well load the value, so it should not be deleted for that.
+    """
+
+    _verdict = "cannot be loaded here"
+
+
+class UnstorableValueError(_ValueAtPlaceError, TypeError):
+    """The value cannot be encoded in this format; nothing was stored, the old value is untouched."""
+
+    _verdict = "cannot be stored"
+
+
+class ConsistencyCheckError(PerkeyError, ValueError):
+    """A write-once dictionary was given another value than the one it holds; the first one stays.
+
+    Attributes:
+        key: The key in question.
+        differences: One line for each difference, path first.
+    """
+
+    def __init__(self, key: Any, differences: list[str]) -> None:
+        super().__init__(key, differences)
+        self.key = key
+        self.differences = differences
+
+    def __str__(self) -> str:
+        """List the differences, one a line."""
+        lines = "\n  ".join(self.differences)
+        return f"{tuple(self.key)}: the new value differs from the one written first:\n  {lines}"

@@ -1,0 +1,33 @@
+"""Values to bytes and back: pkl, json, text, and a registry for more."""
+
+from perkey.content import Content, Data, Streamable, read_all
+from perkey.formats.base import Format, find_format, register_format
+from perkey.formats.guarded import AllowListPickleFormat, SignedFormat
+from perkey.formats.jsons import JsonFormat
+from perkey.formats.pickled import PickleFormat
+from perkey.formats.text import TextFormat
+
+register_format("pkl", PickleFormat())
+register_format("json", JsonFormat())
+_TEXT = TextFormat()
+
+
+def format_of(file_type: str) -> Format:
+    """Return the format for files of `file_type`: the one registered, else text."""
+    return find_format(file_type) or _TEXT
+
+
+__all__ = [
+    "AllowListPickleFormat",
+    "Content",
+    "Data",
+    "Format",
+    "JsonFormat",
+    "PickleFormat",
+    "SignedFormat",
+    "Streamable",
+    "TextFormat",
+    "format_of",
+    "read_all",
+    "register_format",
+]

@@ -1,0 +1,68 @@
+"""What a format is, and the registry that finds one by the type of a file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from perkey.content import Content, Data
+from perkey.keys import check_part
+
+
+class Format(ABC):
+    """Value to bytes and back; stateless as far as its users can see, shared between threads.
+
+    Attributes:
+        value_class: The class all values must be of, or None.
+    """
+
+    value_class: type | None = None
+
+    @abstractmethod
+    def encode(self, value: Any) -> Data:
+        """Return what is to be stored.
+
+        Raises:
+            UnstorableValueError: The value has no form in this format; also possible later, from
+                `Streamable.write_to`.
+        """
+
+    @abstractmethod
+    def decode(self, content: Content) -> Any:
+        """Return the value that was encoded as `content`; a file is not closed.
+
+        Raises:
+            CorruptValueError: The bytes are damaged, as far as the format can tell.
+            UnloadableValueError: They are sound, but the value cannot be built in this program.
+        """
+
+
+_formats: dict[str, Format] = {}
+
+
+def register_format(file_type: str, new: Format, *, replace: bool = False) -> None:
+    """Let `file_type` mean a format of your own in this process, for dictionaries made from now on.
+
+    A dictionary handle that is unpickled elsewhere finds its format by name, so workers must register it,
+    too.
+
+    Args:
+        file_type: The ending of the files, checked like a key part.
+        new: The format.
+        replace: Whether an existing meaning may be replaced.
+
+    Raises:
+        ValueError: `file_type` is not safe, or has a meaning and `replace` is False.
+        TypeError: `new` is not a `Format`.
+    """
+    check_part(file_type)
+    if not isinstance(new, Format):
+        raise TypeError(f"a Format is needed, not {type(new).__name__}")
+    if file_type in _formats and not replace:
+        raise ValueError(f"file type {file_type!r} has a format already; pass replace=True to replace it")
+    _formats[file_type] = new
+
+
+def find_format(file_type: str) -> Format | None:
+    """Return the format registered for `file_type`, or None."""
+    return _formats.get(file_type)

@@ -1,0 +1,200 @@
+"""lz4 frames with checksums, whole and streamed.
+
+Every fault of a frame is a `CorruptValueError`: the lz4 library reports damage as RuntimeError, and as
+MemoryError where it believes a damaged length.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import lz4.frame
+
+from perkey.content import STREAM_ABOVE
+from perkey.errors import CorruptValueError
+
+MAGIC = b'\x04"M\x18'
+_BOTH_CHECKSUMS = 0x14  # bits of the flag byte: block checksum, content checksum
+_SKIPPABLE = tuple(bytes((n,)) + b"*M\x18" for n in range(0x50, 0x60))
+_FIELD = 4  # bytes of a block's length, of each checksum and of a magic number
+_SIZE_BITS = 0x7FFF_FFFF  # the topmost says that the block is not compressed
+_HAS_SIZE, _HAS_DICTIONARY = 0x08, 0x01  # bits of the flag byte
+_MOST_RATIO = 255  # of lz4, by its specification
+
+
+def is_ours(head: bytes) -> bool:
+    """Tell whether bytes begin with a frame as written here, with both kinds of checksum."""
+    return (
+        head.startswith(MAGIC)
+        and len(head) > len(MAGIC)
+        and head[len(MAGIC)] & _BOTH_CHECKSUMS == _BOTH_CHECKSUMS
+    )
+
+
+def compress(raw: bytes) -> bytes:
+    """Return `raw` in one frame."""
+    # Block checksums see what the content checksum cannot: damage that happens to decompress alike.
+    frame: bytes = lz4.frame.compress(raw, content_checksum=True, block_checksum=True)
+    return frame
+
+
+def decompress(frame: bytes) -> bytes:
+    """Return the content of `frame`; raises CorruptValueError for any damage."""
+    try:
+        raw, length = lz4.frame.decompress(frame, return_bytes_read=True)
+    except RuntimeError as error:
+        raise CorruptValueError(f"damaged lz4 frame: {error}") from error
+    except MemoryError as error:
+        if len(frame) * _MOST_RATIO > _claimed_size(frame):
+            raise  # an honest length, and really too little memory
+        raise CorruptValueError("damaged lz4 frame: impossible length") from error
+    _check_rest(frame[length : length + _FIELD])
+    content: bytes = raw
+    return content
+
+
+def _claimed_size(frame: bytes) -> int:
+    return int.from_bytes(frame[6:14], "little")
+
+
+def _check_rest(rest: bytes) -> None:
+    """Refuse bytes behind a frame, unless they are a skippable frame."""
+    if rest and not rest.startswith(_SKIPPABLE):
+        raise CorruptValueError("damaged lz4 frame: foreign bytes behind its end")
+
+
+class FrameWriter:
+    """A binary file, as far as a pickler knows, that writes one frame into another file.
+
+    Data is cut into pieces of 1 MiB, because the compressor asks for a buffer as large as its input.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._compressor = lz4.frame.LZ4FrameCompressor(
+            block_size=lz4.frame.BLOCKSIZE_MAX1MB, content_checksum=True, block_checksum=True
+        )
+        file.write(self._compressor.begin())
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Compress `data` into the file; returns its length in bytes."""
+        with memoryview(data) as view, view.cast("B") as octets:
+            for start in range(0, len(octets), STREAM_ABOVE):
+                self._file.write(self._compressor.compress(octets[start : start + STREAM_ABOVE]))
+            return len(octets)
+
+    def finish(self) -> None:
+        """End the frame; the file stays open."""
+        self._file.write(self._compressor.flush())
+
+
+class FrameReader:
+    """A binary file, as far as an unpickler knows, that reads the content of one frame.
+
+    Content comes out only after the checksum of its block was found right, because an unpickler that runs
+    on damaged bytes may ask for all memory. Large buffers are filled in place by `readinto`. Every method
+    raises CorruptValueError for damage that it comes across; only after `drain` is it certain that there
+    was none.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decompressor = lz4.frame.LZ4FrameDecompressor()
+        self._buffer = memoryview(b"")
+        self._full = 0  # content of a full block, known from the header
+
+    def read(self, size: int = -1) -> bytes:
+        """Return `size` bytes of content, fewer only at its end; all that is left if `size` is negative."""
+        if 0 <= size <= len(self._buffer):
+            return self._take(size).tobytes()
+        pieces = []
+        while size and self._fill():
+            piece = self._take(size if size >= 0 else len(self._buffer))
+            pieces.append(piece.tobytes())
+            size -= len(piece) if size > 0 else 0
+        return b"".join(pieces)
+
+    def readinto(self, target: bytearray | memoryview) -> int:
+        """Fill `target`; returns the number of bytes, fewer than its length only at the end."""
+        with memoryview(target) as view, view.cast("B") as octets:
+            done = 0
+            while done < len(octets) and self._fill():
+                piece = self._take(len(octets) - done)
+                octets[done : done + len(piece)] = piece
+                done += len(piece)
+            return done
+
+    def readline(self) -> bytes:
+        """Return bytes to the next line feed, included; only old pickle protocols ask for lines."""
+        pieces = []
+        while self._fill():
+            head = self._buffer.tobytes()
+            end = head.find(b"\n") + 1
+            pieces.append(self._take(end or len(head)).tobytes())
+            if end:
+                break
+        return b"".join(pieces)
+
+    def drain(self) -> None:
+        """Read on to the end, so that the checksum of the whole is really checked."""
+        while self._fill():
+            self._buffer = memoryview(b"")
+        _check_rest(self._file.read(_FIELD))
+
+    def _take(self, size: int) -> memoryview:
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
+
+    def _fill(self) -> bool:
+        """Make sure that there is content in the buffer; False at the end of the frame."""
+        if not self._buffer and not self._decompressor.eof:
+            content = self._next_block()
+            if len(content) < self._full:
+                # As written here, it is the last one. If it is not, it may be one whose kind (compressed
+                # or as it is) was damaged, which only the checksum of the whole tells.
+                content += b"".join(iter(self._next_block, b""))
+            self._buffer = memoryview(content)
+        return bool(self._buffer)
+
+    def _next_block(self) -> bytes:
+        """Return the content of one block, whose checksum was right; none at the end of a sound frame."""
+        if not self._full:
+            self._begin()
+        head = self._exactly(_FIELD)
+        size = int.from_bytes(head, "little") & _SIZE_BITS
+        if not any(head):
+            self._feed(head + self._exactly(_FIELD))
+            return b""
+        if size > self._full:
+            raise CorruptValueError("damaged lz4 frame: impossible length of a block")
+        self._feed(head)
+        # At once: what is given piece by piece comes back before its checksum is looked at.
+        content = self._feed(self._exactly(size + _FIELD))
+        if not content:
+            raise CorruptValueError("damaged lz4 frame: a block without content")
+        return content
+
+    def _begin(self) -> None:
+        """Read the header of the frame."""
+        head = self._exactly(len(MAGIC) + 2)
+        flags, sizes = head[-2:]
+        rest = 1 + (8 if flags & _HAS_SIZE else 0) + (4 if flags & _HAS_DICTIONARY else 0)
+        self._feed(head + self._exactly(rest))
+        self._full = 1 << (8 + 2 * (sizes >> 4))  # 4 to 7 are 64 KiB to 4 MiB
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._file.read(size)
+        while len(data) < size:
+            more = self._file.read(size - len(data))
+            if not more:
+                raise CorruptValueError("damaged lz4 frame: it ends too early")
+            data += more
+        return data
+
+    def _feed(self, data: bytes) -> bytes:
+        try:
+            # With room for a whole block, because without a limit some of it may be kept for the next call.
+            content: bytes = self._decompressor.decompress(data, self._full or _FIELD)
+        except RuntimeError as error:
+            raise CorruptValueError(f"damaged lz4 frame: {error}") from error
+        return content

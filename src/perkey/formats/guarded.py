@@ -1,0 +1,107 @@
+"""Formats for shared places: signed values, and pickles that may only name listed classes.
+
+Neither is registered by default: both need a decision of yours. docs/security.md says what each does and
+does not protect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import pickle
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from perkey.content import Content, Data, bytes_of, read_all
+from perkey.errors import CorruptValueError, UnloadableValueError
+from perkey.formats.base import Format
+from perkey.formats.frames import FrameReader
+from perkey.formats.pickled import PickleFormat, as_joblib_file
+
+_MARK = b"perkey-hmac-sha256\n"
+_MAC_BYTES = hashlib.sha256().digest_size
+_LEAST_SECRET = 16
+
+
+class SignedFormat(Format):
+    """Wraps a format: values carry an HMAC-SHA256, and one with a wrong HMAC is never decoded.
+
+    Protects against values forged or changed by whoever does not have the secret. It does not hide them,
+    and does not notice when a signed value is put under another key or an older one is put back.
+
+    Args:
+        inner: The format of the values proper.
+        secret: Key of the HMAC, at least 16 bytes. It is not part of a pickled dictionary handle.
+
+    Raises:
+        ValueError: `secret` is too short.
+    """
+
+    def __init__(self, inner: Format, *, secret: bytes) -> None:
+        if len(secret) < _LEAST_SECRET:
+            raise ValueError(f"secret must have at least {_LEAST_SECRET} bytes")
+        self._inner = inner
+        self._secret = secret
+        self.value_class = inner.value_class
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._inner!r}, secret=...)"
+
+    def encode(self, value: Any) -> Data:
+        body = bytes_of(self._inner.encode(value))
+        return _MARK + self._mac(body) + body
+
+    def decode(self, content: Content) -> Any:
+        signed = read_all(content)
+        mac, body = signed[len(_MARK) : len(_MARK) + _MAC_BYTES], signed[len(_MARK) + _MAC_BYTES :]
+        if not signed.startswith(_MARK) or not hmac.compare_digest(mac, self._mac(body)):
+            raise CorruptValueError("its signature is missing or wrong")
+        return self._inner.decode(body)
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._secret, body, "sha256")
+
+
+class AllowListPickleFormat(PickleFormat):
+    """A `PickleFormat` that builds only objects of listed classes, and calls only listed functions.
+
+    Containers, strings, bytes, numbers, booleans and None need no listing.
+
+    Args:
+        allowed: Classes and functions, or their names as ``"module.qualified_name"``.
+
+    A value that names anything else is not loaded: `UnloadableValueError` says what it named.
+    """
+
+    def __init__(self, allowed: Iterable[Any]) -> None:
+        self._allowed = frozenset(
+            name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in allowed
+        )
+
+    def _unpickle_bytes(self, raw: bytes) -> Any:
+        try:
+            return _AllowListUnpickler(io.BytesIO(raw), self._allowed).load()
+        except (MemoryError, UnloadableValueError):
+            raise
+        except Exception as error:
+            raise UnloadableValueError(f"{type(error).__name__}: {error}") from error
+
+    def _unpickler(self, reader: FrameReader) -> pickle.Unpickler:
+        return _AllowListUnpickler(reader, self._allowed)
+
+    def _load_foreign(self, content: Content) -> NoReturn:
+        as_joblib_file(content)  # damage is told as damage
+        raise UnloadableValueError("not written by perkey, so the list of allowed classes cannot be applied")
+
+
+class _AllowListUnpickler(pickle.Unpickler):
+    def __init__(self, file: Any, allowed: frozenset[str]) -> None:
+        super().__init__(file)
+        self._allowed = allowed
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        name = f"{module_name}.{global_name}"
+        if name not in self._allowed:
+            raise UnloadableValueError(f"it names {name}, which is not in the list of allowed classes")
+        return super().find_class(module_name, global_name)

@@ -1,0 +1,171 @@
+"""pkl: a pickle of protocol 5 in an lz4 frame with checksums.
+
+`joblib.load` reads these files, and what `joblib.dump` wrote is read here. The frames written here carry a
+checksum of each block and one of the whole content, which is also how they are told from joblib's: bytes
+without them go to joblib, and never to the unpickler on trial, because array data would run as opcodes.
+
+Values with large buffers (arrays) are not pickled into memory but streamed both ways.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, BinaryIO
+
+from perkey.content import STREAM_ABOVE, Content, Data
+from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
+from perkey.formats.base import Format
+from perkey.formats.frames import MAGIC, FrameReader, FrameWriter, compress, decompress, is_ours
+
+
+class _LargeBufferError(Exception):
+    """Tells that a value has a buffer too large to be copied into a bytes object."""
+
+
+def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
+    """Let small buffers travel in the pickle; leave pickling at the first large one, before any copy."""
+    with buffer.raw() as view:
+        if view.nbytes > STREAM_ABOVE:
+            raise _LargeBufferError
+    return True
+
+
+def _unstorable(value: Any, error: Exception) -> UnstorableValueError:
+    return UnstorableValueError(f"a {type(value).__name__} that does not pickle: {error}")
+
+
+class _StreamedPickle:
+    """A value that pickles itself into a file, large buffers without a copy of the whole."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def write_to(self, file: BinaryIO) -> None:
+        writer = FrameWriter(file)
+        try:
+            pickle.Pickler(writer, protocol=5).dump(self._value)
+        except (OSError, MemoryError):
+            raise  # the place's fault, not the value's
+        except Exception as error:
+            raise _unstorable(self._value, error) from error
+        writer.finish()
+
+
+class _StreamedBytes:
+    """A pickle that is already in memory, compressed piece by piece on its way into a file."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def write_to(self, file: BinaryIO) -> None:
+        writer = FrameWriter(file)
+        writer.write(self._raw)
+        writer.finish()
+
+
+class PickleFormat(Format):
+    """Stores any picklable value.
+
+    Decoding runs code that the bytes name: load only what comes from writers that you trust.
+
+    All damage to what was written here is found by its checksums. Files of joblib and persidict have
+    none, so that damage to them may go unseen.
+    """
+
+    def encode(self, value: Any) -> Data:
+        try:
+            raw = pickle.dumps(value, protocol=5, buffer_callback=_refuse_large)
+        except _LargeBufferError:
+            return _StreamedPickle(value)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _unstorable(value, error) from error
+        return compress(raw) if len(raw) <= STREAM_ABOVE else _StreamedBytes(raw)
+
+    def decode(self, content: Content) -> Any:
+        if isinstance(content, bytes):
+            return (
+                self._unpickle_bytes(decompress(content)) if is_ours(content) else self._load_foreign(content)
+            )
+        start = content.tell()
+        head = content.read(len(MAGIC) + 1)
+        content.seek(start)
+        return self._decode_stream(content) if is_ours(head) else self._load_foreign(content)
+
+    def _decode_stream(self, content: BinaryIO) -> Any:
+        reader = FrameReader(content)
+        try:
+            value = self._unpickler(reader).load()
+        except (OSError, MemoryError, CorruptValueError, UnloadableValueError):
+            raise
+        except Exception as error:
+            reader.drain()  # if the bytes are damaged, that is the reason
+            raise _unloadable(error) from error
+        reader.drain()
+        return value
+
+    def _unpickle_bytes(self, raw: bytes) -> Any:
+        try:
+            return pickle.loads(raw)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # The checksums were right, so the fault is not in the bytes.
+            raise _unloadable(error) from error
+
+    def _unpickler(self, reader: FrameReader) -> pickle.Unpickler:
+        return pickle.Unpickler(reader)
+
+    def _load_foreign(self, content: Content) -> Any:
+        return load_joblib(content)
+
+
+_JOBLIB_MAGICS = (
+    b"\x80",  # a bare pickle
+    b"\x78",  # zlib
+    b"\x1f\x8b",  # gzip
+    b"BZ",
+    b"\x5d\x00",  # lzma
+    b"\xfd7zXZ",
+    MAGIC,
+)
+
+
+def load_joblib(content: Content) -> Any:
+    """Return what `joblib.dump` (and so persidict) wrote.
+
+    Raises:
+        CorruptValueError: It is not such a file, or damaged as far as can be told without checksums.
+        UnloadableValueError: A module or class that the value needs is not here.
+    """
+    import joblib  # noqa: PLC0415 - needed for foreign files only
+
+    file = as_joblib_file(content)
+    try:
+        return joblib.load(file)
+    except MemoryError:
+        raise
+    except (ImportError, AttributeError) as error:
+        raise _unloadable(error) from error
+    except Exception as error:
+        # gzip and bz2 report damage as an OSError, too, but without a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CorruptValueError(f"not readable as a file of joblib: {error}") from error
+
+
+def as_joblib_file(content: Content) -> BinaryIO:
+    """Return `content` as a file at its start; raises CorruptValueError if it is none of joblib's."""
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
+    start = file.tell()
+    head = file.read(6)
+    file.seek(start)
+    if not head.startswith(_JOBLIB_MAGICS):
+        raise CorruptValueError("empty" if not head else "neither an lz4 frame nor a file of joblib")
+    return file
+
+
+def _unloadable(error: Exception) -> UnloadableValueError:
+    return UnloadableValueError(f"{type(error).__name__}: {error}")

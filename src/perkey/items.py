@@ -1,0 +1,197 @@
+"""One item of a dictionary: key to name, value to bytes, under the dictionary's policy."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, Generic, TypeVar
+
+from perkey.content import STREAM_ABOVE, Content, Data
+from perkey.errors import (
+    ConflictError,
+    CorruptValueError,
+    MutationPolicyError,
+    UnloadableValueError,
+    UnstorableValueError,
+)
+from perkey.formats import Format, format_of
+from perkey.formats.base import find_format
+from perkey.jokers import ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
+from perkey.keys import NonEmptySafeStrTuple
+from perkey.naming import Name, naming
+from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+
+V = TypeVar("V")
+E = TypeVar("E", CorruptValueError, UnloadableValueError, UnstorableValueError)
+
+
+class ItemAccess(Generic[V]):
+    """What all operations of a dictionary share: its store, names, format and policy."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        file_type: str = "pkl",
+        immutable_items: bool = False,
+        digest_len: int = 8,
+        base_class_for_values: type | None = None,
+    ) -> None:
+        if not isinstance(store, Store):
+            raise TypeError(f"store must be a Store, not {type(store).__name__}")
+        if base_class_for_values is not None and not isinstance(base_class_for_values, type):
+            raise TypeError(f"base_class_for_values must be a class or None, not {base_class_for_values!r}")
+        self._naming = naming(digest_len, file_type)
+        self._format: Format = format_of(file_type)
+        self._store = store
+        self._immutable = bool(immutable_items)
+        self._base_class = base_class_for_values
+        of_format = self._format.value_class
+        if of_format and base_class_for_values and not issubclass(base_class_for_values, of_format):
+            raise ValueError(
+                f"file_type={file_type!r} stores {of_format.__name__} values only, which "
+                f"base_class_for_values={base_class_for_values.__name__} excludes"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the format behind: it is found by name, and may hold a secret."""
+        state = {**self.__dict__, "_registered": find_format(self.file_type) is not None}
+        del state["_format"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        registered = state.pop("_registered")
+        self.__dict__.update(state)
+        if registered and find_format(self.file_type) is None:
+            raise LookupError(
+                f"file type {self.file_type!r} has no format here; call perkey.register_format first"
+            )
+        self._format = format_of(self.file_type)
+
+    @property
+    def store(self) -> Store:
+        """The store that the items are in."""
+        return self._store
+
+    @property
+    def file_type(self) -> str:
+        """The ending of the names, which decides the format of the values."""
+        return self._naming.file_type
+
+    @property
+    def digest_len(self) -> int:
+        """How many characters of digest each part of a stored name has."""
+        return self._naming.digest_len
+
+    @property
+    def immutable_items(self) -> bool:
+        """Whether items can only be added, never changed or deleted."""
+        return self._immutable
+
+    @property
+    def base_class_for_values(self) -> type | None:
+        """The class that all values must be of, or None."""
+        return self._base_class
+
+    def _key_of(self, name: Name) -> NonEmptySafeStrTuple:
+        """Return the key of a name made from a key."""
+        key = self._naming.key_of(name)
+        return NonEmptySafeStrTuple(name) if key is None else key
+
+    _policy = "immutable_items=True"
+
+    def _stat(self, key: Any) -> Stat:
+        """Return what the store knows of an item; raises KeyError by key."""
+        name = self._naming.name_of(key)
+        try:
+            return self._store.stat(name)
+        except KeyError:
+            raise KeyError(self._key_of(name)) from None
+
+    # --- Reading ------------------------------------------------------------------------------------
+
+    def _load(self, name: Name, unless: Version | None = None) -> tuple[V, Version] | None:
+        """Return value and version of an item, None if it is still at `unless`; raises KeyError by name."""
+        found = self._store.read(name, unless=unless, limit=STREAM_ABOVE)
+        if found is None:
+            return None
+        content, version = found
+        return self._decode(name, content), version
+
+    def _load_now(self, name: Name) -> tuple[V, Version]:
+        """Return value and version of an item; raises KeyError by name."""
+        found = self._load(name)
+        if found is None:
+            raise RuntimeError(f"{self._store!r} withheld an item for no reason")
+        return found
+
+    def _decode(self, name: Name, content: Content) -> V:
+        try:
+            value = self._format.decode(content) if isinstance(content, bytes) else self._decode_file(content)
+        except CorruptValueError as error:
+            raise self._located(error, name) from error.__cause__
+        except UnloadableValueError as error:
+            raise self._located(error, name) from error.__cause__
+        if self._base_class is not None and not isinstance(value, self._base_class):
+            raise TypeError(
+                f"value of key {tuple(self._key_of(name))} is a {type(value).__name__}, "
+                f"not a {self._base_class.__name__}"
+            )
+        result: V = value
+        return result
+
+    def _decode_file(self, content: BinaryIO) -> Any:
+        with content:
+            return self._format.decode(content)
+
+    def _located(self, error: E, name: Name) -> E:
+        """Return `error` with the key and place that a format does not know."""
+        error.key = self._key_of(name)
+        error.place = self._store.describe(name)
+        return error
+
+    # --- Writing ------------------------------------------------------------------------------------
+
+    def _encode(self, name: Name, value: Any) -> Data:
+        """Return the bytes of a value that this dictionary may hold; nothing is touched if it may not."""
+        if isinstance(value, (Joker, ItemNotAvailableFlag, ValueNotRetrievedFlag)):
+            raise TypeError(f"{value!r} is no value and cannot be stored here")
+        if self._base_class is not None and not isinstance(value, self._base_class):
+            raise TypeError(f"values must be of {self._base_class.__name__}, not {type(value).__name__}")
+        try:
+            return self._format.encode(value)
+        except UnstorableValueError as error:
+            raise self._located(error, name) from error.__cause__
+
+    def _write(self, name: Name, data: Data, expect: Expectation) -> Version:
+        try:
+            return self._store.write(name, data, expect=expect)
+        except UnstorableValueError as error:  # of a value that is encoded while it is written
+            raise self._located(error, name) from error.__cause__
+
+    def _assign(self, name: Name, value: V) -> None:
+        """Store a value; where items are immutable, only if there is none."""
+        data = self._encode(name, value)
+        if not self._immutable:
+            self._write(name, data, ANY)
+            return
+        try:
+            self._write(name, data, ABSENT)
+        except ConflictError:
+            self._meet_existing(name, value)
+
+    def _discard(self, name: Name) -> bool:
+        """Remove an item if there is one, and tell whether there was."""
+        self._check_deletable()
+        try:
+            self._store.remove(name)
+        except KeyError:
+            return False
+        return True
+
+    def _meet_existing(self, name: Name, value: V) -> None:
+        """Say what happens when an immutable item is to be written again: here, an error."""
+        del value
+        raise MutationPolicyError(f"{self._policy}: an existing item cannot be changed", self._key_of(name))
+
+    def _check_deletable(self) -> None:
+        if self._immutable:
+            raise MutationPolicyError(f"{self._policy}: items cannot be deleted")

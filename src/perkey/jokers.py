@@ -1,0 +1,95 @@
+"""Sentinels: the jokers that act by assignment, and the flags of conditional operations.
+
+Each is an enum member: one object per process, equal after pickling and copying, tested with `is`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, Literal, TypeAlias
+
+
+class _Sentinel(Enum):
+    def __repr__(self) -> str:
+        return self.name
+
+    __str__ = __repr__
+
+
+class Joker(_Sentinel):
+    """A command that is assigned to a key instead of a value.
+
+    ``d[key] = KEEP_CURRENT`` changes nothing; ``d[key] = DELETE_CURRENT`` deletes the item if it is there.
+    """
+
+    KEEP_CURRENT = "keep"
+    DELETE_CURRENT = "delete"
+
+
+class ETagConditionFlag(_Sentinel):
+    """How the etag found must relate to the etag expected for an operation to take place."""
+
+    ANY_ETAG = "any"
+    ETAG_IS_THE_SAME = "same"
+    ETAG_HAS_CHANGED = "changed"
+
+
+class RetrieveValueFlag(_Sentinel):
+    """Whether a conditional operation also brings the value that is there."""
+
+    ALWAYS_RETRIEVE = "always"
+    NEVER_RETRIEVE = "never"
+    IF_ETAG_CHANGED = "changed"
+
+
+class ItemNotAvailableFlag(_Sentinel):
+    """Stands where an etag or a value would be, had the item been there."""
+
+    ITEM_NOT_AVAILABLE = "absent"
+
+
+class ValueNotRetrievedFlag(_Sentinel):
+    """Stands where the value would be, had it been asked for."""
+
+    VALUE_NOT_RETRIEVED = "not retrieved"
+
+
+KEEP_CURRENT: Final[Literal[Joker.KEEP_CURRENT]] = Joker.KEEP_CURRENT
+"""Assigned to a key, leaves the item as it is; nothing happens if there is none."""
+
+DELETE_CURRENT: Final[Literal[Joker.DELETE_CURRENT]] = Joker.DELETE_CURRENT
+"""Assigned to a key, deletes the item; nothing happens if there is none."""
+
+ANY_ETAG: Final = ETagConditionFlag.ANY_ETAG
+"""The condition that always holds."""
+
+ETAG_IS_THE_SAME: Final = ETagConditionFlag.ETAG_IS_THE_SAME
+"""Holds if the item is still at the expected etag, or is absent where absence was expected."""
+
+ETAG_HAS_CHANGED: Final = ETagConditionFlag.ETAG_HAS_CHANGED
+"""Holds if the item is not at the expected etag; appearing and vanishing are changes."""
+
+ALWAYS_RETRIEVE: Final = RetrieveValueFlag.ALWAYS_RETRIEVE
+"""Bring the value in any case."""
+
+NEVER_RETRIEVE: Final = RetrieveValueFlag.NEVER_RETRIEVE
+"""Do not transfer a stored value."""
+
+IF_ETAG_CHANGED: Final = RetrieveValueFlag.IF_ETAG_CHANGED
+"""Bring the value only if its etag is not the expected one."""
+
+ITEM_NOT_AVAILABLE: Final[Literal[ItemNotAvailableFlag.ITEM_NOT_AVAILABLE]] = (
+    ItemNotAvailableFlag.ITEM_NOT_AVAILABLE
+)
+"""There is no item: as an expected etag, as an actual one, and in place of a value."""
+
+VALUE_NOT_RETRIEVED: Final[Literal[ValueNotRetrievedFlag.VALUE_NOT_RETRIEVED]] = (
+    ValueNotRetrievedFlag.VALUE_NOT_RETRIEVED
+)
+"""There is an item, and its value was not asked for."""
+
+ETagValue: TypeAlias = str
+"""An opaque version of an item's content, compared only for equality."""
+
+ETagIfExists: TypeAlias = ETagValue | Literal[ItemNotAvailableFlag.ITEM_NOT_AVAILABLE]
+"""The etag of an item, or ITEM_NOT_AVAILABLE."""

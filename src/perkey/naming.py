@@ -1,0 +1,203 @@
+"""How a key becomes the name of a file or an object, and back.
+
+Every part gets a suffix: ``_`` and the first characters of the lower-case base32 MD5 of the part, so that
+keys which differ only in case do not meet on a case-insensitive file system. The last part also gets the
+file type. The names are those of persidict, so that folders and buckets can be shared with it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import md5
+from typing import Any, Final, TypeAlias
+
+from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part
+
+Name: TypeAlias = tuple[str, ...]
+"""A stored name: the parts of a key with their digests, the last one with the file type."""
+
+MAX_DIGEST_LEN: Final = 26
+"""Base32 of an MD5 has this many characters."""
+
+MAX_PART_BYTES: Final = 255
+"""The longest file name of the common file systems; every stored part keeps to it, on every backend."""
+
+MAX_NAME_BYTES: Final = 900
+"""The longest stored name, separators included: S3 allows 1,024 bytes, and a root prefix needs room."""
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [a + b for a in _BASE32 for b in _BASE32]
+_USUAL = 8  # the digest length that deserves a shortcut
+_CACHED_NAMES = 16_384
+
+
+def digest(part: str, digest_len: int) -> str:
+    """Return the first `digest_len` characters of the lower-case base32 of the MD5 of `part`.
+
+    >>> digest("a", 8)
+    'btaxlooa'
+    """
+    raw = md5(part.encode("ascii"), usedforsecurity=False).digest()
+    if digest_len == _USUAL:
+        number = int.from_bytes(raw[:5], "big")  # pairs of digits are looked up at once
+        return (
+            _PAIRS[number >> 30]
+            + _PAIRS[number >> 20 & 1023]
+            + _PAIRS[number >> 10 & 1023]
+            + _PAIRS[number & 1023]
+        )
+    # 128 bits and two of padding make 26 digits.
+    number = (int.from_bytes(raw, "big") << 2) >> (5 * (MAX_DIGEST_LEN - digest_len))
+    pairs = [_PAIRS[(number >> shift) & 1023] for shift in range(5 * digest_len - 10, -1, -10)]
+    if digest_len % 2:
+        return "".join(pairs) + _BASE32[number & 31]
+    return "".join(pairs)
+
+
+class Naming:
+    """Key to name and back, for one digest length and file type; immutable, shared, cheap to pickle.
+
+    Args:
+        digest_len: Characters of digest added to each part, 0 to 26.
+        file_type: The ending of the last part, checked like a key part.
+
+    Raises:
+        ValueError: `digest_len` or `file_type` is out of bounds.
+    """
+
+    def __init__(self, digest_len: int, file_type: str) -> None:
+        if isinstance(digest_len, bool) or not isinstance(digest_len, int):
+            raise TypeError(f"digest_len must be an int, not {type(digest_len).__name__}")
+        if not 0 <= digest_len <= MAX_DIGEST_LEN:
+            raise ValueError(f"digest_len must be between 0 and {MAX_DIGEST_LEN}, not {digest_len}")
+        if not isinstance(file_type, str):
+            raise TypeError(f"file_type must be a string, not {type(file_type).__name__}")
+        try:
+            check_part(file_type)
+        except ValueError as error:
+            raise ValueError(f"file_type: {error}") from None
+        if len(file_type) > MAX_PART_BYTES // 4:
+            raise ValueError(f"file_type of {len(file_type)} characters is too long")
+        self.digest_len = digest_len
+        self.file_type = file_type
+        self._ending = "." + file_type
+        self._tail = digest_len + 1
+        tail = f"_[a-z2-7]{{{digest_len}}}" if digest_len else ""
+        safe = r"(?!\.{1,2}\Z)[A-Za-z0-9()_\-~.=]+"
+        self._leaf_shape = re.compile(rf"{safe}{tail}\.{re.escape(file_type)}").fullmatch
+        self._stem_shape = re.compile(rf"{safe}{tail}").fullmatch
+        # Without digests a folder must not look like a file; see _check_folder.
+        no_file = "" if digest_len else rf"(?<!\.{re.escape(file_type)})"
+        self._folder_shape = re.compile(rf"{safe}{tail}{no_file}").fullmatch
+        self._cached_name = lru_cache(_CACHED_NAMES)(self._make_name)
+        self._cached_part = lru_cache(_CACHED_NAMES)(self._folder_part)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return naming, (self.digest_len, self.file_type)
+
+    def name_of(self, key: Any) -> Name:
+        """Return the stored name of `key`.
+
+        Raises:
+            TypeError: `key` is not a string or a sequence of strings.
+            ValueError: `key` is empty, has an unsafe part, or its name would be too long.
+        """
+        try:
+            return self._cached_name(key)
+        except TypeError:  # a list, say, cannot be looked up
+            return self._make_name(key)
+
+    def prefix_of(self, prefix: Any) -> Name:
+        """Return the folder name of `prefix`, which may be empty; raises as `name_of`."""
+        parts = SafeStrTuple(prefix)
+        folder = tuple(self._suffixed(part) for part in parts)
+        for stored in folder:
+            self._check_folder(stored)
+        self._check_length(folder)
+        return folder
+
+    def key_of(self, name: Name) -> NonEmptySafeStrTuple | None:
+        """Return the key stored under `name`, or None if no key of this dictionary has that name."""
+        leaf = name[-1]
+        last = self._part_of(leaf[: -len(self._ending)]) if leaf.endswith(self._ending) else None
+        if last is None:
+            return None
+        if len(name) == 1:
+            return tuple.__new__(NonEmptySafeStrTuple, (last,))
+        parts = [self._cached_part(folder) for folder in name[:-1]]
+        if None in parts:
+            return None
+        return tuple.__new__(NonEmptySafeStrTuple, (*parts, last))
+
+    def part_of(self, folder: str) -> str | None:
+        """Return the key part that the folder `folder` stands for, or None if it is not one of ours."""
+        return self._cached_part(folder)
+
+    def resembles(self, name: Name) -> bool:
+        """Tell whether `name` has the shape of a stored name; cheap, because digests are not computed."""
+        return self._leaf_shape(name[-1]) is not None and all(map(self._folder_shape, name[:-1]))
+
+    def _make_name(self, key: Any) -> Name:
+        parts = NonEmptySafeStrTuple(key)
+        *folders, last = (self._suffixed(part) for part in parts)
+        for folder in folders:
+            self._check_folder(folder)
+        name = (*folders, last + self._ending)
+        self._check_length(name)
+        return name
+
+    def _suffixed(self, part: str) -> str:
+        if not self.digest_len or self._has_suffix(part):
+            return part
+        return f"{part}_{digest(part, self.digest_len)}"
+
+    def _has_suffix(self, part: str) -> bool:
+        cut = len(part) - self._tail
+        return cut > 0 and part[cut] == "_" and part[cut + 1 :] == digest(part[:cut], self.digest_len)
+
+    def _folder_part(self, folder: str) -> str | None:
+        return None if self._folder_shape(folder) is None else self._part_of(folder)
+
+    def _part_of(self, stored: str) -> str | None:
+        """Return the part of a key that is stored as `stored`, None if none is."""
+        if self._stem_shape(stored) is None or len(stored) > MAX_PART_BYTES:
+            return None
+        if not self.digest_len:
+            return stored
+        part = stored[: -self._tail]
+        if stored[1 - self._tail :] != digest(part, self.digest_len) or part in {".", ".."}:
+            return None
+        # A part that itself ends in its own digest gets no second one, so it does not lead back here.
+        return stored if part[-self._tail :][:1] == "_" and self._has_suffix(part) else part
+
+    def _check_folder(self, folder: str) -> None:
+        # Without digests nothing tells the folder "x.pkl" from the file of the key "x".
+        if not self.digest_len and folder.endswith(self._ending):
+            raise ValueError(
+                f"with digest_len=0 the key part {folder!r} would collide with a file of type "
+                f"{self.file_type!r}; choose another part or a digest_len above 0"
+            )
+
+    def _check_length(self, name: Name) -> None:
+        for part in name:
+            if len(part) > MAX_PART_BYTES:
+                most = MAX_PART_BYTES - (len(self._ending) + (self._tail if self.digest_len else 0))
+                raise ValueError(
+                    f"key part is too long: at most {most} characters are allowed with "
+                    f"digest_len={self.digest_len} and file_type={self.file_type!r}"
+                )
+        check_name_length(name)
+
+
+def check_name_length(name: Name) -> None:
+    """Raise ValueError if `name`, its separators counted, is longer than every backend can store."""
+    length = sum(map(len, name)) + len(name) - 1
+    if length > MAX_NAME_BYTES:
+        raise ValueError(f"key is too long: {length} characters once stored, at most {MAX_NAME_BYTES}")
+
+
+@lru_cache(256, typed=True)  # 8.0 is not 8, whichever was asked for first
+def naming(digest_len: int, file_type: str) -> Naming:
+    """Return the shared `Naming` of a digest length and file type; raises as `Naming`."""
+    return Naming(digest_len, file_type)

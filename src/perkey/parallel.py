@@ -1,0 +1,75 @@
+"""Many requests at a time, with a bound on how many and on the memory that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import TypeVar
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+def map_unordered(
+    function: Callable[[A], R],
+    arguments: Iterable[A],
+    *,
+    workers: int,
+    discard: Callable[[R], object],
+) -> Iterator[tuple[A, R | Exception]]:
+    """Yield each argument with its result, or the exception raised for it, as they are completed.
+
+    At most twice `workers` arguments are drawn ahead of what was yielded. Leaving the iteration early waits
+    for the calls under way, and makes no further ones.
+
+    Args:
+        function: What to call, in threads.
+        arguments: Drawn in the calling thread; an exception from there is raised when all that was drawn
+            before is done and told.
+        workers: How many threads.
+        discard: Is given the results that nobody took, when the iteration is left early.
+    """
+    source = _Source(arguments)
+    with ThreadPoolExecutor(workers, thread_name_prefix="perkey") as pool:
+        running: dict[Future[R], A] = {}
+        try:
+            while True:
+                for argument in islice(source, 2 * workers - len(running)):
+                    running[pool.submit(function, argument)] = argument
+                if not running:
+                    break
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    error = future.exception()
+                    if error is not None and not isinstance(error, Exception):
+                        raise error
+                    yield running.pop(future), future.result() if error is None else error
+        finally:
+            for future in running:
+                if not future.cancel() and future.exception() is None:
+                    discard(future.result())
+    if source.failure is not None:
+        raise source.failure
+
+
+class _Source(Iterator[A]):
+    """Ends where the arguments do, and where drawing one fails.
+
+    Attributes:
+        failure: Why it failed.
+    """
+
+    def __init__(self, arguments: Iterable[A]) -> None:
+        self._arguments = iter(arguments)
+        self.failure: Exception | None = None
+
+    def __next__(self) -> A:
+        try:
+            if self.failure is None:
+                return next(self._arguments)
+        except StopIteration:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised when what was drawn before is done
+            self.failure = error
+        raise StopIteration

@@ -1,0 +1,338 @@
+"""PersiDict: all dictionary semantics, once, over any store.
+
+A write travels key -> name -> bytes -> policy -> one atomic primitive of the store; a read comes back the
+same way. What a store is does not matter here, and what a value means does not matter there.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from perkey.bulk import BulkOperations, Tally
+from perkey.conditional import ConditionalOperations
+from perkey.content import STREAM_ABOVE
+from perkey.errors import ConflictError
+from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT, Joker
+from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, PersiDictKey
+from perkey.naming import Name
+from perkey.ordering import TimeOrder
+from perkey.stores.base import ABSENT, Store
+from perkey.stores.prefix import PrefixStore
+from perkey.views import PersiItemsView, PersiKeysView, PersiValuesView
+
+if TYPE_CHECKING:
+    # A default (PEP 696) spares users annotations where any value will do; Python 3.11 has none at run time.
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    V = TypeVarWithDefault("V", default=Any)
+else:
+    V = TypeVar("V")
+T = TypeVar("T")
+
+_REQUIRED: Any = object()
+
+
+# Keys come out as tuples and go in as strings or sequences of them: `in` and `update` take what `[]` takes.
+class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], MutableMapping[Any, V]):
+    """A persistent dictionary whose values lie in a store, one item each.
+
+    Many processes may use the same place at once; each operation on one key is atomic, nothing is promised
+    across keys. Handles are cheap, hold nothing open, and can be pickled, forked and shared by threads.
+    Order of iteration is arbitrary, and items written or removed meanwhile may or may not appear in it.
+
+    Args:
+        store: Where the items are.
+        file_type: The format of values: ``"pkl"``, ``"json"``, one that was registered, or any other
+            name for text (values are then str only). Dictionaries of different types in one place do
+            not see each other's items.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key, 0 to 26. With 0, keys that differ
+            only in case meet on case-insensitive file systems.
+        base_class_for_values: A class that all values must be of, checked in both directions.
+
+    Raises:
+        TypeError, ValueError: An argument is of the wrong kind or out of bounds.
+
+    >>> from perkey.stores import MemoryStore
+    >>> d = PersiDict[int](MemoryStore())
+    >>> d["a", "b"] = 1
+    >>> list(d.items())
+    [(NonEmptySafeStrTuple('a', 'b'), 1)]
+    """
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters: ``type(d)(**d.get_params())`` is an equal handle."""
+        return {"store": self._store, **self._common_params()}
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({params})"
+
+    # --- One item -----------------------------------------------------------------------------------
+
+    def __getitem__(self, key: NonEmptyPersiDictKey) -> V:
+        name = self._naming.name_of(key)
+        try:
+            content = self._store.content(name, limit=STREAM_ABOVE)
+        except KeyError:
+            raise KeyError(self._key_of(name)) from None
+        return self._decode(name, content)
+
+    def __setitem__(self, key: NonEmptyPersiDictKey, value: V | Joker) -> None:
+        name = self._naming.name_of(key)
+        if value is KEEP_CURRENT:
+            return
+        if value is DELETE_CURRENT:
+            self._discard(name)
+        else:
+            self._assign(name, value)
+
+    def __delitem__(self, key: NonEmptyPersiDictKey) -> None:
+        name = self._naming.name_of(key)
+        if not self._discard(name):
+            raise KeyError(self._key_of(name))
+
+    def __contains__(self, key: object) -> bool:
+        return self._store.exists(self._naming.name_of(key))
+
+    @overload
+    def get(self, key: NonEmptyPersiDictKey) -> V | None: ...
+    @overload
+    def get(self, key: NonEmptyPersiDictKey, default: V | T) -> V | T: ...
+    def get(self, key: NonEmptyPersiDictKey, default: Any = None) -> Any:
+        """Return the value, or `default` if there is none. Cost: one read."""
+        name = self._naming.name_of(key)
+        try:
+            content = self._store.content(name, limit=STREAM_ABOVE)
+        except KeyError:
+            return default
+        return self._decode(name, content)
+
+    def setdefault(self, key: NonEmptyPersiDictKey, default: V = None) -> V:  # type: ignore[assignment] # as dict
+        """Return the value, after inserting `default` if there was none; of several inserters one wins.
+
+        Raises:
+            TypeError: `default` is a joker.
+
+        Cost: one read, and one write that inserts if there is no item.
+        """
+        name = self._naming.name_of(key)
+        if isinstance(default, Joker):
+            raise TypeError("the default must be a value, not a joker")
+        while True:
+            try:
+                return self._load_now(name)[0]
+            except KeyError:
+                pass
+            try:
+                self._write(name, self._encode(name, default), ABSENT)
+            except ConflictError:
+                continue  # another one inserted first
+            return default
+
+    def discard(self, key: NonEmptyPersiDictKey) -> bool:
+        """Delete an item if there is one, and tell whether there was. Cost: one removal.
+
+        Raises:
+            MutationPolicyError: Items are immutable.
+        """
+        return self._discard(self._naming.name_of(key))
+
+    def delete_if_exists(self, key: NonEmptyPersiDictKey) -> bool:
+        """Delete an item if there is one, and tell whether there was; the same as `discard`."""
+        return self.discard(key)
+
+    @overload
+    def pop(self, key: NonEmptyPersiDictKey) -> V: ...
+    @overload
+    def pop(self, key: NonEmptyPersiDictKey, default: V | T) -> V | T: ...
+    def pop(self, key: NonEmptyPersiDictKey, default: Any = _REQUIRED) -> Any:
+        """Delete an item and return its value; of several that pop the same item, one gets it.
+
+        Args:
+            key: The key.
+            default: What to return if there is no item.
+
+        Raises:
+            KeyError: There is no item, and no default.
+            MutationPolicyError: Items are immutable.
+
+        Cost: one read and one removal, again after a conflict.
+        """
+        name = self._naming.name_of(key)
+        self._check_deletable()
+        while True:
+            try:
+                value, version = self._load_now(name)
+            except KeyError:
+                if default is _REQUIRED:
+                    raise KeyError(self._key_of(name)) from None
+                return default
+            try:
+                self._store.remove(name, expect=version)
+            except ConflictError:
+                continue
+            return value
+
+    # --- All items ----------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[NonEmptySafeStrTuple]:
+        # A key is a tuple that is never empty, so that only None is filtered out.
+        return filter(None, map(self._naming.key_of, self._store.scan()))
+
+    def __len__(self) -> int:
+        """Count the items in one listing, without reading or even checking the digest of any."""
+        return sum(map(self._naming.resembles, self._store.scan()))
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+    def keys(self) -> PersiKeysView:
+        """Return a view of the keys."""
+        return PersiKeysView(self)
+
+    def values(self) -> PersiValuesView[V]:
+        """Return a view of the values."""
+        return PersiValuesView(self)
+
+    def items(self) -> PersiItemsView[V]:
+        """Return a view of keys and values."""
+        return PersiItemsView(self)
+
+    def _read_items(self) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
+        for name, result in self._read_many(self._names()):
+            if isinstance(result, KeyError):
+                continue  # removed since it was seen
+            if isinstance(result, Exception):
+                raise result
+            yield self._key_of(name), result
+
+    def _names(self) -> Iterator[Name]:
+        key_of = self._naming.key_of
+        return (name for name in self._store.scan() if key_of(name) is not None)
+
+    def popitem(self) -> tuple[NonEmptySafeStrTuple, V]:
+        """Delete an arbitrary item and return its key and value.
+
+        Raises:
+            KeyError: The dictionary is empty.
+            MutationPolicyError: Items are immutable.
+        """
+        self._check_deletable()
+        for key in self:
+            try:
+                return key, self.pop(key)
+            except KeyError:
+                continue  # another one popped it
+        raise KeyError("the dictionary is empty")
+
+    def clear(self) -> None:
+        """Delete all items that are there when the listing passes them.
+
+        Cost: a listing, and as `delete_many`.
+
+        Raises:
+            MutationPolicyError: Items are immutable; nothing was deleted.
+        """
+        self._check_deletable()
+        self._remove_many(self._names(), Tally("clear"))
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        """Store the items of a mapping, or pairs, and those given by name; as `set_many`."""
+        pairs = other.items() if isinstance(other, Mapping) else _pairs(other)
+        self.set_many(chain(pairs, more.items()))
+
+    def copy(self) -> dict[NonEmptySafeStrTuple, V]:
+        """Return all items as a plain dict in memory; later changes are in one of the two only."""
+        return dict(self.items())
+
+    def __or__(self, other: Mapping[Any, Any]) -> dict[NonEmptySafeStrTuple, Any]:
+        """Return a plain dict of the items of both, `other`'s where both have one."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self.copy() | self._with_keys(other)
+
+    def __ror__(self, other: Mapping[Any, Any]) -> dict[NonEmptySafeStrTuple, Any]:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self._with_keys(other) | self.copy()
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc] # in place it stays persistent, | makes a dict
+        self.update(other)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether `other` is a mapping of equal items; its keys are taken as this dictionary's."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        items = dict(other.items())
+        try:
+            items = self._with_keys(items)
+        except (TypeError, ValueError):
+            return False  # it has keys that cannot be here
+        return self.copy() == items
+
+    __hash__ = None  # type: ignore[assignment] # mutable, as every mapping
+
+    def _with_keys(self, other: Mapping[Any, Any]) -> dict[NonEmptySafeStrTuple, Any]:
+        return {self._key_of(self._naming.name_of(key)): value for key, value in other.items()}
+
+    def random_key(self) -> NonEmptySafeStrTuple | None:
+        """Return a key, each with the same probability, or None if there is none.
+
+        Cost: one listing in constant memory; no item is read.
+        """
+        chosen = None
+        for count, key in enumerate(self, 1):
+            if random.random() * count < 1:  # noqa: S311 - a sample, not a secret
+                chosen = key
+        return chosen
+
+    # --- Parts --------------------------------------------------------------------------------------
+
+    def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
+        """Return the dictionary of the items whose keys begin with a prefix, under the rest of their keys.
+
+        It is a handle on the same place: what is written in one is seen in the other.
+
+        Args:
+            prefix_key: The beginning of the keys; empty for all.
+
+        Cost: none, and nothing is created; a prefix without items gives an empty dictionary.
+        """
+        return self._over(PrefixStore(self._store, self._naming.prefix_of(prefix_key)))
+
+    def subdicts(self) -> dict[str, Self]:
+        """Return the non-empty dictionaries one level below, by the first part of their keys.
+
+        Cost: in a folder, one listing of it and a part of one for each folder in it.
+        """
+        parts = map(self._naming.part_of, self._store.folders())
+        found = {part: self.get_subdict(part) for part in parts if part is not None}
+        return {part: subdict for part, subdict in found.items() if subdict}
+
+    def _over(self, store: Store) -> Self:
+        """Return a handle like this one on another store."""
+        handle = copy.copy(self)
+        handle._store = store
+        return handle
+
+    def _common_params(self) -> dict[str, Any]:
+        return {
+            "file_type": self.file_type,
+            "immutable_items": self._immutable,
+            "digest_len": self.digest_len,
+            "base_class_for_values": self._base_class,
+        }
+
+
+def _pairs(other: Any) -> Iterable[tuple[Any, Any]]:
+    """Return key and value of each item of what `dict.update` takes besides mappings."""
+    if hasattr(other, "keys"):
+        return ((key, other[key]) for key in other.keys())  # noqa: SIM118 - as dict does
+    pairs: Iterable[tuple[Any, Any]] = other
+    return pairs

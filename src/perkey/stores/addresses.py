@@ -1,0 +1,95 @@
+"""Addresses of object services: which there are, and what of them may be shown to others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from perkey.naming import Name
+
+_KINDS: Final = {
+    "memory": "memory",
+    "file": "file",
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gs",
+    "az": "az",
+    "azure": "az",
+    "abfs": "az",
+    "abfss": "az",
+}
+
+_HARMLESS: Final = frozenset(
+    ("region", "default_region", "endpoint", "endpoint_url", "virtual_hosted_style_request", "skip_signature",
+     "unsigned_payload", "checksum_algorithm", "request_payer", "disable_tagging", "disable_bulk_delete",
+     "s3_express", "imdsv1_fallback", "account_name", "container_name", "use_emulator", "use_fabric_endpoint",
+     "use_azure_cli", "bucket", "bucket_name")
+)  # fmt: skip
+"""Options that travel with a pickle and are shown; whatever else there is may be a secret."""
+
+_HARMLESS_TO_CLIENTS: Final = frozenset(
+    ("allow_http", "connect_timeout", "read_timeout", "timeout", "http1_only", "http2_only",
+     "pool_idle_timeout", "pool_max_idle_per_host", "user_agent", "default_content_type",
+     "randomize_addresses")
+)  # fmt: skip
+
+
+def kind_of(url: str) -> str:
+    """Return the kind of service: ``"memory"``, ``"file"``, ``"s3"``, ``"gs"`` or ``"az"``.
+
+    Raises:
+        ValueError: The address is none of those, or has something in it that looks like a secret.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _KINDS:
+        raise ValueError(f"an address begins with one of {sorted(_KINDS)}, and ://, not {parts.scheme!r}")
+    if parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("an address has no password, query or fragment; credentials go into the options")
+    kind = _KINDS[parts.scheme]
+    if kind == "file" and (parts.netloc or not parts.path.startswith("/")):
+        raise ValueError("the address of a folder is file:// and its absolute path")
+    if kind not in {"file", "memory"} and not parts.netloc:
+        raise ValueError("the address of a bucket has its name after ://")
+    return kind
+
+
+def base_of(url: str) -> str:
+    """Return what names of objects follow: of memory its name only, all prefixes in it being one store."""
+    parts = urlsplit(url)
+    return f"memory://{parts.netloc}" if parts.scheme == "memory" else url.rstrip("/")
+
+
+def folder_of(url: str) -> str:
+    """Return the path that a ``file://`` address names."""
+    return url2pathname(urlsplit(url).path)
+
+
+def joined(url: str, parts: Name) -> str:
+    """Return the address of what lies below an address."""
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{'/'.join((place.rstrip('/'), *parts))}" if parts else url
+
+
+def harmless(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those options of a service that may be shown, and sent to other processes."""
+    return {name: value for name, value in options.items() if _bare(name) in _HARMLESS and _is_open(value)}
+
+
+def harmless_to_clients(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those options of an HTTP client that may be shown, and sent to other processes."""
+    return {name: value for name, value in options.items() if name in _HARMLESS_TO_CLIENTS}
+
+
+def _is_open(value: Any) -> bool:
+    """Tell whether a value cannot be an address with a password in it."""
+    return not (isinstance(value, str) and "@" in value)
+
+
+def _bare(option: str) -> str:
+    """Return the name of an option without the service's."""
+    name = option.lower()
+    for service in ("aws_", "azure_storage_", "azure_", "google_"):
+        name = name.removeprefix(service)
+    return name

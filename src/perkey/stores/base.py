@@ -1,0 +1,236 @@
+"""The contract of a store: five primitives over bytes, and what follows from them.
+
+A store keeps items under names (tuples of file-name-safe strings, made by `perkey.naming`) and knows
+nothing of values. Every primitive is atomic and linearisable per name, across all processes that share
+the place; nothing is promised across names. `perkey.testing.StoreContract` is this page as tests.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+from perkey.content import Content, Data, close
+from perkey.errors import UnsupportedConditionError
+from perkey.naming import Name
+from perkey.parallel import map_unordered
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+Version: TypeAlias = str
+"""Opaque; compared only for equality; never stands for two different contents of one name."""
+
+
+class _Expectation(Enum):
+    ANY = "any state"
+    ABSENT = "no item"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ANY: Final = _Expectation.ANY
+"""Expect nothing in particular."""
+
+ABSENT: Final = _Expectation.ABSENT
+"""Expect that there is no item."""
+
+Expectation: TypeAlias = Version | _Expectation
+"""What a write or removal expects to find: ANY, ABSENT or a version."""
+
+Verb: TypeAlias = Literal["write", "remove"]
+ConditionKind: TypeAlias = Literal["absent", "version"]
+
+
+class Stat(NamedTuple):
+    """What is known of an item without reading it.
+
+    Attributes:
+        version: The version of its content.
+        mtime: When it was last written, in seconds since the epoch.
+        size: Length of its content in bytes.
+    """
+
+    version: Version
+    mtime: float
+    size: int
+
+
+def _forget(result: object) -> None:
+    """Do nothing with a result that nobody wants."""
+    del result
+
+
+class Store(ABC):
+    """Where bytes live.
+
+    Handles can be pickled, survive a fork and are safe to share between threads. Making one touches
+    nothing but, in some stores, the folder that is to hold the items.
+    """
+
+    @abstractmethod
+    def read(
+        self, name: Name, *, unless: Version | None = None, limit: int | None = None
+    ) -> tuple[Content, Version] | None:
+        """Return the content of an item and the version of exactly that content.
+
+        Args:
+            name: The item.
+            unless: A known version: if the item is still at it, None is returned and nothing transferred.
+            limit: Content of more bytes than this may come as an open binary file, which the caller
+                closes; None means bytes in any case.
+
+        Raises:
+            KeyError: There is no item.
+        """
+
+    @abstractmethod
+    def stat(self, name: Name) -> Stat:
+        """Return version, time and size of an item without reading it; raises KeyError if there is none."""
+
+    @abstractmethod
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        """Store `data` under `name`, all or nothing, and return the new version.
+
+        Readers see the old or the new content, never a part. Of several writers that expect the same
+        version, or ABSENT, exactly one succeeds.
+
+        Args:
+            name: The item.
+            data: Its new content.
+            expect: What the item must be at for the write to happen.
+
+        Raises:
+            ConflictError: The item was not as expected; nothing was changed.
+            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+        """
+
+    @abstractmethod
+    def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
+        """Remove an item.
+
+        Args:
+            name: The item.
+            expect: ANY, or the version that the item must be at.
+
+        Raises:
+            KeyError: There was no item, and ANY was expected.
+            ConflictError: The item was at another version, or absent; nothing was changed.
+            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+        """
+
+    @abstractmethod
+    def scan(self, prefix: Name = ()) -> Iterator[Name]:
+        """Yield the name of each item below `prefix`, in no particular order and without reading any.
+
+        Items touched meanwhile may or may not appear, all others appear exactly once.
+        """
+
+    @abstractmethod
+    def describe(self, name: Name = ()) -> str:
+        """Return where an item (or the whole store) is, for messages: a path or an address, no secrets."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.describe()})"
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Tell whether the place honours a kind of condition; what it does not, it refuses."""
+        del verb, kind
+        return True
+
+    def content(self, name: Name, *, limit: int | None = None) -> Content:
+        """Return the content of an item, as `read`, where nobody asks for its version; raises KeyError."""
+        found = self.read(name, limit=limit)
+        if found is None:
+            raise RuntimeError(f"{self!r} withheld an item for no reason")
+        return found[0]
+
+    def exists(self, name: Name) -> bool:
+        """Tell whether there is an item; as cheap as the place allows."""
+        try:
+            self.stat(name)
+        except KeyError:
+            return False
+        return True
+
+    workers: int = 1
+    """How many operations at a time are worthwhile: more than one where each waits for a network."""
+
+    def read_many(
+        self, names: Iterable[Name], *, limit: int | None = None
+    ) -> Iterator[tuple[Name, tuple[Content, Version] | Exception]]:
+        """Yield each name with what `read` returns or raises for it, in any order.
+
+        Memory is used for a few items at a time, however many there are.
+
+        Cost: as `read`, `workers` at a time.
+        """
+
+        def read(name: Name) -> tuple[Content, Version]:
+            found = self.read(name, limit=limit)
+            if found is None:
+                raise RuntimeError(f"{self!r} withheld an item for no reason")
+            return found
+
+        return self._each(read, names, discard=lambda found: close(found[0]))
+
+    def write_many(
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+    ) -> Iterator[tuple[Name, Version | Exception]]:
+        """Write many items, and yield each name with what `write` returns or raises for it, in any order.
+
+        Each is atomic as a single write, and as durable when its name is yielded. Iterate to the end: what
+        was not yielded may not have been written.
+        """
+        results = self._each(lambda item: self.write(*item, expect=expect), items)
+        return ((item[0], result) for item, result in results)
+
+    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
+        """Remove many items, and yield each name with None or with what `remove` raises, in any order."""
+        return self._each(self.remove, names)
+
+    def _each(
+        self,
+        function: Callable[[A], R],
+        arguments: Iterable[A],
+        discard: Callable[[R], object] = _forget,
+    ) -> Iterator[tuple[A, R | Exception]]:
+        """Yield each argument with the result of a function, or what it raised."""
+        if self.workers > 1:
+            yield from map_unordered(function, arguments, workers=self.workers, discard=discard)
+            return
+        for argument in arguments:
+            try:
+                result: R | Exception = function(argument)
+            except Exception as error:  # noqa: BLE001 - told to the caller, who decides
+                result = error
+            yield argument, result
+
+    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        """Yield name and `Stat` of each item below `prefix`; as `scan`, and one `stat` an item."""
+        for name in self.scan(prefix):
+            try:
+                yield name, self.stat(name)
+            except KeyError:
+                continue  # removed since it was seen
+
+    def folders(self, prefix: Name = ()) -> Iterator[str]:
+        """Yield once each part that follows `prefix` in the name of an item lying deeper."""
+        seen = set()
+        depth = len(prefix)
+        for name in self.scan(prefix):
+            if len(name) > depth + 1 and name[depth] not in seen:
+                seen.add(name[depth])
+                yield name[depth]
+
+
+def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> UnsupportedConditionError:
+    """Return the error for a condition that a place cannot honour."""
+    what = "that it is absent" if kind == "absent" else "a certain version of it"
+    return UnsupportedConditionError(
+        f"{place}: cannot {verb} an item on the condition of {what}: {reason}. Nothing was changed; "
+        "unconditional operations work."
+    )

@@ -1,0 +1,138 @@
+"""A folder for a cache: bounded in size, the least recently used entries go first."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from perkey.content import Content, Data, bytes_of
+from perkey.naming import Name
+from perkey.stores.base import Version
+from perkey.stores.directory import DirectoryStore
+from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
+
+_LEDGER: Final = ".@perkey-ledger"
+_TOTAL: Final = struct.Struct(">Q")
+_KEPT: Final = 0.75
+_TOUCH_SECONDS: Final = 60.0
+
+
+class _File(NamedTuple):
+    used: float
+    size: int
+    path: str
+
+
+class CacheFolder:
+    """Keeps the entries of a `CachedStore` in a folder of its own, where they may vanish at any time.
+
+    Atomic as a `DirectoryStore`, without durability. However many processes write, all files together take at
+    most `max_bytes`: a ledger of the total is kept under a lock, in which the entry is written, too. When it
+    is full, the least recently used entries are removed until a quarter is free. (On a file system without
+    locks the bound is approximate.) Names are hashed, so that those that differ only in case do not meet.
+
+    Args:
+        base: Path of the folder, made if it does not exist.
+        max_bytes: How much it may hold; an entry larger than that is not kept.
+        owner: What the entries are of, an address say: several owners may share a folder.
+
+    Raises:
+        ValueError: `max_bytes` is not positive.
+    """
+
+    def __init__(self, base: str | os.PathLike[str], *, max_bytes: int, owner: str = "") -> None:
+        if max_bytes <= 0:
+            raise ValueError(f"max_bytes must be positive, not {max_bytes}")
+        self._files = DirectoryStore(base, durability="none")
+        self.max_bytes = max_bytes
+        self._owner = owner
+
+    def read(self, name: Name, *, limit: int | None = None) -> tuple[Content, Version] | None:
+        """Return an entry; raises KeyError. Marks it as used, to the minute."""
+        hashed = self._hashed(name)
+        found = self._files.read(hashed, limit=limit)
+        path = self._files.describe(hashed)
+        try:
+            if time.time() - os.stat(path).st_mtime > _TOUCH_SECONDS:
+                os.utime(path)
+        except FileNotFoundError:
+            pass  # evicted since
+        return found
+
+    def write(self, name: Name, data: Data) -> None:
+        """Keep an entry, if it is not too large."""
+        content = bytes_of(data)
+        if len(content) > self.max_bytes:
+            self._discard(name)
+            return
+        with self._ledger() as ledger:
+            total = self._total(ledger) + len(content)
+            if total > self.max_bytes:
+                total = self._evict(len(content)) + len(content)
+            os.pwrite(ledger, _TOTAL.pack(total), 0)
+            self._files.write(self._hashed(name), content)
+
+    def remove(self, name: Name) -> None:
+        """Remove an entry; raises KeyError."""
+        self._files.remove(self._hashed(name))
+
+    def describe(self) -> str:
+        """Return the path of the folder."""
+        return self._files.describe()
+
+    def _hashed(self, name: Name) -> Name:
+        return (blake2b("\0".join((self._owner, *name)).encode(), digest_size=20).hexdigest(),)
+
+    def _discard(self, name: Name) -> None:
+        try:
+            self.remove(name)
+        except KeyError:
+            pass  # it was not kept
+
+    @contextmanager
+    def _ledger(self) -> Iterator[int]:
+        """Open and lock the ledger."""
+        path = f"{self._files.base}/{_LEDGER}"
+        os.makedirs(self._files.base, exist_ok=True)
+        fd = open_lockable(lambda: os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
+        try:
+            locked = lock(fd)
+            try:
+                yield fd
+            finally:
+                if locked:
+                    unlock(fd)
+        finally:
+            close_lockable(fd)
+
+    def _total(self, ledger: int) -> int:
+        """Return how much the files may take: never too little, because removals are not entered."""
+        entry = os.pread(ledger, _TOTAL.size, 0)
+        return _TOTAL.unpack(entry)[0] if len(entry) == _TOTAL.size else self.max_bytes
+
+    def _evict(self, needed: int) -> int:
+        """Remove files, the least recently used first, until `needed` bytes fit; return what is left."""
+        files = sorted(self._all_files())
+        total = sum(file.size for file in files)
+        for file in files:
+            if total + needed <= self.max_bytes * _KEPT:
+                break
+            try:
+                os.unlink(file.path)
+            except FileNotFoundError:
+                pass  # removed by its process since
+            total -= file.size
+        return total
+
+    def _all_files(self) -> Iterator[_File]:
+        """Yield each file but the ledger; those being written belong to us or to the dead."""
+        with os.scandir(self._files.base) as entries:
+            for entry in entries:
+                if entry.name != _LEDGER and entry.is_file(follow_symlinks=False):
+                    found = entry.stat(follow_symlinks=False)
+                    yield _File(found.st_mtime, found.st_size, entry.path)

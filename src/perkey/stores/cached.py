@@ -1,0 +1,225 @@
+"""A fast store in front of a slow one.
+
+An entry of the cache is one item, so that version and content cannot part: a mark, the version, a CRC-32 and
+the content. Whatever the order in which processes write to the main store and to the cache, an entry is
+used only for the version that it names. A damaged entry, or a cache that fails, is a miss.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final, Protocol
+
+from perkey.content import STREAM_ABOVE, Content, Data, close
+from perkey.naming import Name
+from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+
+_MARK: Final = b"perkey-cache-1\n"
+_HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the version, CRC-32
+_HEADROOM: Final = 512  # an entry is larger than its content by the header and the version
+_log = logging.getLogger(__name__)
+
+
+class Cache(Protocol):
+    """What a cache must be able to do; any `Store` is one, and entries may vanish at any time."""
+
+    def read(self, name: Name, *, limit: int | None = None) -> tuple[Content, Version] | None:
+        """Return an entry, as `Store.read`."""
+        ...
+
+    def write(self, name: Name, data: Data) -> object:
+        """Keep an entry, or do without."""
+        ...
+
+    def remove(self, name: Name) -> None:
+        """Remove an entry; raises KeyError if there is none."""
+        ...
+
+    def describe(self) -> str:
+        """Return where the cache is."""
+        ...
+
+
+class CachedStore(Store):
+    """Reads from `cache` what `main` still holds at the cached version.
+
+    Every promise is the main store's. Costs, in operations on the main store: read 1, without transfer if
+    the cached version is current (0 if trusting, once cached); all others as the main store. Each adds at
+    most two operations on the cache.
+
+    Args:
+        main: The store that counts.
+        cache: A store that is fast, or another `Cache`; its items are this cache's alone, and may be
+            deleted at any time.
+        trusting: Items never change once written, so that what is cached needs no validation.
+    """
+
+    def __init__(self, main: Store, cache: Cache, *, trusting: bool = False) -> None:
+        self.main = main
+        self.cache = cache
+        self.trusting = trusting
+        self.workers = main.workers
+
+    def read(
+        self, name: Name, *, unless: Version | None = None, limit: int | None = None
+    ) -> tuple[Content, Version] | None:
+        entry = self._look_up(name, limit)
+        if entry is None:
+            found = self.main.read(name, unless=unless, limit=limit)
+            return None if found is None else (self._keep(name, *found), found[1])
+        content, version = entry
+        if not self.trusting:
+            try:
+                found = self.main.read(name, unless=version, limit=limit)
+            except KeyError:
+                close(content)
+                self._forget(name)
+                raise
+            if found is not None:
+                close(content)
+                kept = self._keep(name, *found)
+                if found[1] != unless:
+                    return kept, found[1]
+                close(kept)
+                return None
+        if version == unless:
+            close(content)
+            return None
+        return content, version
+
+    def stat(self, name: Name) -> Stat:
+        return self.main.stat(name)
+
+    def exists(self, name: Name) -> bool:
+        return (self.trusting and self._in_cache(name)) or self.main.exists(name)
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        version = self.main.write(name, data, expect=expect)
+        if isinstance(data, bytes):
+            self._keep(name, data, version)
+        else:
+            self._forget(name)  # the next read will bring it, without encoding the value again
+        return version
+
+    def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
+        self.main.remove(name, expect=expect)
+        self._forget(name)
+
+    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
+        for name, error in self.main.remove_many(names):
+            if error is None:
+                self._forget(name)
+            yield name, error
+
+    def scan(self, prefix: Name = ()) -> Iterator[Name]:
+        return self.main.scan(prefix)
+
+    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return self.main.scan_stats(prefix)
+
+    def folders(self, prefix: Name = ()) -> Iterator[str]:
+        return self.main.folders(prefix)
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        return self.main.honours(verb, kind)
+
+    def describe(self, name: Name = ()) -> str:
+        return self.main.describe(name)
+
+    def _look_up(self, name: Name, limit: int | None) -> tuple[Content, Version] | None:
+        """Return content and version of a sound entry, None if there is none."""
+        try:
+            found = self.cache.read(name, limit=None if limit is None else limit + _HEADROOM)
+        except KeyError:
+            return None
+        except OSError as error:
+            _log.warning("cache %s cannot be read, going without: %s", self.cache.describe(), error)
+            return None
+        return None if found is None else _unpack(found[0])
+
+    def _in_cache(self, name: Name) -> bool:
+        entry = self._look_up(name, STREAM_ABOVE)
+        if entry is not None:
+            close(entry[0])
+        return entry is not None
+
+    def _keep(self, name: Name, content: Content, version: Version) -> Content:
+        """Put an entry into the cache if it takes it; return the content, a file at its start."""
+        start = 0 if isinstance(content, bytes) else content.tell()
+        try:
+            self.cache.write(name, _entry(content, version))
+        except OSError as error:
+            _log.warning("cache %s cannot be written, going without: %s", self.cache.describe(), error)
+        if not isinstance(content, bytes):
+            content.seek(start)
+        return content
+
+    def _forget(self, name: Name) -> None:
+        try:
+            self.cache.remove(name)
+        except KeyError:
+            pass  # it was not cached
+        except OSError as error:
+            # Harmless: an entry is used only for the version that it names.
+            _log.warning("cache %s cannot be changed: %s", self.cache.describe(), error)
+
+
+class _FileEntry:
+    """An entry made of the content of an open file."""
+
+    def __init__(self, content: BinaryIO, version: Version) -> None:
+        self._content = content
+        self._start = content.tell()
+        self._version = version
+
+    def write_to(self, file: BinaryIO) -> None:
+        self._content.seek(self._start)
+        crc = _crc(self._content)
+        file.write(_header(self._version, crc))
+        self._content.seek(self._start)
+        while piece := self._content.read(STREAM_ABOVE):
+            file.write(piece)
+
+
+def _entry(content: Content, version: Version) -> Data:
+    if isinstance(content, bytes):
+        return _header(version, zlib.crc32(content)) + content
+    return _FileEntry(content, version)
+
+
+def _header(version: Version, crc: int) -> bytes:
+    encoded = version.encode()
+    return _HEADER.pack(_MARK, len(encoded), crc) + encoded
+
+
+def _crc(content: BinaryIO) -> int:
+    crc = 0
+    while piece := content.read(STREAM_ABOVE):
+        crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def _unpack(entry: Content) -> tuple[Content, Version] | None:
+    """Return content and version of an entry, None if it is damaged; a damaged file is closed."""
+    head = entry[: _HEADER.size] if isinstance(entry, bytes) else entry.read(_HEADER.size)
+    if len(head) < _HEADER.size:
+        close(entry)
+        return None
+    mark, length, crc = _HEADER.unpack(head)
+    start = _HEADER.size + length
+    if isinstance(entry, bytes):
+        version, content = entry[_HEADER.size : start], entry[start:]
+        return (
+            (content, version.decode("ascii", "replace"))
+            if mark == _MARK and zlib.crc32(content) == crc
+            else None
+        )
+    version = entry.read(length)
+    if mark != _MARK or _crc(entry) != crc:
+        entry.close()
+        return None
+    entry.seek(start)
+    return entry, version.decode("ascii", "replace")

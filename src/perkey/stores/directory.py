@@ -1,0 +1,354 @@
+"""Items as files in a folder: one file per name, replaced and never written in place.
+
+Readers take no lock. A writer puts the whole new file beside the old one, locks the folder that both are
+in, compares what is there with what it expects, sets the time, renames, and unlocks; data reaches the disk
+before the lock is taken and the folder after it is released. Where no lock can be had, an item can still be
+inserted if absent (by link(2)), and conditions on a version are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat as modes
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from operator import itemgetter
+from typing import Final, Literal, TypeAlias, get_args
+
+from perkey.content import Content, Data
+from perkey.naming import Name
+from perkey.stores import stamps
+from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+from perkey.stores.batches import Batches, WriteBatch, remove_batch
+from perkey.stores.folders import Folder, make_base, open_file, stat_file, sync
+from perkey.stores.placing import compare, fill, publish, raise_absent, take_away
+from perkey.stores.temporaries import (
+    OURS,
+    STALE_SECONDS,
+    TEMPORARY,
+    discard,
+    sweep,
+    temporary_name,
+)
+
+Durability: TypeAlias = Literal["sync", "none"]
+"""``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
+
+_ATTEMPTS: Final = 32
+_SAFE_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9()_\-~.=]+(?:/(?!\Z)|\Z))+")
+
+
+class DirectoryStore(Store):
+    """Items as files below a base folder, which is made if it does not exist.
+
+    Atomic and linearisable between all processes whose locks exclude each other: on a local file system,
+    and on NFS version 4 as far as its server keeps locks. On file systems without locks see the module's
+    docstring. Sub-folders that are symbolic links are refused, the base folder may be one.
+
+    System calls: read 4 for a name of one part, and 2 for each further part; stat 1 and 2; an
+    unconditional write 14, of which 2 are fsync; remove 8.
+
+    Args:
+        base: Path of the base folder; made absolute, so that a later change of directory does no harm.
+        durability: ``"sync"`` or ``"none"``, see `Durability`. With ``"none"`` a file written shortly
+            before a power failure may be empty afterwards, and its old content lost; after a mere
+            crash of the process nothing is.
+
+    Raises:
+        ValueError: `durability` is not known.
+        NotADirectoryError: `base` is a file.
+        PermissionError, OSError: `base` does not exist and cannot be made.
+    """
+
+    def __init__(self, base: str | os.PathLike[str], *, durability: Durability = "sync") -> None:
+        if durability not in get_args(Durability):
+            raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
+        self.base = os.path.abspath(os.fspath(base))
+        self.durability: Durability = durability
+        self._durable = durability == "sync"
+        make_base(self.base, durable=self._durable)
+
+    def read(
+        self, name: Name, *, unless: Version | None = None, limit: int | None = None
+    ) -> tuple[Content, Version] | None:
+        fd, found = self._open_current(name)
+        try:
+            if not modes.S_ISREG(found.st_mode):
+                raise KeyError(name)
+            version = stamps.version_of(found, fd)
+            return None if version == unless else (_content(fd, found.st_size, limit), version)
+        finally:
+            os.close(fd)
+
+    def content(self, name: Name, *, limit: int | None = None) -> Content:
+        fd = self._open(name)
+        try:
+            found = os.fstat(fd)
+            if not modes.S_ISREG(found.st_mode):
+                raise KeyError(name)
+            return _content(fd, found.st_size, limit)
+        finally:
+            os.close(fd)
+
+    def stat(self, name: Name) -> Stat:
+        found = self._stat(name)
+        if not stamps.needs_digest(found):
+            return Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
+        fd, found = self._open_current(name)
+        try:
+            return Stat(stamps.version_of(found, fd), found.st_mtime, found.st_size)
+        finally:
+            os.close(fd)
+
+    def exists(self, name: Name) -> bool:
+        try:
+            self._stat(name)
+        except KeyError:
+            return False
+        return True
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        self._check(name)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._write(name, data, expect)
+            except FileNotFoundError:
+                # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
+                with suppress(FileNotFoundError):  # deleted again meanwhile
+                    Folder.make(self.base, name[:-1], durable=self._durable)
+        return self._write(name, data, expect)
+
+    def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
+        self._check(name)
+        try:
+            folder = Folder.at(self.base, name[:-1])
+        except (FileNotFoundError, NotADirectoryError):
+            raise_absent(name, expect)
+        try:
+            locked = folder.lock()
+            try:
+                take_away(folder, name, expect, locked=locked)
+            finally:
+                folder.unlock()
+            if self._durable:
+                folder.sync()
+        finally:
+            folder.close()
+
+    def write_many(
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+    ) -> Iterator[tuple[Name, Version | Exception]]:
+        """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
+        if not self._durable:
+            yield from super().write_many(items, expect=expect)
+            return
+        for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of):
+            for name, _ in batch:
+                self._check(name)
+            yield from WriteBatch(self.base, batch, expect, partial(self.write, expect=expect)).write()
+
+    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
+        """Remove many items; as `Store.remove_many`, with one lock and one sync a folder."""
+        for batch in Batches(names, name_of=_itself, size_of=len):
+            for name in batch:
+                self._check(name)
+            yield from remove_batch(self.base, batch, durable=self._durable)
+
+    def scan(self, prefix: Name = ()) -> Iterator[Name]:
+        return (name for _, name in self._items(prefix))
+
+    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        for folder, name in self._items(prefix):
+            found = folder.stat(name[-1])
+            if found is None:
+                continue  # removed since it was seen
+            try:
+                if stamps.needs_digest(found):
+                    yield name, self.stat(name)
+                else:
+                    yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
+            except KeyError:
+                continue  # removed since it was seen
+
+    def folders(self, prefix: Name = ()) -> Iterator[str]:
+        if prefix:
+            self._check(prefix)
+        try:
+            folder = Folder.at(self.base, prefix, lockable=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            with folder.scan() as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False) and any(self._items((*prefix, entry.name))):
+                        yield entry.name
+        finally:
+            folder.close()
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Tell whether the file system has locks; insertion if absent needs none."""
+        del verb
+        return kind == "absent" or self._has_locks()
+
+    def describe(self, name: Name = ()) -> str:
+        return "/".join((self.base, *name))
+
+    def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
+        """Remove the temporary files that dead writers left, and return how many there were.
+
+        Listing does this by itself for files older than an hour. A live writer whose file is taken away
+        notices, and writes again.
+
+        Args:
+            min_age: Seconds for which a temporary file must not have been written to.
+        """
+        return sum(
+            sweep(folder, entry, min_age)
+            for folder, _, entry in self._files(())
+            if entry.name.startswith(TEMPORARY)
+        )
+
+    # --- Reading ------------------------------------------------------------------------------------
+
+    def _open(self, name: Name) -> int:
+        self._check(name)
+        try:
+            return open_file(self.base, name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyError(name) from None
+
+    def _open_current(self, name: Name) -> tuple[int, os.stat_result]:
+        """Return a file and its status while it still had its name.
+
+        1. here: opened   2. a writer: replaced it   3. here: fstat. Losing its name changed the change time,
+        and with it the version: the content would be right, at a version that no writer was ever told.
+        """
+        fd = self._open(name)
+        found = os.fstat(fd)
+        for _ in range(_ATTEMPTS):
+            if found.st_nlink:
+                break
+            os.close(fd)
+            fd = self._open(name)
+            found = os.fstat(fd)
+        return fd, found
+
+    def _stat(self, name: Name) -> os.stat_result:
+        self._check(name)
+        try:
+            found = stat_file(self.base, name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyError(name) from None
+        if not modes.S_ISREG(found.st_mode):
+            raise KeyError(name)
+        return found
+
+    def _check(self, name: Name) -> None:
+        """Refuse names that could lead out of the base folder, wherever they come from."""
+        if not _SAFE_PATH.fullmatch("/".join(name)):
+            raise ValueError(f"{name!r} is not the name of an item")
+
+    # --- Writing ------------------------------------------------------------------------------------
+
+    def _write(self, name: Name, data: Data, expect: Expectation) -> Version:
+        folder = Folder.at(self.base, name[:-1])
+        try:
+            if expect is not ANY:
+                # Most conflicts are seen here, before the cost of a file and its sync.
+                compare(folder, name, expect)
+            temporary = temporary_name()
+            fd = folder.create(temporary)
+            try:
+                fill(fd, data, self.describe(name))
+                if self._durable:
+                    sync(fd, self.describe(name))
+                locked = folder.lock()
+                try:
+                    published = publish(folder, name, fd, temporary, expect, locked=locked)
+                finally:
+                    folder.unlock()
+                version = stamps.version_of(published, fd)
+            except BaseException:
+                discard(folder, temporary)
+                raise
+            finally:
+                os.close(fd)
+            if self._durable:
+                folder.sync()
+            return version
+        finally:
+            folder.close()
+
+    def _has_locks(self) -> bool:
+        make_base(self.base, durable=self._durable)
+        folder = Folder.at(self.base, ())
+        try:
+            locked = folder.lock()
+            folder.unlock()
+        finally:
+            folder.close()
+        return locked
+
+    # --- Listing ------------------------------------------------------------------------------------
+
+    def _items(self, prefix: Name) -> Iterator[tuple[Folder, Name]]:
+        """Yield each item below `prefix`, in constant memory, and sweep stale temporary files on the way."""
+        for folder, name, entry in self._files(prefix):
+            if not entry.name.startswith(OURS):
+                yield folder, name
+            elif entry.name.startswith(TEMPORARY):
+                sweep(folder, entry, STALE_SECONDS)
+
+    def _files(self, prefix: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
+        """Yield each regular file below `prefix`, with its folder, which is open for that moment."""
+        if prefix:
+            self._check(prefix)
+        try:
+            top = Folder.at(self.base, prefix, lockable=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        yield from _files_in(top, prefix)
+
+
+def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
+    try:
+        with folder.scan() as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    yield folder, (*parts, entry.name), entry
+                elif entry.is_dir(follow_symlinks=False):
+                    try:
+                        inner = folder.enter(entry.name)
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue  # removed since it was seen
+                    yield from _files_in(inner, (*parts, entry.name))
+    finally:
+        folder.close()
+
+
+def _itself(name: Name) -> Name:
+    return name
+
+
+def _size_of(item: tuple[Name, Data]) -> int:
+    return len(item[1]) if isinstance(item[1], bytes) else 0
+
+
+def _content(fd: int, size: int, limit: int | None) -> Content:
+    """Return the content of an open file, as a file of its own if it is larger than `limit` bytes."""
+    return _read(fd, size) if limit is None or size <= limit else os.fdopen(os.dup(fd), "rb")
+
+
+def _read(fd: int, size: int) -> bytes:
+    """Return the content of an open file of `size` bytes."""
+    content = os.read(fd, size)
+    if len(content) == size:
+        return content
+    buffer = io.BytesIO()
+    while content:
+        buffer.write(content)
+        content = os.read(fd, size)
+    return buffer.getvalue()

@@ -1,0 +1,334 @@
+"""An open folder, and what a store does in it, where descriptors of folders exist (Linux, macOS).
+
+Everything happens relative to the descriptor. So a folder that is deleted and made anew meanwhile is no
+danger: in the dead one nothing can be created, and the caller, who sees FileNotFoundError, starts again.
+The way from the base folder to here does not follow symbolic links.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from perkey.naming import Name
+from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
+
+LOCK_FILE: Final = ".@perkey-lock"
+"""Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
+
+_FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_BASE: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+_PASSAGE: Final = getattr(os, "O_PATH", os.O_RDONLY) | _FOLDER
+# O_NONBLOCK: a planted FIFO must not block its reader.
+_READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_ALL_MAY_LOCK: Final = 0o666
+_LOCK: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+
+
+def sync(fd: int, path: str) -> None:
+    """Bring a file or folder to the disk; a failure is final, because a second fsync would hide it.
+
+    Args:
+        fd: Its descriptor.
+        path: Its path, for an error.
+    """
+    try:
+        _sync(fd)
+    except OSError as error:
+        _explain(error, path)
+
+
+def _sync(fd: int) -> None:
+    if sys.platform == "darwin":  # pragma: not on Linux
+        import fcntl
+
+        # macOS' fsync does not reach the disk.
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(fd)
+
+
+def open_file(base: str, name: Name) -> int:
+    """Open the file `name` below `base` for reading.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: It is not there.
+        OSError: A symbolic link is in the way (ELOOP), or rights are missing.
+    """
+    if len(name) == 1:
+        path = f"{base}/{name[0]}"
+        try:
+            return os.open(path, _READ)
+        except OSError as error:
+            _explain(error, path)
+    passage = _enter(base, name[:-1], _PASSAGE)
+    try:
+        return os.open(name[-1], _READ, dir_fd=passage)
+    except OSError as error:
+        _explain(error, "/".join((base, *name)))
+    finally:
+        os.close(passage)
+
+
+def stat_file(base: str, name: Name) -> os.stat_result:
+    """Return the status of the file `name` below `base`; raises as `open_file`."""
+    if len(name) == 1:
+        found = os.stat(f"{base}/{name[0]}", follow_symlinks=False)
+    else:
+        passage = _enter(base, name[:-1], _PASSAGE)
+        try:
+            found = os.stat(name[-1], dir_fd=passage, follow_symlinks=False)
+        except OSError as error:
+            _explain(error, "/".join((base, *name)))
+        finally:
+            os.close(passage)
+    if stat.S_ISLNK(found.st_mode):
+        _refuse_link("/".join((base, *name)))
+    return found
+
+
+def _enter(base: str, parts: Name, flags: int) -> int:
+    """Return a descriptor of the folder `parts` below `base`, following no symbolic link below `base`."""
+    path = base
+    fd = -1
+    for part in parts:
+        path = f"{path}/{part}"
+        try:
+            inner = os.open(path, flags) if fd < 0 else os.open(part, flags, dir_fd=fd)
+        except OSError as error:
+            _explain(error, path)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        fd = inner
+    return fd
+
+
+def _explain(error: OSError, path: str) -> NoReturn:
+    """Raise `error` with the full path, and say so if it is due to a symbolic link."""
+    if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
+        _refuse_link(path)
+    raise type(error)(error.errno, error.strerror, path) from None
+
+
+def _refuse_link(path: str) -> NoReturn:
+    raise OSError(
+        errno.ELOOP,
+        "a symbolic link inside a dictionary's folder is not followed; remove or replace it",
+        path,
+    )
+
+
+class Folder:
+    """An open folder; close it.
+
+    Args:
+        path: Its path, for messages.
+        opener: Returns a new descriptor of it.
+        lockable: Whether it may be locked. It is closed then in children forked meanwhile.
+    """
+
+    __slots__ = ("_fd", "_lockable", "_locked", "path")
+
+    def __init__(self, path: str, opener: Callable[[], int], *, lockable: bool = True) -> None:
+        self.path = path
+        self._fd = open_lockable(opener) if lockable else opener()
+        self._lockable = lockable
+        self._locked = -1
+
+    @classmethod
+    def at(cls, base: str, parts: Name, *, lockable: bool = True) -> Folder:
+        """Open a folder.
+
+        Args:
+            base: The base folder, whose own path may contain symbolic links.
+            parts: The folder below it, none for the base itself.
+            lockable: As for the constructor.
+
+        Raises:
+            FileNotFoundError: It does not exist (`make` makes it).
+        """
+        if parts:
+            return cls("/".join((base, *parts)), lambda: _enter(base, parts, _FOLDER), lockable=lockable)
+        return cls(base, lambda: os.open(base, _BASE), lockable=lockable)
+
+    @staticmethod
+    def make(base: str, parts: Name, *, durable: bool) -> None:
+        """Make a folder and all above it, as the umask wants; those that exist are left as they are.
+
+        Args:
+            base: The base folder.
+            parts: The folder below it.
+            durable: Whether the new folders are on disk when this returns.
+        """
+        make_base(base, durable=durable)
+        for depth in range(len(parts)):
+            above = Folder.at(base, parts[:depth])
+            try:
+                os.mkdir(parts[depth], dir_fd=above._fd)
+                if durable:
+                    above.sync()
+            except FileExistsError:
+                pass
+            except OSError as error:
+                _explain(error, f"{above.path}/{parts[depth]}")
+            finally:
+                above.close()
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self._lockable:
+            close_lockable(self._fd)
+        else:
+            os.close(self._fd)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._fd
+
+    @property
+    def device(self) -> int:
+        """The number of the file system that the folder is on."""
+        return os.fstat(self._fd).st_dev
+
+    def create(self, name: str) -> int:
+        """Create a new file for writing, with the rights that the umask leaves."""
+        try:
+            return os.open(name, _CREATE, 0o666, dir_fd=self._fd)
+        except OSError as error:
+            _explain(error, f"{self.path}/{name}")
+
+    def open(self, name: str) -> int:
+        """Open a file for reading."""
+        try:
+            return os.open(name, _READ, dir_fd=self._fd)
+        except OSError as error:
+            _explain(error, f"{self.path}/{name}")
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """Return the status of a file, or None if there is none."""
+        try:
+            found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _explain(error, f"{self.path}/{name}")
+        if stat.S_ISLNK(found.st_mode):
+            _refuse_link(f"{self.path}/{name}")
+        return found
+
+    def replace(self, temporary: str, name: str) -> None:
+        """Rename a file, in place of another one if there is one."""
+        try:
+            os.replace(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except OSError as error:
+            _explain(error, f"{self.path}/{name}")
+
+    def link(self, temporary: str, name: str) -> None:
+        """Give a file a second name; raises FileExistsError if that is taken."""
+        try:
+            os.link(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
+        except OSError as error:
+            _explain(error, f"{self.path}/{name}")
+
+    def unlink(self, name: str) -> None:
+        """Remove a file."""
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except OSError as error:
+            _explain(error, f"{self.path}/{name}")
+
+    def sync(self) -> None:
+        """Bring the names in this folder to the disk."""
+        sync(self._fd, self.path)
+
+    def lock(self) -> bool:
+        """Exclude all other writers of this folder; False where no lock can be had."""
+        if lock(self._fd):
+            self._locked = self._fd
+            return True
+        while True:
+            try:
+                fd = open_lockable(self._open_lock_file)
+            except FileNotFoundError:
+                return True  # the folder was deleted: nobody can put anything into it any more
+            if not lock(fd):
+                close_lockable(fd)
+                return False
+            if self._is_lock_file(fd):
+                self._locked = fd
+                return True
+            # Deleted while it was waited for, with its folder say; another writer may have made a new one.
+            unlock(fd)
+            close_lockable(fd)
+
+    def unlock(self) -> None:
+        """Let other writers in; does nothing if there is no lock."""
+        fd, self._locked = self._locked, -1
+        if fd >= 0:
+            unlock(fd)
+            if fd != self._fd:
+                close_lockable(fd)
+
+    def scan(self) -> os._ScandirIterator[str]:
+        """Return an iterator over the entries, whose `stat` works as long as this folder is open."""
+        if sys.platform == "linux":
+            # Opened anew: closing one made from a descriptor rewinds it, and if a forked child closes its
+            # copy, the parent would begin again.
+            with suppress(FileNotFoundError):  # /proc is not there
+                return os.scandir(f"/proc/self/fd/{self._fd}")
+        return os.scandir(self._fd)
+
+    def enter(self, name: str) -> Folder:
+        """Return the folder `name` in this one, open for listing."""
+        path = f"{self.path}/{name}"
+        return Folder(path, lambda: os.open(name, _FOLDER, dir_fd=self._fd), lockable=False)
+
+    def _is_lock_file(self, fd: int) -> bool:
+        found = self.stat(LOCK_FILE)
+        return found is not None and os.path.samestat(found, os.fstat(fd))
+
+    def _open_lock_file(self) -> int:
+        try:
+            # An existing one first without O_CREAT, which Linux refuses for others' files in sticky folders.
+            fd = os.open(LOCK_FILE, _LOCK & ~os.O_CREAT, dir_fd=self._fd)
+        except FileNotFoundError:
+            fd = os.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=self._fd)
+        found = os.fstat(fd)
+        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
+            # Whoever may enter the folder must be able to lock it, whatever the umask.
+            os.fchmod(fd, _ALL_MAY_LOCK)
+        return fd
+
+
+def make_base(base: str, *, durable: bool) -> None:
+    """Make the base folder and all above it, if need be.
+
+    Raises:
+        NotADirectoryError: A file is in its place.
+    """
+    missing = []
+    path = base
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for path in reversed(missing):
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise NotADirectoryError(
+                    errno.ENOTDIR, "a file is where the folder should be", path
+                ) from None
+        if durable:
+            above = Folder.at(os.path.dirname(path), (), lockable=False)
+            try:
+                above.sync()
+            finally:
+                above.close()

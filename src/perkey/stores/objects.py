@@ -1,0 +1,204 @@
+"""What an object service can do, for engines; and how it can fail, in the words of this project.
+
+An engine speaks to one bucket by one client library and translates every foreign error, in one place, into
+one of the signals below or a `BackendError`. What follows from a signal is decided in `ObjectStore`.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final, NamedTuple, TypeAlias, TypeVar
+
+from perkey.content import Content
+from perkey.stores.base import ConditionKind, Expectation, Verb, Version
+
+Body: TypeAlias = bytes | BinaryIO
+"""What is uploaded: bytes, or a file of known length that can be read again from its start."""
+
+T = TypeVar("T")
+
+_ATTEMPTS = 6
+_FIRST_PAUSE = 0.05
+
+WRITE_ID: Final = "perkey-write-id"
+"""Name of the metadata that tells whose write an object is."""
+
+PROBE = ".@perkey-probe"
+"""The beginning of the names of objects that ask an endpoint a question; "@" is in no key."""
+
+
+class Signal(Exception):  # noqa: N818 - not an error by itself
+    """Something that an object service said, and that `ObjectStore` understands.
+
+    Attributes:
+        repeated: Whether the client library had sent the request before, so that the first one may have
+            taken effect.
+    """
+
+    def __init__(self, *, repeated: bool = False) -> None:
+        super().__init__(repeated)
+        self.repeated = repeated
+
+
+class NoSuchObject(Signal):
+    """The object is not there; the bucket is, as far as known."""
+
+
+class NoSuchBucket(Signal):
+    """The bucket is not there."""
+
+
+class PreconditionFailed(Signal):
+    """The object was not as expected (412)."""
+
+
+class NotHonoured(Signal):
+    """The service says that it does not know such a condition (501)."""
+
+
+class TryAgain(Signal):
+    """The service did nothing, and says that it may do it later (409, 503).
+
+    Attributes:
+        cause: What it said, raised if it goes on saying so.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+class Unclear(Signal):
+    """Nobody can tell from the reply, or its absence, whether the request took effect (500, time-outs).
+
+    Attributes:
+        cause: What happened, raised if it goes on happening.
+        lost_race: Whether these are the service's words for a conditional write that was overtaken.
+    """
+
+    def __init__(self, cause: Exception, *, lost_race: bool = False) -> None:
+        super().__init__()
+        self.cause = cause
+        self.lost_race = lost_race
+
+
+class Head(NamedTuple):
+    """What is known of an object without its content.
+
+    Attributes:
+        version: Its ETag.
+        mtime: When it was written, in seconds since the epoch.
+        size: Its length in bytes.
+        write_id: The mark of the write that made it, or None if another program did.
+    """
+
+    version: Version
+    mtime: float
+    size: int
+    write_id: str | None = None
+
+
+class Engine(ABC):
+    """One bucket through one client library. Each verb is one request unless said otherwise.
+
+    All verbs raise `NoSuchBucket`, `TryAgain`, `Unclear` and `BackendError`.
+
+    Attributes:
+        multipart_above: Bodies of more bytes than this are uploaded in parts.
+    """
+
+    multipart_above = 64 << 20
+
+    @abstractmethod
+    def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
+        """Return content and version, None if the object is still at `unless`; raises NoSuchObject."""
+
+    @abstractmethod
+    def head(self, key: str) -> Head:
+        """Return what is known of an object; raises NoSuchObject."""
+
+    @abstractmethod
+    def put(
+        self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
+    ) -> Version:
+        """Store an object; raises PreconditionFailed, and NoSuchObject where a version was expected.
+
+        Args:
+            key: The object.
+            body: Its content.
+            expect: What it must be at.
+            write_id: The mark of this write, kept with the object.
+            parts: Whether to upload in parts, which takes several requests, none of which shows before the
+                last; None leaves it to the size.
+        """
+
+    @abstractmethod
+    def delete(self, key: str, *, version: Version | None = None) -> None:
+        """Delete an object, if it is at `version`; of an absent one says nothing, or NoSuchObject."""
+
+    @abstractmethod
+    def delete_many(self, keys: list[str]) -> dict[str, Exception]:
+        """Delete up to 1,000 objects; return what went wrong, by key."""
+
+    @abstractmethod
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
+        """Yield all objects whose names begin with `prefix`; one request for 1,000 of them."""
+
+    @abstractmethod
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """Yield what stands between `prefix` and the next slash in the names below it."""
+
+    @abstractmethod
+    def create_bucket(self) -> None:
+        """Make the bucket, private; no error if this account has it already."""
+
+    @abstractmethod
+    def describe(self, key: str = "") -> str:
+        """Return the address of an object."""
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """What names the service: endpoints differ in the conditions that they honour."""
+
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Tell whether the client library can express a kind of condition at all."""
+        del verb, kind
+        return True
+
+
+def content_type(key: str) -> str:
+    """Return what an object is said to be."""
+    return "application/json" if key.endswith(".json") else "application/octet-stream"
+
+
+def size_of(body: Body) -> int:
+    """Return the length of a body; of a file, the position is at its end then."""
+    return len(body) if isinstance(body, bytes) else body.seek(0, io.SEEK_END)
+
+
+def again(request: Callable[[], T]) -> T:
+    """Make a request that can be repeated without harm, up to six times, with growing pauses.
+
+    Raises:
+        BackendError: The service did not do it, whatever the pauses.
+        Signal: What else it said.
+    """
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return request()
+        except (TryAgain, Unclear):
+            pause(attempt)
+    try:
+        return request()
+    except (TryAgain, Unclear) as signal:
+        raise signal.cause from signal.__cause__
+
+
+def pause(attempt: int) -> None:
+    """Wait before another attempt: 25 to 50 ms after the first, twice as long after each further one."""
+    time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret

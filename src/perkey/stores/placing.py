@@ -1,0 +1,128 @@
+"""From finished file to item: comparing, timing and renaming, under the folder's lock."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as modes
+from typing import NoReturn
+
+from perkey.content import Data
+from perkey.errors import ConflictError
+from perkey.naming import Name
+from perkey.stores import stamps
+from perkey.stores.base import ABSENT, ANY, Expectation, Verb, refuse
+from perkey.stores.folders import Folder
+from perkey.stores.temporaries import discard
+
+
+def fill(fd: int, data: Data, place: str) -> None:
+    """Write `data` into a new file; an OSError names `place`."""
+    try:
+        if isinstance(data, bytes):
+            _write_all(fd, data)
+        else:
+            with open(fd, "wb", closefd=False) as file:
+                data.write_to(file)
+    except OSError as error:
+        raise located(error, place) from None
+
+
+def located(error: OSError, place: str) -> OSError:
+    """Return an OSError that names the file, where the system call could not."""
+    if error.filename is None and error.errno is not None:
+        return type(error)(error.errno, error.strerror, place)
+    return error
+
+
+def compare(folder: Folder, name: Name, expect: Expectation) -> os.stat_result | None:
+    """Return the status of an item if it is as expected, None if it is absent; else raise ConflictError."""
+    found = folder.stat(name[-1])
+    if expect is ANY:
+        return found
+    if found is None:
+        actual: Expectation = ABSENT
+    elif not modes.S_ISREG(found.st_mode):
+        # Neither an item nor absence: who inserts would find a conflict, and then nothing, for ever.
+        raise FileExistsError(
+            errno.EEXIST,
+            "something that is not a regular file is in the item's place",
+            f"{folder.path}/{name[-1]}",
+        )
+    elif stamps.needs_digest(found):
+        fd = folder.open(name[-1])
+        try:
+            found = os.fstat(fd)
+            actual = stamps.version_of(found, fd)
+        finally:
+            os.close(fd)
+    else:
+        actual = stamps.plain_version_of(found)
+    if actual != expect:
+        raise ConflictError(name, expect, actual)
+    return found
+
+
+def publish(
+    folder: Folder, name: Name, fd: int, temporary: str, expect: Expectation, *, locked: bool
+) -> os.stat_result:
+    """Give a finished file its name, if the item is as expected; return its final status.
+
+    Args:
+        folder: The folder of both.
+        name: The item.
+        fd: The file, open.
+        temporary: The name that it has so far.
+        expect: What the item must be at.
+        locked: Whether the folder is locked. Without, only ANY and ABSENT can be expected.
+    """
+    if not locked and isinstance(expect, str):
+        raise _no_lock(folder, "write")
+    stamp = stamps.next_time(compare(folder, name, expect))
+    os.utime(fd, ns=(stamp, stamp))
+    if locked or expect is ANY:
+        folder.replace(temporary, name[-1])
+    else:
+        _insert(folder, name, fd, temporary)
+    return os.fstat(fd)
+
+
+def take_away(folder: Folder, name: Name, expect: Expectation, *, locked: bool) -> None:
+    """Remove an item, if it is as expected; arguments as for `publish`."""
+    if not locked and isinstance(expect, str):
+        raise _no_lock(folder, "remove")
+    found = compare(folder, name, expect)
+    if found is None or not modes.S_ISREG(found.st_mode):
+        raise_absent(name, expect)
+    try:
+        folder.unlink(name[-1])
+    except FileNotFoundError:  # another writer without locks was faster
+        raise_absent(name, expect)
+
+
+def raise_absent(name: Name, expect: Expectation) -> NoReturn:
+    """Raise what is due when there is nothing to remove."""
+    if expect is ANY:
+        raise KeyError(name)
+    raise ConflictError(name, expect, ABSENT)
+
+
+def _no_lock(folder: Folder, verb: Verb) -> Exception:
+    return refuse(folder.path, verb, "version", "its file system has no locks (flock)")
+
+
+def _insert(folder: Folder, name: Name, fd: int, temporary: str) -> None:
+    """Insert an item if absent, without a lock."""
+    try:
+        folder.link(temporary, name[-1])
+    except FileExistsError:
+        # On NFS the reply to a link that succeeded may be lost, and the client's repetition fails.
+        if os.fstat(fd).st_nlink != 2:  # noqa: PLR2004 - the temporary name and the final one
+            raise ConflictError(name, ABSENT) from None
+    discard(folder, temporary)  # gone already if it seemed stale; the item is there all the same
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])

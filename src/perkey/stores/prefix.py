@@ -1,0 +1,93 @@
+"""A store inside a store: everything below one prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from perkey.content import Content, Data
+from perkey.naming import Name, check_name_length
+from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+
+R = TypeVar("R")
+
+
+class PrefixStore(Store):
+    """The items of another store whose names begin with a prefix, under the rest of their names.
+
+    Keeps all promises of the inner store, at its cost; making one touches nothing.
+
+    Args:
+        inner: The store; one with a prefix of its own is not nested but looked through.
+        prefix: The beginning of the names, may be empty.
+
+    Raises:
+        ValueError: `prefix` leaves no room for names.
+    """
+
+    def __init__(self, inner: Store, prefix: Name) -> None:
+        self.inner: Store = inner
+        self.prefix: Name = prefix
+        if isinstance(inner, PrefixStore):
+            self.inner, self.prefix = inner.inner, inner.prefix + prefix
+        check_name_length(self.prefix)
+        self.workers = self.inner.workers
+
+    def read(
+        self, name: Name, *, unless: Version | None = None, limit: int | None = None
+    ) -> tuple[Content, Version] | None:
+        return self.inner.read(self._full(name), unless=unless, limit=limit)
+
+    def content(self, name: Name, *, limit: int | None = None) -> Content:
+        return self.inner.content(self._full(name), limit=limit)
+
+    def stat(self, name: Name) -> Stat:
+        return self.inner.stat(self._full(name))
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        full = self._full(name)
+        check_name_length(full)
+        return self.inner.write(full, data, expect=expect)
+
+    def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
+        self.inner.remove(self._full(name), expect=expect)
+
+    def read_many(
+        self, names: Iterable[Name], *, limit: int | None = None
+    ) -> Iterator[tuple[Name, tuple[Content, Version] | Exception]]:
+        return self._cut(self.inner.read_many(map(self._full, names), limit=limit))
+
+    def write_many(
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+    ) -> Iterator[tuple[Name, Version | Exception]]:
+        full = ((self._full(name), data) for name, data in items)
+        return self._cut(self.inner.write_many(full, expect=expect))
+
+    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
+        return self._cut(self.inner.remove_many(map(self._full, names)))
+
+    def scan(self, prefix: Name = ()) -> Iterator[Name]:
+        cut = len(self.prefix)
+        return (name[cut:] for name in self.inner.scan(self._full(prefix)))
+
+    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return self._cut(self.inner.scan_stats(self._full(prefix)))
+
+    def folders(self, prefix: Name = ()) -> Iterator[str]:
+        return self.inner.folders(self._full(prefix))
+
+    def exists(self, name: Name) -> bool:
+        return self.inner.exists(self._full(name))
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        return self.inner.honours(verb, kind)
+
+    def describe(self, name: Name = ()) -> str:
+        return self.inner.describe(self._full(name))
+
+    def _cut(self, results: Iterator[tuple[Name, R]]) -> Iterator[tuple[Name, R]]:
+        cut = len(self.prefix)
+        return ((name[cut:], result) for name, result in results)
+
+    def _full(self, name: Name) -> Name:
+        return self.prefix + name

@@ -1,0 +1,279 @@
+"""The obstore engine: the Rust client on the data path, boto3 for what it lacks.
+
+Obstore gets, puts, lists and deletes. Through boto3 go conditional deletions, uploads in parts, whatever does
+not come as bytes in memory, deletions of many (obstore tells the first error only), folders and the bucket
+itself; and anything else that obstore cannot do, so that both engines can do the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from perkey.content import Content
+from perkey.errors import MissingExtraError
+from perkey.stores.base import ABSENT, Expectation, Version
+from perkey.stores.objects import WRITE_ID, Body, Head, content_type
+
+try:
+    from obstore.exceptions import InvalidPathError, NotModifiedError
+    from obstore.store import S3Store
+except ImportError as error:
+    raise MissingExtraError("engine='obstore'", "obstore", "obstore") from error
+
+import botocore.exceptions as boto_says
+from botocore import UNSIGNED
+from botocore.credentials import RefreshableCredentials
+
+from perkey.stores import obstores
+from perkey.stores.obstores import FOREIGN, Said
+from perkey.stores.s3_boto import BotoEngine
+
+T = TypeVar("T")
+
+_AT_ONCE: Final = 16 << 20
+_NO_TIMEOUT: Final = timedelta(days=1)
+# Botocore renews its credentials ten minutes before they expire at the latest.
+_ASK_AGAIN: Final = timedelta(minutes=9)
+_NO_REGION: Final = frozenset((None, "aws-global"))
+_ELSEWHERE: Final = frozenset(
+    (
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+    )
+)
+_REDIRECTS: Final = frozenset((301, 302, 307, 308))
+_BAD_REQUEST: Final = 400
+
+
+class ObstoreEngine(BotoEngine):
+    """One bucket through obstore, several times faster than boto3 alone.
+
+    Credentials, region, endpoint and time-outs are those of the boto3 client, which finds them in boto3's
+    way; its event handlers, proxies and certificates are not obstore's. Inside `mock_aws`, which replaces
+    boto3 only, everything goes through boto3.
+
+    So it does in a process that was forked after obstore had been used, here or by other parts of the
+    program, because the threads of obstore do not survive that; not in one that was spawned or forked before.
+
+    Args:
+        bucket: as for `BotoEngine`.
+        region: as for `BotoEngine`.
+        endpoint_url: as for `BotoEngine`.
+        client: as for `BotoEngine`.
+        session: as for `BotoEngine`.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        client: Any = None,
+        session: Any = None,
+    ) -> None:
+        super().__init__(bucket, region=region, endpoint_url=endpoint_url, client=client, session=session)
+        self._store: S3Store | None = None
+        self._store_owner = 0
+
+    # --- Verbs --------------------------------------------------------------------------------------
+
+    def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
+        def by_obstore(store: S3Store) -> tuple[Content, Version] | None:
+            try:
+                result = store.get(key, options={} if unless is None else {"if_none_match": f'"{unless}"'})
+            except NotModifiedError:
+                return None
+            return obstores.content_of(result, limit), obstores.etag_of(result.meta)
+
+        return self._do(
+            by_obstore, lambda: super(ObstoreEngine, self).get(key, unless=unless, limit=limit), "read", key
+        )
+
+    def head(self, key: str) -> Head:
+        def by_obstore(store: S3Store) -> Head:
+            # A HEAD request; the method of that name does not tell the metadata.
+            result = store.get(key, options={"head": True})
+            return obstores.head_of(
+                result.meta, obstores.etag_of(result.meta), result.attributes.get(WRITE_ID)
+            )
+
+        return self._do(by_obstore, lambda: super(ObstoreEngine, self).head(key), "stat", key)
+
+    def put(
+        self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
+    ) -> Version:
+        def by_boto() -> Version:
+            return super(ObstoreEngine, self).put(key, body, expect=expect, write_id=write_id, parts=parts)
+
+        # What comes as a file would be read into memory first.
+        if parts or not isinstance(body, bytes) or len(body) > min(_AT_ONCE, self.multipart_above):
+            return by_boto()
+        about = {WRITE_ID: write_id, "Content-Type": content_type(key)}
+        mode: Any = (
+            "create" if expect is ABSENT else {"e_tag": expect} if isinstance(expect, str) else "overwrite"
+        )
+
+        def by_obstore(store: S3Store) -> Version:
+            return obstores.etag_of(store.put(key, body, attributes=about, mode=mode, use_multipart=False))
+
+        return self._do(by_obstore, by_boto, "write", key)
+
+    def delete(self, key: str, *, version: Version | None = None) -> None:
+        def by_boto() -> None:
+            super(ObstoreEngine, self).delete(key, version=version)
+
+        if version is not None:
+            by_boto()
+        else:
+            self._do(lambda store: store.delete(key), by_boto, "remove", key)
+
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
+        last = start_after
+        pages: Iterator[Any] | None = None
+
+        def by_obstore(store: S3Store) -> Any:
+            nonlocal pages
+            pages = pages or obstores.pages(store, prefix, start_after)
+            return next(pages, None)
+
+        # The name that is looked at says whether obstore knows where to list.
+        whole = prefix.removesuffix("/") if prefix else "all"
+        while (page := self._do(by_obstore, lambda: _BY_BOTO, "list", prefix, named=whole)) is not _BY_BOTO:
+            if page is None:
+                return
+            for found in page:
+                last = found["path"]
+                # Markers of folders, "a/", are listed without their slash, the prefix itself is one here.
+                if last.startswith(prefix):
+                    yield last, obstores.head_of(found, obstores.etag_of(found))
+        yield from super().list(prefix, start_after=last)
+
+    # --- Requests -----------------------------------------------------------------------------------
+
+    def _do(
+        self,
+        by_obstore: Callable[[S3Store], T],
+        by_boto: Callable[[], T],
+        operation: str,
+        key: str,
+        *,
+        named: str | None = None,
+    ) -> T:
+        """Do something by obstore if it can, else by boto3."""
+        store = self._able(key if named is None else named)
+        if store is None:
+            return by_boto()
+        try:
+            return by_obstore(store)
+        except FOREIGN as error:
+            said = obstores.said_by(error)
+            if not (isinstance(error, InvalidPathError) or _is_elsewhere(said)):
+                raise self._translate(self._retold(said, operation), operation, key) from error
+        # Nothing was done; boto3 lists what obstore has no name for, and sees which region the bucket is in.
+        return by_boto()
+
+    def _able(self, key: str) -> S3Store | None:
+        """Return the store of this process, None if obstore cannot be used, here or for such a key."""
+        if not obstores.nameable(key) or _is_mocked() or not obstores.begin():
+            return None
+        if self._store_owner != os.getpid():
+            self._store = self._make_store()  # several threads may make one each, and the last one stays
+            self._store_owner = os.getpid()
+        return self._store
+
+    def _make_store(self) -> S3Store | None:
+        client = self.client
+        config, endpoint = client.meta.config, client.meta.endpoint_url
+        credentials = client._request_signer._credentials
+        unsigned = config.signature_version is UNSIGNED
+        if ":" in self.bucket or not (credentials or unsigned):
+            return None  # boto3 knows what to do with an ARN, and what to say without credentials
+        region = client.meta.region_name
+        virtual = (config.s3 or {}).get("addressing_style") == "virtual"
+        about: Any = {
+            "endpoint": _with_bucket(endpoint, self.bucket) if virtual else endpoint,
+            "virtual_hosted_style_request": virtual,
+            "region": "us-east-1" if region in _NO_REGION else region,
+            "skip_signature": unsigned,
+            # So that one deletion is the same request as by boto3.
+            "disable_bulk_delete": True,
+        }
+        return S3Store(
+            self.bucket,
+            config=about,
+            client_options={
+                "allow_http": endpoint.startswith("http:"),
+                "connect_timeout": timedelta(seconds=config.connect_timeout),
+                "read_timeout": timedelta(seconds=config.read_timeout),
+                "timeout": _NO_TIMEOUT,
+            },
+            retry_config={"max_retries": 0},
+            credential_provider=None if unsigned else _provider(credentials),
+        )
+
+    def _retold(self, said: Said, operation: str) -> Exception:
+        """Return what boto3 would have raised, so that there is one table of what means what."""
+        where = self.client.meta.endpoint_url
+        if said.status:
+            told = {"Code": said.code or str(said.status), "Message": said.message}
+            about = {"HTTPStatusCode": said.status}
+            return boto_says.ClientError({"Error": told, "ResponseMetadata": about}, operation)  # type: ignore[typeddict-item]
+        if said.unsigned:
+            return boto_says.CredentialRetrievalError(provider="boto3", error_msg=said.message)
+        if said.trouble == "Connect":
+            return boto_says.EndpointConnectionError(endpoint_url=where, error=said.message)
+        if said.trouble == "Timeout":
+            return boto_says.ReadTimeoutError(endpoint_url=where)
+        if said.trouble:
+            return boto_says.HTTPClientError(error=said.message)
+        return _Unknown(told=said.message)
+
+
+class _Unknown(boto_says.BotoCoreError):
+    """Something that boto3 has no word for."""
+
+    fmt = "{told}"
+
+
+_BY_BOTO: Final[Any] = object()
+
+
+def _is_mocked() -> bool:
+    """Tell whether moto stands in for AWS, of which obstore would not know, and reach the real one."""
+    moto = sys.modules.get("moto.core.models")
+    return moto is not None and bool(moto.botocore_stubber.enabled)
+
+
+def _is_elsewhere(said: Said) -> bool:
+    """Tell whether the bucket may be in another region; the answer to a HEAD has no word of it."""
+    wordless = said.status == _BAD_REQUEST and not said.code
+    return said.redirected or said.code in _ELSEWHERE or said.status in _REDIRECTS or wordless
+
+
+def _with_bucket(endpoint: str, bucket: str) -> str:
+    parts = urlsplit(endpoint)
+    return urlunsplit(parts._replace(netloc=f"{bucket}.{parts.netloc}"))
+
+
+def _provider(credentials: Any) -> Callable[[], Any]:
+    """Return what gives obstore the credentials of boto3, renewed where they expire."""
+
+    def provide() -> Any:
+        frozen = credentials.get_frozen_credentials()
+        renewed = isinstance(credentials, RefreshableCredentials)
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + _ASK_AGAIN if renewed else None,
+        }
+
+    return provide

@@ -1,0 +1,74 @@
+"""The version of a file: when it was written, its size, its inode, and when its inode last changed.
+
+- The writer sets the time, because the kernel's own clock stands still for milliseconds: to the clock of
+  the moment, in steps of 100 ns (NTFS and SMB keep no finer ones), later than the predecessor's.
+- Inode numbers are used again at once, and anybody may set an old time; the change time, which nobody can
+  set, tells such files apart.
+- A file whose time has no digits below the microsecond was stored by a coarse file system, or timed by
+  somebody else. Its version includes a digest of the content. Being a rule of the file alone, it needs no
+  knowledge of the file system, and all readers and writers agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import Final
+
+from perkey.stores.base import Version
+
+_STEP: Final = 100
+_COARSE: Final = 1000
+_NEAR_FUTURE: Final = 1_000_000_000
+_CHUNK: Final = 1 << 20
+
+
+_latest = 0
+
+
+def next_time(predecessor: os.stat_result | None) -> int:
+    """Return the time to be set on a new file, in nanoseconds: later than any that this process has given.
+
+    So what is deleted and made again within a tick of the clock can be told apart, although nobody knows the
+    predecessor's time then. A time from further ahead than a second is not followed: it was set by somebody's
+    hand or by a clock that is wrong, and timestamps are to stay honest.
+    """
+    global _latest  # noqa: PLW0603 - belongs to the process
+    now = stamp = time.time_ns()
+    for earlier in (_latest, 0 if predecessor is None else predecessor.st_mtime_ns):
+        if stamp <= earlier < now + _NEAR_FUTURE:
+            stamp = earlier + _COARSE  # a float of seconds tells microseconds apart, but not 100 ns
+    stamp -= stamp % _STEP
+    if stamp % _COARSE == 0:
+        stamp += _STEP
+    _latest = stamp
+    return stamp
+
+
+def needs_digest(found: os.stat_result) -> bool:
+    """Tell whether the version of a file includes a digest of its content."""
+    return found.st_mtime_ns % _COARSE == 0
+
+
+def version_of(found: os.stat_result, fd: int) -> Version:
+    """Return the version of the open file `fd`, whose status is `found`.
+
+    Reads the file only if its time is coarse; leaves the position at the start then.
+    """
+    times = plain_version_of(found)
+    return f"{times}-{_digest(fd)}" if needs_digest(found) else times
+
+
+def plain_version_of(found: os.stat_result) -> Version:
+    """Return the version of a file that needs no digest."""
+    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}-{found.st_ctime_ns:x}"
+
+
+def _digest(fd: int) -> str:
+    content = hashlib.blake2b(digest_size=16)
+    os.lseek(fd, 0, os.SEEK_SET)
+    while piece := os.read(fd, _CHUNK):
+        content.update(piece)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return content.hexdigest()

@@ -1,0 +1,64 @@
+"""Temporary files: their names, and what becomes of those whose writers died."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import time
+from typing import Final
+
+from perkey.stores.folders import Folder
+
+OURS: Final = ".@perkey-"
+"""The beginning of the names of all files that are no items; "@" is in no key."""
+
+TEMPORARY: Final = OURS + "tmp-"
+"""The beginning of the names of temporary files."""
+
+STALE_SECONDS: Final = 3600.0
+"""After so long without being written to, a temporary file is taken for a dead writer's."""
+
+_NOT_OURS_TO_TIDY: Final = frozenset((errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS))
+
+# A process' own mark, so that two hosts with equal process numbers never meet; renewed after a fork.
+_mark = os.urandom(9).hex()
+_counter = itertools.count()
+
+
+def _renew_mark() -> None:
+    global _mark  # noqa: PLW0603 - belongs to the process
+    _mark = os.urandom(9).hex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_mark)
+
+
+def temporary_name() -> str:
+    """Return a name that no key has and no other writer uses, on whatever host."""
+    return f"{TEMPORARY}{_mark}-{next(_counter):x}"
+
+
+def discard(folder: Folder, temporary: str) -> None:
+    """Remove a temporary file of our own, if it is still there under that name."""
+    try:
+        folder.unlink(temporary)
+    except FileNotFoundError:
+        pass  # renamed already, or gone with its folder
+
+
+def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
+    """Remove a temporary file that was not written to for `min_age` seconds; tell whether it did.
+
+    If its writer lives after all, it notices, and writes again.
+    """
+    try:
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime < min_age:
+            return False
+        folder.unlink(entry.name)
+    except OSError as error:
+        if error.errno not in _NOT_OURS_TO_TIDY:
+            raise
+        return False
+    return True

@@ -1,0 +1,152 @@
+"""A store that is slow, fails, or stops at a chosen moment: so that interleavings do not depend on luck."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from perkey.content import Content, Data
+from perkey.naming import Name
+from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+
+T = TypeVar("T")
+
+Call: TypeAlias = Literal["read", "stat", "write", "remove", "scan", "scan_stats", "folders", "exists"]
+"""The verbs that can be disturbed."""
+
+Moment: TypeAlias = Literal["before", "after"]
+"""Before the inner store is asked, or after it has acted and before the caller knows."""
+
+# One lock for all, so that handles can be pickled; it is held for counting only.
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Something to do at some calls of a verb.
+
+    Attributes:
+        call: The verb.
+        act: What to do; an exception that it raises is the fault.
+        nth: At which call, counted from 1; None means at each.
+        when: Before or after the inner store acts.
+    """
+
+    call: Call
+    act: Callable[[], object]
+    nth: int | None
+    when: Moment
+
+
+class FaultyStore(Store):
+    """Another store, with what was planned for its calls. Without plans it keeps all its promises.
+
+    Listings count as called when their first item is asked for, and are over after their last one.
+
+    Args:
+        inner: The store.
+        latency: Seconds that each call waits before it acts.
+    """
+
+    def __init__(self, inner: Store, *, latency: float = 0.0) -> None:
+        self.inner = inner
+        self.latency = latency
+        self.calls: Counter[Call] = Counter()
+        self._plans: list[Plan] = []
+
+    def on(
+        self, call: Call, act: Callable[[], object], *, nth: int | None = None, when: Moment = "before"
+    ) -> None:
+        """Plan to do something at the `nth` call of a verb from now on, or at each."""
+        with _lock:
+            due = None if nth is None else nth + self.calls[call]
+            self._plans.append(Plan(call, act, due, when))
+
+    def fail(self, call: Call, error: BaseException, *, nth: int | None = 1, when: Moment = "before") -> None:
+        """Plan that the `nth` call of a verb from now on fails, or each; ``"after"``: once it took effect."""
+        self.on(call, lambda: _raise(error), nth=nth, when=when)
+
+    def heal(self) -> None:
+        """Forget all plans."""
+        with _lock:
+            self._plans.clear()
+
+    def read(
+        self, name: Name, *, unless: Version | None = None, limit: int | None = None
+    ) -> tuple[Content, Version] | None:
+        return self._call("read", lambda: self.inner.read(name, unless=unless, limit=limit))
+
+    def stat(self, name: Name) -> Stat:
+        return self._call("stat", lambda: self.inner.stat(name))
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        return self._call("write", lambda: self.inner.write(name, data, expect=expect))
+
+    def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
+        self._call("remove", lambda: self.inner.remove(name, expect=expect))
+
+    def exists(self, name: Name) -> bool:
+        return self._call("exists", lambda: self.inner.exists(name))
+
+    def scan(self, prefix: Name = ()) -> Iterator[Name]:
+        return self._list("scan", lambda: self.inner.scan(prefix))
+
+    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return self._list("scan_stats", lambda: self.inner.scan_stats(prefix))
+
+    def folders(self, prefix: Name = ()) -> Iterator[str]:
+        return self._list("folders", lambda: self.inner.folders(prefix))
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        return self.inner.honours(verb, kind)
+
+    def describe(self, name: Name = ()) -> str:
+        return self.inner.describe(name)
+
+    def _call(self, call: Call, act: Callable[[], T]) -> T:
+        number = self._begin(call)
+        result = act()
+        try:
+            self._run(call, number, "after")
+        except BaseException:
+            _release(result)
+            raise
+        return result
+
+    def _list(self, call: Call, act: Callable[[], Iterator[T]]) -> Iterator[T]:
+        number = self._begin(call)
+        yield from act()
+        self._run(call, number, "after")
+
+    def _begin(self, call: Call) -> int:
+        with _lock:
+            self.calls[call] += 1
+            number = self.calls[call]
+        if self.latency:
+            time.sleep(self.latency)
+        self._run(call, number, "before")
+        return number
+
+    def _run(self, call: Call, number: int, when: Moment) -> None:
+        with _lock:
+            due = [
+                plan.act
+                for plan in self._plans
+                if plan.call == call and plan.when == when and plan.nth in (None, number)
+            ]
+        for act in due:
+            act()
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _release(result: Any) -> None:
+    """Close the file of a read whose caller gets an error instead."""
+    if isinstance(result, tuple) and hasattr(result[0], "close"):
+        result[0].close()

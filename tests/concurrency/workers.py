@@ -1,0 +1,263 @@
+"""What the workers of the races do; plain functions of a module, so that spawned processes find them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+from unittest import mock
+
+from crews import Job, Method, run_crew
+
+from perkey import (
+    ANY_ETAG,
+    DELETE_CURRENT,
+    ITEM_NOT_AVAILABLE,
+    ConsistencyCheckError,
+    MutationPolicyError,
+    PersiDict,
+    WriteOnceDict,
+)
+from perkey.stores import folders, locks
+from perkey.stores.temporaries import temporary_name
+
+Key: TypeAlias = str | tuple[str, ...]
+Marked: TypeAlias = tuple[int, list[tuple[int, int]]]
+"""A count, and who counted when: two independent ways to notice a lost update."""
+
+LockKind: TypeAlias = Literal["folder", "file", "none"]
+
+
+def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do some work where folders can be locked, or only files, or nothing."""
+    if kind == "folder":
+        return work(*arguments)
+    original = locks.lock
+
+    def lock(fd: int) -> bool:
+        return kind == "file" and not stat.S_ISDIR(os.fstat(fd).st_mode) and original(fd)
+
+    with mock.patch.object(folders, "lock", lock):
+        return work(*arguments)
+
+
+def race(method: Method, jobs: list[Job], *, locks: LockKind = "folder") -> list[Any]:
+    """Run a crew where locks are of some kind; processes have to be told one by one."""
+    if method == "thread":
+        found: list[Any] = with_locks(locks, run_crew, method, jobs)
+        return found
+    return run_crew(method, [partial(with_locks, locks, job) for job in jobs])
+
+
+def increment(me: int, target: PersiDict[Marked], key: Key, count: int) -> list[int]:
+    """Count up one item; return how often the function ran for each of the operations."""
+    attempts = []
+    for number in range(count):
+        runs = 0
+
+        def step(found: Any, number: int = number) -> Marked:
+            nonlocal runs
+            runs += 1
+            total, marks = (0, []) if found is ITEM_NOT_AVAILABLE else found
+            return total + 1, [*marks, (me, number)]
+
+        target.transform_item(key, transformer=step)
+        attempts.append(runs)
+    return attempts
+
+
+def increment_through(me: int, routes: list[tuple[PersiDict[Marked], Key]], count: int) -> list[int]:
+    """Count up one item through the route that is this worker's."""
+    target, key = routes[me % len(routes)]
+    return increment(me, target, key, count)
+
+
+def claim(me: int, routes: list[tuple[PersiDict[int], Key]], names: Iterable[str]) -> list[str]:
+    """Insert this worker's number under each name; return those that were won."""
+    target, prefix = routes[me % len(routes)]
+    won = []
+    for name in names:
+        result = target.setdefault_if(
+            (*prefix, name), default_value=me, condition=ANY_ETAG, expected_etag=ITEM_NOT_AVAILABLE
+        )
+        if result.actual_etag is ITEM_NOT_AVAILABLE:
+            won.append(name)
+    return won
+
+
+def claim_by_setdefault(me: int, target: PersiDict[int], names: Iterable[str]) -> list[str]:
+    """The same by plain `setdefault`."""
+    return [name for name in names if target.setdefault(name, me) == me]
+
+
+def assign_immutable(me: int, target: PersiDict[int], names: Iterable[str]) -> list[str]:
+    """Assign under each name; return those where the assignment was not refused."""
+    won = []
+    for name in names:
+        try:
+            target[name] = me
+        except MutationPolicyError:
+            continue
+        won.append(name)
+    return won
+
+
+def write_once(me: int, target: WriteOnceDict[int], names: Iterable[str]) -> tuple[list[str], dict[str, int]]:
+    """Assign under each name, every later write being checked; return those won, and what is read then."""
+    won, read = [], {}
+    for name in names:
+        try:
+            target[name] = me
+        except ConsistencyCheckError:
+            pass
+        else:
+            won.append(name)
+        read[name] = target[name]
+    return won, read
+
+
+def pop_all(me: int, target: PersiDict[Any], names: Iterable[str]) -> dict[str, Any]:
+    """Pop each item; return those that this worker got."""
+    popped = {name: target.pop(name, None) for name in names}
+    return {name: value for name, value in popped.items() if value is not None}
+
+
+def popitem_all(me: int, target: PersiDict[Any]) -> dict[str, Any]:
+    """Pop arbitrary items until there are none."""
+    got: dict[str, Any] = {}
+    while True:
+        try:
+            key, value = target.popitem()
+        except KeyError:
+            return got
+        got[key[0]] = value
+
+
+@contextmanager
+def finishing(target: PersiDict[Any], me: int) -> Iterator[None]:
+    """Say when this worker is done, also if it fails, so that nobody waits for it in vain."""
+    try:
+        yield
+    finally:
+        target["finished", str(me)] = ""
+
+
+def all_finished(target: PersiDict[Any], workers: int) -> bool:
+    """Tell whether that many workers are done."""
+    return len(target.get_subdict("finished")) == workers
+
+
+def count_up_then_finish(me: int, target: PersiDict[Any], key: Key, count: int) -> int:
+    """Count up one item, and say when done."""
+    with finishing(target, me):
+        for _ in range(count):
+            target.transform_item(
+                key, transformer=lambda found: 1 if found is ITEM_NOT_AVAILABLE else found + 1
+            )
+    return count
+
+
+def take_away(me: int, target: PersiDict[Any], key: Key, counters: int) -> int:
+    """Delete the item again and again, in either way, until the counters finish; return the sum deleted."""
+    taken = 0
+    while not all_finished(target, counters):
+        if random.random() < 0.5:
+            taken += target.pop(key, 0)
+        else:
+            last = 0
+
+            def delete(found: Any) -> Any:
+                nonlocal last
+                last = 0 if found is ITEM_NOT_AVAILABLE else found
+                return DELETE_CURRENT
+
+            target.transform_item(key, transformer=delete)
+            taken += last
+    return taken
+
+
+def temporary_names(me: int, count: int) -> list[str]:
+    """Make names of temporary files, as a process on a host of its own, with threads and a forked child."""
+    with mock.patch("os.getpid", return_value=4711):
+        temporary_name()
+        readable, writable = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writable, "\n".join(_names(count)).encode())
+            os._exit(0)
+        with ThreadPoolExecutor(2) as pool:
+            found = _names(count) + [name for names in pool.map(_names, [count] * 2) for name in names]
+        os.close(writable)
+        with open(readable) as pipe:
+            found += pipe.read().split()
+        os.waitpid(child, 0)
+    return found
+
+
+def _names(count: int) -> list[str]:
+    return [temporary_name() for _ in range(count)]
+
+
+def write_checked(me: int, target: PersiDict[Any], key: Key, values: int, size: int) -> None:
+    """Rewrite one item with values that show whether they are whole, and say when done."""
+    with finishing(target, me):
+        for number in range(values):
+            target[key] = checked(me, number, size + number % 7)
+
+
+def checked(me: int, number: int, size: int) -> str:
+    """Return a text whose every part tells which text it belongs to."""
+    mark = f"{me}:{number}:{size}:"
+    return mark + chr(97 + number % 26) * size + mark
+
+
+def read_checked(me: int, target: PersiDict[Any], key: Key, writers: int) -> list[tuple[int, int]]:
+    """Read one item until all writers finish; return writer and number of each value seen, in order."""
+    seen = []
+    while True:
+        last = all_finished(target, writers)
+        value = target[key]
+        writer, number, size = map(int, value.split(":")[:3])
+        assert value == checked(writer, number, size), "torn"
+        seen.append((writer, number))
+        if last:
+            return seen
+
+
+def write_under_deletion(me: int, target: PersiDict[Any], count: int) -> int:
+    """Write items of one's own in a folder that is deleted meanwhile; nothing may fail."""
+    with finishing(target, me):
+        for number in range(count):
+            target["a", "b", str(me)] = number
+            target.transform_item(("a", "c", str(me)), transformer=lambda _: 0)
+            target.discard(("a", "b", str(me)))
+            if number % 5 == 0:  # enough of them to be written as one batch
+                target.update({("a", "d", "e", f"{me}-{which}"): number for which in range(20)})
+            target.pop(("a", "d", "e", f"{me}-1"), None)
+    return count
+
+
+def write_where_all_is_deleted(me: int, target: PersiDict[int], told: PersiDict[Any], count: int) -> None:
+    """Write items on two levels below a base folder that is deleted meanwhile; nothing may fail."""
+    with finishing(told, me):
+        for number in range(count):
+            target["a", str(me)] = number
+            target[str(me)] = number
+
+
+def delete_folder(target: PersiDict[Any], folder: Path, writers: int) -> int:
+    """Delete a folder with all that is in it, until the writers finish; return how often."""
+    deletions = 0
+    while not all_finished(target, writers):
+        shutil.rmtree(folder, ignore_errors=True)
+        deletions += 1
+        time.sleep(random.uniform(0, 0.02))
+    return deletions

@@ -1,0 +1,119 @@
+"""Servers and buckets for the tests of S3; nothing here can reach a real cloud."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from s3 import crews, servers
+from s3.crews import Crew
+from s3.proxy import Proxy
+from s3.servers import CEPH_ENDPOINT, Server
+
+ATOMIC_SERVERS = ["ministack", "moto_server", *(["ceph"] if CEPH_ENDPOINT else [])]
+"""Names of the fixtures of servers that honour conditions."""
+
+
+def pytest_report_header() -> str:
+    """Say loudly whether the tests over a real S3 server run."""
+    if CEPH_ENDPOINT:
+        return f"S3: tests over Ceph RGW RUN, at {CEPH_ENDPOINT}"
+    return "S3: tests over Ceph RGW DO NOT RUN (PERKEY_CEPH_ENDPOINT is not set)"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is marked as long to the long form of the tests."""
+    here = Path(__file__).parent
+    later = [item for item in items if here in item.path.parents and _takes_long(item)]
+    if later and not crews.LONG:
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in set(later)]
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    if item.get_closest_marker("long"):
+        return True
+    empty = "empty place" in getattr(getattr(item, "callspec", None), "params", {}).values()
+    return empty and getattr(getattr(item, "cls", None), "empty_places_take_long", False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with servers.guarded_environment(tmp_path_factory.mktemp("home")):
+        yield
+
+
+@pytest.fixture
+def bucket() -> str:
+    """The name of a bucket that does not exist yet."""
+    return f"perkey-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def moto_in_process() -> Iterator[None]:
+    """Moto in this process, atomic, empty at first."""
+    with servers.moto_in_process():
+        yield
+
+
+@pytest.fixture(scope="session")
+def ministack(_guard: None) -> Iterator[Server]:
+    """A ministack for the whole session."""
+    with servers.ministack() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server(_guard: None) -> Iterator[Server]:
+    """A moto server for the whole session, atomic."""
+    with servers.moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone(_guard: None) -> Iterator[Server]:
+    """A server that ignores conditions, for the whole session."""
+    with servers.rclone() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph(_guard: None) -> Iterator[Server]:
+    """The Ceph RGW of the environment."""
+    with servers.ceph() as server:
+        yield server
+
+
+@pytest.fixture(params=ATOMIC_SERVERS)
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each server that honours conditions, one after the other."""
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def proxy(ministack: Server) -> Iterator[Proxy]:
+    """A proxy of the test's own, in front of a server that honours conditions."""
+    with Proxy(ministack.endpoint).running() as running:
+        yield running
+
+
+@pytest.fixture
+def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let attempts follow each other at once."""
+    monkeypatch.setattr("perkey.stores.objects._FIRST_PAUSE", 0.0001)
+
+
+@pytest.fixture(scope="session")
+def crew(_guard: None) -> Iterator[Crew]:
+    """Eight processes."""
+    with crews.crew() as started:
+        yield started
+
+
+@pytest.fixture(params=["rclone", *(["ceph"] if CEPH_ENDPOINT else [])])
+def servers_that_do_not_compare_removals(request: pytest.FixtureRequest) -> Server:
+    """Servers that ignore conditions of DELETE."""
+    found: Server = request.getfixturevalue(request.param)
+    return found

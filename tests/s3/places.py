@@ -1,0 +1,58 @@
+"""Dictionaries of tests: which class, through which engine, where."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import boto3
+import pytest
+
+from perkey.dicts.s3 import BasicS3Dict, S3Dict
+
+EngineName: TypeAlias = Literal["boto3", "obstore"]
+
+ENGINES: Final[tuple[EngineName, ...]] = ("boto3", "obstore")
+
+each_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bucket behind an endpoint, as an engine sees it; it can be sent to other processes.
+
+    Attributes:
+        endpoint: The server, or None for moto in this process.
+        bucket: The bucket; it need not exist.
+        engine: Which client library.
+        prefix: The beginning of the objects' names.
+    """
+
+    endpoint: str | None
+    bucket: str
+    engine: EngineName = "boto3"
+    prefix: str = "root/prefix"
+
+    def open(self, **params: Any) -> BasicS3Dict[Any]:
+        """Return a dictionary without a cache."""
+        return BasicS3Dict(**{**self._params(), **params})
+
+    def open_cached(self, base_dir: Path | str, **params: Any) -> S3Dict[Any]:
+        """Return a dictionary with a cache."""
+        return S3Dict(**{**self._params(), "base_dir": base_dir, **params})
+
+    def _params(self) -> dict[str, Any]:
+        return {
+            "bucket_name": self.bucket,
+            "region": "us-east-1",
+            "root_prefix": self.prefix,
+            "endpoint_url": self.endpoint,
+            "engine": self.engine,
+            "session": shared_session(),
+        }
+
+
+@cache
+def shared_session() -> Any:
+    """Return one session for all, because making a client of a new one takes a tenth of a second."""
+    return boto3.session.Session()

@@ -1,0 +1,145 @@
+"""The contract of stores, over every store and wrapper."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from perkey.naming import Name
+from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore, Store
+from perkey.stores import directory as directory_module
+from perkey.stores import folders as folder_module
+from perkey.stores.base import Version
+from perkey.stores.folders import LOCK_FILE, open_file
+from perkey.stores.locks import lock
+from perkey.testing import FaultyStore, InsertingStoreContract, StoreContract
+from perkey.testing.stores.suite import A
+
+
+class SharedMemory(StoreContract):
+    """In memory there is one handle a place, and what is pickled is a copy."""
+
+    pickles_share_the_place = False
+
+    def make_store(self) -> Store:
+        return MemoryStore()
+
+    def reopen(self, store: Store) -> Store:
+        return store
+
+
+class TestMemoryStore(SharedMemory):
+    pass
+
+
+class TestDirectoryStore(StoreContract):
+    def make_store(self) -> Store:
+        return DirectoryStore(self.tmp_path / "place")
+
+    def test_content_replaced_between_opening_and_looking_is_read_anew(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Losing its name changes a file's change time, which is a part of its version."""
+        other = self.reopen(store)
+        store.write(A, b"old")
+        newer: list[Version] = []
+
+        def open_and_be_overtaken(base: str, name: Name) -> int:
+            fd = open_file(base, name)
+            if len(newer) < 3:
+                newer.append(other.write(A, b"new"))
+            return fd
+
+        monkeypatch.setattr(directory_module, "open_file", open_and_be_overtaken)
+        assert store.read(A) == (b"new", newer[-1])
+        assert len(newer) == 3
+
+
+class TestDirectoryStoreWithoutDurability(StoreContract):
+    def make_store(self) -> Store:
+        return DirectoryStore(self.tmp_path / "place", durability="none")
+
+
+class TestDirectoryStoreWhereFoldersCannotBeLocked(StoreContract):
+    """A lock file stands in."""
+
+    @pytest.fixture(autouse=True)
+    def _no_folder_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(folder_module, "lock", lambda fd: not is_folder(fd) and lock(fd))
+
+    def make_store(self) -> Store:
+        return DirectoryStore(self.tmp_path / "place", durability="none")
+
+    def test_the_lock_file_is_really_what_is_locked(self) -> None:
+        store = self.make_store()
+        store.write(("x", "a.pkl"), b"one")
+        assert (self.tmp_path / "place" / "x" / LOCK_FILE).exists()
+        assert list(store.scan()) == [("x", "a.pkl")]
+
+
+class TestDirectoryStoreWithoutAnyLocks(InsertingStoreContract):
+    """Conditions on versions are refused, and of many that insert one still wins."""
+
+    versions_are_told_once = False
+
+    @pytest.fixture(autouse=True)
+    def _no_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(folder_module, "lock", lambda _: False)
+
+    def make_store(self) -> Store:
+        return DirectoryStore(self.tmp_path / "place", durability="none")
+
+
+class TestPrefixStoreOverMemory(SharedMemory):
+    def make_store(self) -> Store:
+        return PrefixStore(MemoryStore(), ("in", "side"))
+
+
+class TestPrefixStoreOverAFolder(StoreContract):
+    def make_store(self) -> Store:
+        return PrefixStore(DirectoryStore(self.tmp_path / "place", durability="none"), ("inside",))
+
+
+class TestPrefixStoreAmongOtherItems(StoreContract):
+    """What lies beside the prefix, or looks like it, is neither seen nor touched."""
+
+    @pytest.fixture(autouse=True)
+    def _others(self, own_folder: None) -> None:
+        self.inner = DirectoryStore(self.tmp_path / "place", durability="none")
+        for name in (("a.pkl",), ("inside.pkl",), ("insider", "a.pkl"), ("in", "inside", "a.pkl")):
+            self.inner.write(name, b"beside")
+
+    def make_store(self) -> Store:
+        return PrefixStore(PrefixStore(self.inner, ("inside",)), ("deeper",))
+
+
+class TestCachedStoreInMemory(SharedMemory):
+    """The cache is the handles' common one."""
+
+    def make_store(self) -> Store:
+        return CachedStore(MemoryStore(), MemoryStore())
+
+
+class TestCachedStoreOverAFolder(StoreContract):
+    """Each handle has a cache of its own, so that what it remembers grows old."""
+
+    def make_store(self) -> Store:
+        return CachedStore(DirectoryStore(self.tmp_path / "place", durability="none"), MemoryStore())
+
+
+class TestCachedStoreWithASharedFolderAsCache(StoreContract):
+    def make_store(self) -> Store:
+        return CachedStore(
+            DirectoryStore(self.tmp_path / "place", durability="none"),
+            DirectoryStore(self.tmp_path / "cache", durability="none"),
+        )
+
+
+class TestFaultyStoreWithoutFaults(StoreContract):
+    def make_store(self) -> Store:
+        return FaultyStore(DirectoryStore(self.tmp_path / "place", durability="none"))
+
+
+def is_folder(fd: int) -> bool:
+    return os.path.isdir(f"/proc/self/fd/{fd}")

@@ -1,0 +1,111 @@
+"""The house keeps its plan: imports point one way, nothing heavy is loaded, modules stay small."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import perkey
+
+SOURCE = Path(perkey.__file__).parent
+
+# Each room may import from its own and earlier ones only.
+ROOMS = [
+    {"errors", "keys", "jokers", "naming", "content", "comparing", "parallel"},
+    {"conditions", "stores", "formats", "query"},
+    {"items", "conditional", "bulk", "ordering", "views", "persi_dict"},
+    {"dicts"},
+    {"synced"},
+    {"dataspace"},
+    {"cli"},
+    {"testing"},
+]
+FLOOR = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def modules() -> Iterator[Path]:
+    return (path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(SOURCE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module] if node.module != "perkey" else [f"perkey.{a.name}" for a in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.startswith("perkey."):
+                yield name.split(".")[1]
+
+
+def type_checking_only(path: Path) -> set[str]:
+    """Imports that exist for type checkers only do not couple rooms at run time."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.ImportFrom) and inner.module and inner.module.startswith("perkey."):
+                    found.add(inner.module.split(".")[1])
+    return found
+
+
+def test_every_module_has_a_room() -> None:
+    assert {room_of(path) for path in modules()} <= set(FLOOR)
+
+
+def test_imports_point_one_way() -> None:
+    wrong = [
+        f"{path.relative_to(SOURCE)} imports {room}"
+        for path in modules()
+        for room in imported_rooms(path)
+        if FLOOR[room] > FLOOR[room_of(path)] and room not in type_checking_only(path)
+    ]
+    assert wrong == []
+
+
+def test_stores_know_nothing_of_values_and_formats_nothing_of_stores() -> None:
+    for path in modules():
+        rooms = set(imported_rooms(path))
+        if room_of(path) == "stores":
+            assert not rooms & {"formats", "conditions", "jokers"}, path
+        if room_of(path) == "formats":
+            assert "stores" not in rooms, path
+
+
+def test_no_module_has_outgrown_its_idea() -> None:
+    large = {path.name: lines for path in modules() if (lines := path.read_text().count("\n")) > 420}
+    assert large == {}
+
+
+def run(code: str, **environment: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": "", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    return done.stdout.strip()
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    heavy = "numpy pandas boto3 joblib jsonpickle pytest sklearn matplotlib"
+    assert run(f"import sys, perkey; print([m for m in {heavy.split()} if m in sys.modules])") == "[]"
+
+
+def test_importing_takes_less_than_60_ms(tmp_path: Path) -> None:
+    """Of processor time, because the machine may be busy; compiled, as an installed package is."""
+    code = "import time; t = time.process_time(); import perkey; print(time.process_time() - t)"
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    assert min(float(run(code, **compiled)) for _ in range(5)) < 0.060
+
+
+def test_every_public_name_exists_and_is_documented() -> None:
+    for name in perkey.__all__:
+        thing = getattr(perkey, name)
+        assert not isinstance(thing, type) or thing.__doc__, name
