@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from perkey.testing.dicts.order import OrderClauses
 from s3 import crews, servers
 from s3.crews import Crew
+from s3.places import shared_session
 from s3.proxy import Proxy
 from s3.servers import CEPH_ENDPOINT, Server
 
@@ -34,13 +36,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _takes_long(item: pytest.Item) -> bool:
     if item.get_closest_marker("long"):
         return True
+    cls = getattr(item, "cls", None)
+    if getattr(cls, "order_takes_long", False) and item.name.partition("[")[0] in vars(OrderClauses):
+        return True
     empty = "empty place" in getattr(getattr(item, "callspec", None), "params", {}).values()
-    return empty and getattr(getattr(item, "cls", None), "empty_places_take_long", False)
+    return empty and getattr(cls, "empty_places_take_long", False)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with servers.guarded_environment(tmp_path_factory.mktemp("home")):
+        # A session remembers the credentials that it finds first; `mock_aws` would offer others.
+        assert shared_session().get_credentials().access_key == servers.ACCESS_KEY
         yield
 
 

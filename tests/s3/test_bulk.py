@@ -11,7 +11,7 @@ import pytest
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import AccessDeniedError, BackendError, BulkOperationError, CorruptValueError
 from perkey.jokers import DELETE_CURRENT
-from s3.places import EngineName, Place, each_engine
+from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, says
 
 Dict = BasicS3Dict[Any]
@@ -26,12 +26,19 @@ def numbered(count: int = COUNT) -> dict[str, int]:
     return {f"k{number}": number for number in range(count)}
 
 
-@pytest.fixture(params=["uncached", "cached", "part"])
-def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, engine: EngineName, tmp_path: Path) -> Dict:
+FORMS: list[tuple[EngineName, str]] = [("boto3", "cached"), ("obstore", "uncached"), ("obstore", "part")]
+MORE_FORMS: list[tuple[EngineName, str]] = [("boto3", "uncached"), ("boto3", "part"), ("obstore", "cached")]
+
+
+@pytest.fixture(
+    params=[*FORMS, *(pytest.param(form, marks=pytest.mark.long) for form in MORE_FORMS)], ids="-".join
+)
+def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path) -> Dict:
+    engine, form = request.param
     place = Place(proxy.endpoint, bucket, engine)
-    if request.param == "cached":
+    if form == "cached":
         return place.open_cached(tmp_path / "cache")
-    return place.open().get_subdict("part") if request.param == "part" else place.open()
+    return place.open().get_subdict("part") if form == "part" else place.open()
 
 
 class Traffic:
@@ -69,7 +76,6 @@ def only_for(keys: set[str], fault: Fault) -> Fault:
 # --- All goes well ----------------------------------------------------------------------------------
 
 
-@each_engine
 def test_many_are_set_got_and_deleted(d: Dict) -> None:
     d.update(numbered())
     assert len(d) == COUNT
@@ -83,7 +89,6 @@ def test_many_are_set_got_and_deleted(d: Dict) -> None:
     assert len(d) == 0
 
 
-@each_engine
 def test_large_and_small_values_are_set_and_got_at_once(d: Dict) -> None:
     from s3.workers import noise
 
@@ -104,7 +109,6 @@ OPERATIONS: dict[str, tuple[str, Callable[[Dict], object]]] = {
 }
 
 
-@each_engine
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_many_requests_are_under_way_at_a_time_but_not_too_many(name: str, d: Dict, proxy: Proxy) -> None:
     d.update(numbered())
@@ -116,7 +120,6 @@ def test_many_requests_are_under_way_at_a_time_but_not_too_many(name: str, d: Di
     assert traffic.passed == COUNT
 
 
-@each_engine
 def test_sources_are_drawn_only_a_little_ahead_of_what_is_done(d: Dict, proxy: Proxy) -> None:
     traffic = Traffic()
     proxy.plan(traffic, "put", times=None)
@@ -131,7 +134,6 @@ def test_sources_are_drawn_only_a_little_ahead_of_what_is_done(d: Dict, proxy: P
     assert len(d) == 301
 
 
-@each_engine
 def test_values_are_read_only_a_little_ahead_of_whoever_goes_through_them(d: Dict, proxy: Proxy) -> None:
     d.update(numbered(300))
     traffic = Traffic()
@@ -149,7 +151,6 @@ def test_values_are_read_only_a_little_ahead_of_whoever_goes_through_them(d: Dic
 # --- Some fail --------------------------------------------------------------------------------------
 
 
-@each_engine
 @pytest.mark.parametrize(("name", "verb"), [("get_many", "get"), ("set_many", "put"), ("update", "put")])
 def test_one_that_fails_is_told_with_its_key_and_the_rest_is_done(
     name: str, verb: str, d: Dict, proxy: Proxy
@@ -164,7 +165,6 @@ def test_one_that_fails_is_told_with_its_key_and_the_rest_is_done(
         assert d == {**numbered(), "k7": "old"}
 
 
-@each_engine
 @pytest.mark.parametrize(("name", "verb"), [("get_many", "get"), ("set_many", "put")])
 def test_several_that_fail_are_all_told(name: str, verb: str, d: Dict, proxy: Proxy) -> None:
     d.update(numbered())
@@ -176,7 +176,6 @@ def test_several_that_fail_are_all_told(name: str, verb: str, d: Dict, proxy: Pr
     assert caught.value.succeeded == COUNT - 2
 
 
-@each_engine
 def test_objects_that_cannot_be_removed_are_told_and_the_others_are_gone(d: Dict, proxy: Proxy) -> None:
     d.update(numbered(10))
 
@@ -210,7 +209,6 @@ def key_of(name: str) -> str:
     return name.rpartition("/")[2].removesuffix(".pkl")
 
 
-@each_engine
 def test_lost_replies_among_many_do_no_harm(d: Dict, proxy: Proxy) -> None:
     d["first"] = 1
     for verb in ("put", "get", "delete_many", "list"):
@@ -224,7 +222,6 @@ def test_lost_replies_among_many_do_no_harm(d: Dict, proxy: Proxy) -> None:
     assert len(d) == 0
 
 
-@each_engine
 def test_a_damaged_object_among_many_is_told_by_its_key(d: Dict, proxy: Proxy) -> None:
     d.update(numbered(10))
     d.store.write(("k4.pkl",), b"damaged")

@@ -42,6 +42,7 @@ class OverS3:
     """Where the tests of a class run."""
 
     empty_places_take_long = True
+    order_takes_long = False
 
     server = ""
     engine: EngineName = "boto3"
@@ -310,6 +311,7 @@ class TestDictOnMotoByObstore(Json, HonestDict, OnMoto, ByObstore):
     pass
 
 
+@pytest.mark.long
 class TestCachedDictOnMotoByObstore(Texts, HonestDict, OnMoto, ByObstore, Cached):
     pass
 
@@ -343,7 +345,7 @@ class TestCachedDictOnMinistackByBoto(Texts, MinistackDict, ByBoto, Cached):
     pass
 
 
-class TestDictOnMinistackByObstore(MinistackDict, ByObstore):
+class TestDictOnMinistackByObstore(Texts, MinistackDict, ByObstore):
     pass
 
 
@@ -361,10 +363,10 @@ if CEPH_ENDPOINT:
         pass
 
     class TestCachedDictOnCephByBoto(Json, CephDict, ByBoto, Cached):
-        pass
+        order_takes_long = True
 
     class TestDictOnCephByObstore(Texts, CephDict, ByObstore):
-        pass
+        order_takes_long = True
 
     class TestCachedDictOnCephByObstore(CephDict, ByObstore, Cached):
         pass

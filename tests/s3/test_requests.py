@@ -4,7 +4,6 @@ The dictionary has been used before, so that the questions to the endpoint, once
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -270,15 +269,8 @@ def statuses(proxy: Proxy) -> list[int]:
 @pytest.fixture(params=ENGINES)
 def many(request: pytest.FixtureRequest, ministack: Server, bucket: str) -> Iterator[tuple[Dict, Proxy]]:
     """A dictionary of 2,500 items."""
-    client = ministack.client()
-    client.create_bucket(Bucket=bucket)
-    body = b"1"
-
-    def put(number: int) -> None:
-        client.put_object(Bucket=bucket, Key=f"root/prefix/{number}.json", Body=body)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(put, range(MANY)))
+    filling = Place(ministack.endpoint, bucket, "obstore").open(file_type="json")
+    filling.update({str(number): number for number in range(MANY)})
     with Proxy(ministack.endpoint).running() as proxy:
         yield Place(proxy.endpoint, bucket, request.param).open(file_type="json"), proxy
 
