@@ -235,7 +235,7 @@ class ConditionalOperations(ItemAccess[V]):
                 attempts += 1
                 if n_retries is not None and attempts > n_retries:
                     raise ConcurrencyConflictError(self._key_of(name), attempts) from None
-            _pause(attempts, time.perf_counter() - began)
+            pause(attempts, time.perf_counter() - began)
 
     # --- One attempt --------------------------------------------------------------------------------
 
@@ -345,7 +345,7 @@ class ConditionalOperations(ItemAccess[V]):
         return ABSENT if actual is ITEM_NOT_AVAILABLE else actual
 
 
-def _pause(attempts: int, duration: float) -> None:
+def pause(attempts: int, duration: float) -> None:
     """Let others finish after a conflict; the more often this one was overtaken, the less it gives way."""
     if attempts > 1:
         time.sleep(min(_LONGEST_PAUSE, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret

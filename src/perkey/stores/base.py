@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from perkey.content import Content, Data, close
 from perkey.errors import UnsupportedConditionError
-from perkey.naming import Name
+from perkey.naming import Name, Shape
 from perkey.parallel import map_unordered
 
 A = TypeVar("A")
@@ -128,6 +128,11 @@ class Store(ABC):
 
         Items touched meanwhile may or may not appear, all others appear exactly once.
         """
+
+    def count(self, shape: Shape, prefix: Name = ()) -> int:
+        """Count the items below `prefix` whose names, without it, are of a shape; as `scan`."""
+        cut = len(prefix)
+        return sum(shape.fits(name[cut:]) for name in self.scan(prefix))
 
     @abstractmethod
     def describe(self, name: Name = ()) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
 
 from perkey.content import STREAM_ABOVE, Content, Data, close
-from perkey.naming import Name
+from perkey.naming import Name, Shape
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 
 _MARK: Final = b"perkey-cache-1\n"
@@ -116,6 +116,9 @@ class CachedStore(Store):
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         return self.main.scan(prefix)
+
+    def count(self, shape: Shape, prefix: Name = ()) -> int:
+        return self.main.count(shape, prefix)
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self.main.scan_stats(prefix)

@@ -19,20 +19,15 @@ from operator import itemgetter
 from typing import Final, Literal, TypeAlias, get_args
 
 from perkey.content import Content, Data
-from perkey.naming import Name
+from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 from perkey.stores.batches import Batches, WriteBatch, remove_batch
-from perkey.stores.folders import Folder, make_base, open_file, stat_file, sync
-from perkey.stores.placing import compare, fill, publish, raise_absent, take_away
-from perkey.stores.temporaries import (
-    OURS,
-    STALE_SECONDS,
-    TEMPORARY,
-    discard,
-    sweep,
-    temporary_name,
-)
+from perkey.stores.dirents import can_count
+from perkey.stores.dirents import count as count_entries
+from perkey.stores.folders import Folder, make_base, open_file, stat_file
+from perkey.stores.placing import place, raise_absent, take_away
+from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
@@ -158,7 +153,19 @@ class DirectoryStore(Store):
             yield from remove_batch(self.base, batch, durable=self._durable)
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
-        return (name for _, name in self._items(prefix))
+        top = self._open_for_listing(prefix)
+        if top is not None:
+            yield from _names_in(top, prefix)
+
+    def count(self, shape: Shape, prefix: Name = ()) -> int:
+        """Count as `Store.count`; on Linux in 128 KiB of memory and half the time of a `scan`."""
+        if can_count(shape):
+            top = self._open_for_listing(prefix)
+            try:
+                return 0 if top is None else _count_in(top, shape)
+            except LookupError:
+                pass  # on this file system only `scan` can tell files and folders apart
+        return super().count(shape, prefix)
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         for folder, name in self._items(prefix):
@@ -256,29 +263,7 @@ class DirectoryStore(Store):
     def _write(self, name: Name, data: Data, expect: Expectation) -> Version:
         folder = Folder.at(self.base, name[:-1])
         try:
-            if expect is not ANY:
-                # Most conflicts are seen here, before the cost of a file and its sync.
-                compare(folder, name, expect)
-            temporary = temporary_name()
-            fd = folder.create(temporary)
-            try:
-                fill(fd, data, self.describe(name))
-                if self._durable:
-                    sync(fd, self.describe(name))
-                locked = folder.lock()
-                try:
-                    published = publish(folder, name, fd, temporary, expect, locked=locked)
-                finally:
-                    folder.unlock()
-                version = stamps.version_of(published, fd)
-            except BaseException:
-                discard(folder, temporary)
-                raise
-            finally:
-                os.close(fd)
-            if self._durable:
-                folder.sync()
-            return version
+            return place(folder, name, data, expect, durable=self._durable)
         finally:
             folder.close()
 
@@ -304,13 +289,61 @@ class DirectoryStore(Store):
 
     def _files(self, prefix: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
         """Yield each regular file below `prefix`, with its folder, which is open for that moment."""
+        top = self._open_for_listing(prefix)
+        if top is not None:
+            yield from _files_in(top, prefix)
+
+    def _open_for_listing(self, prefix: Name) -> Folder | None:
         if prefix:
             self._check(prefix)
         try:
-            top = Folder.at(self.base, prefix, lockable=False)
+            return Folder.at(self.base, prefix, lockable=False)
         except (FileNotFoundError, NotADirectoryError):
-            return
-        yield from _files_in(top, prefix)
+            return None
+
+
+def _names_in(folder: Folder, parts: Name) -> Iterator[Name]:
+    """Yield the name of each item in and below an open folder, and sweep what is stale; closes the folder."""
+    try:
+        with folder.scan() as entries:
+            for entry in entries:
+                leaf = entry.name
+                if not entry.is_file(follow_symlinks=False):
+                    inner = _enter(folder, entry)
+                    if inner is not None:
+                        yield from _names_in(inner, (*parts, leaf))
+                elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
+                    yield (*parts, leaf)
+                elif leaf.startswith(TEMPORARY):
+                    sweep(folder, entry, STALE_SECONDS)
+    finally:
+        folder.close()
+
+
+def _count_in(folder: Folder, shape: Shape) -> int:
+    """Count the files of a shape in and below an open folder; closes the folder."""
+    counted = 0
+    try:
+        for files, folders in count_entries(folder.fileno(), shape):
+            counted += files
+            for name in folders:
+                with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen
+                    counted += _count_in(folder.enter(name), shape)
+    except FileNotFoundError:
+        pass  # removed while it was listed
+    finally:
+        folder.close()
+    return counted
+
+
+def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
+    """Return the folder that an entry is, open for listing; None if it is none, or none any more."""
+    if not entry.is_dir(follow_symlinks=False):
+        return None
+    try:
+        return folder.enter(entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
@@ -319,12 +352,10 @@ def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.Di
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
                     yield folder, (*parts, entry.name), entry
-                elif entry.is_dir(follow_symlinks=False):
-                    try:
-                        inner = folder.enter(entry.name)
-                    except (FileNotFoundError, NotADirectoryError):
-                        continue  # removed since it was seen
-                    yield from _files_in(inner, (*parts, entry.name))
+                else:
+                    inner = _enter(folder, entry)
+                    if inner is not None:
+                        yield from _files_in(inner, (*parts, entry.name))
     finally:
         folder.close()
 

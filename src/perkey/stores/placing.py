@@ -1,4 +1,4 @@
-"""From finished file to item: comparing, timing and renaming, under the folder's lock."""
+"""From data to item: a new file beside the old one, then comparing, timing and renaming, under the lock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,56 @@ from perkey.content import Data
 from perkey.errors import ConflictError
 from perkey.naming import Name
 from perkey.stores import stamps
-from perkey.stores.base import ABSENT, ANY, Expectation, Verb, refuse
-from perkey.stores.folders import Folder
-from perkey.stores.temporaries import discard
+from perkey.stores.base import ABSENT, ANY, Expectation, Verb, Version, refuse
+from perkey.stores.folders import Folder, sync
+from perkey.stores.temporaries import discard, temporary_name
+
+
+def place(
+    folder: Folder, name: Name, data: Data, expect: Expectation, *, durable: bool, keep_mode: bool = False
+) -> Version:
+    """Write an item, if it is as expected, and return its version.
+
+    Args:
+        folder: The folder that it is in.
+        name: The item.
+        data: Its new content.
+        expect: What it must be at.
+        durable: Whether file and folder are on disk when this returns.
+        keep_mode: Whether the new file has the permissions of the old one, instead of what the umask leaves.
+
+    Raises:
+        ConflictError: It is not as expected; nothing was changed.
+        FileNotFoundError: Somebody deleted the folder, or a temporary file that seemed stale.
+        OSError: It cannot be written; nothing was changed.
+    """
+    found = None
+    if expect is not ANY or keep_mode:
+        # Most conflicts are seen here, before the cost of a file and its sync.
+        found = compare(folder, name, expect)
+    where = f"{folder.path}/{name[-1]}"
+    temporary = temporary_name()
+    fd = folder.create(temporary)
+    try:
+        if keep_mode and found is not None:
+            os.fchmod(fd, modes.S_IMODE(found.st_mode))
+        fill(fd, data, where)
+        if durable:
+            sync(fd, where)
+        locked = folder.lock()
+        try:
+            published = publish(folder, name, fd, temporary, expect, locked=locked)
+        finally:
+            folder.unlock()
+        version = stamps.version_of(published, fd)
+    except BaseException:
+        discard(folder, temporary)
+        raise
+    finally:
+        os.close(fd)
+    if durable:
+        folder.sync()
+    return version
 
 
 def fill(fd: int, data: Data, place: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from perkey.content import Content, Data
-from perkey.naming import Name, check_name_length
+from perkey.naming import Name, Shape, check_name_length
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 
 R = TypeVar("R")
@@ -69,6 +69,9 @@ class PrefixStore(Store):
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         cut = len(self.prefix)
         return (name[cut:] for name in self.inner.scan(self._full(prefix)))
+
+    def count(self, shape: Shape, prefix: Name = ()) -> int:
+        return self.inner.count(shape, self._full(prefix))
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self._cut(self.inner.scan_stats(self._full(prefix)))

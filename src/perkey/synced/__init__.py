@@ -1,0 +1,132 @@
+"""Nested documents that save themselves: dicts and lists in a file, a database or any dictionary of perkey.
+
+>>> from perkey.synced import JSONDict
+>>> d = JSONDict("data.json")
+>>> d["size"] = 10
+>>> d["color"] = "blue"
+>>> import json
+>>> with open("data.json") as f:
+...     print(json.load(f))
+{'size': 10, 'color': 'blue'}
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from perkey.synced.collection import SyncedCollection, pair
+from perkey.synced.encoding import SyncedCollectionJSONEncoder, default
+from perkey.synced.errors import (
+    BufferedFileError,
+    BufferException,
+    DetachedNodeError,
+    InvalidKeyError,
+    KeyTypeError,
+    WrongKindError,
+)
+from perkey.synced.json_file import (
+    BufferedJSONAttrDict,
+    BufferedJSONAttrList,
+    BufferedJSONCollection,
+    BufferedJSONDict,
+    BufferedJSONList,
+    JSONAttrDict,
+    JSONAttrList,
+    JSONCollection,
+    JSONDict,
+    JSONFile,
+    JSONList,
+    MemoryBufferedJSONAttrDict,
+    MemoryBufferedJSONAttrList,
+    MemoryBufferedJSONCollection,
+    MemoryBufferedJSONDict,
+    MemoryBufferedJSONList,
+)
+from perkey.synced.persi_item import PersiItem, SyncedItemDict, SyncedItemList, synced
+from perkey.synced.resources import BytesResource, Resource, StoreItem
+from perkey.synced.synced_dict import AttrDict, SyncedDict
+from perkey.synced.synced_list import SyncedList
+from perkey.synced.validators import (
+    json_attr_dict_validator,
+    json_format_validator,
+    no_dot_in_key,
+    require_string_key,
+)
+
+if TYPE_CHECKING:
+    from perkey.synced.mongodb import MongoDBCollection, MongoDBDict, MongoDBList
+    from perkey.synced.redis import RedisCollection, RedisDict, RedisList
+    from perkey.synced.zarr import ZarrCollection, ZarrDict, ZarrList
+
+_ON_DEMAND = {
+    "MongoDBCollection": "mongodb",
+    "MongoDBDict": "mongodb",
+    "MongoDBList": "mongodb",
+    "RedisCollection": "redis",
+    "RedisDict": "redis",
+    "RedisList": "redis",
+    "ZarrCollection": "zarr",
+    "ZarrDict": "zarr",
+    "ZarrList": "zarr",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the backends that need a client library when they are first asked for."""
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_import_module(f"perkey.synced.{_ON_DEMAND[name]}"), name)
+
+
+pair(SyncedDict, SyncedList)
+
+__all__ = [
+    "AttrDict",
+    "BufferException",
+    "BufferedFileError",
+    "BufferedJSONAttrDict",
+    "BufferedJSONAttrList",
+    "BufferedJSONCollection",
+    "BufferedJSONDict",
+    "BufferedJSONList",
+    "BytesResource",
+    "DetachedNodeError",
+    "InvalidKeyError",
+    "JSONAttrDict",
+    "JSONAttrList",
+    "JSONCollection",
+    "JSONDict",
+    "JSONFile",
+    "JSONList",
+    "KeyTypeError",
+    "MemoryBufferedJSONAttrDict",
+    "MemoryBufferedJSONAttrList",
+    "MemoryBufferedJSONCollection",
+    "MemoryBufferedJSONDict",
+    "MemoryBufferedJSONList",
+    "MongoDBCollection",
+    "MongoDBDict",
+    "MongoDBList",
+    "PersiItem",
+    "RedisCollection",
+    "RedisDict",
+    "RedisList",
+    "Resource",
+    "StoreItem",
+    "SyncedCollection",
+    "SyncedCollectionJSONEncoder",
+    "SyncedDict",
+    "SyncedItemDict",
+    "SyncedItemList",
+    "SyncedList",
+    "WrongKindError",
+    "ZarrCollection",
+    "ZarrDict",
+    "ZarrList",
+    "default",
+    "json_attr_dict_validator",
+    "json_format_validator",
+    "no_dot_in_key",
+    "pair",
+    "require_string_key",
+    "synced",
+]

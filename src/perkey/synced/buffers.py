@@ -1,0 +1,190 @@
+"""Buffers: documents whose edits are held back in memory and written once, when a block is left.
+
+Each entry of a buffer remembers the state that it began with, and is written on the condition that the
+resource is still at that one. All collections that use the same buffer and resource share an entry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+
+from perkey.stores.process_lock import ProcessLock
+from perkey.synced.document import Document, Draft, Layer, Moment, OvertakenError
+from perkey.synced.errors import BufferedFileError
+from perkey.synced.plain import Plain, copy_of
+from perkey.synced.trees import Change, Path
+
+R = TypeVar("R")
+
+Unit: TypeAlias = Literal["bytes", "documents"]
+"""What a buffer's capacity counts: bytes of all documents in it, or documents that were modified."""
+
+CAPACITIES: Final[dict[Unit, int]] = {"bytes": 32 << 20, "documents": 1000}
+
+
+class Buffer:
+    """Holds documents back. Safe for threads, which share it; a forked child has a copy of what is in it.
+
+    Args:
+        unit: What the capacity counts.
+
+    Attributes:
+        capacity: When the size exceeds it, documents are written at once.
+        size: What is in it, in its unit.
+        contexts: How many blocks buffer all documents of this buffer.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit: Final = unit
+        self.capacity = CAPACITIES[unit]
+        self.size = 0
+        self.contexts = 0
+        self._entries: dict[Hashable, Entry] = {}
+        self._holders: Counter[Hashable] = Counter()
+        # Held while entries are written, too: whoever loaded the document meanwhile would conflict.
+        self.lock: Final = ProcessLock()
+
+    def set_capacity(self, capacity: int) -> None:
+        """Change the capacity, and write what exceeds it; raises BufferedFileError."""
+        self.capacity = capacity
+        self.shrink()
+
+    @contextmanager
+    def buffering(self, capacity: int | None) -> Iterator[None]:
+        """Buffer all documents of this buffer until the block is left, whichever way."""
+        before = self.capacity
+        with self.lock:
+            self.contexts += 1
+        try:
+            if capacity is not None:
+                self.set_capacity(capacity)
+            yield
+        finally:
+            with self.lock:
+                if capacity is not None:
+                    self.capacity = before
+                try:
+                    if self.contexts == 1:
+                        self._flush([e for e in self._entries.values() if e.identity not in self._holders])
+                finally:
+                    # Not before all is written: until then nobody may pass the buffer by.
+                    self.contexts -= 1
+
+    @contextmanager
+    def holding(self, holder: Holder) -> Iterator[None]:
+        """Buffer the document of one holder until the block is left, whichever way."""
+        identity = holder.document.resource.identity
+        with self.lock:
+            holder.holds += 1
+            self._holders[identity] += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                try:
+                    if not self.contexts and self._holders[identity] == 1 and identity in self._entries:
+                        self._flush([self._entries[identity]])
+                finally:
+                    holder.holds -= 1
+                    self._holders[identity] -= 1
+                    self._holders += Counter()  # drops what is at zero
+
+    def layer(self, holder: Holder) -> Layer:
+        """Return what answers for the document of a holder: its entry here, if it is buffered."""
+        if not (self.contexts or holder.holds):
+            return holder.document
+        identity = holder.document.resource.identity
+        found = self._entries.get(identity)
+        if found is not None:
+            return found
+        with self.lock:
+            if not (self.contexts or holder.holds):  # no longer
+                return holder.document
+            found = self._entries.get(identity)
+            if found is None:
+                found = self._entries[identity] = Entry(self, holder.document, identity)
+        self.shrink()
+        return found
+
+    def shrink(self) -> None:
+        """Write all that counts if it exceeds the capacity.
+
+        Raises:
+            BufferedFileError: Some could not be written.
+        """
+        if self.size > self.capacity:
+            with self.lock:
+                self._flush([entry for entry in self._entries.values() if entry.size])
+
+    def _flush(self, entries: Iterable[Entry]) -> None:
+        """Write entries that were edited, each once, and forget all of them; the lock is held."""
+        files: dict[str, Exception] = {}
+        data: dict[str, Plain] = {}
+        for entry in entries:
+            del self._entries[entry.identity]
+            self.size -= entry.size
+            try:
+                entry.close()
+            except Exception as error:  # noqa: BLE001 - each is told, and none keeps the others from it
+                place = entry.document.resource.describe()
+                files[place], data[place] = error, copy_of(entry.peek())
+        if files:
+            raise BufferedFileError(files, data)
+
+
+class Holder(Protocol):
+    """What a buffer knows of those who hold a document back."""
+
+    document: Document
+    holds: int
+
+
+class Entry(Draft):
+    """A document in a buffer; another layer, safe for threads. Made and closed under the buffer's lock.
+
+    Args:
+        buffer: The buffer.
+        document: The document; it is loaded.
+        identity: That of its resource.
+    """
+
+    def __init__(self, buffer: Buffer, document: Document, identity: Hashable) -> None:
+        self.document: Final = document
+        self.identity: Final = identity
+        self.size = 0
+        self._buffer = buffer
+        self._closed = False
+        self._base = document.load()
+        super().__init__(self._base.data)
+        self._count()
+
+    def snapshot(self) -> tuple[Moment, Plain]:
+        with self._buffer.lock:
+            return super().snapshot()
+
+    def edit(self, path: Path, kind: type, change: Change[R], since: Moment | None = None) -> R:
+        with self._buffer.lock:
+            if self._closed:
+                raise OvertakenError
+            result = super().edit(path, kind, change, since)
+            self._count()
+        self._buffer.shrink()
+        return result
+
+    def close(self) -> None:
+        """Take no more edits, and write what was edited; raises what the resource raises."""
+        self._closed = True
+        if self.edits:
+            self.document.commit(self._base, super().snapshot()[1])
+
+    def _count(self) -> None:
+        """Tell the buffer what this counts now."""
+        if self._buffer.unit == "documents":
+            size = int(bool(self.edits))
+        else:
+            size = self.document.resource.size_of(super().snapshot()[1])
+        self._buffer.size += size - self.size
+        self.size = size

@@ -1,0 +1,281 @@
+"""Synced collections: a document and a path, which look like a dict or a list and hold no data."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar, Self, TypeVar
+
+from perkey.synced.buffers import Buffer
+from perkey.synced.document import Document
+from perkey.synced.handle import Handle, replacing
+from perkey.synced.plain import ATOMS, Plain, copy_of
+from perkey.synced.resources import Resource
+from perkey.synced.trees import Change, Path
+from perkey.synced.validators import (
+    Rules,
+    Validator,
+    collect_validators,
+    json_format_validator,
+    require_string_key,
+)
+
+R = TypeVar("R")
+C = TypeVar("C", bound="SyncedCollection")
+
+
+class SyncedCollection(Collection[Any]):
+    """A dict or list that is stored somewhere, or a part of one: what both kinds have in common.
+
+    Each read is of what is stored at that moment, each edit one compare-and-swap of the whole document,
+    repeated after a conflict: of any number of threads and processes, no edit is lost. An edit that fails
+    has changed nothing. Dicts and lists inside come back as synced collections, too; they are places in the
+    document, not the things that were there: a dict taken from index 0 of a list is at index 0 for ever.
+
+    Collections can be pickled if their resource can, and shared by threads. A copy, deep or not, is another
+    handle on the same data; call the collection for plain data.
+
+    Args:
+        resource: Where the document is.
+        data: What the document holds as long as nothing is stored; never overwrites anything, and is stored
+            with the first edit.
+        allow_nan: Whether NaN and infinities may be put in. They are written as Python's ``json`` does.
+
+    Raises:
+        KeyTypeError, InvalidKeyError, TypeError, ValueError: `data` is not allowed.
+    """
+
+    _validators: ClassVar[Sequence[Validator]] = (require_string_key, json_format_validator)
+    """Validators of this class, which its subclasses inherit."""
+
+    _all_validators: ClassVar[Sequence[Validator]]
+    """All validators of this class; collected from `_validators` of it and its bases unless it sets them."""
+
+    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    """What holds edits back; subclasses share it unless they have one of their own."""
+
+    _base: ClassVar[type]
+    """dict or list."""
+
+    _pair: ClassVar[dict[type, type[SyncedCollection]]]
+    """The classes of the dicts and lists in a document; `pair` sets it."""
+
+    def __init__(self, resource: Resource, data: Any = None, *, allow_nan: bool = True) -> None:
+        rules = Rules(self._all_validators, allow_nan=allow_nan)
+        initial = self._base() if data is None else rules.admit(self._checked(data))
+        handle = Handle(Document(resource, self._base, initial), type(self), rules)
+        self._set(handle, ())
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Collect the validators of the new class."""
+        super().__init_subclass__(**arguments)
+        if "_all_validators" not in cls.__dict__:
+            cls._all_validators = collect_validators(cls)
+
+    @classmethod
+    @abstractmethod
+    def is_base_type(cls, data: Any) -> bool:
+        """Tell whether `data` can become a collection of this kind."""
+
+    # --- The whole ----------------------------------------------------------------------------------
+
+    def __call__(self) -> Any:
+        """Return a copy as plain data."""
+        return copy_of(self._snapshot())
+
+    __perkey_plain__ = __call__
+
+    def reset(self, data: Any) -> None:
+        """Replace the content.
+
+        Raises:
+            ValueError: `data` is of the other kind, or not allowed.
+            KeyTypeError, TypeError: It is not allowed.
+        """
+        self._edit(replacing(self._admit(self._checked(data))))
+
+    def transform(self, function: Callable[[Any], Any]) -> Any:
+        """Replace the content by a function of it, as one atomic step; return the new content.
+
+        Args:
+            function: Takes a copy of the content as plain data. Returns the new content, or None if it has
+                changed the copy instead. Runs without any lock, and once for each attempt.
+
+        Raises:
+            Whatever `function` raises, or `reset` for what it returns; nothing is changed then.
+        """
+
+        def checked(content: Any) -> Any:
+            returned = function(content)
+            return self._admit(self._checked(content if returned is None else returned))
+
+        return copy_of(self._handle.transform(self._path, self._base, checked))
+
+    @contextmanager
+    def editing(self) -> Iterator[Self]:
+        """Make a block one atomic edit of the document: all or nothing, and nobody comes between.
+
+        What this collection and the others of the same document do inside, in this thread or task, is done
+        in memory and written when the block is left, in one compare-and-swap. After an exception nothing is
+        written. A block cannot be repeated by itself: `transform` can.
+
+        Raises:
+            ConcurrencyConflictError: Another writer came between; nothing was written.
+        """
+        with self._handle.editing():
+            yield self
+
+    def clear(self) -> None:
+        """Remove all items, as one edit."""
+        self._edit(replacing(self._base()))
+
+    def __len__(self) -> int:
+        return len(self._peek())
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the content equals that of another collection, or plain data."""
+        if isinstance(other, SyncedCollection):
+            other = other._snapshot()
+        if not self.is_base_type(other):
+            return NotImplemented
+        return bool(self._snapshot() == other)
+
+    __hash__ = None  # type: ignore[assignment] # it can change
+
+    def __repr__(self) -> str:
+        return repr(self._snapshot())
+
+    # --- Handles ------------------------------------------------------------------------------------
+
+    def __copy__(self) -> Self:
+        return _at(type(self), self._handle, self._path)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return another handle on the same data."""
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _at, (type(self), self._handle, self._path)
+
+    @property
+    def resource(self) -> Resource:
+        """Where the document is."""
+        return self._handle.document.resource
+
+    # --- Buffering ----------------------------------------------------------------------------------
+
+    @property
+    def buffered(self) -> AbstractContextManager[None]:
+        """A block that holds the edits of this document back, and writes them once when it is left.
+
+        Reads inside are of the buffer, too. Blocks can be nested, also with those of `buffer_backend`; the
+        last one writes.
+
+        Raises:
+            BufferedFileError: When writing, somebody else's change was found, or it failed.
+        """
+        return self._handle.buffered()
+
+    @classmethod
+    def buffer_backend(
+        cls, buffer_size: int | None = None, force_write: bool | None = None
+    ) -> AbstractContextManager[None]:
+        """Return a block that buffers all documents of this class and of all that share its buffer.
+
+        Args:
+            buffer_size: The capacity inside the block.
+            force_write: Does nothing; older programs pass it.
+
+        Raises:
+            BufferedFileError: When writing, somebody else's change was found, or it failed.
+        """
+        del force_write
+        return cls._buffer.buffering(buffer_size)
+
+    @classmethod
+    def backend_is_buffered(cls) -> bool:
+        """Tell whether a block of `buffer_backend` is active."""
+        return cls._buffer.contexts > 0
+
+    @classmethod
+    def get_buffer_capacity(cls) -> int:
+        """Return at what size the buffer is written early, in bytes of JSON or in modified documents."""
+        return cls._buffer.capacity
+
+    @classmethod
+    def set_buffer_capacity(cls, new_capacity: int) -> None:
+        """Change the capacity; raises BufferedFileError if what exceeds it cannot be written."""
+        cls._buffer.set_capacity(new_capacity)
+
+    @classmethod
+    def get_current_buffer_size(cls) -> int:
+        """Return what is in the buffer, in the unit of its capacity."""
+        return cls._buffer.size
+
+    @classmethod
+    def enable_multithreading(cls) -> None:
+        """Do nothing: collections are always safe for threads."""
+
+    @classmethod
+    def disable_multithreading(cls) -> None:
+        """Do nothing: collections are always safe for threads."""
+
+    # --- For the two kinds --------------------------------------------------------------------------
+
+    @classmethod
+    def _classes(cls) -> dict[type, type[SyncedCollection]]:
+        """Return the class of dicts and that of lists in a document whose root is of this class."""
+        return {**cls._pair, cls._base: cls}
+
+    def _set(self, handle: Handle, path: Path) -> None:
+        self._handle = handle
+        self._path = path
+
+    def _checked(self, data: Any) -> Any:
+        if not self.is_base_type(data):
+            raise ValueError(f"a {self._base.__name__} or its like is needed, not a {type(data).__name__}")
+        return data
+
+    def _admit(self, data: Any) -> Plain:
+        return self._handle.rules.admit(data)
+
+    def _peek(self) -> Any:
+        return self._handle.peek(self._path, self._base)
+
+    def _snapshot(self) -> Any:
+        return self._handle.snapshot(self._path, self._base)
+
+    def _edit(self, change: Change[R]) -> R:
+        return self._handle.edit(self._path, self._base, change)
+
+    def _wrap(self, step: str | int, value: Plain) -> Any:
+        """Return a value at one step from here for those outside: an atom, a collection, or a copy."""
+        kind = type(value)
+        if kind in ATOMS:
+            return value
+        cls = self._handle.classes.get(kind)
+        return copy_of(value) if cls is None else _at(cls, self._handle, (*self._path, step))
+
+    def _is_at(self, value: Any, step: str | int) -> bool:
+        """Tell whether a value is the collection at one step from here, as after ``d[step] += ...``."""
+        return (
+            isinstance(value, SyncedCollection)
+            and value._handle is self._handle
+            and value._path == (*self._path, step)
+        )
+
+
+def _at(cls: type[C], handle: Handle, path: Path) -> C:
+    """Return the collection at a place."""
+    found = cls.__new__(cls)
+    found._set(handle, path)
+    return found
+
+
+def pair(dicts: type[SyncedCollection], lists: type[SyncedCollection]) -> None:
+    """Let the dicts and lists of documents of two classes, and of their subclasses, be of these classes.
+
+    In a document whose root is of a subclass, nested collections of its kind are of that subclass, too.
+    """
+    dicts._pair = lists._pair = {dict: dicts, list: lists}
