@@ -58,6 +58,7 @@ from perkey.keys import (
     unquote,
 )
 from perkey.persi_dict import PersiDict
+from perkey.query import find
 
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
@@ -126,6 +127,7 @@ __all__ = [
     "UnstorableValueError",
     "UnsupportedConditionError",
     "WriteOnceDict",
+    "find",
     "get_safe_chars",
     "quote",
     "register_format",

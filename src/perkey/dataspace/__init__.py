@@ -1,0 +1,49 @@
+"""Data spaces: projects of jobs, each with a state point, a document and files; what signac does.
+
+Stable for other modules of this package:
+
+- `Project._jobs` is the `Workspace`: `folder(id)`, `ids()`, `in`, `create`, `remove`, `rename`, and
+  `stage()` with `publish(staging, id)`, through which whatever becomes a job must go.
+- `Project._index.all()`, `.ids()`, `.statepoint(id)`: state points, shared, not to be changed.
+- `Project._documents(id)`: the document of a job as plain data, not to be changed.
+- `transfers.clone` and `transfers.move`; `files.write_file` for whole files; `ids.normalized`, `ids.job_id`.
+- Files whose names begin with `perkey.stores.temporaries.OURS` belong to unfinished changes: never copied.
+"""
+
+from importlib import import_module as _import_module
+from typing import Any
+
+from perkey.dataspace import errors
+from perkey.dataspace.diff import diff_jobs
+from perkey.dataspace.errors import DataspaceDeprecationWarning
+from perkey.dataspace.job import Job
+from perkey.dataspace.legacy import replaced as _replaced
+from perkey.dataspace.project import Project, TemporaryProject
+from perkey.synced import JSONAttrDict as JSONDict
+
+init_project = Project.init_project
+get_project = Project.get_project
+get_job = Project.get_job
+
+_ON_DEMAND: dict[str, str] = {}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is seldom needed when it is first asked for."""
+    if name in _ON_DEMAND:
+        return getattr(_import_module(_ON_DEMAND[name]), name)
+    raise _replaced(f"module {__name__!r}", name)
+
+
+__all__ = [
+    "DataspaceDeprecationWarning",
+    "JSONDict",
+    "Job",
+    "Project",
+    "TemporaryProject",
+    "diff_jobs",
+    "errors",
+    "get_job",
+    "get_project",
+    "init_project",
+]

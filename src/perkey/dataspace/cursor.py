@@ -1,0 +1,148 @@
+"""The jobs that match a filter: to be iterated over, counted, grouped and tabulated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from perkey.dataspace.frames import to_dataframe
+from perkey.dataspace.grouping import by_document, by_job, group
+from perkey.dataspace.legacy import deprecated
+from perkey.dataspace.search import JobFilter
+
+if TYPE_CHECKING:
+    from perkey.dataspace.job import Job
+    from perkey.dataspace.project import Project
+
+
+class JobsCursor:
+    """The jobs of a project that match a filter; see `Project.find_jobs`.
+
+    The search is done anew whenever the jobs are asked for, so the answer is always of the moment. One
+    iteration goes through the jobs there were when it began.
+
+    Args:
+        project: The project.
+        filter: The filter, None for all jobs.
+        doc_filter: A filter of documents. Deprecated, write ``doc.`` paths.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        filter: Mapping[str, Any] | None = None,
+        doc_filter: Mapping[str, Any] | None = None,
+    ) -> None:
+        if doc_filter is not None:
+            deprecated("doc_filter", "paths that begin with 'doc.' in the filter")
+        self._project = project
+        self._filter = filter
+        self._doc_filter = doc_filter
+        self._compiled = JobFilter(filter, doc_filter)
+        self._found: tuple[list[str], list[str]] | None = None
+
+    def ids(self) -> list[str]:
+        """Return the ids of the jobs; the list is not to be changed.
+
+        Raises:
+            JobsCorruptedError: There is a filter, and the state points of some jobs cannot be read.
+        """
+        project = self._project
+        present = project._index.ids()
+        if self._compiled.is_open:
+            return present
+        if self._compiled.asks_documents or self._found is None or self._found[0] is not present:
+            matching = self._compiled.select(project._index.all(present), project._documents)
+            # State points never change: the answer holds as long as the jobs are the same.
+            self._found = present, list(matching)
+        return self._found[1]
+
+    def __iter__(self) -> Iterator[Job]:
+        project = self._project
+        return (project.job_class(project, _id=job) for job in list(self.ids()))
+
+    def __len__(self) -> int:
+        return len(self.ids())
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any such job."""
+        return len(self) > 0
+
+    def __contains__(self, job: Job) -> bool:
+        """Tell whether a job is among them; reads no more than this job."""
+        if job not in self._project:
+            return False
+        statepoints = {job.id: self._project._index.statepoint(job.id)}
+        return any(True for _ in self._compiled.select(statepoints, self._project._documents))
+
+    def __getitem__(self, position: int) -> Job:
+        """Return one of the jobs, whose order is that of iteration."""
+        return self._project.job_class(self._project, _id=self.ids()[position])
+
+    def next(self) -> Job:
+        """Return the first job. Deprecated: ``next(iter(jobs))``.
+
+        Raises:
+            StopIteration: There is none.
+        """
+        deprecated("JobsCursor.next()", "next(iter(jobs))")
+        return next(iter(self))
+
+    def groupby(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
+        """Group the jobs, and yield each key, in order, with its jobs.
+
+        Args:
+            key: A path (``a``, ``sp.a.b``, ``doc.c``), a list or tuple of paths, whose values are the key as
+                a tuple, or a function of the job; None puts each job into a group of its own, by id.
+            default: What stands for a value that a job does not have; if it is None, such jobs are left out.
+
+        Raises:
+            TypeError: The key is none of these.
+        """
+        return group(self, by_job(self._project, key, default))
+
+    def groupbydoc(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
+        """Group the jobs by values of their documents, as `groupby`. Deprecated: ``doc.`` paths there.
+
+        Args:
+            key: As for `groupby`, with paths in the document, or a function of the document.
+            default: As for `groupby`.
+        """
+        deprecated("groupbydoc()", "groupby() with paths that begin with 'doc.'")
+        return group(self, by_document(self._project, key, default))
+
+    def to_dataframe(
+        self,
+        sp_prefix: str = "sp.",
+        doc_prefix: str = "doc.",
+        usecols: Any = None,
+        flatten: bool = False,
+    ) -> Any:
+        """Return state points and documents as a pandas data frame, a row a job, labelled by its id.
+
+        Args:
+            sp_prefix: What the columns of state points begin with.
+            doc_prefix: What the columns of documents begin with.
+            usecols: The names of the columns wanted, or a function that tells it of a name; None is all.
+            flatten: Whether nested values get columns of their own, with dots in their names.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return to_dataframe(self._project, self.ids(), (sp_prefix, doc_prefix), usecols, flatten=flatten)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, JobsCursor):
+            return NotImplemented
+        mine = (self._project, self._filter, self._doc_filter)
+        return mine == (other._project, other._filter, other._doc_filter)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(project={self._project!r}, filter={self._filter!r})"
+
+    def _repr_html_(self) -> str:
+        from perkey.dataspace.html import table_of  # noqa: PLC0415 - for notebooks only
+
+        return table_of(self)

@@ -1,0 +1,128 @@
+"""What may go wrong with data spaces; the names and fields are those of signac.
+
+Each is also the builtin that a caller would already catch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from perkey.errors import PerkeyError
+
+
+class Error(PerkeyError):
+    """Base of all errors of data spaces."""
+
+
+class ConfigError(Error, RuntimeError):
+    """A configuration file cannot be read or makes no sense."""
+
+
+class IncompatibleSchemaVersion(Error):
+    """The project's layout is newer than this library, or of no known kind."""
+
+
+class WorkspaceError(Error, OSError):
+    """The workspace cannot be made or read.
+
+    Attributes:
+        error: The underlying error.
+    """
+
+    def __init__(self, error: object) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class DestinationExistsError(Error, RuntimeError):
+    """What a job was to be moved or copied to exists already; nothing was changed.
+
+    Attributes:
+        destination: What is there: a job, an id or a path.
+    """
+
+    def __init__(self, destination: Any) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        """Name the destination."""
+        return f"{self.destination} exists already; nothing was changed"
+
+
+class JobsCorruptedError(Error, RuntimeError):
+    """The state point of one or more jobs cannot be read, or does not belong to the job's id.
+
+    Attributes:
+        job_ids: The ids of these jobs.
+    """
+
+    def __init__(self, job_ids: Iterable[str]) -> None:
+        self.job_ids = tuple(job_ids)
+        super().__init__(self.job_ids)
+
+    def __str__(self) -> str:
+        """Name the jobs, and the way out."""
+        shown = ", ".join(self.job_ids[:5]) + (", ..." if len(self.job_ids) > 5 else "")  # noqa: PLR2004
+        return f"missing or damaged state points: {shown}; Project.repair() may help"
+
+
+class StatepointParsingError(Error, RuntimeError):
+    """No state point could be found in a path or a file."""
+
+
+class SyncConflict(Error, RuntimeError):
+    """A synchronisation met two versions of one thing and no rule to choose."""
+
+
+class FileSyncConflict(SyncConflict):
+    """Two files of one name differ.
+
+    Attributes:
+        filename: The name.
+    """
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(filename)
+        self.filename = filename
+
+
+class DocumentSyncConflict(SyncConflict):
+    """Two documents differ.
+
+    Attributes:
+        keys: Where they do.
+    """
+
+    def __init__(self, keys: Any) -> None:
+        super().__init__(keys)
+        self.keys = keys
+
+
+class SchemaSyncConflict(SyncConflict):
+    """The schemata of two projects differ.
+
+    Attributes:
+        schema_src: That of the source.
+        schema_dst: That of the destination.
+    """
+
+    def __init__(self, schema_src: Any, schema_dst: Any) -> None:
+        super().__init__(schema_src, schema_dst)
+        self.schema_src = schema_src
+        self.schema_dst = schema_dst
+
+    def __str__(self) -> str:
+        """Say that they differ; they may be long."""
+        return "the schemata of source and destination differ"
+
+
+class DataspaceDeprecationWarning(UserWarning):
+    """A name that is kept for programs written for signac, and what to write instead."""
+
+
+def located(error: OSError, path: str | os.PathLike[str]) -> WorkspaceError:
+    """Return the error of a workspace that cannot be used."""
+    return WorkspaceError(f"{os.fspath(path)}: {error.strerror or error}")

@@ -1,0 +1,71 @@
+"""Small files, written whole or not at all, under whatever name."""
+
+from __future__ import annotations
+
+import os
+
+from perkey.stores.folders import Folder, sync
+from perkey.stores.placing import fill
+from perkey.stores.temporaries import discard, temporary_name
+
+_PIECE = 1 << 16
+
+
+def write_file(path: str, content: bytes, *, durable: bool = True, new: bool = False) -> None:
+    """Write a file atomically: others see the old content or the new one.
+
+    Args:
+        path: Where to; the folder must exist.
+        content: All of it.
+        durable: Whether it is on disk when this returns.
+        new: Whether there must not be such a file.
+
+    Raises:
+        FileExistsError: There is one, and `new` was asked for; it is left as it is.
+    """
+    place, name = os.path.split(os.path.abspath(path))
+    folder = Folder.at(place, (), lockable=False)
+    try:
+        temporary = temporary_name()
+        write_new(folder, temporary, content, durable=durable)
+        try:
+            (folder.link if new else folder.replace)(temporary, name)
+        except BaseException:
+            discard(folder, temporary)
+            raise
+        if new:
+            discard(folder, temporary)
+        if durable:
+            folder.sync()
+    finally:
+        folder.close()
+
+
+def write_new(folder: Folder, name: str, content: bytes, *, durable: bool) -> None:
+    """Write a file that nobody else knows of yet; if that fails, nothing is left."""
+    place = f"{folder.path}/{name}"
+    fd = folder.create(name)
+    try:
+        fill(fd, content, place)
+        if durable:
+            sync(fd, place)
+    except BaseException:
+        discard(folder, name)
+        raise
+    finally:
+        os.close(fd)
+
+
+def read_file(path: str) -> bytes | None:
+    """Return what is in a file; None if there is no such file."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        pieces = [os.read(fd, _PIECE)]
+        while len(pieces[-1]) == _PIECE:
+            pieces.append(os.read(fd, _PIECE))
+    finally:
+        os.close(fd)
+    return b"".join(pieces)

@@ -1,0 +1,58 @@
+"""Jobs as a pandas data frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from perkey.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from perkey.dataspace.project import Project
+
+
+def to_dataframe(
+    project: Project,
+    jobs: list[str],
+    prefixes: tuple[str, str],
+    usecols: Iterable[str] | Callable[[str], bool] | None = None,
+    *,
+    flatten: bool = False,
+) -> Any:
+    """Return a frame with a row a job; arguments as for `JobsCursor.to_dataframe`."""
+    try:
+        import pandas as pd  # noqa: PLC0415 - heavy, and needed here only
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("to_dataframe()", "pandas", "pandas") from error
+    wanted = _wanted(usecols)
+    sp_prefix, doc_prefix = prefixes
+    columns: dict[str, dict[str, Any]] = {}
+    known: dict[str, bool] = {}
+    sources = (
+        (sp_prefix, project._index.statepoint),
+        (doc_prefix, project._documents),
+    )
+    for job in jobs:
+        for prefix, source in sources:
+            for key, value in _cells(source(job), prefix, flatten=flatten):
+                if key not in known:
+                    known[key] = wanted(key)
+                if known[key]:
+                    columns.setdefault(key, {})[job] = value
+    missing = float("nan")
+    data = {name: [cells.get(job, missing) for job in jobs] for name, cells in columns.items()}
+    return pd.DataFrame(data, index=jobs or pd.Index([], dtype=object))
+
+
+def _wanted(usecols: Iterable[str] | Callable[[str], bool] | None) -> Callable[[str], bool]:
+    if usecols is None:
+        return lambda _: True
+    return usecols if callable(usecols) else frozenset(usecols).__contains__
+
+
+def _cells(values: Mapping[str, Any], prefix: str, *, flatten: bool) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if flatten and isinstance(value, Mapping):
+            yield from _cells(value, f"{prefix}{key}.", flatten=True)
+        else:
+            yield prefix + key, value

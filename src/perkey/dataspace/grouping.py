@@ -1,0 +1,88 @@
+"""Jobs in groups: what the key of a job is, and in which order groups come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from perkey.dataspace.search import DOCUMENT, STATEPOINT, split_path
+from perkey.query.filters import step
+from perkey.query.operators import MISSING
+
+if TYPE_CHECKING:
+    from perkey.dataspace.job import Job
+    from perkey.dataspace.project import Project
+
+KeyOf: TypeAlias = "Callable[[Job], Any]"
+"""Returns the key of a job's group; MISSING if it is in none."""
+
+
+def by_job(project: Project, key: Any, default: Any) -> KeyOf:
+    """Return what tells the key of a job; arguments as for `JobsCursor.groupby`."""
+    return key if callable(key) else _by_paths(project, key, default, STATEPOINT)
+
+
+def by_document(project: Project, key: Any, default: Any) -> KeyOf:
+    """Return what tells the key of a job by its document; arguments as for `JobsCursor.groupbydoc`."""
+    if callable(key):
+        return lambda job: key(project._documents(job.id))
+    return _by_paths(project, key, default, DOCUMENT)
+
+
+def group(jobs: Iterable[Job], key_of: KeyOf) -> Iterator[tuple[Any, Iterator[Job]]]:
+    """Yield each key, in order, with an iterator over its jobs."""
+    groups: dict[Any, tuple[Any, list[Job]]] = {}
+    for job in jobs:
+        key = key_of(job)
+        if key is not MISSING:
+            groups.setdefault(_hashable(key), (key, []))[1].append(job)
+    return ((key, iter(members)) for key, members in _sorted(groups.values()))
+
+
+def _by_paths(project: Project, key: Any, default: Any, namespace: str) -> KeyOf:
+    if key is None:
+        return lambda job: job.id
+    if isinstance(key, str):
+        return _by_path(project, key, default, namespace)
+    if not isinstance(key, Iterable):
+        raise TypeError(f"jobs are grouped by a path, several, or a function, not by {key!r}")
+    parts = [_by_path(project, path, default, namespace) for path in key]
+
+    def key_of(job: Job) -> Any:
+        values = tuple(part(job) for part in parts)
+        return MISSING if any(value is MISSING for value in values) else values
+
+    return key_of
+
+
+def _by_path(project: Project, path: str, default: Any, namespace: str) -> KeyOf:
+    where, rest = split_path(path, namespace) if namespace == STATEPOINT else (namespace, path)
+    steps = rest.split(".")
+    missing = MISSING if default is None else default
+
+    def key_of(job: Job) -> Any:
+        value: Any = job._plain_statepoint() if where == STATEPOINT else project._documents(job.id)
+        for part in steps:
+            value = step(value, part)
+        return missing if value is MISSING else value
+
+    return key_of
+
+
+def _hashable(key: Any) -> Any:
+    """Return what is equal for keys of the same group."""
+    try:
+        hash(key)
+    except TypeError:
+        return json.dumps(key, sort_keys=True, default=repr)
+    return key
+
+
+def _sorted(groups: Iterable[tuple[Any, list[Job]]]) -> Sequence[tuple[Any, list[Job]]]:
+    """Return groups in the order of their keys; if these have no order, by type and then text."""
+    items = list(groups)
+    try:
+        return sorted(items, key=lambda item: item[0])
+    except TypeError:
+        return sorted(items, key=lambda item: (type(item[0]).__name__, repr(item[0])))

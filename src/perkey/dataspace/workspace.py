@@ -1,0 +1,359 @@
+"""The folder of jobs: one sub-folder a job, named by its id, with the state point in a file.
+
+No locks: each change of what jobs there are is one rename of a folder.
+
+- A new job is made in a staging folder and renamed into place; who finds the place taken, throws his away.
+- A removed job is renamed out of the way and then deleted.
+- Changing a state point renames the folder, which is the moment of change; see `rename`.
+
+So a process killed anywhere leaves each job where it was or where it should go. What else it leaves lies in
+the folder ``.@perkey`` of the workspace, which no id can be the name of, and is swept later.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import time
+from contextlib import closing, suppress
+from typing import Final
+
+from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
+from perkey.dataspace.files import read_file, write_new
+from perkey.dataspace.ids import StatePoint, is_job_id, job_id
+from perkey.stores.folders import Folder
+from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
+
+FN_STATEPOINT: Final = "signac_statepoint.json"
+"""The file of the state point in each job's folder."""
+
+HOME: Final = ".@perkey"
+"""The folder in a workspace for what is not a job."""
+
+_INTENT: Final = OURS + "statepoint-"
+_TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
+_ATTEMPTS: Final = 16
+_COPY: Final = "copy-"
+_COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
+
+
+class Workspace:
+    """The jobs of one folder, which need not exist yet.
+
+    Args:
+        path: The folder, absolute.
+        durable: Whether changes are on disk when they return.
+    """
+
+    def __init__(self, path: str, *, durable: bool) -> None:
+        self.path = path
+        self.durable = durable
+        self.home = os.path.join(path, HOME)
+
+    # --- Looking ------------------------------------------------------------------------------------
+
+    def folder(self, job: str) -> str:
+        """Return the path of a job's folder, which need not exist."""
+        return f"{self.path}/{job}"
+
+    def ids(self) -> list[str]:
+        """Return the ids of all jobs, in no particular order.
+
+        Cost: one listing of the folder, about 0.4 µs a job.
+
+        Raises:
+            WorkspaceError: The folder cannot be read.
+        """
+        try:
+            return [name for name in os.listdir(self.path) if is_job_id(name)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise located(error, self.path) from error
+
+    def __contains__(self, job: str) -> bool:
+        """Tell whether there is a job; one system call."""
+        return os.path.isdir(self.folder(job))
+
+    def statepoint(self, job: str) -> StatePoint:
+        """Return the state point of a job, which is sure to belong to its id.
+
+        Finishes the change of a state point that was interrupted (see `rename`).
+
+        Raises:
+            KeyError: There is no such job.
+            JobsCorruptedError: The file is missing or damaged, or belongs to another id.
+        """
+        for _ in range(2):
+            # Again: 1. here: read the old one   2. the mover: put the new one in its place
+            #        3. here: found no new one waiting.
+            found = _parse(read_file(self._statepoint_file(job)), job)
+            if found is not None:
+                return found
+            found = self._finish(job)
+            if found is not None:
+                return found
+        if job not in self:
+            raise KeyError(job)
+        raise JobsCorruptedError([job])
+
+    def foreign_statepoint(self, job: str) -> StatePoint | None:
+        """Return what the file in a job's folder says, whatever id that belongs to; None if nothing."""
+        content = read_file(self._statepoint_file(job))
+        try:
+            found = None if content is None else json.loads(content)
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    # --- Making and removing ------------------------------------------------------------------------
+
+    def create(self, job: str, statepoint: StatePoint, *, force: bool = False) -> bool:
+        """Make a job, if there is none; tell whether this call made it. Many may try at once.
+
+        Args:
+            job: The id.
+            statepoint: What it is the id of.
+            force: Whether a damaged state-point file is to be replaced.
+
+        Raises:
+            JobsCorruptedError: There is such a job, with a damaged state point; nothing was changed.
+            WorkspaceError: The workspace cannot be written.
+        """
+        content = json.dumps(statepoint).encode("ascii")
+        for _ in range(_ATTEMPTS):
+            if self._is_valid(job):
+                return False
+            if not force and os.path.exists(self._statepoint_file(job)) and not self._is_valid(job):
+                raise JobsCorruptedError([job])
+            try:
+                return self._create(job, content)
+            except FileNotFoundError:
+                continue  # removed meanwhile, or our staging folder was swept
+        raise located(OSError(errno.EBUSY, "it is removed as often as it is made"), self.folder(job))
+
+    def _create(self, job: str, content: bytes) -> bool:
+        staging = self.stage()
+        try:
+            with closing(Folder.at(staging, (), lockable=False)) as folder:
+                write_new(folder, FN_STATEPOINT, content, durable=self.durable)
+            if not self._publish(staging, self.folder(job)):
+                # A folder without a valid state point: give it one.
+                os.replace(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job))
+                self._sync(self.folder(job))
+                shutil.rmtree(staging, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        return True
+
+    def _is_valid(self, job: str) -> bool:
+        try:
+            self.statepoint(job)
+        except (KeyError, JobsCorruptedError):
+            return False
+        return True
+
+    def _statepoint_file(self, job: str) -> str:
+        return f"{self.path}/{job}/{FN_STATEPOINT}"
+
+    def remove(self, job: str) -> None:
+        """Remove a job with all its files; does nothing if there is none.
+
+        It is gone at one moment, before its files are deleted.
+        """
+        self.make_home()
+        trash = os.path.join(self.home, temporary_name())
+        try:
+            os.rename(self.folder(job), trash)
+        except FileNotFoundError:
+            return
+        self._sync(self.path)
+        delete_tree(trash)
+
+    def clear(self, job: str) -> None:
+        """Remove all files of a job but its state point; does nothing if there is none."""
+        try:
+            names = os.listdir(self.folder(job))
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name == FN_STATEPOINT or name.startswith(OURS):
+                continue
+            path = os.path.join(self.folder(job), name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                delete_tree(path)
+            else:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+
+    # --- Moving -------------------------------------------------------------------------------------
+
+    def rename(self, job: str, target: str, statepoint: StatePoint) -> bool:
+        """Give a job another state point, and so another id; tell whether there was such a job.
+
+        1. The new state point is written into the folder, under a name that says for which id.
+        2. The folder is renamed: from now on the job is the new one, and all others see that.
+        3. The new state point takes the place of the old one.
+
+        Whoever reads a state point that is not the folder's and finds the right one waiting does step 3
+        himself. So it does not matter where this process is killed.
+
+        Raises:
+            DestinationExistsError: There is a job of that id; nothing was changed.
+        """
+        intent = f"{_INTENT}{target}-{temporary_name()[len(OURS) :]}"
+        try:
+            folder = Folder.at(self.folder(job), (), lockable=False)
+        except FileNotFoundError:
+            return False
+        try:
+            write_new(folder, intent, json.dumps(statepoint).encode("ascii"), durable=self.durable)
+            if self.durable:
+                folder.sync()
+            try:
+                os.rename(self.folder(job), self.folder(target))
+            except OSError as error:
+                # By descriptor: if another process was faster, the folder has another name now.
+                discard(folder, intent)
+                if error.errno in _TAKEN:
+                    raise DestinationExistsError(target) from None
+                if error.errno == errno.ENOENT:
+                    return False
+                raise
+            with suppress(FileNotFoundError):  # a reader has done it already
+                folder.replace(intent, FN_STATEPOINT)
+            if self.durable:
+                folder.sync()
+            self._sync(self.path)
+        finally:
+            folder.close()
+        return True
+
+    def _finish(self, job: str) -> StatePoint | None:
+        """Put the state point that waits in a folder into its place; None if there is none for this id."""
+        path = self.folder(job)
+        try:
+            names = os.listdir(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        for name in names:
+            if name.startswith(f"{_INTENT}{job}-"):
+                waiting = os.path.join(path, name)
+                found = _parse(read_file(waiting), job)
+                if found is not None:
+                    with suppress(FileNotFoundError, PermissionError):  # done by another, or not ours to do
+                        os.replace(waiting, os.path.join(path, FN_STATEPOINT))
+                    return found
+        return None
+
+    # --- Staging ------------------------------------------------------------------------------------
+
+    def stage(self, *, copy: bool = False) -> str:
+        """Make a new folder that is no job yet, and return its path.
+
+        Args:
+            copy: Whether filling it may take long, so that it must not be swept soon.
+        """
+        prefix = _COPY if copy else ""
+        staging = os.path.join(self.home, prefix + temporary_name())
+        try:
+            os.mkdir(staging)
+        except FileNotFoundError:
+            self.make_home()
+            os.mkdir(staging)
+        return staging
+
+    def publish(self, staging: str, job: str) -> None:
+        """Make a staged folder, which holds a state point, a job.
+
+        Raises:
+            DestinationExistsError: There is such a job; the staged folder stays.
+        """
+        if not self._publish(staging, self.folder(job)):
+            raise DestinationExistsError(job)
+
+    def _publish(self, staging: str, target: str) -> bool:
+        self._sync(staging)
+        try:
+            os.rename(staging, target)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                return False
+            raise
+        self._sync(self.path)
+        return True
+
+    def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
+        """Delete what dead processes left in the workspace, and return how much that was.
+
+        Args:
+            min_age: Seconds for which a folder must not have been changed; copies get a week.
+        """
+        swept = 0
+        try:
+            entries = list(os.scandir(self.home))
+        except FileNotFoundError:
+            return 0
+        for entry in entries:
+            if not entry.name.removeprefix(_COPY).startswith(OURS):
+                continue
+            age = max(min_age, _COPY_STALE_SECONDS) if entry.name.startswith(_COPY) else min_age
+            with suppress(FileNotFoundError, PermissionError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
+                    if entry.is_dir(follow_symlinks=False):
+                        delete_tree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+                    swept += 1
+        return swept
+
+    def make(self) -> None:
+        """Make the workspace, if need be; raises WorkspaceError if that fails."""
+        try:
+            os.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise located(error, self.path) from error
+
+    def make_home(self) -> None:
+        """Make the folder for what is not a job; raises WorkspaceError if that fails."""
+        try:
+            os.makedirs(self.home, exist_ok=True)
+        except OSError as error:
+            raise located(error, self.home) from error
+
+    def sync(self) -> None:
+        """Bring the names of the jobs to the disk, where changes are to be durable."""
+        self._sync(self.path)
+
+    def _sync(self, path: str) -> None:
+        if self.durable:
+            with closing(Folder.at(path, (), lockable=False)) as folder:
+                folder.sync()
+
+
+def delete_tree(path: str) -> None:
+    """Delete a folder, in which others may still be writing."""
+    for _ in range(_ATTEMPTS):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            if not os.path.lexists(path):
+                return
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+        else:
+            return
+    shutil.rmtree(path)
+
+
+def _parse(content: bytes | None, job: str) -> StatePoint | None:
+    """Return the state point in a file, if it is the one that belongs to the id."""
+    try:
+        found = None if content is None else json.loads(content)
+        return found if isinstance(found, dict) and job_id(found) == job else None
+    except ValueError:  # not JSON, or not even text
+        return None

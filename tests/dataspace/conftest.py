@@ -1,0 +1,34 @@
+"""A project of one's own, far from anybody's home."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from perkey.dataspace import Project, init_project
+
+# The crews of workers and the crash points are shared with the tests of concurrency.
+sys.path.append(str(Path(__file__).parent.parent / "concurrency"))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, so that nobody's configuration is read or written."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project, fast and not durable."""
+    return init_project("test", tmp_path / "project", durability="none")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Project:
+    """Another empty project."""
+    return init_project("other", tmp_path / "other", durability="none")
