@@ -62,7 +62,7 @@ class TestNames:
         found = names.key_of(name)
         assert found is not None
         assert names.name_of(found) == name
-        assert names.resembles(name)
+        assert names.shape.fits(name)
         assert digest_len == 0 or all(part.startswith(back) for part, back in zip(key, found, strict=True))
 
     @given(PARTS)
@@ -263,5 +263,5 @@ def test_without_digests_what_lies_in_a_folder_named_like_a_file_is_not_ours() -
     names = naming(0, "pkl")
     assert names.key_of(("x.pkl", "b.pkl")) is None
     assert names.part_of("x.pkl") is None
-    assert not names.resembles(("x.pkl", "b.pkl"))
+    assert not names.shape.fits(("x.pkl", "b.pkl"))
     assert names.key_of(("x.pkl.pkl",)) == ("x.pkl",)

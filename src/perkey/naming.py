@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from hashlib import md5
 from typing import Any, Final, TypeAlias
 
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part
+
+try:
+    # The interpreter's own: half the price of OpenSSL's for some bytes, and there where FIPS forbids that.
+    from _md5 import md5  # type: ignore[import-not-found] # has no stub
+except ImportError:  # an interpreter built without
+    from hashlib import md5
 
 Name: TypeAlias = tuple[str, ...]
 """A stored name: the parts of a key with their digests, the last one with the file type."""
@@ -55,6 +60,50 @@ def digest(part: str, digest_len: int) -> str:
     return "".join(pairs)
 
 
+class Shape:
+    """What the names that keys are stored under look like; most other names do not.
+
+    Args:
+        leaf: A regular expression for the last part of a name, of ASCII only.
+        folder: One for each other part.
+        ending: What all leaves end in.
+        shortest: How many characters the shortest leaf has.
+    """
+
+    def __init__(self, leaf: str, folder: str, ending: str, shortest: int) -> None:
+        self.leaf, self.folder, self.ending, self.shortest = leaf, folder, ending, shortest
+        self.leaf_fits = re.compile(leaf).fullmatch
+        self.folder_fits = re.compile(folder).fullmatch
+
+    def fits(self, name: Name) -> bool:
+        """Tell whether a name is of this shape; cheap, because digests are not computed."""
+        return self.leaf_fits(name[-1]) is not None and all(map(self.folder_fits, name[:-1]))
+
+
+def _shape(digest_len: int, ending: str) -> Shape:
+    """Return the shape of names with digests of so many characters, and leaves with such an ending."""
+    end = re.escape(ending)
+    if not digest_len:
+        safe = r"[A-Za-z0-9()_\-~.=]+"
+        # A folder must not look like a file; see Naming._check_folder.
+        return Shape(
+            leaf=rf"(?!\.{{1,2}}{end}\Z){safe}{end}",
+            folder=rf"(?!\.{{1,2}}\Z){safe}(?<!{end})",
+            ending=ending,
+            shortest=1 + len(ending),
+        )
+    # From one "_" to the next, because trying every place for the digest would take twice as long.
+    to_next = r"[A-Za-z0-9()\-~.=]*+_"
+    tail = rf"[a-z2-7]{{{digest_len}}}+"
+    end_of_name = r"(?:\x00|\Z)"
+    return Shape(
+        leaf=rf"(?!_{tail}{end}{end_of_name}){to_next}(?:{to_next})*?{tail}{end}",
+        folder=rf"(?!_{tail}{end_of_name}){to_next}(?:{to_next})*?{tail}",
+        ending=ending,
+        shortest=2 + digest_len + len(ending),
+    )
+
+
 class Naming:
     """Key to name and back, for one digest length and file type; immutable, shared, cheap to pickle.
 
@@ -83,15 +132,11 @@ class Naming:
         self.file_type = file_type
         self._ending = "." + file_type
         self._tail = digest_len + 1
-        tail = f"_[a-z2-7]{{{digest_len}}}" if digest_len else ""
-        safe = r"(?!\.{1,2}\Z)[A-Za-z0-9()_\-~.=]+"
-        self._leaf_shape = re.compile(rf"{safe}{tail}\.{re.escape(file_type)}").fullmatch
-        self._stem_shape = re.compile(rf"{safe}{tail}").fullmatch
-        # Without digests a folder must not look like a file; see _check_folder.
-        no_file = "" if digest_len else rf"(?<!\.{re.escape(file_type)})"
-        self._folder_shape = re.compile(rf"{safe}{tail}{no_file}").fullmatch
+        self.shape = _shape(digest_len, self._ending)
         self._cached_name = lru_cache(_CACHED_NAMES)(self._make_name)
         self._cached_part = lru_cache(_CACHED_NAMES)(self._folder_part)
+        # Never emptied: a listing of more keys than fit would push each out before it is seen again.
+        self._flat_keys: dict[str, NonEmptySafeStrTuple | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return naming, (self.digest_len, self.file_type)
@@ -120,23 +165,22 @@ class Naming:
     def key_of(self, name: Name) -> NonEmptySafeStrTuple | None:
         """Return the key stored under `name`, or None if no key of this dictionary has that name."""
         leaf = name[-1]
-        last = self._part_of(leaf[: -len(self._ending)]) if leaf.endswith(self._ending) else None
-        if last is None:
-            return None
-        if len(name) == 1:
-            return tuple.__new__(NonEmptySafeStrTuple, (last,))
+        try:
+            flat = self._flat_keys[leaf]
+        except KeyError:
+            flat = self._flat_key(leaf)
+            if len(self._flat_keys) < _CACHED_NAMES:
+                self._flat_keys[leaf] = flat
+        if flat is None or len(name) == 1:
+            return flat
         parts = [self._cached_part(folder) for folder in name[:-1]]
         if None in parts:
             return None
-        return tuple.__new__(NonEmptySafeStrTuple, (*parts, last))
+        return tuple.__new__(NonEmptySafeStrTuple, (*parts, *flat))
 
     def part_of(self, folder: str) -> str | None:
         """Return the key part that the folder `folder` stands for, or None if it is not one of ours."""
         return self._cached_part(folder)
-
-    def resembles(self, name: Name) -> bool:
-        """Tell whether `name` has the shape of a stored name; cheap, because digests are not computed."""
-        return self._leaf_shape(name[-1]) is not None and all(map(self._folder_shape, name[:-1]))
 
     def _make_name(self, key: Any) -> Name:
         parts = NonEmptySafeStrTuple(key)
@@ -156,12 +200,17 @@ class Naming:
         cut = len(part) - self._tail
         return cut > 0 and part[cut] == "_" and part[cut + 1 :] == digest(part[:cut], self.digest_len)
 
+    def _flat_key(self, leaf: str) -> NonEmptySafeStrTuple | None:
+        """Return the key stored as a file `leaf` in the base folder, None if none is."""
+        part = self._part_of(leaf[: -len(self._ending)]) if self.shape.leaf_fits(leaf) else None
+        return None if part is None else tuple.__new__(NonEmptySafeStrTuple, (part,))
+
     def _folder_part(self, folder: str) -> str | None:
-        return None if self._folder_shape(folder) is None else self._part_of(folder)
+        return None if self.shape.folder_fits(folder) is None else self._part_of(folder)
 
     def _part_of(self, stored: str) -> str | None:
         """Return the part of a key that is stored as `stored`, None if none is."""
-        if self._stem_shape(stored) is None or len(stored) > MAX_PART_BYTES:
+        if len(stored) > MAX_PART_BYTES:
             return None
         if not self.digest_len:
             return stored

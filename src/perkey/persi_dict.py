@@ -186,7 +186,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
 
     def __len__(self) -> int:
         """Count the items in one listing, without reading or even checking the digest of any."""
-        return sum(map(self._naming.resembles, self._store.scan()))
+        return self._store.count(self._naming.shape)
 
     def __bool__(self) -> bool:
         return any(True for _ in self)

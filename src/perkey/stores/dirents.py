@@ -1,9 +1,10 @@
 """Counting the files of a folder on Linux by the kernel's own records of them, without an object for each.
 
 Half of the time of a listing goes into making Python objects of names that `len` does not look at. So the
-records of getdents64 are searched as they come: ``inode (8 bytes), offset (8), length (2), type (1: 8 is a
-file, 4 a folder, 0 not told), name, NUL, padding``. A name cannot be found where none begins: the length's upper byte is 0 or 1, which no name
-has, and so what is found before it would have to lie in the 16 bytes of inode and offset.
+records of getdents64 are searched as they come: ``inode (8 bytes), offset (8), length (2), type (1), name,
+NUL, padding``, where the type is 8 for a file, 4 for a folder, and 0 if the file system does not tell. A name
+cannot be found where none begins: the length's upper byte is 0 or 1, which no name has, and so what is found
+before it would have to lie in the 16 bytes of inode and offset.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _searches(shape: Shape) -> tuple[_Search, _Search, _Search]:
     """Return what finds files of a shape, folders of it, and whatever might be such a folder."""
     folder = shape.folder.encode()
     return (
-        re.compile(rb"\x08" + shape.leaf.encode() + rb"\x00").findall,
+        re.compile(rb"\x08" + shape.leaf.encode() + rb"()\x00").findall,
         re.compile(rb"\x04(" + folder + rb")\x00").findall,
         re.compile(rb"[\x00-\x0f](" + folder + rb")\x00").findall,
     )
@@ -77,7 +78,8 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
     buffer = ctypes.create_string_buffer(_BYTES)
     while (filled := getdents(fd, buffer, _BYTES)) > 0:
         records = ctypes.string_at(buffer, filled)
-        files, folders = len(find_files(records)), find_folders(records)
+        files = len(find_files(records))
+        folders = find_folders(records) if may_have_folders else []
         doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
         if doubtful or records.count(ending) != files:
             raise LookupError("names that only look like items")

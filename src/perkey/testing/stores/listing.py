@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perkey.naming import Name
+from perkey.naming import Name, naming
 from perkey.stores.base import Store
 from perkey.testing.stores.suite import BYSTANDERS, NESTED, A, B, StoreSuite
 
@@ -46,6 +46,25 @@ class ListingClauses(StoreSuite):
             listed = sorted(store.scan_stats(prefix))
             assert [name for name, _ in listed] == sorted(store.scan(prefix))
             assert all(store.stat(name) == stat for name, stat in listed)
+
+    def test_items_of_a_shape_are_counted_as_they_are_listed(self, store: Store) -> None:
+        for digest_len in (0, 8):
+            names = naming(digest_len, "pkl")
+            for key in ("a", "b.pkl", ("x", "a"), ("x", "y", "a"), ("x", "b"), ".-", ("~", "pkl")):
+                store.write(names.name_of(key), b"x")
+        # What has the shape of no key, or a folder that has none above it, is not counted.
+        for name in (
+            ("other.json",),
+            ("w.pkl", "a.pkl"),
+            ("no-digest", "a.pkl"),
+            ("pkl",),
+            ("a_aaaaaaa.pkl",),
+        ):
+            store.write(name, b"x")
+        for shape in (naming(digest_len, "pkl").shape for digest_len in (0, 1, 8, 26)):
+            for prefix in ((), ("x",), naming(8, "pkl").prefix_of("x"), ("absent",)):
+                listed = [name for name in store.scan(prefix) if shape.fits(name[len(prefix) :])]
+                assert store.count(shape, prefix) == len(listed)
 
     def test_folders_are_the_next_parts_of_deeper_names_once_each(self, store: Store) -> None:
         for name in (A, ("x", "a.pkl"), ("x", "b.pkl"), ("x", "y", "a.pkl"), ("z", "w", "v", "a.pkl")):

@@ -1,0 +1,139 @@
+"""Items in folders are counted by the kernel's records, and one by one where these do not tell enough."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perkey import FileDirDict
+from perkey.naming import naming
+from perkey.stores import dirents
+from perkey.stores.folders import Folder
+
+NESTED = [
+    "a",
+    "b",
+    "with_under_scores",
+    ("x", "a"),
+    ("x", "y", "a"),
+    ("x_", "_", "~"),
+    "__",
+    ".hidden",
+    "c.pkl",
+]
+SHAPE = naming(8, "pkl").shape
+
+
+@pytest.fixture
+def d(tmp_path: Path) -> FileDirDict[int]:
+    d: FileDirDict[int] = FileDirDict(tmp_path / "d")
+    for key in NESTED:
+        d[key] = 1
+    return d
+
+
+@pytest.fixture
+def scans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders that were listed one by one."""
+    found: list[str] = []
+    stock = Folder.scan
+
+    def scan(folder: Folder) -> Any:
+        found.append(folder.path)
+        return stock(folder)
+
+    monkeypatch.setattr(Folder, "scan", scan)
+    return found
+
+
+def test_items_in_nested_folders_are_counted_without_looking_at_each(
+    d: FileDirDict[int], scans: list[str]
+) -> None:
+    assert len(d) == len(NESTED)
+    assert len(d.get_subdict("x")) == 2
+    assert len(d.get_subdict("absent")) == 0
+    assert scans == []
+    assert len(list(iter(d))) == len(NESTED)
+
+
+def test_a_folder_of_many_pieces_is_counted_to_its_end(tmp_path: Path, scans: list[str]) -> None:
+    count = 7_000  # more than fit into one piece
+    for number in range(count):
+        name = naming(8, "pkl").name_of(f"key{number}")[0]
+        os.close(os.open(tmp_path / name, os.O_CREAT | os.O_WRONLY))
+    assert len(FileDirDict(tmp_path)) == count
+    assert scans == []
+
+
+def test_names_that_only_look_like_items_are_looked_at_one_by_one(
+    d: FileDirDict[int], scans: list[str], tmp_path: Path
+) -> None:
+    base = tmp_path / "d"
+    (base / "my notes.pkl").touch()
+    (base / naming(8, "pkl").name_of("folder")[0]).mkdir()
+    (base / naming(8, "pkl").name_of("link")[0]).symlink_to(base / "my notes.pkl")
+    (base / "_aaaaaaaa.pkl").touch()
+    assert len(d) == len(NESTED)
+    assert scans
+
+
+def test_a_link_to_a_folder_is_not_followed(d: FileDirDict[int], tmp_path: Path) -> None:
+    (tmp_path / "d" / naming(8, "pkl").prefix_of("link")[0]).symlink_to(tmp_path / "d")
+    assert len(d) == len(NESTED)
+
+
+def test_a_file_system_that_tells_no_types_is_listed_one_by_one(
+    d: FileDirDict[int], scans: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = dirents._getdents()
+    assert stock is not None
+
+    def without_types(fd: int, buffer: Any, size: int) -> int:
+        filled = stock(fd, buffer, size)
+        start = 0
+        while start < filled:
+            buffer[start + 18] = b"\0"
+            start += int.from_bytes(buffer[start + 16 : start + 18], "little")
+        return filled
+
+    monkeypatch.setattr(dirents, "_getdents", lambda: without_types)
+    assert len(d) == len(NESTED)
+    assert len(d.get_subdict("x")) == 2
+    assert scans
+
+
+def test_where_there_is_no_such_call_items_are_listed(
+    d: FileDirDict[int], scans: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dirents, "_getdents", lambda: None)
+    assert len(d) == len(NESTED)
+    assert scans
+
+
+def test_short_names_could_be_found_by_chance_and_are_listed(tmp_path: Path, scans: list[str]) -> None:
+    d = FileDirDict[int](tmp_path, digest_len=0)
+    d["a"] = 1
+    assert len(d) == 1
+    assert scans
+
+
+def test_a_failing_call_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(tmp_path / "file", "w+b") as file, pytest.raises(NotADirectoryError):
+        list(dirents.count(file.fileno(), SHAPE))
+
+
+def test_a_folder_that_is_removed_meanwhile_is_empty(
+    d: FileDirDict[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = dirents._getdents()
+    assert stock is not None
+
+    def too_late(fd: int, buffer: Any, size: int) -> int:
+        d.clear()
+        for folder, _, _ in os.walk(d.store.describe(), topdown=False):
+            os.rmdir(folder)
+        return stock(fd, buffer, size)
+
+    monkeypatch.setattr(dirents, "_getdents", lambda: too_late)
+    assert len(d) == 0
