@@ -17,8 +17,8 @@ from perkey.dataspace import errors
 from perkey.dataspace.diff import diff_jobs
 from perkey.dataspace.errors import DataspaceDeprecationWarning
 from perkey.dataspace.job import Job
-from perkey.dataspace.legacy import replaced as _replaced
 from perkey.dataspace.project import Project, TemporaryProject
+from perkey.dataspace.replaced import replaced as _replaced
 from perkey.synced import JSONAttrDict as JSONDict
 
 init_project = Project.init_project

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perkey.dataspace.frames import to_dataframe
 from perkey.dataspace.grouping import by_document, by_job, group
-from perkey.dataspace.legacy import deprecated
+from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.search import JobFilter
 
 if TYPE_CHECKING:

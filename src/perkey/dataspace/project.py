@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise, takewhile
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self
 
 from perkey.dataspace import config as configuration
 from perkey.dataspace import transfers
-from perkey.dataspace.cursor import JobsCursor
-from perkey.dataspace.documents import DocumentFile, SpaceDocument
 from perkey.dataspace.errors import DestinationExistsError
-from perkey.dataspace.ids import ID_LENGTH, is_job_id
-from perkey.dataspace.index import Index, read_cache, write_cache
+from perkey.dataspace.handle import StrPath, find
+from perkey.dataspace.ids import is_job_id
+from perkey.dataspace.index import write_cache
 from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import LegacyProject
-from perkey.dataspace.schema import ProjectSchema
-from perkey.dataspace.search import Documents
-from perkey.dataspace.statepoints import StatePoints
-from perkey.dataspace.workspace import Workspace
 from perkey.stores.directory import Durability
 
-P = TypeVar("P", bound="Project")
 
-StrPath = str | os.PathLike[str]
-
-
-class PathText(str):
-    """A path that may also be called for itself: signac 1 has methods where signac 2 has attributes."""
-
-    __slots__ = ()
-
-    def __call__(self) -> str:
-        """Return the path."""
-        return str(self)
-
-
-class Project(StatePoints, LegacyProject):
+class Project(LegacyProject):
     """The handle on a project. Make projects with `init_project`, open them with `get_project`.
 
     A handle can be pickled and shared by threads; any number of processes may use one project at once.
@@ -55,38 +35,6 @@ class Project(StatePoints, LegacyProject):
         ConfigError: Its configuration cannot be understood.
         IncompatibleSchemaVersion: Its layout is not known here.
     """
-
-    FN_DOCUMENT: Final = "signac_project_document.json"
-    """The file of the project's document."""
-
-    FN_CACHE: Final = "signac_sp_cache.json.gz"
-    """What signac calls its cache of state points, by default."""
-
-    KEY_DATA: Final = "signac_data"
-    """The name of the project's own store for arrays."""
-
-    job_class: type[Job] = Job
-    """The class of the jobs; a subclass of `Project` may have another."""
-
-    def __init__(
-        self,
-        config: configuration.ProjectConfig | StrPath | None = None,
-        ignore_schema_version: bool = False,
-        *,
-        durability: Durability = "sync",
-    ) -> None:
-        if not isinstance(config, configuration.ProjectConfig):
-            config = _find(config, search=config is None)
-        if not ignore_schema_version:
-            config.check_version()
-        self._config = config
-        self._durability: Durability = durability
-        self._durable = durability == "sync"
-        self._jobs = Workspace(config.workspace, durable=self._durable)
-        self._index = Index(self._jobs)
-        self._documents = Documents(lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
-        self._document: SpaceDocument | None = None
-        transfers.recover(self._jobs)
 
     # --- Places -------------------------------------------------------------------------------------
 
@@ -157,7 +105,7 @@ class Project(StatePoints, LegacyProject):
         Raises:
             LookupError: There is no project.
         """
-        return cls(_find(path or root, search=search), **kwargs)
+        return cls(find(path or root, search=search), **kwargs)
 
     @classmethod
     def get_job(cls, root: StrPath | None = None, *, path: StrPath | None = None) -> Job:
@@ -178,166 +126,7 @@ class Project(StatePoints, LegacyProject):
                 raise LookupError(f"{start} is not in a job's folder")
             folder = above
 
-    @property
-    def path(self) -> str:
-        """The project's folder."""
-        return self._config.root
-
-    def root_directory(self) -> str:
-        """Return the project's folder."""
-        return self.path
-
-    @property
-    def workspace(self) -> PathText:
-        """The path of the folder of the jobs; may also be called."""
-        return PathText(self._jobs.path)
-
-    @property
-    def config(self) -> configuration.ProjectConfig:
-        """The project's configuration, with the user's; it is not changed in memory."""
-        return self._config
-
-    @property
-    def id(self) -> str:
-        """The project's name; its path if it has none."""
-        return str(self._config.get("project") or self.path)
-
-    def fn(self, filename: str) -> str:
-        """Return the path of a file in the project's folder."""
-        return os.path.join(self.path, filename)
-
-    def isfile(self, filename: str) -> bool:
-        """Tell whether there is a file of that name in the project's folder."""
-        return os.path.isfile(self.fn(filename))
-
-    @property
-    def document(self) -> SpaceDocument:
-        """The project's document: a nested dictionary that saves itself, safe under many writers."""
-        if self._document is None:
-            file = DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)
-            self._document = SpaceDocument(file)
-        return self._document
-
-    @document.setter
-    def document(self, new: Mapping[str, Any]) -> None:
-        self.document.reset(new)
-
-    @property
-    def doc(self) -> SpaceDocument:
-        """The same as `document`."""
-        return self.document
-
-    @doc.setter
-    def doc(self, new: Mapping[str, Any]) -> None:
-        self.document.reset(new)
-
-    def _make(self) -> None:
-        os.makedirs(self.path, exist_ok=True)
-
     # --- Jobs ---------------------------------------------------------------------------------------
-
-    def open_job(self, statepoint: Mapping[str, Any] | None = None, id: str | None = None) -> Job:
-        """Return a handle on the job of a state point, or of an id.
-
-        Args:
-            statepoint: The state point; the job need not exist.
-            id: The id of an existing job, or the beginning of it, if that is enough.
-
-        Raises:
-            ValueError: Not one of both was given.
-            TypeError: The state point is no mapping, or JSON has no form for a part of it.
-            KeyError: There is no such job.
-            LookupError: There are several jobs whose ids begin like this.
-        """
-        if (statepoint is None) == (id is None):
-            raise ValueError("a job is opened by its state point or by its id, by one of both")
-        if statepoint is not None:
-            return self.job_class(self, statepoint)
-        return self.job_class(self, _id=self._complete(str(id)))
-
-    def _complete(self, beginning: str) -> str:
-        if len(beginning) < ID_LENGTH:
-            found = [job for job in self._index.ids() if job.startswith(beginning)]
-            if len(found) > 1:
-                raise LookupError(f"{beginning!r} is the beginning of the ids of {len(found)} jobs")
-            if found:
-                return found[0]
-        elif is_job_id(beginning) and beginning in self._jobs:
-            return beginning
-        raise KeyError(beginning)
-
-    def min_len_unique_id(self) -> int:
-        """Return how many characters of an id are enough to tell all jobs apart.
-
-        Cost: as a listing, and sorting the ids.
-        """
-        ids = sorted(self._index.ids())
-        return max((_common(*pair) + 1 for pair in pairwise(ids)), default=0)
-
-    def find_jobs(
-        self, filter: Mapping[str, Any] | None = None, doc_filter: Mapping[str, Any] | None = None
-    ) -> JobsCursor:
-        """Return the jobs that match a filter; `perkey.query` describes the language.
-
-        Paths that begin with ``doc.`` speak of the jobs' documents, all others, and those that begin with
-        ``sp.``, of their state points.
-
-        Args:
-            filter: The filter; None is all jobs.
-            doc_filter: A filter whose paths all speak of documents. Deprecated, write ``doc.`` paths.
-
-        Raises:
-            TypeError, ValueError: It is no filter.
-        """
-        return JobsCursor(self, filter, doc_filter)
-
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self.find_jobs())
-
-    def __len__(self) -> int:
-        return len(self._index.ids())
-
-    def __bool__(self) -> bool:
-        """A project without jobs is one, too."""
-        return True
-
-    def __contains__(self, job: Job) -> bool:
-        """Tell whether a job is initialised here; one system call, however many jobs there are."""
-        return job.id in self._jobs
-
-    def num_jobs(self) -> int:
-        """Return the number of jobs; the same as ``len(project)``."""
-        return len(self)
-
-    def groupby(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
-        """Group all jobs; as `JobsCursor.groupby`."""
-        return self.find_jobs().groupby(key, default)
-
-    def groupbydoc(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
-        """Group all jobs by their documents; as `JobsCursor.groupbydoc`. Deprecated."""
-        return self.find_jobs().groupbydoc(key, default)
-
-    def to_dataframe(self, *args: Any, **kwargs: Any) -> Any:
-        """Return all jobs as a data frame; as `JobsCursor.to_dataframe`."""
-        return self.find_jobs().to_dataframe(*args, **kwargs)
-
-    def detect_schema(
-        self, exclude_const: bool = False, subset: Iterable[Job | str] | None = None
-    ) -> ProjectSchema:
-        """Return which keys the state points have, of which types and with which values.
-
-        Args:
-            exclude_const: Whether to leave out keys that have one value, the same in all jobs.
-            subset: Look at these jobs (or ids) only.
-
-        Raises:
-            JobsCorruptedError: The state points of some jobs cannot be read.
-        """
-        if subset is None:
-            return ProjectSchema.detect(self._index.all().values(), exclude_const=exclude_const)
-        jobs = [job if isinstance(job, str) else job.id for job in subset]
-        statepoints = [self._index.statepoint(job) for job in jobs]
-        return ProjectSchema.detect(statepoints, exclude_const=exclude_const)
 
     def clone(self, job: Job, copytree: transfers.CopyTree | None = None) -> Job:
         """Copy a job of another project, with all its data, into this one; it appears as a whole.
@@ -373,6 +162,11 @@ class Project(StatePoints, LegacyProject):
         with TemporaryProject(name, type(self), dir=dir or self._jobs.path) as project:
             yield project
 
+    def _repr_html_(self) -> str:
+        from perkey.dataspace.html import card_of  # noqa: PLC0415 - for notebooks only
+
+        return card_of(self)
+
     # --- The index ----------------------------------------------------------------------------------
 
     def update_cache(self) -> None:
@@ -387,54 +181,6 @@ class Project(StatePoints, LegacyProject):
         self._index.update()
         write_cache(self._cache_path, self._index.all())
         self._jobs.sweep()
-
-    @property
-    def _cache_path(self) -> str:
-        return os.path.join(self.path, self._config.layout.cache)
-
-    def _signac_cache(self) -> dict[str, Any]:
-        return read_cache(self._cache_path)
-
-    # --- Identity -----------------------------------------------------------------------------------
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Project):
-            return NotImplemented
-        return self._jobs.path == other._jobs.path and self.path == other.path
-
-    def __hash__(self) -> int:
-        return hash(self.path)
-
-    def __str__(self) -> str:
-        return self.id
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.path!r})"
-
-    def _repr_html_(self) -> str:
-        from perkey.dataspace.html import card_of  # noqa: PLC0415 - for notebooks only
-
-        return card_of(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self.path, self._durability)
-
-
-def _common(one: str, other: str) -> int:
-    """Return the length of the beginning that two texts share."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-
-
-def _reopen(cls: type[P], path: str, durability: Durability) -> P:
-    return cls(path, ignore_schema_version=True, durability=durability)
-
-
-def _find(start: StrPath | None, *, search: bool) -> configuration.ProjectConfig:
-    folder = os.path.abspath(start or os.getcwd())
-    found = configuration.search(folder) if search else configuration.load(folder)
-    if found is None:
-        raise LookupError(f"there is no project in {folder}" + (" or above it" if search else ""))
-    return found
 
 
 def _agrees(found: configuration.ProjectConfig, name: str | None, workspace: StrPath | None) -> bool:

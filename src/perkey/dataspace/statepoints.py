@@ -5,33 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError
 from perkey.dataspace.files import read_file, write_file
+from perkey.dataspace.handle import Handle
 from perkey.dataspace.ids import StatePoint, job_id, normalized
-
-if TYPE_CHECKING:
-    from perkey.dataspace.index import Index
-    from perkey.dataspace.workspace import Workspace
+from perkey.dataspace.index import read_cache
 
 
-class StatePoints:
-    """What a project does with all state points at once."""
+class StatePoints(Handle):
+    """What a project does with all state points at once; see `Project`."""
 
     FN_STATEPOINTS: Final = "signac_statepoints.json"
     """The file that state points are written to and read from by default."""
-
-    _index: Index
-    _jobs: Workspace
-
-    if TYPE_CHECKING:
-
-        def fn(self, filename: str) -> str:
-            """Return the path of a file in the project's folder."""
-            ...
-
-        def _signac_cache(self) -> dict[str, Any]: ...
 
     def dump_statepoints(self, statepoints: Iterable[Mapping[str, Any]]) -> dict[str, StatePoint]:
         """Return the state points by the ids of their jobs, which need not exist."""
@@ -118,7 +105,7 @@ class StatePoints:
         return True
 
     def _known_elsewhere(self, fn_statepoints: str | None) -> dict[str, StatePoint]:
-        known = {**self._signac_cache(), **self._index.sound()[0]}
+        known = {**read_cache(self._cache_path), **self._index.sound()[0]}
         if fn_statepoints is not None or os.path.exists(self.fn(self.FN_STATEPOINTS)):
             known.update(self.read_statepoints(fn_statepoints))
         return known

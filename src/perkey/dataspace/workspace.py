@@ -139,11 +139,15 @@ class Workspace:
         try:
             with closing(Folder.at(staging, (), lockable=False)) as folder:
                 write_new(folder, FN_STATEPOINT, content, durable=self.durable)
-            if not self._publish(staging, self.folder(job)):
-                # A folder without a valid state point: give it one.
-                os.replace(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job))
-                self._sync(self.folder(job))
-                shutil.rmtree(staging, ignore_errors=True)
+            if self._publish(staging, self.folder(job)):
+                return True
+            if self._is_valid(job):
+                shutil.rmtree(staging)
+                return False
+            # A folder without a valid state point: give it one.
+            os.replace(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job))
+            self._sync(self.folder(job))
+            os.rmdir(staging)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise

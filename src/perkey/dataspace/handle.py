@@ -1,0 +1,153 @@
+"""The handle on a project: where it is, what its configuration and document say, and what makes it equal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, TypeVar
+
+from perkey.dataspace import config as configuration
+from perkey.dataspace import transfers
+from perkey.dataspace.documents import DocumentFile, SpaceDocument
+from perkey.dataspace.index import Index
+from perkey.dataspace.job import Job
+from perkey.dataspace.search import Documents
+from perkey.dataspace.workspace import Workspace
+from perkey.stores.directory import Durability
+
+H = TypeVar("H", bound="Handle")
+
+StrPath: TypeAlias = str | os.PathLike[str]
+
+
+class PathText(str):
+    """A path that may also be called for itself: signac 1 has methods where signac 2 has attributes."""
+
+    __slots__ = ()
+
+    def __call__(self) -> str:
+        """Return the path."""
+        return str(self)
+
+
+class Handle:
+    """What every part of a project needs; see `Project`."""
+
+    FN_DOCUMENT: Final = "signac_project_document.json"
+    """The file of the project's document."""
+
+    FN_CACHE: Final = "signac_sp_cache.json.gz"
+    """What signac calls its cache of state points, by default."""
+
+    KEY_DATA: Final = "signac_data"
+    """The name of the project's own store for arrays."""
+
+    def __init__(
+        self,
+        config: configuration.ProjectConfig | StrPath | None = None,
+        ignore_schema_version: bool = False,
+        *,
+        durability: Durability = "sync",
+    ) -> None:
+        if not isinstance(config, configuration.ProjectConfig):
+            config = find(config, search=config is None)
+        if not ignore_schema_version:
+            config.check_version()
+        self._config = config
+        self._durability: Durability = durability
+        self._durable = durability == "sync"
+        self._jobs = Workspace(config.workspace, durable=self._durable)
+        self._index = Index(self._jobs)
+        self._documents = Documents(lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
+        self._document: SpaceDocument | None = None
+        transfers.recover(self._jobs)
+
+    @property
+    def path(self) -> str:
+        """The project's folder."""
+        return self._config.root
+
+    def root_directory(self) -> str:
+        """Return the project's folder."""
+        return self.path
+
+    @property
+    def workspace(self) -> PathText:
+        """The path of the folder of the jobs; may also be called."""
+        return PathText(self._jobs.path)
+
+    @property
+    def config(self) -> configuration.ProjectConfig:
+        """The project's configuration, with the user's; it is not changed in memory."""
+        return self._config
+
+    @property
+    def id(self) -> str:
+        """The project's name; its path if it has none."""
+        return str(self._config.get("project") or self.path)
+
+    def fn(self, filename: str) -> str:
+        """Return the path of a file in the project's folder."""
+        return os.path.join(self.path, filename)
+
+    def isfile(self, filename: str) -> bool:
+        """Tell whether there is a file of that name in the project's folder."""
+        return os.path.isfile(self.fn(filename))
+
+    @property
+    def document(self) -> SpaceDocument:
+        """The project's document: a nested dictionary that saves itself, safe under many writers."""
+        if self._document is None:
+            file = DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)
+            self._document = SpaceDocument(file)
+        return self._document
+
+    @document.setter
+    def document(self, new: Mapping[str, Any]) -> None:
+        self.document.reset(new)
+
+    @property
+    def doc(self) -> SpaceDocument:
+        """The same as `document`."""
+        return self.document
+
+    @doc.setter
+    def doc(self, new: Mapping[str, Any]) -> None:
+        self.document.reset(new)
+
+    def _make(self) -> None:
+        os.makedirs(self.path, exist_ok=True)
+
+    @property
+    def _cache_path(self) -> str:
+        return os.path.join(self.path, self._config.layout.cache)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Handle):
+            return NotImplemented
+        return self._jobs.path == other._jobs.path and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (type(self), self.path, self._durability)
+
+
+def _reopen(cls: type[H], path: str, durability: Durability) -> H:
+    return cls(path, ignore_schema_version=True, durability=durability)
+
+
+def find(start: StrPath | None, *, search: bool) -> configuration.ProjectConfig:
+    """Return the configuration of the project in a folder, or above it; raises LookupError."""
+    folder = os.path.abspath(start or os.getcwd())
+    found = configuration.search(folder) if search else configuration.load(folder)
+    if found is None:
+        raise LookupError(f"there is no project in {folder}" + (" or above it" if search else ""))
+    return found

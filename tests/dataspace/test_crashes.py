@@ -1,0 +1,187 @@
+"""A process killed anywhere leaves each job where it was or where it should go, and nothing in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashes import crash_everywhere
+
+from perkey.dataspace import Project, init_project, transfers
+from perkey.dataspace.workspace import HOME
+from perkey.stores.directory import Durability
+
+OLD, NEW = {"a": 1}, {"a": 2, "b": [1]}
+
+
+@pytest.fixture(params=["sync", "none"])
+def durability(request: pytest.FixtureRequest) -> Durability:
+    found: Durability = request.param
+    return found
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """Two projects; in one a job with a document and files."""
+    folder = tmp_path / "template"
+    project = init_project("one", folder / "one", durability="none")
+    job = project.open_job(OLD).init()
+    job.doc.kept = True
+    os.makedirs(job.fn("sub"))
+    Path(job.fn("sub/file")).write_text("content")
+    project.open_job({"bystander": 1}).init()
+    init_project("two", folder / "two", durability="none")
+    return folder
+
+
+class Spaces:
+    """What is found after a crash, by a process that opens the projects next."""
+
+    def __init__(self, folder: Path, durability: Durability = "none") -> None:
+        self.one = Project(folder / "one", durability=durability)
+        self.two = Project(folder / "two", durability=durability)
+        self.job = self.one.open_job(OLD)
+
+    def check(self) -> list[tuple[str, Any]]:
+        """Return where the job is, with which state point; everything else must be in order."""
+        found = []
+        for name, project in (("one", self.one), ("two", self.two)):
+            project.check()
+            for job in project:
+                if "bystander" in job.cached_statepoint:
+                    continue
+                found.append((name, job.sp()))
+                assert project.open_job(job.sp()) == job
+                project._jobs.sweep(min_age=0)
+        assert [job.sp() for job in self.one.find_jobs({"bystander": 1})] == [{"bystander": 1}]
+        return found
+
+    def check_data(self) -> None:
+        for project in (self.one, self.two):
+            for job in project.find_jobs({"bystander": {"$exists": False}}):
+                assert job.doc() == {"kept": True}
+                assert Path(job.fn("sub/file")).read_text() == "content"
+
+
+def killed_everywhere(
+    template: Path, folder: Path, durability: Durability, act: Callable[[Spaces], Any]
+) -> tuple[int, list[list[tuple[str, Any]]]]:
+    """Return at how many points the process was killed, and what was found after each."""
+    outcomes = []
+    points = 0
+    for points in crash_everywhere(template, folder, lambda: act(Spaces(folder, durability))):  # noqa: B007
+        spaces = Spaces(folder)
+        outcomes.append(spaces.check())
+        home = os.path.join(spaces.one.workspace, HOME)
+        if os.path.isdir(home):
+            spaces.one._jobs.sweep(min_age=0)
+            assert set(os.listdir(home)) <= {"index", "moves"}
+    return points, outcomes
+
+
+def check_both_seen(outcomes: list[Any], before: Any, after: Any) -> None:
+    """Each outcome is one of the two, first the one and then the other."""
+    assert all(outcome in (before, after) for outcome in outcomes)
+    assert outcomes == sorted(outcomes, key=lambda outcome: outcome == after)
+    assert before in outcomes
+    assert after in outcomes
+
+
+def test_init(
+    template: Path, tmp_path: Path, durability: Durability, record_property: Callable[[str, object], None]
+) -> None:
+    points, outcomes = killed_everywhere(
+        template, tmp_path / "p", durability, lambda spaces: spaces.two.open_job(NEW).init()
+    )
+    record_property("crash points", points)
+    check_both_seen(outcomes, [("one", OLD)], [("one", OLD), ("two", NEW)])
+
+
+def test_reset_statepoint(
+    template: Path, tmp_path: Path, durability: Durability, record_property: Callable[[str, object], None]
+) -> None:
+    folder = tmp_path / "p"
+
+    def act(spaces: Spaces) -> None:
+        spaces.job.reset_statepoint(NEW)
+
+    points, outcomes = killed_everywhere(template, folder, durability, act)
+    record_property("crash points", points)
+    check_both_seen(outcomes, [("one", OLD)], [("one", NEW)])
+    Spaces(folder).check_data()
+
+
+def test_move(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    folder = tmp_path / "p"
+    points, outcomes = killed_everywhere(template, folder, "sync", lambda spaces: spaces.job.move(spaces.two))
+    record_property("crash points", points)
+    check_both_seen(outcomes, [("one", OLD)], [("two", OLD)])
+    Spaces(folder).check_data()
+
+
+def test_move_between_file_systems(
+    template: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """By copying; what is found after the kill is found by whoever opens the old project next."""
+    folder = tmp_path / "p"
+
+    def act(spaces: Spaces) -> None:
+        transfers._move_by_copy(spaces.job.id, spaces.one._jobs, spaces.two._jobs)
+
+    points, outcomes = killed_everywhere(template, folder, "none", act)
+    record_property("crash points", points)
+    check_both_seen(outcomes, [("one", OLD)], [("two", OLD)])
+    spaces = Spaces(folder)
+    spaces.check_data()
+    assert os.listdir(os.path.join(spaces.one.workspace, HOME, "moves")) == []
+
+
+def test_remove(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    points, outcomes = killed_everywhere(template, tmp_path / "p", "sync", lambda spaces: spaces.job.remove())
+    record_property("crash points", points)
+    check_both_seen(outcomes, [("one", OLD)], [])
+
+
+def test_clone(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    folder = tmp_path / "p"
+    points, outcomes = killed_everywhere(
+        template, folder, "none", lambda spaces: spaces.two.clone(spaces.job)
+    )
+    record_property("crash points", points)
+    check_both_seen(outcomes, [("one", OLD)], [("one", OLD), ("two", OLD)])
+    Spaces(folder).check_data()
+
+
+def test_a_search(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """Which writes the index."""
+    folder = tmp_path / "p"
+    points, outcomes = killed_everywhere(
+        template, folder, "none", lambda spaces: list(spaces.one.find_jobs({"a": 1}))
+    )
+    record_property("crash points", points)
+    assert all(outcome == [("one", OLD)] for outcome in outcomes)
+    assert points > 10
+
+
+def test_a_job_made_anew_in_the_place_of_one_that_was_moved_is_kept(template: Path, tmp_path: Path) -> None:
+    """1. killed when the original was removed   2. a new job in its place   3. the next opening."""
+    folder = tmp_path / "p"
+    shutil.copytree(template, folder)
+    spaces = Spaces(folder)
+    leave = transfers._unlink
+
+    def killed(path: str) -> None:
+        raise KeyboardInterrupt(path)
+
+    transfers._unlink = killed
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            transfers._move_by_copy(spaces.job.id, spaces.one._jobs, spaces.two._jobs)
+    finally:
+        transfers._unlink = leave
+    spaces.one.open_job(OLD).init()
+    assert Spaces(folder).check() == [("one", OLD), ("two", OLD)]

@@ -1,0 +1,151 @@
+"""Many processes at one project: nothing is lost, nothing is torn."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crews import METHODS, Method, run_crew, same, times
+
+from perkey.dataspace import Project, errors, init_project
+from perkey.dataspace.workspace import HOME
+
+
+def make_the_same(number: int, path: str, count: int) -> list[bool]:
+    project = init_project("race", path, durability="none")
+    return [project._jobs.create(*_job(project, n)) for n in range(count)]
+
+
+def _job(project: Project, n: int) -> tuple[str, dict[str, Any]]:
+    job = project.open_job({"n": n})
+    return job.id, job._plain_statepoint()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_of_many_that_make_a_job_one_makes_it(method: Method, tmp_path: Path) -> None:
+    count = times(30, 1000)
+    made = run_crew(method, same(8, make_the_same, str(tmp_path), count))
+    assert [sum(each) for each in zip(*made, strict=True)] == [1] * count
+    project = Project(tmp_path)
+    project.check()
+    assert len(project) == count
+    assert os.listdir(os.path.join(project.workspace, HOME)) == []
+
+
+def write_and_move(number: int, path: str, count: int) -> list[str]:
+    """Each has jobs of its own, and all write to the documents of some common ones."""
+    project = Project(path, durability="none")
+    other = Project(f"{path}/other", durability="none")
+    choose = random.Random(number)
+    removed = []
+    for n in range(count):
+        job = project.open_job({"owner": number, "n": n})
+        job.doc.n = n
+        job.sp.moved = True
+        common = project.open_job({"common": n % 3})
+        common.doc[f"{number}-{n}"] = n
+        fate = choose.randrange(4)
+        if fate == 0:
+            removed.append(job.id)
+            job.remove()
+        elif fate == 1:
+            job.move(other)
+        elif fate == 2:
+            job.sp = {**job.sp(), "again": n}
+        assert len(project.find_jobs({"owner": number, "doc.n": n})) == (fate > 1)
+    return removed
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_jobs_are_made_written_moved_and_removed_and_nothing_is_lost(method: Method, tmp_path: Path) -> None:
+    count = times(12, 200)
+    project = init_project("race", tmp_path)
+    other = init_project("other", tmp_path / "other")
+    removed = [
+        job for jobs in run_crew(method, same(8, write_and_move, str(tmp_path), count)) for job in jobs
+    ]
+    for each in (project, other):
+        each.check()
+        each.repair()
+    kept = [*project.find_jobs({"owner": {"$exists": True}}), *other]
+    assert len(kept) + len(removed) == 8 * count
+    assert sorted((job.sp.owner, job.sp.n) for job in kept) == sorted(
+        {(job.sp.owner, job.sp.n) for job in kept}
+    )
+    assert all(job.doc() == {"n": job.sp.n} for job in kept)
+    documents = [job.doc() for job in project.find_jobs({"common": {"$exists": True}})]
+    assert sum(map(len, documents)) == 8 * count
+
+
+def fight(number: int, path: str, rounds: int) -> int:
+    """Move one job to a place of one's own, wherever it is at the moment."""
+    project = Project(path, durability="none")
+    won = 0
+    for n in range(rounds):
+        for job in project.find_jobs({"token": 1}):
+            before = job.id
+            try:
+                job.reset_statepoint({"token": 1, "at": [number, n]})
+            except (errors.JobsCorruptedError, KeyError):
+                raise AssertionError(f"{before} was torn") from None
+            won += 1
+    return won
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_job_that_all_move_is_always_exactly_one(method: Method, tmp_path: Path) -> None:
+    project = init_project("race", tmp_path, durability="none")
+    project.open_job({"token": 1}).init().doc.kept = 1
+    assert sum(run_crew(method, same(8, fight, str(tmp_path), times(20, 500)))) > 0
+    project = Project(tmp_path)
+    project.check()
+    assert len(project) == 1
+    (job,) = project
+    assert job.doc() == {"kept": 1}
+    assert sorted(os.listdir(job.path)) == ["signac_job_document.json", "signac_statepoint.json"]
+
+
+def claim(number: int, path: str) -> bool:
+    """Try to bring one's own job to the place that all want."""
+    project = Project(path, durability="none")
+    try:
+        project.open_job({"from": number}).sp = {"to": "here"}
+    except errors.DestinationExistsError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_of_many_that_move_to_one_place_one_succeeds(method: Method, tmp_path: Path) -> None:
+    project = init_project("race", tmp_path, durability="none")
+    for n in range(8):
+        project.open_job({"from": n}).init().doc.origin = n
+    won = run_crew(method, same(8, claim, str(tmp_path)))
+    assert sum(won) == 1
+    fresh = Project(tmp_path)
+    fresh.check()
+    assert fresh.open_job({"to": "here"}).doc.origin == won.index(True)
+    assert sorted(job.sp["from"] for job in fresh.find_jobs({"from": {"$exists": True}})) == [
+        n for n in range(8) if not won[n]
+    ]
+
+
+def search(number: int, path: str, count: int) -> None:
+    """Make jobs of one's own and find all of them, always."""
+    project = Project(path, durability="none")
+    for n in range(count):
+        project.open_job({"owner": number, "n": n}).init()
+        fresh = Project(path, durability="none")
+        for each in (project, fresh):
+            assert len(each.find_jobs({"owner": number})) == n + 1
+
+
+@pytest.mark.parametrize("method", ["thread", "fork"])
+def test_the_index_is_never_stale(method: Method, tmp_path: Path) -> None:
+    count = times(10, 200)
+    init_project("race", tmp_path)
+    run_crew(method, same(8, search, str(tmp_path), count))
+    assert len(Project(tmp_path).find_jobs({"n": {"$gte": 0}})) == 8 * count
