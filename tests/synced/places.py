@@ -142,7 +142,8 @@ class InMongo(Place):
     def __init__(self) -> None:
         import mongomock
 
-        self.collection: Any = mongomock.MongoClient().database.collection
+        client: Any = mongomock.MongoClient()
+        self.collection = client.database.collection
         self.collection.insert_one({"another": "document", "data": {}})
 
     def dict(self, data: Any = None, **options: Any) -> SyncedDict:

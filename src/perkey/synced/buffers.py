@@ -105,8 +105,10 @@ class Buffer:
                 return holder.document
             found = self._entries.get(identity)
             if found is None:
-                found = self._entries[identity] = Entry(self, holder.document, identity)
-        self.shrink()
+                found = Entry(self, holder.document, identity)
+                # Before it is among them: what is larger than the capacity must stay for one edit at least.
+                self._shrink()
+                self._entries[identity] = found
         return found
 
     def shrink(self) -> None:
@@ -117,7 +119,11 @@ class Buffer:
         """
         if self.size > self.capacity:
             with self.lock:
-                self._flush([entry for entry in self._entries.values() if entry.size])
+                self._shrink()
+
+    def _shrink(self) -> None:
+        if self.size > self.capacity:
+            self._flush([entry for entry in self._entries.values() if entry.size])
 
     def _flush(self, entries: Iterable[Entry]) -> None:
         """Write entries that were edited, each once, and forget all of them; the lock is held."""

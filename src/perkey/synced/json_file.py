@@ -32,7 +32,8 @@ class JSONFile(BytesResource):
     renames; nothing is left beside the file. An existing file keeps its permissions; a new one gets what
     the umask leaves. A symbolic link is followed and kept: the file that it names is replaced.
 
-    System calls: reading a known version 1; writing 14, and two fsync if durable.
+    System calls: a look at a known version 1; an edit 14, two fsync if durable, and one for each part of the
+    path, which may be a link.
 
     Args:
         filename: The path; relative to the working directory of now.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, ClassVar
 
-from perkey.errors import ConflictError
+from perkey.errors import ConflictError, MutationPolicyError
 from perkey.jokers import (
     ALWAYS_RETRIEVE,
     ANY_ETAG,
@@ -51,6 +51,9 @@ class PersiItem(Resource):
         return found.new_value, str(found.actual_etag)
 
     def write(self, data: Plain, expect: Expectation) -> Version:
+        if isinstance(expect, str) and self.items.immutable_items:
+            # Some dictionaries would quietly keep the item that they have.
+            raise MutationPolicyError("an item of a write-once dictionary cannot be edited", self.key)
         written = self.items.set_item_if(
             self.key,
             value=data,
