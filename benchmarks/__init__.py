@@ -1,1 +1,1 @@
-"""Measurements, each side by side with peers and the raw floor in one run."""
+"""Measurements, side by side with the bare system calls and with other libraries; see docs/performance.md."""

@@ -17,7 +17,7 @@ from perkey.formats.base import find_format
 from perkey.jokers import ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import Name, naming
-from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+from perkey.stores.base import ABSENT, Expectation, Stat, Store, Version
 
 V = TypeVar("V")
 E = TypeVar("E", CorruptValueError, UnloadableValueError, UnstorableValueError)
@@ -167,11 +167,17 @@ class ItemAccess(Generic[V]):
         except UnstorableValueError as error:  # of a value that is encoded while it is written
             raise self._located(error, name) from error.__cause__
 
+    def _put(self, name: Name, data: Data) -> None:
+        try:
+            self._store.put(name, data)
+        except UnstorableValueError as error:  # of a value that is encoded while it is written
+            raise self._located(error, name) from error.__cause__
+
     def _assign(self, name: Name, value: V) -> None:
         """Store a value; where items are immutable, only if there is none."""
         data = self._encode(name, value)
         if not self._immutable:
-            self._write(name, data, ANY)
+            self._put(name, data)
             return
         try:
             self._write(name, data, ABSENT)

@@ -153,6 +153,10 @@ class Store(ABC):
             raise RuntimeError(f"{self!r} withheld an item for no reason")
         return found[0]
 
+    def put(self, name: Name, data: Data) -> None:
+        """Store `data` under `name`, as `write`, where nobody asks for the version."""
+        self.write(name, data)
+
     def exists(self, name: Name) -> bool:
         """Tell whether there is an item; as cheap as the place allows."""
         try:

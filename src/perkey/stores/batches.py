@@ -206,8 +206,8 @@ class WriteBatch:
         name, temporary = self._items[index][0], self._staged[index]
         fd = folder.open(temporary)
         try:
-            published = publish(folder, name, fd, temporary, self._expect, locked=locked)
-            return stamps.version_of(published, fd)
+            publish(folder, name, fd, temporary, self._expect, locked=locked)
+            return stamps.version_of(os.fstat(fd), fd)
         finally:
             os.close(fd)
 

@@ -14,7 +14,7 @@ import re
 import stat as modes
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -106,15 +106,10 @@ class DirectoryStore(Store):
         return True
 
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
-        self._check(name)
-        for _ in range(_ATTEMPTS):
-            try:
-                return self._write(name, data, expect)
-            except FileNotFoundError:
-                # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
-                with suppress(FileNotFoundError):  # deleted again meanwhile
-                    Folder.make(self.base, name[:-1], durable=self._durable)
-        return self._write(name, data, expect)
+        return self._write(name, data, expect, versioned=True)
+
+    def put(self, name: Name, data: Data) -> None:
+        self._write(name, data, ANY, versioned=False)
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self._check(name)
@@ -255,15 +250,26 @@ class DirectoryStore(Store):
 
     def _check(self, name: Name) -> None:
         """Refuse names that could lead out of the base folder, wherever they come from."""
-        if not _SAFE_PATH.fullmatch("/".join(name)):
+        if not _is_safe(name):
             raise ValueError(f"{name!r} is not the name of an item")
 
     # --- Writing ------------------------------------------------------------------------------------
 
-    def _write(self, name: Name, data: Data, expect: Expectation) -> Version:
+    def _write(self, name: Name, data: Data, expect: Expectation, *, versioned: bool) -> Version:
+        self._check(name)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._write_now(name, data, expect, versioned)
+            except FileNotFoundError:
+                # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
+                with suppress(FileNotFoundError):  # deleted again meanwhile
+                    Folder.make(self.base, name[:-1], durable=self._durable)
+        return self._write_now(name, data, expect, versioned)
+
+    def _write_now(self, name: Name, data: Data, expect: Expectation, versioned: bool) -> Version:
         folder = Folder.at(self.base, name[:-1])
         try:
-            return place(folder, name, data, expect, durable=self._durable)
+            return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
         finally:
             folder.close()
 
@@ -300,6 +306,11 @@ class DirectoryStore(Store):
             return Folder.at(self.base, prefix, lockable=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+@lru_cache(1 << 14)
+def _is_safe(name: Name) -> bool:
+    return _SAFE_PATH.fullmatch("/".join(name)) is not None
 
 
 def _names_in(folder: Folder, parts: Name) -> Iterator[Name]:

@@ -17,7 +17,14 @@ from perkey.stores.temporaries import discard, temporary_name
 
 
 def place(
-    folder: Folder, name: Name, data: Data, expect: Expectation, *, durable: bool, keep_mode: bool = False
+    folder: Folder,
+    name: Name,
+    data: Data,
+    expect: Expectation,
+    *,
+    durable: bool,
+    keep_mode: bool = False,
+    versioned: bool = True,
 ) -> Version:
     """Write an item, if it is as expected, and return its version.
 
@@ -28,6 +35,7 @@ def place(
         expect: What it must be at.
         durable: Whether file and folder are on disk when this returns.
         keep_mode: Whether the new file has the permissions of the old one, instead of what the umask leaves.
+        versioned: Whether anybody wants the version; if not, "" is returned, and a system call saved.
 
     Raises:
         ConflictError: It is not as expected; nothing was changed.
@@ -49,10 +57,11 @@ def place(
             sync(fd, where)
         locked = folder.lock()
         try:
-            published = publish(folder, name, fd, temporary, expect, locked=locked)
+            publish(folder, name, fd, temporary, expect, locked=locked)
+            published = os.fstat(fd) if versioned else None
         finally:
             folder.unlock()
-        version = stamps.version_of(published, fd)
+        version = "" if published is None else stamps.version_of(published, fd)
     except BaseException:
         discard(folder, temporary)
         raise
@@ -112,8 +121,8 @@ def compare(folder: Folder, name: Name, expect: Expectation) -> os.stat_result |
 
 def publish(
     folder: Folder, name: Name, fd: int, temporary: str, expect: Expectation, *, locked: bool
-) -> os.stat_result:
-    """Give a finished file its name, if the item is as expected; return its final status.
+) -> None:
+    """Give a finished file its name, if the item is as expected.
 
     Args:
         folder: The folder of both.
@@ -131,7 +140,6 @@ def publish(
         folder.replace(temporary, name[-1])
     else:
         _insert(folder, name, fd, temporary)
-    return os.fstat(fd)
 
 
 def take_away(folder: Folder, name: Name, expect: Expectation, *, locked: bool) -> None:
