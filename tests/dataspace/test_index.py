@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perkey.dataspace import Job, Project, files, index, workspace
+from perkey.dataspace import Job, Project, files, index, log, workspace
 from perkey.dataspace.workspace import HOME
 from perkey.stores.folders import Folder
 
@@ -141,7 +141,7 @@ def test_an_append_that_was_cut_short_is_written_over(many: Project, reads: Read
 def test_entries_of_jobs_that_are_gone_are_dropped_in_the_end(
     many: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "_FEW", 10)
+    monkeypatch.setattr(log, "_FEW", 10)
     before = file_of(many).stat().st_size
     for job in list(many):
         job.remove()

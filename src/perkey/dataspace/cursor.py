@@ -52,10 +52,17 @@ class JobsCursor:
         if self._compiled.is_open:
             return present
         if self._compiled.asks_documents or self._found is None or self._found[0] is not present:
-            matching = self._compiled.select(project._index.all(present), project._documents)
             # State points never change: the answer holds as long as the jobs are the same.
-            self._found = present, list(matching)
+            self._found = present, self._search(present)
         return self._found[1]
+
+    def _search(self, present: list[str]) -> list[str]:
+        project = self._project
+        statepoints = project._index.all(present)
+        if not self._compiled.asks_documents:
+            return self._compiled.select(statepoints, project._documents)
+        with project._documents.many(present):
+            return self._compiled.select(statepoints, project._documents)
 
     def __iter__(self) -> Iterator[Job]:
         project = self._project
@@ -73,7 +80,7 @@ class JobsCursor:
         if job not in self._project:
             return False
         statepoints = {job.id: self._project._index.statepoint(job.id)}
-        return any(True for _ in self._compiled.select(statepoints, self._project._documents))
+        return bool(self._compiled.select(statepoints, self._project._documents))
 
     def __getitem__(self, position: int) -> Job:
         """Return one of the jobs, whose order is that of iteration."""
@@ -99,7 +106,7 @@ class JobsCursor:
         Raises:
             TypeError: The key is none of these.
         """
-        return group(self, by_job(self._project, key, default))
+        return group(self._project, self.ids(), by_job(self._project, key, default))
 
     def groupbydoc(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
         """Group the jobs by values of their documents, as `groupby`. Deprecated: ``doc.`` paths there.
@@ -109,7 +116,7 @@ class JobsCursor:
             default: As for `groupby`.
         """
         deprecated("groupbydoc()", "groupby() with paths that begin with 'doc.'")
-        return group(self, by_document(self._project, key, default))
+        return group(self._project, self.ids(), by_document(self._project, key, default))
 
     def to_dataframe(
         self,

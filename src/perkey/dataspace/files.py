@@ -8,10 +8,14 @@ from perkey.stores.folders import Folder, sync
 from perkey.stores.placing import fill
 from perkey.stores.temporaries import discard, temporary_name
 
+_ALL_MAY_READ = 0o666
 _PIECE = 1 << 16
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
-def write_file(path: str, content: bytes, *, durable: bool = True, new: bool = False) -> None:
+def write_file(
+    path: str, content: bytes, *, durable: bool = True, new: bool = False, mode: int = 0o666
+) -> None:
     """Write a file atomically: others see the old content or the new one.
 
     Args:
@@ -19,6 +23,7 @@ def write_file(path: str, content: bytes, *, durable: bool = True, new: bool = F
         content: All of it.
         durable: Whether it is on disk when this returns.
         new: Whether there must not be such a file.
+        mode: The most rights that it gets; the umask takes some away.
 
     Raises:
         FileExistsError: There is one, and `new` was asked for; it is left as it is.
@@ -27,8 +32,10 @@ def write_file(path: str, content: bytes, *, durable: bool = True, new: bool = F
     folder = Folder.at(place, (), lockable=False)
     try:
         temporary = temporary_name()
-        write_new(folder, temporary, content, durable=durable)
+        write_new_in(folder, temporary, content, durable=durable)
         try:
+            if mode != _ALL_MAY_READ:
+                os.chmod(f"{folder.path}/{temporary}", mode)
             (folder.link if new else folder.replace)(temporary, name)
         except BaseException:
             discard(folder, temporary)
@@ -41,17 +48,25 @@ def write_file(path: str, content: bytes, *, durable: bool = True, new: bool = F
         folder.close()
 
 
-def write_new(folder: Folder, name: str, content: bytes, *, durable: bool) -> None:
+def write_new_in(folder: Folder, name: str, content: bytes, *, durable: bool) -> None:
     """Write a file that nobody else knows of yet; if that fails, nothing is left."""
-    place = f"{folder.path}/{name}"
-    fd = folder.create(name)
+    try:
+        _fill(folder.create(name), content, f"{folder.path}/{name}", durable=durable)
+    except BaseException:
+        discard(folder, name)
+        raise
+
+
+def write_new(path: str, content: bytes, *, durable: bool) -> None:
+    """Write a file into a folder that nobody else knows of yet."""
+    _fill(os.open(path, _NEW, 0o666), content, path, durable=durable)
+
+
+def _fill(fd: int, content: bytes, place: str, *, durable: bool) -> None:
     try:
         fill(fd, content, place)
         if durable:
             sync(fd, place)
-    except BaseException:
-        discard(folder, name)
-        raise
     finally:
         os.close(fd)
 

@@ -32,13 +32,15 @@ def to_dataframe(
         (sp_prefix, project._index.statepoint),
         (doc_prefix, project._documents),
     )
-    for job in jobs:
-        for prefix, source in sources:
-            for key, value in _cells(source(job), prefix, flatten=flatten):
-                if key not in known:
-                    known[key] = wanted(key)
-                if known[key]:
-                    columns.setdefault(key, {})[job] = value
+    project._index.sound()  # one file instead of one a job
+    with project._documents.many(project._index.ids()):
+        for job in jobs:
+            for prefix, source in sources:
+                for key, value in _cells(source(job), prefix, flatten=flatten):
+                    if key not in known:
+                        known[key] = wanted(key)
+                    if known[key]:
+                        columns.setdefault(key, {})[job] = value
     missing = float("nan")
     data = {name: [cells.get(job, missing) for job in jobs] for name, cells in columns.items()}
     return pd.DataFrame(data, index=jobs or pd.Index([], dtype=object))

@@ -14,42 +14,49 @@ if TYPE_CHECKING:
     from perkey.dataspace.job import Job
     from perkey.dataspace.project import Project
 
-KeyOf: TypeAlias = "Callable[[Job], Any]"
-"""Returns the key of a job's group; MISSING if it is in none."""
+KeyOf: TypeAlias = Callable[[str], Any]
+"""Returns the key of the group of a job, given its id; MISSING if it is in none."""
 
 
 def by_job(project: Project, key: Any, default: Any) -> KeyOf:
     """Return what tells the key of a job; arguments as for `JobsCursor.groupby`."""
-    return key if callable(key) else _by_paths(project, key, default, STATEPOINT)
+    if callable(key):
+        return lambda job: key(project.job_class(project, _id=job))
+    return _by_paths(project, key, default, STATEPOINT)
 
 
 def by_document(project: Project, key: Any, default: Any) -> KeyOf:
     """Return what tells the key of a job by its document; arguments as for `JobsCursor.groupbydoc`."""
     if callable(key):
-        return lambda job: key(project._documents(job.id))
+        return lambda job: key(project._documents(job))
     return _by_paths(project, key, default, DOCUMENT)
 
 
-def group(jobs: Iterable[Job], key_of: KeyOf) -> Iterator[tuple[Any, Iterator[Job]]]:
+def group(project: Project, jobs: Iterable[str], key_of: KeyOf) -> Iterator[tuple[Any, Iterator[Job]]]:
     """Yield each key, in order, with an iterator over its jobs."""
-    groups: dict[Any, tuple[Any, list[Job]]] = {}
+    project._index.sound()  # one file instead of one a job
+    groups: dict[Any, tuple[Any, list[str]]] = {}
     for job in jobs:
         key = key_of(job)
         if key is not MISSING:
             groups.setdefault(_hashable(key), (key, []))[1].append(job)
-    return ((key, iter(members)) for key, members in _sorted(groups.values()))
+    return ((key, _open(project, members)) for key, members in _sorted(groups.values()))
+
+
+def _open(project: Project, jobs: Iterable[str]) -> Iterator[Job]:
+    return (project.job_class(project, _id=job) for job in jobs)
 
 
 def _by_paths(project: Project, key: Any, default: Any, namespace: str) -> KeyOf:
     if key is None:
-        return lambda job: job.id
+        return lambda job: job
     if isinstance(key, str):
         return _by_path(project, key, default, namespace)
     if not isinstance(key, Iterable):
         raise TypeError(f"jobs are grouped by a path, several, or a function, not by {key!r}")
     parts = [_by_path(project, path, default, namespace) for path in key]
 
-    def key_of(job: Job) -> Any:
+    def key_of(job: str) -> Any:
         values = tuple(part(job) for part in parts)
         return MISSING if any(value is MISSING for value in values) else values
 
@@ -58,11 +65,12 @@ def _by_paths(project: Project, key: Any, default: Any, namespace: str) -> KeyOf
 
 def _by_path(project: Project, path: str, default: Any, namespace: str) -> KeyOf:
     where, rest = split_path(path, namespace) if namespace == STATEPOINT else (namespace, path)
+    source = project._index.statepoint if where == STATEPOINT else project._documents
     steps = rest.split(".")
     missing = MISSING if default is None else default
 
-    def key_of(job: Job) -> Any:
-        value: Any = job._plain_statepoint() if where == STATEPOINT else project._documents(job.id)
+    def key_of(job: str) -> Any:
+        value: Any = source(job)
         for part in steps:
             value = step(value, part)
         return missing if value is MISSING else value
@@ -79,7 +87,7 @@ def _hashable(key: Any) -> Any:
     return key
 
 
-def _sorted(groups: Iterable[tuple[Any, list[Job]]]) -> Sequence[tuple[Any, list[Job]]]:
+def _sorted(groups: Iterable[tuple[Any, list[str]]]) -> Sequence[tuple[Any, list[str]]]:
     """Return groups in the order of their keys; if these have no order, by type and then text."""
     items = list(groups)
     try:

@@ -11,7 +11,7 @@ from perkey.dataspace import transfers
 from perkey.dataspace.documents import DocumentFile, SpaceDocument
 from perkey.dataspace.index import Index
 from perkey.dataspace.job import Job
-from perkey.dataspace.search import Documents
+from perkey.dataspace.readers import Documents
 from perkey.dataspace.workspace import Workspace
 from perkey.stores.directory import Durability
 
@@ -58,7 +58,7 @@ class Handle:
         self._durable = durability == "sync"
         self._jobs = Workspace(config.workspace, durable=self._durable)
         self._index = Index(self._jobs)
-        self._documents = Documents(lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
+        self._documents = Documents(self._jobs, lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
         self._document: SpaceDocument | None = None
         transfers.recover(self._jobs)
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.ids import StatePoint
-from perkey.errors import CorruptValueError
-from perkey.query import Filter, Predicate, compile_filter
+from perkey.query import Filter, compile_filter
 from perkey.query.filters import LOGICAL, paths_of
 
 STATEPOINT: Final = "sp"
 DOCUMENT: Final = "doc"
 _NAMESPACES: Final = frozenset((STATEPOINT, DOCUMENT))
 
-Document = Mapping[str, Any]
+Document: TypeAlias = Mapping[str, Any]
 
 
 class JobFilter:
@@ -32,42 +29,38 @@ class JobFilter:
 
     def __init__(self, filter: Filter | None = None, doc_filter: Filter | None = None) -> None:
         compile_filter(filter)
-        compile_filter(doc_filter)
-        conditions = [*_conditions(filter, STATEPOINT), *_conditions(doc_filter, DOCUMENT)]
-        of_documents = [each for each in conditions if _asks_documents(each)]
-        of_statepoints = [each for each in conditions if each not in of_documents]
-        self._on_statepoints = _conjunction(of_statepoints)
-        self._on_documents = _conjunction(of_documents)
+        conditions = [*_conditions(filter), {DOCUMENT: doc_filter}] if doc_filter else [*_conditions(filter)]
+        mixed = [each for each in conditions if _asks_documents(each)]
+        alone = [_relative(each) for each in conditions if each not in mixed]
+        self._on_statepoint = compile_filter({"$and": alone}) if alone else None
+        self._on_both = compile_filter({"$and": mixed}) if mixed else None
 
     @property
     def is_open(self) -> bool:
         """Whether every job matches."""
-        return self._on_statepoints is None and self._on_documents is None
+        return self._on_statepoint is None and self._on_both is None
 
     @property
     def asks_documents(self) -> bool:
         """Whether documents matter, too."""
-        return self._on_documents is not None
+        return self._on_both is not None
 
-    def select(
-        self, statepoints: Mapping[str, StatePoint], document: Callable[[str], Document]
-    ) -> Iterator[str]:
-        """Yield the ids of the jobs that match.
+    def select(self, statepoints: Mapping[str, StatePoint], document: Callable[[str], Document]) -> list[str]:
+        """Return the ids of the jobs that match.
 
         Args:
             statepoints: The state points of the jobs to choose from.
             document: Returns the document of a job; asked only if the state point does not decide.
         """
-        on_statepoints, on_documents = self._on_statepoints, self._on_documents
-        for job, statepoint in statepoints.items():
-            root: dict[str, Any] = {STATEPOINT: statepoint}
-            if on_statepoints is not None and not on_statepoints(root):
-                continue
-            if on_documents is not None:
-                root[DOCUMENT] = document(job)
-                if not on_documents(root):
-                    continue
-            yield job
+        if self._on_statepoint is not None:
+            accept = self._on_statepoint
+            found = [job for job, statepoint in statepoints.items() if accept(statepoint)]
+        else:
+            found = list(statepoints)
+        if self._on_both is None:
+            return found
+        accept = self._on_both
+        return [job for job in found if accept({STATEPOINT: statepoints[job], DOCUMENT: document(job)})]
 
 
 def split_path(key: str, default: str = STATEPOINT) -> tuple[str, str]:
@@ -84,71 +77,35 @@ def _asks_documents(condition: Filter) -> bool:
     return any(path[:1] == (DOCUMENT,) for path in paths_of(condition))
 
 
-def _conditions(filter: Filter | None, default: str) -> Iterator[Filter]:
+def _conditions(filter: Filter | None) -> Iterator[Filter]:
     """Yield the conditions that must all hold, one by one, with full paths."""
-    if default == DOCUMENT:
-        if filter:
-            yield {DOCUMENT: filter}
-        return
-    for key, expected in (filter or {}).items():
-        yield _with_namespaces({key: expected})
+    return (_with_namespaces({key: expected}) for key, expected in (filter or {}).items())
 
 
 def _with_namespaces(filter: Filter) -> Filter:
     result: dict[str, Any] = {}
     for key, expected in filter.items():
         if key in LOGICAL:
-            several = isinstance(expected, list | tuple)
-            result[key] = [*map(_with_namespaces, expected)] if several else _with_namespaces(expected)
+            result[key] = _each(_with_namespaces, expected)
         else:
             result[".".join(part for part in split_path(key) if part)] = expected
     return result
 
 
-def _conjunction(conditions: list[Filter]) -> Predicate | None:
-    return compile_filter({"$and": conditions}) if conditions else None
+def _relative(filter: Filter) -> Filter:
+    """Return a filter of state points without their namespace: looking that up takes time, for each job."""
+    conditions: list[Filter] = []
+    for key, expected in filter.items():
+        _, rest = split_path(key)
+        if key in LOGICAL:
+            conditions.append({key: _each(_relative, expected)})
+        elif rest:
+            conditions.append({rest: expected})
+        else:
+            conditions.append(expected if isinstance(expected, Mapping) and expected else {"$eq": expected})
+    return {"$and": conditions} if conditions else {}
 
 
-class Documents:
-    """The documents of jobs as plain data, each read again only when its file has changed.
-
-    Args:
-        path_of: Returns the path of a job's document.
-    """
-
-    def __init__(self, path_of: Callable[[str], str]) -> None:
-        self._path_of = path_of
-        self._known: dict[str, tuple[tuple[int, int, int], Document]] = {}
-
-    def __call__(self, job: str) -> Document:
-        """Return the document of a job, not to be changed; empty if it has none.
-
-        Cost: one system call if the file has not changed.
-
-        Raises:
-            CorruptValueError: The file is not JSON.
-        """
-        path = self._path_of(job)
-        known = self._known.get(job)
-        try:
-            found = os.stat(path)
-            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-            if known is not None and known[0] == stamp:
-                return known[1]
-            with open(path, "rb") as file:
-                content = file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        document = _parse(content, path)
-        self._known[job] = (stamp, document)
-        return document
-
-
-def _parse(content: bytes, path: str) -> Document:
-    try:
-        document = json.loads(content)
-    except ValueError as error:
-        raise CorruptValueError(f"not JSON: {error}", place=path) from error
-    if not isinstance(document, dict):
-        raise CorruptValueError(f"a document is a mapping, not a {type(document).__name__}", place=path)
-    return document
+def _each(change: Callable[[Filter], Filter], operand: Any) -> Any:
+    """Return the operand of a logical operator with each filter in it changed."""
+    return [change(each) for each in operand] if isinstance(operand, list | tuple) else change(operand)

@@ -21,7 +21,7 @@ from contextlib import closing, suppress
 from typing import Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
-from perkey.dataspace.files import read_file, write_new
+from perkey.dataspace.files import read_file, write_new, write_new_in
 from perkey.dataspace.ids import StatePoint, is_job_id, job_id
 from perkey.stores.folders import Folder
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
@@ -67,7 +67,7 @@ class Workspace:
             WorkspaceError: The folder cannot be read.
         """
         try:
-            return [name for name in os.listdir(self.path) if is_job_id(name)]
+            return list(filter(is_job_id, os.listdir(self.path)))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -124,10 +124,12 @@ class Workspace:
         """
         content = json.dumps(statepoint).encode("ascii")
         for _ in range(_ATTEMPTS):
-            if self._is_valid(job):
-                return False
-            if not force and os.path.exists(self._statepoint_file(job)) and not self._is_valid(job):
-                raise JobsCorruptedError([job])
+            present = read_file(self._statepoint_file(job))
+            if present is not None:
+                if _parse(present, job) is not None or self._is_valid(job):
+                    return False
+                if not force:
+                    raise JobsCorruptedError([job])
             try:
                 return self._create(job, content)
             except FileNotFoundError:
@@ -137,8 +139,7 @@ class Workspace:
     def _create(self, job: str, content: bytes) -> bool:
         staging = self.stage()
         try:
-            with closing(Folder.at(staging, (), lockable=False)) as folder:
-                write_new(folder, FN_STATEPOINT, content, durable=self.durable)
+            write_new(os.path.join(staging, FN_STATEPOINT), content, durable=self.durable)
             if self._publish(staging, self.folder(job)):
                 return True
             if self._is_valid(job):
@@ -214,7 +215,7 @@ class Workspace:
         except FileNotFoundError:
             return False
         try:
-            write_new(folder, intent, json.dumps(statepoint).encode("ascii"), durable=self.durable)
+            write_new_in(folder, intent, json.dumps(statepoint).encode("ascii"), durable=self.durable)
             if self.durable:
                 folder.sync()
             try:

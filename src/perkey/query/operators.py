@@ -55,9 +55,14 @@ def _plain(value: Any) -> Any:
 def equal_to(expected: Any) -> Test:
     """Return the test for equality, as Python sees it: 1, 1.0 and True are equal; lists are to tuples."""
     wanted = _plain(expected)
-    if not isinstance(wanted, list | dict):
-        return lambda value: _holds(value == wanted)
-    return lambda value: _holds(_plain(value) == wanted)
+    if isinstance(wanted, list | dict):
+        return lambda value: _holds(_plain(value) == wanted)
+
+    def test(value: Any) -> bool:
+        answer = value == wanted
+        return answer is True or (answer is not False and _holds(answer))  # the rest is for NumPy
+
+    return test
 
 
 def _holds(answer: Any) -> bool:
@@ -80,9 +85,10 @@ def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any], Test]:
 
         def test(value: Any) -> bool:
             try:
-                return _holds(compare(value, limit))
+                answer = compare(value, limit)
             except TypeError:  # these two have no order
                 return False
+            return answer is True or (answer is not False and _holds(answer))
 
         return test
 

@@ -1,0 +1,128 @@
+"""Entries that many processes gather in one file: what was found out once need not be found out again.
+
+The file is a sequence of lz4 frames with checksums, each the JSON of a mapping. Writers append under the
+lock of the folder; where an append was cut short, readers stop and the next writer goes on from there. When
+more than half of the entries are of no use any more, the file is written anew. It is a help and not a truth:
+where it is damaged, missing or cannot be written, work is slower.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import lz4.frame
+
+from perkey.dataspace.files import write_file
+from perkey.dataspace.workspace import Workspace
+from perkey.stores.folders import Folder
+
+_FEW: Final = 1000
+
+
+class Log:
+    """A mapping from ids to what is known of them, in memory and in a file.
+
+    Args:
+        workspace: In whose own folder the file is.
+        name: Its name.
+        private: Whether only the user who writes it may read it.
+    """
+
+    def __init__(self, workspace: Workspace, name: str, *, private: bool = False) -> None:
+        self.entries: dict[str, Any] = {}
+        self.unsaved: dict[str, Any] = {}
+        self._workspace = workspace
+        self._path = os.path.join(workspace.home, name)
+        self._mode = 0o600 if private else 0o666
+        self._read = (0, 0, 0)  # inode and size of what was read of the file, and how many entries that was
+
+    def add(self, entries: Mapping[str, Any]) -> None:
+        """Add or replace entries, in memory."""
+        self.entries.update(entries)
+        self.unsaved.update(entries)
+
+    def load(self) -> None:
+        """Read what the file has that was not read before; what was added here stands."""
+        try:
+            with open(self._path, "rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                _, start, count = self._read if inode == self._read[0] else (0, 0, 0)
+                file.seek(start)
+                content = file.read()
+        except OSError:
+            self._read = (0, 0, 0)
+            return
+        for end, entries in _frames(content):
+            count += len(entries)
+            self._read = (inode, start + end, count)
+            self.entries.update(entries)
+        self.entries.update(self.unsaved)
+
+    def save(self, wanted: Mapping[str, Any]) -> None:
+        """Append to the file what it lacks, or write it anew if it has become too large.
+
+        Args:
+            wanted: Has the ids that are still of use.
+        """
+        with suppress(OSError), self._locked() as locked:
+            self.load()
+            if not locked or self._read[2] > 2 * len(wanted) + _FEW:
+                self.replace({job: entry for job, entry in self.entries.items() if job in wanted})
+            elif self.unsaved:
+                self._append(self.unsaved)
+            self.unsaved = {}
+
+    def replace(self, entries: Mapping[str, Any]) -> None:
+        """Write the file anew."""
+        self._workspace.make_home()
+        write_file(self._path, _frame(entries), durable=False, mode=self._mode)
+
+    def forget(self) -> None:
+        """Forget what is in memory, not what is in the file."""
+        self.entries, self.unsaved, self._read = {}, {}, (0, 0, 0)
+
+    def _append(self, entries: Mapping[str, Any]) -> None:
+        """Write behind the last sound frame; what follows that was cut short."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, self._mode)
+        with os.fdopen(fd, "r+b") as file:
+            inode = os.fstat(fd).st_ino
+            _, end, count = self._read if inode == self._read[0] else (0, 0, 0)
+            file.seek(end)
+            file.write(_frame(entries))
+            file.truncate()
+            self._read = (inode, file.tell(), count + len(entries))
+
+    @contextmanager
+    def _locked(self) -> Iterator[bool]:
+        self._workspace.make_home()
+        folder = Folder.at(self._workspace.home, ())
+        try:
+            yield folder.lock()
+        finally:
+            folder.unlock()
+            folder.close()
+
+
+def _frame(entries: Mapping[str, Any]) -> bytes:
+    content = json.dumps(entries, separators=(",", ":")).encode("ascii")
+    frame: bytes = lz4.frame.compress(content, content_checksum=True)
+    return frame
+
+
+def _frames(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield where each whole frame ends, and its entries."""
+    rest = content
+    while rest:
+        frame = lz4.frame.LZ4FrameDecompressor()
+        try:
+            text = frame.decompress(rest)
+        except RuntimeError:  # damaged
+            return
+        if not frame.eof:
+            return
+        rest = frame.unused_data or b""
+        yield len(content) - len(rest), json.loads(text.decode())  # bytes would take twice as long
