@@ -15,9 +15,8 @@ from typing import Any
 from benchmarks.measuring import Outcome
 
 PACKAGES = (
-    ("perkey", "persidict", "zict", "diskcache", "sqlitedict", "joblib", "lz4", "numpy")
-    + ("boto3", "obstore", "s3fs", "ministack")
-    + ("synced-collections", "signac")
+    *("perkey", "persidict", "zict", "diskcache", "sqlitedict", "joblib", "lz4", "numpy"),
+    *("boto3", "obstore", "s3fs", "ministack", "synced-collections", "signac"),
 )
 
 

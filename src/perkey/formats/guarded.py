@@ -11,7 +11,7 @@ import hmac
 import io
 import pickle
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from perkey.content import Content, Data, bytes_of, read_all
 from perkey.errors import CorruptValueError, UnloadableValueError
@@ -75,6 +75,7 @@ class AllowListPickleFormat(PickleFormat):
     """
 
     def __init__(self, allowed: Iterable[Any]) -> None:
+        super().__init__()
         self._allowed = frozenset(
             name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in allowed
         )
@@ -87,7 +88,7 @@ class AllowListPickleFormat(PickleFormat):
         except Exception as error:
             raise UnloadableValueError(f"{type(error).__name__}: {error}") from error
 
-    def _unpickler(self, reader: FrameReader) -> pickle.Unpickler:
+    def _unpickler(self, reader: FrameReader | BinaryIO) -> pickle.Unpickler:
         return _AllowListUnpickler(reader, self._allowed)
 
     def _load_foreign(self, content: Content) -> NoReturn:

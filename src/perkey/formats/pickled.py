@@ -5,18 +5,24 @@ checksum of each block and one of the whole content, which is also how they are 
 without them go to joblib, and never to the unpickler on trial, because array data would run as opcodes.
 
 Values with large buffers (arrays) are not pickled into memory but streamed both ways.
+
+Without compression they are plain pickles behind a mark, which is itself pickle (a string, pushed and
+dropped), so that everybody can load them and nobody takes them for joblib's. They have no checksums: the
+cheapest one takes three times as long as reading an array from the page cache.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final, Literal
 
 from perkey.content import STREAM_ABOVE, Content, Data
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
 from perkey.formats.frames import MAGIC, FrameReader, FrameWriter, compress, decompress, is_ours
+
+_PLAIN: Final = b"\x80\x05\x8c\x06perkey0"
 
 
 class _LargeBufferError(Exception):
@@ -52,6 +58,22 @@ class _StreamedPickle:
         writer.finish()
 
 
+class _PlainPickle:
+    """A value that pickles itself into a file as it is, large buffers without a copy."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def write_to(self, file: BinaryIO) -> None:
+        file.write(_PLAIN)
+        try:
+            pickle.Pickler(file, protocol=5).dump(self._value)
+        except (OSError, MemoryError):
+            raise  # the place's fault, not the value's
+        except Exception as error:
+            raise _unstorable(self._value, error) from error
+
+
 class _StreamedBytes:
     """A pickle that is already in memory, compressed piece by piece on its way into a file."""
 
@@ -71,28 +93,65 @@ class PickleFormat(Format):
 
     All damage to what was written here is found by its checksums. Files of joblib and persidict have
     none, so that damage to them may go unseen.
+
+    Args:
+        compression: ``"lz4"``, or None for plain pickles: large arrays of noise are then got and set
+            about as fast as the system reads and writes files, but files have no checksums, and of
+            damage only what breaks the pickle is found. Either reads what the other wrote.
+
+    Raises:
+        ValueError: `compression` is something else.
+
+    >>> raw = PickleFormat(compression=None)
+    >>> PickleFormat().decode(raw.encode([1, 2]))
+    [1, 2]
     """
+
+    def __init__(self, *, compression: Literal["lz4"] | None = "lz4") -> None:
+        if compression not in {"lz4", None}:
+            raise ValueError(f"compression must be 'lz4' or None, not {compression!r}")
+        self._compresses = compression is not None
 
     def encode(self, value: Any) -> Data:
         try:
             raw = pickle.dumps(value, protocol=5, buffer_callback=_refuse_large)
         except _LargeBufferError:
-            return _StreamedPickle(value)
+            return _StreamedPickle(value) if self._compresses else _PlainPickle(value)
         except MemoryError:
             raise
         except Exception as error:
             raise _unstorable(value, error) from error
+        if not self._compresses:
+            return _PLAIN + raw
         return compress(raw) if len(raw) <= STREAM_ABOVE else _StreamedBytes(raw)
 
     def decode(self, content: Content) -> Any:
         if isinstance(content, bytes):
-            return (
-                self._unpickle_bytes(decompress(content)) if is_ours(content) else self._load_foreign(content)
-            )
-        start = content.tell()
-        head = content.read(len(MAGIC) + 1)
-        content.seek(start)
-        return self._decode_stream(content) if is_ours(head) else self._load_foreign(content)
+            if is_ours(content):
+                return self._unpickle_bytes(decompress(content))
+            head = content
+        else:
+            start = content.tell()
+            head = content.read(len(_PLAIN))
+            content.seek(start)
+            if is_ours(head):
+                return self._decode_stream(content)
+        if head.startswith(_PLAIN):
+            return self._decode_plain(io.BytesIO(content) if isinstance(content, bytes) else content)
+        return self._load_foreign(content)
+
+    def _decode_plain(self, content: BinaryIO) -> Any:
+        try:
+            value = self._unpickler(content).load()
+        except (OSError, MemoryError, UnloadableValueError):
+            raise
+        except (ImportError, AttributeError) as error:
+            raise _unloadable(error) from error
+        except Exception as error:
+            raise CorruptValueError(f"not readable as a pickle: {error}") from error
+        if content.read(1):
+            raise CorruptValueError("foreign bytes behind the end of the pickle")
+        return value
 
     def _decode_stream(self, content: BinaryIO) -> Any:
         reader = FrameReader(content)
@@ -115,7 +174,7 @@ class PickleFormat(Format):
             # The checksums were right, so the fault is not in the bytes.
             raise _unloadable(error) from error
 
-    def _unpickler(self, reader: FrameReader) -> pickle.Unpickler:
+    def _unpickler(self, reader: FrameReader | BinaryIO) -> pickle.Unpickler:
         return pickle.Unpickler(reader)
 
     def _load_foreign(self, content: Content) -> Any:
