@@ -11,7 +11,7 @@ Stable for other modules of this package:
 """
 
 from importlib import import_module as _import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perkey.dataspace import errors
 from perkey.dataspace.diff import diff_jobs
@@ -21,11 +21,14 @@ from perkey.dataspace.project import Project, TemporaryProject
 from perkey.dataspace.replaced import replaced as _replaced
 from perkey.synced import JSONAttrDict as JSONDict
 
+if TYPE_CHECKING:
+    from perkey.dataspace.collection import Collection
+
 init_project = Project.init_project
 get_project = Project.get_project
 get_job = Project.get_job
 
-_ON_DEMAND: dict[str, str] = {}
+_ON_DEMAND = {"Collection": "perkey.dataspace.collection"}
 
 
 def __getattr__(name: str) -> Any:
@@ -36,6 +39,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Collection",
     "DataspaceDeprecationWarning",
     "JSONDict",
     "Job",

@@ -41,17 +41,21 @@ class Job:
     KEY_DATA: Final = "signac_data"
     """The name of the job's own store for arrays."""
 
+    # Of the class, not of each job: a search may make a hundred thousand handles.
+    _document: SpaceDocument | None = None
+    _statepoint: StatePointDict | None = None
+    _left: tuple[str, ...] = ()
+
     def __init__(
         self, project: Project, statepoint: Mapping[str, Any] | None = None, _id: str | None = None
     ) -> None:
         if statepoint is None and _id is None:
             raise ValueError("a job has a state point or an id")
         self._project = project
-        self._known: StatePoint | None = None if statepoint is None else normalized(statepoint)
-        self._id = job_id(self._known) if _id is None and self._known is not None else str(_id)
-        self._document: SpaceDocument | None = None
-        self._statepoint: StatePointDict | None = None
-        self._left: list[str] = []
+        self._known: StatePoint | None = None
+        if statepoint is not None:
+            self._known = normalized(statepoint)
+        self._id = _id or job_id(self._known or {})
 
     @property
     def id(self) -> str:
@@ -262,12 +266,14 @@ class Job:
         self.init()
         before = os.getcwd()
         os.chdir(self.path)
-        self._left.append(before)
+        self._left = (*self._left, before)
 
     def close(self) -> None:
         """Return to the working directory before the last `open`; does nothing without one."""
         if self._left:
-            os.chdir(self._left.pop())
+            *outer, before = self._left
+            os.chdir(before)
+            self._left = tuple(outer)
 
     def __enter__(self) -> Self:
         self.open()

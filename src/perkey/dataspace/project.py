@@ -170,16 +170,21 @@ class Project(LegacyProject):
     # --- The index ----------------------------------------------------------------------------------
 
     def update_cache(self) -> None:
-        """Bring the index up to date, and with it the cache that signac reads.
+        """Bring up to date what is known of state points and documents, and the cache that signac reads.
 
-        Searching keeps the index up to date by itself; this is for signac's programs, and to have it done
-        at a time of one's own choosing. Also deletes what killed processes left behind an hour ago.
+        Searching keeps itself up to date; this is for signac's programs, and to have it done at a time of
+        one's own choosing. Also deletes what killed processes left behind an hour ago.
 
         Raises:
             JobsCorruptedError: The state points of some jobs cannot be read.
+            CorruptValueError: A document cannot be read.
         """
         self._index.update()
-        write_cache(self._cache_path, self._index.all())
+        statepoints = self._index.all()
+        write_cache(self._cache_path, statepoints)
+        with self._documents.many(statepoints):
+            for job in statepoints:
+                self._documents(job)
         self._jobs.sweep()
 
 
