@@ -14,8 +14,18 @@ from perkey import FileDirDict, LocalDict, PersiDict
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.stores import MemoryStore
 from perkey.synced import (
+    BufferedJSONAttrDict,
+    BufferedJSONAttrList,
+    BufferedJSONDict,
+    BufferedJSONList,
+    JSONAttrDict,
+    JSONAttrList,
     JSONDict,
     JSONList,
+    MemoryBufferedJSONAttrDict,
+    MemoryBufferedJSONAttrList,
+    MemoryBufferedJSONDict,
+    MemoryBufferedJSONList,
     MongoDBDict,
     MongoDBList,
     RedisDict,
@@ -210,6 +220,11 @@ def in_file(dicts: type[JSONDict], lists: type[JSONList]) -> Maker:
 
 MAKERS: dict[str, Maker] = {
     "JSON file": in_file(JSONDict, JSONList),
+    "JSON file, attributes": in_file(JSONAttrDict, JSONAttrList),
+    "JSON file, buffered": in_file(BufferedJSONDict, BufferedJSONList),
+    "JSON file, buffered, attributes": in_file(BufferedJSONAttrDict, BufferedJSONAttrList),
+    "JSON file, memory buffered": in_file(MemoryBufferedJSONDict, MemoryBufferedJSONList),
+    "JSON file, memory buffered, attributes": in_file(MemoryBufferedJSONAttrDict, MemoryBufferedJSONAttrList),
     "memory": lambda _: InStore(),
     "LocalDict": lambda _: InDict(LocalDict(file_type="json")),
     "FileDirDict": lambda request: InDict(FileDirDict(request.getfixturevalue("tmp_path") / "items")),
@@ -220,4 +235,4 @@ MAKERS: dict[str, Maker] = {
         s3_dict(request.getfixturevalue("ministack").endpoint, f"synced-{secrets.token_hex(8)}")
     ),
 }
-"""One place of each backend."""
+"""One place of each backend, and of each class for files."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import pytest
 
 from perkey.synced import DetachedNodeError, SyncedCollectionJSONEncoder, SyncedDict, SyncedList
@@ -122,6 +123,8 @@ def test_lists_do_what_lists_do(items: SyncedList) -> None:
     items.reverse()
     assert list(reversed(items)) == ["first", "second", {"x": 2}]
     items.remove("second")
+    items.append([{"y": 1}])
+    items.remove([items[-1][0]])
     assert (items.index("first"), items.count({"x": 2}), len(items)) == (1, 1, 2)
     items.reset((3, 1, 2))
     items.sort()
@@ -188,6 +191,8 @@ def test_equality_is_that_of_the_content(d: SyncedDict) -> None:
     assert d["a"] == {"x": [1]}
     assert d["a"] != {"x": [2]}
     assert d["a"]["x"] != {"x": [1]}
+    assert d["a"]["x"] == np.array([1])
+    assert d["a"]["x"] != np.array([1, 2])
     with pytest.raises(TypeError, match="unhashable"):
         hash(d)
 

@@ -97,7 +97,7 @@ def test_nothing_is_lost_in_redis(place: Place, redis_socket: str) -> None:
 
 def test_nothing_is_lost_in_s3(moto_server: Server) -> None:
     where = ("s3", moto_server.endpoint, f"synced-{secrets.token_hex(8)}")
-    check_races(where, "spawn", times(10, 200), times(12, 250))
+    check_races(where, "spawn", times(5, 200), times(8, 250))
 
 
 def test_threads_lose_nothing_anywhere(place: Place) -> None:

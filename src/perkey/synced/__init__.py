@@ -10,9 +10,6 @@
 {'size': 10, 'color': 'blue'}
 """
 
-from importlib import import_module as _import_module
-from typing import TYPE_CHECKING, Any
-
 from perkey.synced.collection import SyncedCollection, pair
 from perkey.synced.encoding import SyncedCollectionJSONEncoder, default
 from perkey.synced.errors import (
@@ -41,7 +38,9 @@ from perkey.synced.json_file import (
     MemoryBufferedJSONDict,
     MemoryBufferedJSONList,
 )
+from perkey.synced.mongodb import MongoDBCollection, MongoDBDict, MongoDBList
 from perkey.synced.persi_item import PersiItem, SyncedItemDict, SyncedItemList, synced
+from perkey.synced.redis import RedisCollection, RedisDict, RedisList
 from perkey.synced.resources import BytesResource, Resource, StoreItem
 from perkey.synced.synced_dict import AttrDict, SyncedDict
 from perkey.synced.synced_list import SyncedList
@@ -51,31 +50,7 @@ from perkey.synced.validators import (
     no_dot_in_key,
     require_string_key,
 )
-
-if TYPE_CHECKING:
-    from perkey.synced.mongodb import MongoDBCollection, MongoDBDict, MongoDBList
-    from perkey.synced.redis import RedisCollection, RedisDict, RedisList
-    from perkey.synced.zarr import ZarrCollection, ZarrDict, ZarrList
-
-_ON_DEMAND = {
-    "MongoDBCollection": "mongodb",
-    "MongoDBDict": "mongodb",
-    "MongoDBList": "mongodb",
-    "RedisCollection": "redis",
-    "RedisDict": "redis",
-    "RedisList": "redis",
-    "ZarrCollection": "zarr",
-    "ZarrDict": "zarr",
-    "ZarrList": "zarr",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load the backends that need a client library when they are first asked for."""
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_import_module(f"perkey.synced.{_ON_DEMAND[name]}"), name)
-
+from perkey.synced.zarr import ZarrCollection, ZarrDict, ZarrList
 
 pair(SyncedDict, SyncedList)
 

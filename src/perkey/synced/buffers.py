@@ -96,10 +96,10 @@ class Buffer:
         """Return what answers for the document of a holder: its entry here, if it is buffered."""
         if not (self.contexts or holder.holds):
             return holder.document
-        identity = holder.document.resource.identity
-        found = self._entries.get(identity)
-        if found is not None:
+        found = holder.entry
+        if found is not None and not found.closed:
             return found
+        identity = holder.document.resource.identity
         with self.lock:
             if not (self.contexts or holder.holds):  # no longer
                 return holder.document
@@ -109,6 +109,7 @@ class Buffer:
                 # Before it is among them: what is larger than the capacity must stay for one edit at least.
                 self._shrink()
                 self._entries[identity] = found
+            holder.entry = found
         return found
 
     def shrink(self) -> None:
@@ -142,10 +143,11 @@ class Buffer:
 
 
 class Holder(Protocol):
-    """What a buffer knows of those who hold a document back."""
+    """What a buffer knows, and tells, of those who read and edit a document."""
 
     document: Document
     holds: int
+    entry: Entry | None
 
 
 class Entry(Draft):
@@ -162,7 +164,7 @@ class Entry(Draft):
         self.identity: Final = identity
         self.size = 0
         self._buffer = buffer
-        self._closed = False
+        self.closed = False
         self._base = document.load()
         super().__init__(self._base.data)
         self._count()
@@ -173,7 +175,7 @@ class Entry(Draft):
 
     def edit(self, path: Path, kind: type, change: Change[R], since: Moment | None = None) -> R:
         with self._buffer.lock:
-            if self._closed:
+            if self.closed:
                 raise OvertakenError
             result = super().edit(path, kind, change, since)
             self._count()
@@ -182,7 +184,7 @@ class Entry(Draft):
 
     def close(self) -> None:
         """Take no more edits, and write what was edited; raises what the resource raises."""
-        self._closed = True
+        self.closed = True
         if self.edits:
             self.document.commit(self._base, super().snapshot()[1])
 

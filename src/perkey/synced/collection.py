@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Self, TypeVar
 from perkey.synced.buffers import Buffer
 from perkey.synced.document import Document
 from perkey.synced.handle import Handle, replacing
-from perkey.synced.plain import ATOMS, Plain, copy_of
+from perkey.synced.plain import ATOMS, Plain, copy_of, of_numpy
 from perkey.synced.resources import Resource
 from perkey.synced.trees import Change, Path
 from perkey.synced.validators import (
-    Rules,
     Validator,
     collect_validators,
     json_format_validator,
     require_string_key,
+    rules_of,
 )
 
 R = TypeVar("R")
@@ -62,7 +62,7 @@ class SyncedCollection(Collection[Any]):
     """The classes of the dicts and lists in a document; `pair` sets it."""
 
     def __init__(self, resource: Resource, data: Any = None, *, allow_nan: bool = True) -> None:
-        rules = Rules(self._all_validators, allow_nan=allow_nan)
+        rules = rules_of(tuple(self._all_validators), allow_nan)
         initial = self._base() if data is None else rules.admit(self._checked(data))
         handle = Handle(Document(resource, self._base, initial), type(self), rules)
         self._set(handle, ())
@@ -137,6 +137,7 @@ class SyncedCollection(Collection[Any]):
         """Tell whether the content equals that of another collection, or plain data."""
         if isinstance(other, SyncedCollection):
             other = other._snapshot()
+        other = of_numpy(other)
         if not self.is_base_type(other):
             return NotImplemented
         return bool(self._snapshot() == other)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from perkey.conditional import pause
 from perkey.errors import ConcurrencyConflictError
 from perkey.synced import trees
+from perkey.synced.buffers import Entry
 from perkey.synced.document import Document, Draft, Layer, OvertakenError
 from perkey.synced.errors import DetachedNodeError
 from perkey.synced.plain import copy_of
 from perkey.synced.trees import Change, Path, PlaceGone
-from perkey.synced.validators import Rules
+from perkey.synced.validators import Rules, rules_of
 
 if TYPE_CHECKING:
     from perkey.synced.collection import SyncedCollection
@@ -38,6 +39,7 @@ class Handle:
     Attributes:
         classes: The classes of its collections, by the type of the data.
         holds: How many blocks buffer this handle's document; the buffer counts them.
+        entry: Its last entry in the buffer, which the buffer keeps here.
     """
 
     def __init__(self, document: Document, root: type[SyncedCollection], rules: Rules) -> None:
@@ -45,6 +47,7 @@ class Handle:
         self.rules = rules
         self.classes = root._classes()
         self.holds = 0
+        self.entry: Entry | None = None
         self._root = root
         self._buffer = root._buffer
 
@@ -154,7 +157,7 @@ class Handle:
 
 
 def _restore(document: Document, root: type[SyncedCollection], allow_nan: bool) -> Handle:
-    return Handle(document, root, Rules(root._all_validators, allow_nan=allow_nan))
+    return Handle(document, root, rules_of(tuple(root._all_validators), allow_nan))
 
 
 def replacing(data: Any) -> Change[None]:

@@ -23,6 +23,9 @@ from perkey.synced.validators import Validator, json_attr_dict_validator
 
 _UNSETTLED: Final = 50_000_000
 _SWEPT_ENTRIES: Final = 1000
+_SWEPT_FOLDERS: Final = 10_000
+
+_swept: set[str] = set()
 
 
 class JSONFile(BytesResource):
@@ -46,7 +49,6 @@ class JSONFile(BytesResource):
         self.filename: Final = os.fsdecode(filename)
         self.path: Final = os.path.abspath(self.filename)
         self.durable: Final = durable
-        self._swept = False
 
     def read_bytes(self, known: Version | None) -> tuple[bytes, Version] | None:
         try:
@@ -60,8 +62,7 @@ class JSONFile(BytesResource):
         target = os.path.realpath(self.path)
         folder = Folder.at(os.path.dirname(target), ())
         try:
-            if not self._swept:
-                self._swept = True
+            if folder.path not in _swept:
                 _sweep(folder)
             name = (os.path.basename(target),)
             return place(folder, name, content, expect, durable=self.durable, keep_mode=True)
@@ -94,7 +95,10 @@ class JSONFile(BytesResource):
 
 
 def _sweep(folder: Folder) -> None:
-    """Remove what dead writers left; in a large folder only what is met soon."""
+    """Remove what dead writers left, once a process; in a large folder only what is met soon."""
+    if len(_swept) >= _SWEPT_FOLDERS:
+        _swept.clear()
+    _swept.add(folder.path)
     with suppress(PermissionError), folder.scan() as entries:
         for entry in islice(entries, _SWEPT_ENTRIES):
             if entry.name.startswith(TEMPORARY):

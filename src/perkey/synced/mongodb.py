@@ -11,20 +11,15 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Final, cast
 
-from perkey.errors import ConflictError, CorruptValueError, MissingExtraError
+from perkey.errors import ConflictError, CorruptValueError
 from perkey.stores.base import Expectation, Version
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair
 from perkey.synced.encoding import encode
-from perkey.synced.plain import Plain
+from perkey.synced.plain import Plain, to_plain
 from perkey.synced.resources import Found, Resource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
-
-try:
-    from pymongo.errors import DuplicateKeyError
-except ImportError as error:
-    raise MissingExtraError("synced collections in MongoDB", "mongo", "pymongo") from error
 
 DATA: Final = "data"
 VERSION: Final = "perkey_version"
@@ -58,8 +53,8 @@ class MongoDocument(Resource):
             if found.get(VERSION) == known:
                 return None
         found = self._find({DATA: 1, VERSION: 1})
-        data = found[DATA]
-        return data, found.get(VERSION) or self._version_of(data)
+        data = self._plain(found)
+        return data, found.get(VERSION) or _version_of(data)
 
     def write(self, data: Plain, expect: Expectation) -> Version:
         version = os.urandom(12).hex()
@@ -85,6 +80,8 @@ class MongoDocument(Resource):
 
     def _insert(self, fields: dict[str, Any]) -> None:
         """Insert the document if there is none."""
+        from pymongo.errors import DuplicateKeyError
+
         if self.collection.find_one(self.uid, {"_id": 1}) is not None:
             raise ConflictError((str(self.uid),), None)
         # MongoDB keeps only `_id` unique by itself; of two who insert with the same one, one wins.
@@ -98,17 +95,24 @@ class MongoDocument(Resource):
         condition = {**self.uid, VERSION: expect}
         if expect.startswith("="):
             found = self._find({DATA: 1, VERSION: 1})
-            if found.get(VERSION) or self._version_of(found[DATA]) != expect:
+            if found.get(VERSION) or _version_of(self._plain(found)) != expect:
                 return False
             condition = {**self.uid, VERSION: None, DATA: found[DATA]}
         return bool(self.collection.update_one(condition, {"$set": fields}).matched_count)
 
-    def _version_of(self, data: Plain) -> Version:
-        """Return a version for content that has none."""
+    def _plain(self, found: dict[str, Any]) -> Plain:
+        """Return the data of a document without the types of MongoDB's own."""
+        if DATA not in found:
+            raise CorruptValueError(f"there is no field {DATA!r}", place=self.describe())
         try:
-            return f"={hashlib.sha256(encode(data)).hexdigest()}"
+            return to_plain(found[DATA])
         except TypeError as error:
             raise CorruptValueError(f"not plain data: {error}", place=self.describe()) from error
+
+
+def _version_of(data: Plain) -> Version:
+    """Return a version for content that has none."""
+    return f"={hashlib.sha256(encode(data)).hexdigest()}"
 
 
 class MongoDBCollection(SyncedCollection):

@@ -11,19 +11,13 @@ import hashlib
 from collections.abc import Hashable
 from typing import Any, ClassVar, Final, cast
 
-from perkey.errors import ConflictError, MissingExtraError, OutcomeUnknownError
+from perkey.errors import ConflictError, OutcomeUnknownError
 from perkey.stores.base import Expectation, Version
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair
 from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
-
-try:
-    from redis.exceptions import ConnectionError as RedisConnectionError
-    from redis.exceptions import TimeoutError as RedisTimeoutError
-except ImportError as error:
-    raise MissingExtraError("synced collections in Redis", "redis", "redis") from error
 
 _READ: Final = """
 local text = redis.call('GET', KEYS[1])
@@ -79,13 +73,15 @@ class RedisKey(BytesResource):
 
     def _once(self, *command: Any) -> Any:
         """Send a command, and never again: a client that repeats it would meet its own first success."""
+        from redis.exceptions import ConnectionError as NoConnection
+        from redis.exceptions import TimeoutError as NoReply
+
         pool = self.client.connection_pool
         connection = pool.get_connection()
         try:
             connection.send_command(*command)
             return connection.read_response()
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            connection.disconnect()
+        except (NoConnection, NoReply) as error:
             raise OutcomeUnknownError((str(self.key),), self.describe()) from error
         finally:
             pool.release(connection)

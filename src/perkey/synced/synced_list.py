@@ -106,7 +106,7 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
 
     def remove(self, value: Any) -> None:
         """Remove the first item that equals a value; raises ValueError if there is none."""
-        self._edit(lambda target: target.remove(value))
+        self.transform(lambda items: items.remove(value))
 
     def reverse(self) -> None:
         """Reverse the order, as one edit."""

@@ -8,6 +8,7 @@ validator is given the new data only, inside a collection: ``{key: value}`` for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from perkey.synced.errors import InvalidKeyError
@@ -64,6 +65,12 @@ def collect_validators(cls: type) -> tuple[Validator, ...]:
 
 # `to_plain` holds these already.
 _IMPLIED: Final = frozenset((json_format_validator, require_string_key))
+
+
+@lru_cache(64)
+def rules_of(validators: tuple[Validator, ...], allow_nan: bool) -> Rules:
+    """Return the rules for the validators of a class, made once."""
+    return Rules(validators, allow_nan=allow_nan)
 
 
 class Rules:
