@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from perkey.errors import BackendError
 from perkey.stores import CachedStore, DirectoryStore, MemoryStore
 from perkey.testing import FaultyStore
 from perkey.testing.stores.suite import A, content_and_version, drained
@@ -28,8 +29,12 @@ def places(tmp_path: os.PathLike[str]) -> Places:
     return Places(os.fspath(tmp_path))
 
 
-def full() -> OSError:
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.fixture(params=["disk", "service"])
+def failure(request: pytest.FixtureRequest) -> Exception:
+    """What a cache in a folder fails with, or one in a bucket."""
+    if request.param == "disk":
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return BackendError("not to be reached", backend="s3", operation="any")
 
 
 def test_an_unchanged_item_costs_the_main_store_one_read_without_transfer(places: Places) -> None:
@@ -42,23 +47,25 @@ def test_an_unchanged_item_costs_the_main_store_one_read_without_transfer(places
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("limit", [None, 100])
-def test_a_cache_that_takes_nothing_changes_no_content(places: Places, when: str, limit: int | None) -> None:
+def test_a_cache_that_takes_nothing_changes_no_content(
+    places: Places, failure: Exception, when: str, limit: int | None
+) -> None:
     """Also where the cache has taken all of it before it fails: what is returned is at its start."""
     version = places.main.inner.write(A, LARGE)
-    places.cache.fail("write", full(), nth=None, when="after" if when == "after" else "before")
+    places.cache.fail("write", failure, nth=None, when="after" if when == "after" else "before")
     for _ in range(2):
         assert drained(places.store.read(A, limit=limit)) == (LARGE, version)
 
 
-def test_a_cache_that_cannot_be_read_is_a_miss(places: Places) -> None:
+def test_a_cache_that_cannot_be_read_is_a_miss(places: Places, failure: Exception) -> None:
     version = places.store.write(A, LARGE)
-    places.cache.fail("read", OSError(errno.EIO, os.strerror(errno.EIO)), nth=None)
+    places.cache.fail("read", failure, nth=None)
     assert content_and_version(places.store, A) == (LARGE, version)
 
 
-def test_a_cache_that_forgets_nothing_hides_no_removal(places: Places) -> None:
+def test_a_cache_that_forgets_nothing_hides_no_removal(places: Places, failure: Exception) -> None:
     places.store.write(A, b"one")
-    places.cache.fail("remove", full(), nth=None)
+    places.cache.fail("remove", failure, nth=None)
     places.store.remove(A)
     with pytest.raises(KeyError):
         places.store.read(A)

@@ -14,12 +14,15 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
 
 from perkey.content import STREAM_ABOVE, Content, Data, close
+from perkey.errors import BackendError
 from perkey.naming import Name, Shape
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 
 _MARK: Final = b"perkey-cache-1\n"
 _HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the version, CRC-32
 _HEADROOM: Final = 512  # an entry is larger than its content by the header and the version
+_FAILURES: Final = (OSError, BackendError)
+"""What a cache may fail with without anybody being the worse for it."""
 _log = logging.getLogger(__name__)
 
 
@@ -138,7 +141,7 @@ class CachedStore(Store):
             found = self.cache.read(name, limit=None if limit is None else limit + _HEADROOM)
         except KeyError:
             return None
-        except OSError as error:
+        except _FAILURES as error:
             _log.warning("cache %s cannot be read, going without: %s", self.cache.describe(), error)
             return None
         return None if found is None else _unpack(found[0])
@@ -154,7 +157,7 @@ class CachedStore(Store):
         start = 0 if isinstance(content, bytes) else content.tell()
         try:
             self.cache.write(name, _entry(content, version))
-        except OSError as error:
+        except _FAILURES as error:
             _log.warning("cache %s cannot be written, going without: %s", self.cache.describe(), error)
         if not isinstance(content, bytes):
             content.seek(start)
@@ -165,7 +168,7 @@ class CachedStore(Store):
             self.cache.remove(name)
         except KeyError:
             pass  # it was not cached
-        except OSError as error:
+        except _FAILURES as error:
             # Harmless: an entry is used only for the version that it names.
             _log.warning("cache %s cannot be changed: %s", self.cache.describe(), error)
 
