@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perkey import CorruptValueError
-from perkey.dataspace import Job, Project
-from perkey.dataspace.errors import DataspaceDeprecationWarning
+from perkey.dataspace import DataspaceDeprecationWarning, Job, Project
 from perkey.query import matches
 
 

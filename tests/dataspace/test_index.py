@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perkey.dataspace import Job, Project, files, index, log, workspace
+from perkey.dataspace import Job, Project, files, log, statepoint_index, workspace
 from perkey.dataspace.workspace import HOME
 from perkey.stores.folders import Folder
 
@@ -53,7 +53,7 @@ def many(project: Project) -> Project:
 
 
 def file_of(project: Project) -> Path:
-    return Path(project.workspace, HOME, index.FILE)
+    return Path(project.workspace, HOME, statepoint_index.FILE)
 
 
 def values(project: Project) -> list[int]:
@@ -176,11 +176,11 @@ def test_where_there_are_no_locks_the_file_is_replaced(
 
 def test_update_cache_writes_what_signac_reads(many: Project) -> None:
     many.update_cache()
-    entries = index.read_cache(os.path.join(many.path, ".signac", "statepoint_cache.json.gz"))
+    entries = statepoint_index.read_cache(os.path.join(many.path, ".signac", "statepoint_cache.json.gz"))
     assert entries == {job.id: job.sp() for job in many}
     path = os.path.join(many.path, "broken")
     Path(path).write_bytes(b"\x1f\x8b broken")
-    assert index.read_cache(path) == {}
+    assert statepoint_index.read_cache(path) == {}
 
 
 def test_what_dead_processes_left_is_swept_and_nothing_else(many: Project) -> None:

@@ -11,8 +11,16 @@ from typing import Any
 import pytest
 
 import perkey.dataspace as space
-from perkey.dataspace import Job, Project, TemporaryProject, errors, get_job, get_project, init_project
-from perkey.dataspace.errors import DataspaceDeprecationWarning
+from perkey.dataspace import (
+    DataspaceDeprecationWarning,
+    Job,
+    Project,
+    TemporaryProject,
+    errors,
+    get_job,
+    get_project,
+    init_project,
+)
 
 
 def test_init_project_may_be_called_again_and_refuses_another(tmp_path: Path) -> None:

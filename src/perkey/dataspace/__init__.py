@@ -14,12 +14,14 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 from perkey.dataspace import errors
+from perkey.dataspace.cursor import JobsCursor
 from perkey.dataspace.diff import diff_jobs
-from perkey.dataspace.errors import DataspaceDeprecationWarning
 from perkey.dataspace.job import Job
 from perkey.dataspace.project import Project, TemporaryProject
+from perkey.dataspace.replaced import DataspaceDeprecationWarning
 from perkey.dataspace.replaced import replaced as _replaced
-from perkey.synced import JSONAttrDict as JSONDict
+from perkey.dataspace.schema import ProjectSchema
+from perkey.synced import BufferedJSONAttrDict as JSONDict
 
 if TYPE_CHECKING:
     from perkey.dataspace.collection import Collection
@@ -43,7 +45,9 @@ __all__ = [
     "DataspaceDeprecationWarning",
     "JSONDict",
     "Job",
+    "JobsCursor",
     "Project",
+    "ProjectSchema",
     "TemporaryProject",
     "diff_jobs",
     "errors",

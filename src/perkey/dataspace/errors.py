@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from perkey.dataspace.replaced import replaced
 from perkey.errors import PerkeyError
+from perkey.synced.errors import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
 
 
 class Error(PerkeyError):
@@ -119,10 +121,31 @@ class SchemaSyncConflict(SyncConflict):
         return "the schemata of source and destination differ"
 
 
-class DataspaceDeprecationWarning(UserWarning):
-    """A name that is kept for programs written for signac, and what to write instead."""
-
-
 def located(error: OSError, path: str | os.PathLike[str]) -> WorkspaceError:
     """Return the error of a workspace that cannot be used."""
     return WorkspaceError(f"{os.fspath(path)}: {error.strerror or error}")
+
+
+def __getattr__(name: str) -> Any:
+    """Say what replaces an error of signac that cannot happen here."""
+    raise replaced(f"module {__name__!r}", name)
+
+
+__all__ = [
+    "BufferException",
+    "BufferedFileError",
+    "ConfigError",
+    "DestinationExistsError",
+    "DocumentSyncConflict",
+    "Error",
+    "FileSyncConflict",
+    "IncompatibleSchemaVersion",
+    "InvalidKeyError",
+    "JobsCorruptedError",
+    "KeyTypeError",
+    "SchemaSyncConflict",
+    "StatepointParsingError",
+    "SyncConflict",
+    "WorkspaceError",
+    "located",
+]

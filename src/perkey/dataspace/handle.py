@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 from perkey.dataspace import config as configuration
 from perkey.dataspace import transfers
 from perkey.dataspace.documents import DocumentFile, SpaceDocument
-from perkey.dataspace.index import Index
 from perkey.dataspace.job import Job
 from perkey.dataspace.readers import Documents
+from perkey.dataspace.statepoint_index import Index
 from perkey.dataspace.workspace import Workspace
 from perkey.stores.directory import Durability
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from perkey.dataspace import transfers
 from perkey.dataspace.documents import DocumentFile, SpaceDocument, StatePointDict
 from perkey.dataspace.ids import StatePoint, job_id, normalized
+from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.workspace import FN_STATEPOINT
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class Job:
     def ws(self) -> str:
         """The same as `path`."""
         return self.path
+
+    def get_id(self) -> str:
+        """Return the id. Deprecated: `Job.id`."""
+        deprecated("Job.get_id()", "Job.id")
+        return self._id
 
     def workspace(self) -> str:
         """Return the path of the job's folder, which need not exist."""

@@ -13,9 +13,9 @@ from perkey.dataspace import transfers
 from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.handle import StrPath, find
 from perkey.dataspace.ids import is_job_id
-from perkey.dataspace.index import write_cache
 from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import LegacyProject
+from perkey.dataspace.statepoint_index import write_cache
 from perkey.stores.directory import Durability
 
 

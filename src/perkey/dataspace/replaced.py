@@ -6,7 +6,10 @@ import warnings
 from collections.abc import Mapping
 from typing import Final
 
-from perkey.dataspace.errors import DataspaceDeprecationWarning
+
+class DataspaceDeprecationWarning(UserWarning):
+    """A name that is kept for programs written for signac, and what to write instead."""
+
 
 _INDEXING: Final = "the index is built in: use find_jobs(), or a Collection for documents of your own"
 _MIRRORS: Final = "copy files with Project.export_to(), Project.sync() or the tools of your system"
@@ -30,6 +33,9 @@ REPLACED: Final[Mapping[str, str]] = {
     "fs": _MIRRORS,
     "FetchError": _MIRRORS,
     "ExportError": _MIRRORS,
+    "flush": "leave the buffered() block of perkey.synced; edits outside of one are written at once",
+    "warnings": "the class is perkey.dataspace.DataspaceDeprecationWarning",
+    "SignacDeprecationWarning": "the class is perkey.dataspace.DataspaceDeprecationWarning",
     "get_database": _HOSTS,
     "db": _HOSTS,
     "AuthenticationError": _HOSTS,

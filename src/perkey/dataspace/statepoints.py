@@ -11,7 +11,7 @@ from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError
 from perkey.dataspace.files import read_file, write_file
 from perkey.dataspace.handle import Handle
 from perkey.dataspace.ids import StatePoint, job_id, normalized
-from perkey.dataspace.index import read_cache
+from perkey.dataspace.statepoint_index import read_cache
 
 
 class StatePoints(Handle):
