@@ -43,7 +43,7 @@ EXAMPLES: list[tuple[PerkeyError, type[Exception], str]] = [
     ),
     (UnsupportedConditionError("cannot"), NotImplementedError, "cannot"),
     (BackendError("broken", backend="s3", operation="read", key=KEY), RuntimeError, "broken"),
-    (CorruptValueError("cut off"), ValueError, "is damaged: cut off"),
+    (CorruptValueError("cut off"), ValueError, "the value is damaged: cut off"),
     (
         CorruptValueError("cut off", key=KEY, place="/d/a"),
         ValueError,

@@ -170,7 +170,7 @@ class _ValueAtPlaceError(PerkeyError):
 
     def __str__(self) -> str:
         """Name reason, key and place."""
-        key = "" if self.key is None else f"value of key {tuple(self.key)} "
+        key = "the value " if self.key is None else f"value of key {tuple(self.key)} "
         place = "" if self.place is None else f"at {self.place} "
         return f"{key}{place}{self._verdict}: {self.reason}"
 
