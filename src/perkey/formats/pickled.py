@@ -41,6 +41,16 @@ def _unstorable(value: Any, error: Exception) -> UnstorableValueError:
     return UnstorableValueError(f"a {type(value).__name__} that does not pickle: {error}")
 
 
+def _dump(value: Any, file: BinaryIO | FrameWriter) -> None:
+    """Pickle a value into a file."""
+    try:
+        pickle.Pickler(file, protocol=5).dump(value)
+    except (OSError, MemoryError):
+        raise  # the place's fault, not the value's
+    except Exception as error:
+        raise _unstorable(value, error) from error
+
+
 class _StreamedPickle:
     """A value that pickles itself into a file, large buffers without a copy of the whole."""
 
@@ -49,12 +59,7 @@ class _StreamedPickle:
 
     def write_to(self, file: BinaryIO) -> None:
         writer = FrameWriter(file)
-        try:
-            pickle.Pickler(writer, protocol=5).dump(self._value)
-        except (OSError, MemoryError):
-            raise  # the place's fault, not the value's
-        except Exception as error:
-            raise _unstorable(self._value, error) from error
+        _dump(self._value, writer)
         writer.finish()
 
 
@@ -66,12 +71,7 @@ class _PlainPickle:
 
     def write_to(self, file: BinaryIO) -> None:
         file.write(_PLAIN)
-        try:
-            pickle.Pickler(file, protocol=5).dump(self._value)
-        except (OSError, MemoryError):
-            raise  # the place's fault, not the value's
-        except Exception as error:
-            raise _unstorable(self._value, error) from error
+        _dump(self._value, file)
 
 
 class _StreamedBytes:
