@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,17 @@ def durability(request: pytest.FixtureRequest) -> Durability:
 
 
 @pytest.fixture
-def template(tmp_path: Path) -> Path:
+def place() -> Iterator[Path]:
+    """A folder in memory, if there is one: each point costs a copy of all files."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def template(place: Path) -> Path:
     """Two projects; in one a job with a document and files."""
-    folder = tmp_path / "template"
+    folder = place / "template"
     project = init_project("one", folder / "one", durability="none")
     job = project.open_job(OLD).init()
     job.doc.kept = True
@@ -92,19 +101,19 @@ def check_both_seen(outcomes: list[Any], before: Any, after: Any) -> None:
 
 
 def test_init(
-    template: Path, tmp_path: Path, durability: Durability, record_property: Callable[[str, object], None]
+    template: Path, place: Path, durability: Durability, record_property: Callable[[str, object], None]
 ) -> None:
     points, outcomes = killed_everywhere(
-        template, tmp_path / "p", durability, lambda spaces: spaces.two.open_job(NEW).init()
+        template, place / "p", durability, lambda spaces: spaces.two.open_job(NEW).init()
     )
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [("one", OLD), ("two", NEW)])
 
 
 def test_reset_statepoint(
-    template: Path, tmp_path: Path, durability: Durability, record_property: Callable[[str, object], None]
+    template: Path, place: Path, durability: Durability, record_property: Callable[[str, object], None]
 ) -> None:
-    folder = tmp_path / "p"
+    folder = place / "p"
 
     def act(spaces: Spaces) -> None:
         spaces.job.reset_statepoint(NEW)
@@ -115,8 +124,8 @@ def test_reset_statepoint(
     Spaces(folder).check_data()
 
 
-def test_move(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    folder = tmp_path / "p"
+def test_move(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
+    folder = place / "p"
     points, outcomes = killed_everywhere(template, folder, "sync", lambda spaces: spaces.job.move(spaces.two))
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [("two", OLD)])
@@ -124,10 +133,10 @@ def test_move(template: Path, tmp_path: Path, record_property: Callable[[str, ob
 
 
 def test_move_between_file_systems(
-    template: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+    template: Path, place: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """By copying; what is found after the kill is found by whoever opens the old project next."""
-    folder = tmp_path / "p"
+    folder = place / "p"
 
     def act(spaces: Spaces) -> None:
         transfers._move_by_copy(spaces.job.id, spaces.one._jobs, spaces.two._jobs)
@@ -140,14 +149,14 @@ def test_move_between_file_systems(
     assert os.listdir(os.path.join(spaces.one.workspace, HOME, "moves")) == []
 
 
-def test_remove(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    points, outcomes = killed_everywhere(template, tmp_path / "p", "sync", lambda spaces: spaces.job.remove())
+def test_remove(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
+    points, outcomes = killed_everywhere(template, place / "p", "sync", lambda spaces: spaces.job.remove())
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [])
 
 
-def test_clone(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    folder = tmp_path / "p"
+def test_clone(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
+    folder = place / "p"
     points, outcomes = killed_everywhere(
         template, folder, "none", lambda spaces: spaces.two.clone(spaces.job)
     )
@@ -156,9 +165,9 @@ def test_clone(template: Path, tmp_path: Path, record_property: Callable[[str, o
     Spaces(folder).check_data()
 
 
-def test_a_search(template: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_a_search(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
     """Which writes the index."""
-    folder = tmp_path / "p"
+    folder = place / "p"
     points, outcomes = killed_everywhere(
         template, folder, "none", lambda spaces: list(spaces.one.find_jobs({"a": 1}))
     )
@@ -167,9 +176,9 @@ def test_a_search(template: Path, tmp_path: Path, record_property: Callable[[str
     assert points > 10
 
 
-def test_a_job_made_anew_in_the_place_of_one_that_was_moved_is_kept(template: Path, tmp_path: Path) -> None:
+def test_a_job_made_anew_in_the_place_of_one_that_was_moved_is_kept(template: Path, place: Path) -> None:
     """1. killed when the original was removed   2. a new job in its place   3. the next opening."""
-    folder = tmp_path / "p"
+    folder = place / "p"
     shutil.copytree(template, folder)
     spaces = Spaces(folder)
     leave = transfers._unlink
