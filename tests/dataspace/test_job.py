@@ -221,6 +221,16 @@ def test_a_damaged_state_point_is_told_and_can_be_repaired(project: Project) -> 
         fresh.check()
 
 
+def test_a_damaged_job_can_be_removed_and_moved(project: Project, other: Project) -> None:
+    for statepoint in ({"a": 1}, {"a": 2}):
+        Path(project.open_job(statepoint).init().fn(Job.FN_MANIFEST)).write_text("{")
+    one, two = Project(project.path)
+    one.remove()
+    two.move(other)
+    assert len(project) == 0
+    assert [job.id for job in other] == [two.id]
+
+
 def test_a_folder_without_a_state_point_is_given_one(project: Project) -> None:
     job = project.open_job({"a": 1})
     os.makedirs(job.path)

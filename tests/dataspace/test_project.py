@@ -53,6 +53,16 @@ def test_a_project_is_found_from_within(project: Project, monkeypatch: pytest.Mo
     assert get_job() == Project.get_job() == job
 
 
+def test_a_job_is_found_through_a_link(project: Project, tmp_path: Path) -> None:
+    job = project.open_job({"a": 1}).init()
+    os.symlink(job.path, tmp_path / "view")
+    os.symlink(project.path, tmp_path / "linked")
+    assert get_job(tmp_path / "view") == job
+    assert Project(tmp_path / "linked") == project
+    assert hash(Project(tmp_path / "linked")) == hash(project)
+    assert job == Project(tmp_path / "linked").open_job({"a": 1})
+
+
 def test_no_project(tmp_path: Path) -> None:
     for act in (get_project, get_job, Project):
         with pytest.raises(LookupError):
@@ -156,6 +166,17 @@ def test_repair_gives_a_renamed_folder_its_name_again(project: Project) -> None:
     project.repair()
     project.check()
     assert list(project) == [job]
+
+
+def test_repair_deletes_what_killed_moves_left(project: Project) -> None:
+    job = project.open_job({"a": 1}).init()
+    stale, fresh = (job.fn(f".@perkey-statepoint-{'0' * 32}-{n}") for n in range(2))
+    for path in (stale, fresh):
+        Path(path).touch()
+    os.utime(stale, ns=(1, 1))
+    project.repair()
+    assert not os.path.exists(stale)
+    assert os.path.exists(fresh)
 
 
 def test_repair_tells_what_is_lost_and_touches_nothing_else(project: Project) -> None:

@@ -58,6 +58,7 @@ class Handle:
         self._durable = durability == "sync"
         self._jobs = Workspace(config.workspace, durable=self._durable)
         self._index = Index(self._jobs)
+        self._real = os.path.realpath(config.workspace), os.path.realpath(config.root)
         self._documents = Documents(self._jobs, lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
         self._document: SpaceDocument | None = None
         transfers.recover(self._jobs)
@@ -125,10 +126,10 @@ class Handle:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Handle):
             return NotImplemented
-        return self._jobs.path == other._jobs.path and self.path == other.path
+        return self._real == other._real
 
     def __hash__(self) -> int:
-        return hash(self.path)
+        return hash(self._real)
 
     def __str__(self) -> str:
         return self.id

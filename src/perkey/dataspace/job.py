@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from perkey.dataspace import transfers
 from perkey.dataspace.documents import DocumentFile, SpaceDocument, StatePointDict
+from perkey.dataspace.errors import JobsCorruptedError
 from perkey.dataspace.ids import StatePoint, job_id, normalized
 from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.workspace import FN_STATEPOINT
@@ -183,7 +185,7 @@ class Job:
         Asking for it initialises the job. Call it for a plain copy.
         """
         if self._document is None:
-            self.init()
+            self.init(validate_statepoint=False)
             file = DocumentFile(self.fn(self.FN_DOCUMENT), self.init, durable=self._project._durable)
             self._document = SpaceDocument(file)
         return self._document
@@ -262,8 +264,8 @@ class Job:
 
     def _remember(self) -> None:
         """Keep the state point in memory, as far as it can be read, for the time without the file."""
-        if self._id in self._project._jobs and self._known is None:
-            self._known = self._project._index.statepoint(self._id)
+        with suppress(KeyError, JobsCorruptedError):
+            self._plain_statepoint()
 
     # --- Working directory --------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ class Project(LegacyProject):
         Raises:
             LookupError: There is none.
         """
-        start = os.path.abspath(path or root or os.getcwd())
+        start = os.path.realpath(path or root or os.getcwd())  # it may be the link in a view
         folder = start
         while True:
             above, name = os.path.split(folder)

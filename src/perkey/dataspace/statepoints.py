@@ -76,7 +76,7 @@ class StatePoints(Handle):
         """Give jobs that have lost their state points or ids what they have lost.
 
         A state point is taken from a file, from the index, or from signac's cache. A folder of a wrong name,
-        whose state point is sound, gets the right one.
+        whose state point is sound, gets the right one. Also deletes what killed processes left behind.
 
         Args:
             fn_statepoints: A file of `write_statepoints`, by default `FN_STATEPOINTS` if it exists.
@@ -90,6 +90,8 @@ class StatePoints(Handle):
         corrupted = [job for job in jobs if not self._is_sound(job)]
         known = self._known_elsewhere(fn_statepoints) if corrupted else {}
         lost = [job for job in corrupted if not self._repair(job, known)]
+        for job in jobs:
+            self._jobs.tidy(job)
         self._index.forget()
         self._jobs.sweep()
         if lost:

@@ -32,6 +32,7 @@ from perkey.stores.temporaries import OURS, temporary_name
 _NOTES: Final = "moves"
 _MARK: Final = OURS + "moved-"
 _NOTE_STALE_SECONDS: Final = 7 * 24 * 3600.0
+_NOT_OURS_TO_FINISH: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
 
 CopyTree = Callable[..., Any]
@@ -91,7 +92,11 @@ def recover(workspace: Workspace) -> None:
         return
     for name in names:
         if not name.startswith(OURS):
-            _recover(os.path.join(notes, name), workspace)
+            try:
+                _recover(os.path.join(notes, name), workspace)
+            except OSError as error:
+                if error.errno not in _NOT_OURS_TO_FINISH:
+                    raise
 
 
 def _copy(source: str, target: str, copytree: CopyTree | None) -> None:

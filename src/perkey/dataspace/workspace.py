@@ -254,6 +254,22 @@ class Workspace:
                     return found
         return None
 
+    def tidy(self, job: str, *, min_age: float = STALE_SECONDS) -> None:
+        """Delete the state points that wait in a job's folder for moves that never happened.
+
+        Args:
+            job: The job.
+            min_age: How many seconds ago they must have been written.
+        """
+        try:
+            entries = [entry for entry in os.scandir(self.folder(job)) if entry.name.startswith(_INTENT)]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            with suppress(FileNotFoundError, PermissionError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= min_age:
+                    os.unlink(entry.path)
+
     # --- Staging ------------------------------------------------------------------------------------
 
     def stage(self, *, copy: bool = False) -> str:
