@@ -197,6 +197,32 @@ def test_the_capacity_is_in_bytes_of_all_documents(cls: Dict, tmp_path: Path, wr
     assert cls.get_buffer_capacity() == 32 * 2**20
 
 
+@pytest.mark.parametrize("cls", [JSONDict, BufferedJSONDict])
+def test_a_document_larger_than_the_capacity_can_be_edited(
+    cls: Dict, tmp_path: Path, writes: list[str]
+) -> None:
+    d, other = cls(tmp_path / "1.json"), cls(tmp_path / "2.json")
+    with cls.buffer_backend(buffer_size=0):
+        for n in range(3):
+            d[f"long name of a key {n}"] = [n]
+            other["n"] = d[f"long name of a key {n}"][0]
+    assert json.loads((tmp_path / "2.json").read_text()) == {"n": 2}
+    assert writes == ["1.json", "2.json"] * 3
+
+
+def test_a_conflict_is_told_to_whoever_makes_room(tmp_path: Path) -> None:
+    one, other = JSONDict(tmp_path / "1.json"), JSONDict(tmp_path / "2.json")
+    with JSONDict.buffer_backend(buffer_size=10):
+        one["a"] = 1
+        (tmp_path / "1.json").write_text('{"theirs": 1}')
+        (tmp_path / "2.json").write_text('{"long enough": 1}')
+        with pytest.raises(BufferedFileError) as caught:
+            other()
+        assert caught.value.data == {str(tmp_path / "1.json"): {"a": 1}}
+        assert other == {"long enough": 1}
+        assert one == {"theirs": 1}
+
+
 @pytest.mark.parametrize("cls", [MemoryBufferedJSONDict, MemoryBufferedJSONAttrDict])
 def test_the_capacity_is_in_modified_documents(cls: Dict, tmp_path: Path, writes: list[str]) -> None:
     documents = [cls(tmp_path / f"{n}.json") for n in range(4)]

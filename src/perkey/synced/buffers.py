@@ -106,9 +106,11 @@ class Buffer:
             found = self._entries.get(identity)
             if found is None:
                 found = Entry(self, holder.document, identity)
-                # Before it is among them: what is larger than the capacity must stay for one edit at least.
-                self._shrink()
-                self._entries[identity] = found
+                try:
+                    # Before it is among them: what exceeds the capacity by itself must stay for an edit.
+                    self._shrink()
+                finally:
+                    self._entries[identity] = found
             holder.entry = found
         return found
 
