@@ -25,12 +25,19 @@ from perkey.synced import BufferedJSONAttrDict as JSONDict
 
 if TYPE_CHECKING:
     from perkey.dataspace.collection import Collection
+    from perkey.dataspace.h5store import H5Group, H5Store
+    from perkey.dataspace.h5store_manager import H5StoreManager
 
 init_project = Project.init_project
 get_project = Project.get_project
 get_job = Project.get_job
 
-_ON_DEMAND = {"Collection": "perkey.dataspace.collection"}
+_ON_DEMAND = {
+    "Collection": "perkey.dataspace.collection",
+    "H5Group": "perkey.dataspace.h5store",
+    "H5Store": "perkey.dataspace.h5store",
+    "H5StoreManager": "perkey.dataspace.h5store_manager",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -43,6 +50,9 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Collection",
     "DataspaceDeprecationWarning",
+    "H5Group",
+    "H5Store",
+    "H5StoreManager",
     "JSONDict",
     "Job",
     "JobsCursor",

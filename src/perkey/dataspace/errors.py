@@ -121,6 +121,26 @@ class SchemaSyncConflict(SyncConflict):
         return "the schemata of source and destination differ"
 
 
+class H5StoreClosedError(Error, RuntimeError):
+    """The HDF5 file must be open for this: arrays stay in the file until they are asked for.
+
+    Attributes:
+        filename: The file.
+    """
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(filename)
+        self.filename = filename
+
+    def __str__(self) -> str:
+        """Say how to open it."""
+        return f"{self.filename} must be open for this: use the store in a with block"
+
+
+class H5StoreAlreadyOpenError(Error, OSError):
+    """The HDF5 file is open in this store already."""
+
+
 def located(error: OSError, path: str | os.PathLike[str]) -> WorkspaceError:
     """Return the error of a workspace that cannot be used."""
     return WorkspaceError(f"{os.fspath(path)}: {error.strerror or error}")
@@ -139,6 +159,8 @@ __all__ = [
     "DocumentSyncConflict",
     "Error",
     "FileSyncConflict",
+    "H5StoreAlreadyOpenError",
+    "H5StoreClosedError",
     "IncompatibleSchemaVersion",
     "InvalidKeyError",
     "JobsCorruptedError",

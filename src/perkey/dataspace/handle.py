@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from perkey.dataspace import config as configuration
 from perkey.dataspace import transfers
 from perkey.dataspace.documents import DocumentFile, SpaceDocument
+from perkey.dataspace.h5store_access import WithStores
 from perkey.dataspace.job import Job
 from perkey.dataspace.readers import Documents
 from perkey.dataspace.statepoint_index import Index
@@ -30,7 +31,7 @@ class PathText(str):
         return str(self)
 
 
-class Handle:
+class Handle(WithStores):
     """What every part of a project needs; see `Project`."""
 
     FN_DOCUMENT: Final = "signac_project_document.json"
@@ -38,9 +39,6 @@ class Handle:
 
     FN_CACHE: Final = "signac_sp_cache.json.gz"
     """What signac calls its cache of state points, by default."""
-
-    KEY_DATA: Final = "signac_data"
-    """The name of the project's own store for arrays."""
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from perkey.dataspace import transfers
 from perkey.dataspace.documents import DocumentFile, SpaceDocument, StatePointDict
 from perkey.dataspace.errors import JobsCorruptedError
+from perkey.dataspace.h5store_access import WithStores
 from perkey.dataspace.ids import StatePoint, job_id, normalized
 from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.workspace import FN_STATEPOINT
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from perkey.dataspace.project import Project
 
 
-class Job:
+class Job(WithStores):
     """A handle on the data of one state point. Open jobs with `Project.open_job`.
 
     A handle is cheap, touches nothing until it is used, can be pickled and copied, and equals every other
@@ -40,9 +41,6 @@ class Job:
 
     FN_DOCUMENT: Final = "signac_job_document.json"
     """The file of the job's document."""
-
-    KEY_DATA: Final = "signac_data"
-    """The name of the job's own store for arrays."""
 
     # Of the class, not of each job: a search may make a hundred thousand handles.
     _document: SpaceDocument | None = None
@@ -226,6 +224,9 @@ class Job:
         jobs.create(self._id, statepoint, force=force)
         self._project._index.add(self._id, statepoint)
         return self
+
+    def _make(self) -> None:
+        self.init()
 
     def remove(self) -> None:
         """Remove the job with all its data; does nothing if there is none. It is gone at one moment."""
