@@ -1,5 +1,6 @@
 """Many writers: threads, processes started either way, and none of their edits is lost."""
 
+import asyncio
 import copy
 import json
 import os
@@ -160,6 +161,28 @@ def test_a_block_is_of_one_thread(tmp_path: Path) -> None:
         thread.join()
     assert seen == [{}]
     assert d == {"a": 1}
+
+
+def test_a_task_that_outlives_a_block_edits_the_document(tmp_path: Path) -> None:
+    d = JSONDict(tmp_path / "data.json")
+
+    async def later() -> None:
+        d["inside"] = 1
+        await asyncio.sleep(0)
+        await left.wait()
+        d["outside"] = 1
+
+    async def main() -> None:
+        with d.editing():
+            task = asyncio.create_task(later())
+            await asyncio.sleep(0)
+            d["main"] = 1
+        left.set()
+        await task
+
+    left = asyncio.Event()
+    asyncio.run(main())
+    assert JSONDict(tmp_path / "data.json") == {"inside": 1, "main": 1, "outside": 1}
 
 
 def test_augmented_assignment_of_a_list_loses_nothing(

@@ -166,7 +166,6 @@ class Entry(Draft):
         self.identity: Final = identity
         self.size = 0
         self._buffer = buffer
-        self.closed = False
         self._base = document.load()
         super().__init__(self._base.data)
         self._count()

@@ -127,10 +127,15 @@ class Draft:
 
     What nobody has seen yet is changed in place, so that an edit costs no copy of a large dict. An edit is
     not safe between threads by itself.
+
+    Attributes:
+        edits: How many there were.
+        closed: Whether its time is over, and it must not be used any more.
     """
 
     def __init__(self, data: Plain) -> None:
         self.edits = 0
+        self.closed = False
         self._data = data
         self._first = data  # kept, because ids of its parts must not be used again
         self._owned: set[int] = set()

@@ -108,17 +108,17 @@ class Handle:
         Raises:
             ConcurrencyConflictError: Another writer came between; nothing was written.
         """
-        drafts = _drafts.get() or {}
-        if id(self) in drafts:
+        if self._draft():
             yield
             return
         outer = self._layer()
         moment, data = outer.snapshot()
         draft = Draft(data)
-        token = _drafts.set({**drafts, id(self): draft})
+        token = _drafts.set({**(_drafts.get() or {}), id(self): draft})
         try:
             yield
         finally:
+            draft.closed = True
             _drafts.reset(token)
         if draft.edits:
             try:
@@ -135,10 +135,16 @@ class Handle:
         return self.document.resource.describe()
 
     def _layer(self) -> Layer:
+        return self._draft() or self._buffer.layer(self)
+
+    def _draft(self) -> Draft | None:
+        """Return the draft of the `editing` block that this thread or task is in."""
         drafts = _drafts.get()
-        if drafts and id(self) in drafts:
-            return drafts[id(self)]
-        return self._buffer.layer(self)
+        if not drafts:
+            return None
+        found = drafts.get(id(self))
+        # A task that was started in the block has its context for ever, and the id may be another's by then.
+        return None if found is None or found.closed else found
 
     def _until_done(self, path: Path, attempt: Callable[[Layer], R]) -> R:
         attempts = 0
