@@ -1,11 +1,12 @@
 """Data spaces side by side with signac 2.4.1: the same programs, in fresh processes, on one disk.
 
-    python -m benchmarks.dataspace [--jobs 10000] [--folder /tmp]
+    python -m benchmarks.dataspace [--jobs 10000] [--folder /tmp] [--shared] [--only cold]
 
 Each phase prints both times, their ratio, and the peak memory of the processes. "cold" is a new process on
 a project whose index (signac's by `update_cache()`, ours by itself) was written; the system's cache is warm
 for both. signac syncs nothing, so the fair comparison is `durability="none"`; "init, synced" shows what
-durability costs. On a busy disk the times of "init" say little: try `--folder /dev/shm`.
+durability costs. On a busy disk the times of "init" say little: try `--folder /dev/shm`. With `--shared` perkey
+makes one project and both search it, which saves most of the time with very many jobs.
 """
 
 from __future__ import annotations
@@ -110,33 +111,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--folder", default=None)
+    parser.add_argument("--shared", action="store_true")
+    parser.add_argument("--only", default="", help="a part of the names of the phases wanted")
     options = parser.parse_args()
-    jobs = options.jobs
     with tempfile.TemporaryDirectory(dir=options.folder) as base:
-        ours, theirs, synced = (Path(base, name) for name in ("perkey", "signac", "synced"))
-        for folder in (ours, theirs, synced):
-            folder.mkdir()
-        print(f"{f'{jobs} jobs':32} {'perkey':>11} {'signac':>11} {'ratio':>8} {'perkey':>12} {'signac':>11}")
-        both = (("perkey", ours), ("signac", theirs))
-
-        def compare(phase: str, code: str) -> None:
-            mine, other = (run(library, folder, jobs, code) for library, folder in both)
-            report(phase, mine, other)
-
-        made = [run(library, folder, jobs, MAKE) for library, folder in both]
-        report("init", *made)
-        few = min(jobs, 2000)
-        report(
-            f"init, synced, {few} jobs",
-            run("perkey-sync", synced, few, MAKE),
-            run("signac", synced / "s", few, MAKE),
+        print(
+            f"{f'{options.jobs} jobs':32} {'perkey':>11} {'signac':>11} {'ratio':>8} {'perkey':>12} {'signac':>11}"
         )
-        compare("write documents", DOCUMENTS)
-        compare("update_cache, nothing known", UPDATE)
+        ours, theirs = (make_one if options.shared else make_both)(Path(base), options.jobs)
         for name, found in QUERIES.items():
-            for warm in (False, True):
-                code = QUERY.replace("{found}", found).replace("{warm}", str(warm))
-                compare(f"{name}, {'warm' if warm else 'cold'}", code)
+            for phase, warm in ((f"{name}, cold", False), (f"{name}, warm", True)):
+                if options.only in phase:
+                    code = QUERY.replace("{found}", found).replace("{warm}", str(warm))
+                    answers = (
+                        run(*each, options.jobs, code) for each in (("perkey", ours), ("signac", theirs))
+                    )
+                    report(phase, *answers)
+
+
+def make_one(base: Path, jobs: int) -> tuple[Path, Path]:
+    """Make one project for both."""
+    for code in (MAKE, DOCUMENTS, UPDATE):
+        run("perkey", base, jobs, code)
+    return base, base
+
+
+def make_both(base: Path, jobs: int) -> tuple[Path, Path]:
+    """Make a project with each library, and compare."""
+    ours, theirs, synced, unsynced = (base / name for name in ("perkey", "signac", "synced", "unsynced"))
+    for folder in (ours, theirs, synced, unsynced):
+        folder.mkdir()
+    report("init", run("perkey", ours, jobs, MAKE), run("signac", theirs, jobs, MAKE))
+    few = min(jobs, 2000)
+    durable, other = run("perkey-sync", synced, few, MAKE), run("signac", unsynced, few, MAKE)
+    report(f"init, synced, {few} jobs", durable, other)
+    for phase, code in (("write documents", DOCUMENTS), ("update_cache, nothing known", UPDATE)):
+        report(phase, run("perkey", ours, jobs, code), run("signac", theirs, jobs, code))
+    return ours, theirs
 
 
 if __name__ == "__main__":

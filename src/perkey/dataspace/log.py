@@ -8,10 +8,12 @@ where it is damaged, missing or cannot be written, work is slower.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import Any, Final
 
 import lz4.frame
@@ -21,6 +23,7 @@ from perkey.dataspace.workspace import Workspace
 from perkey.stores.folders import Folder
 
 _FEW: Final = 1000
+_PIECE: Final = 5000
 
 
 class Log:
@@ -56,10 +59,11 @@ class Log:
         except OSError:
             self._read = (0, 0, 0)
             return
-        for end, entries in _frames(content):
-            count += len(entries)
-            self._read = (inode, start + end, count)
-            self.entries.update(entries)
+        with _without_collector():
+            for end, entries in _frames(content):
+                count += len(entries)
+                self._read = (inode, start + end, count)
+                self.entries.update(entries)
         self.entries.update(self.unsaved)
 
     def save(self, wanted: Mapping[str, Any]) -> None:
@@ -79,7 +83,7 @@ class Log:
     def replace(self, entries: Mapping[str, Any]) -> None:
         """Write the file anew."""
         self._workspace.make_home()
-        write_file(self._path, _frame(entries), durable=False, mode=self._mode)
+        write_file(self._path, _encode(entries), durable=False, mode=self._mode)
 
     def forget(self) -> None:
         """Forget what is in memory, not what is in the file."""
@@ -92,7 +96,7 @@ class Log:
             inode = os.fstat(fd).st_ino
             _, end, count = self._read if inode == self._read[0] else (0, 0, 0)
             file.seek(end)
-            file.write(_frame(entries))
+            file.write(_encode(entries))
             file.truncate()
             self._read = (inode, file.tell(), count + len(entries))
 
@@ -107,6 +111,24 @@ class Log:
             folder.close()
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the collector from looking for garbage among very many new objects, none of which is."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _encode(entries: Mapping[str, Any]) -> bytes:
+    """Return frames of so many entries each that reading them takes little memory beside the entries."""
+    items = iter(entries.items())
+    return b"".join(_frame(dict(piece)) for piece in iter(lambda: list(islice(items, _PIECE)), []))
+
+
 def _frame(entries: Mapping[str, Any]) -> bytes:
     content = json.dumps(entries, separators=(",", ":")).encode("ascii")
     frame: bytes = lz4.frame.compress(content, content_checksum=True)
@@ -115,14 +137,11 @@ def _frame(entries: Mapping[str, Any]) -> bytes:
 
 def _frames(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield where each whole frame ends, and its entries."""
-    rest = content
-    while rest:
-        frame = lz4.frame.LZ4FrameDecompressor()
+    end = 0
+    while end < len(content):
         try:
-            text = frame.decompress(rest)
-        except RuntimeError:  # damaged
+            text, size = lz4.frame.decompress(memoryview(content)[end:], return_bytes_read=True)
+        except RuntimeError:  # damaged, or cut short
             return
-        if not frame.eof:
-            return
-        rest = frame.unused_data or b""
-        yield len(content) - len(rest), json.loads(text.decode())  # bytes would take twice as long
+        end += size
+        yield end, json.loads(text.decode())  # bytes would take twice as long

@@ -12,6 +12,7 @@ Values: TypeAlias = dict[type, set[Any]]
 """The values of one key by their types; lists are tuples, and mappings within lists are `Frozen`."""
 
 _SHOWN: Final = 5
+_ATOMS: Final = frozenset((str, int, float, bool, type(None)))
 _AT_END: Final = 2
 
 
@@ -49,9 +50,7 @@ class ProjectSchema(Mapping[str, Values]):
         number = 0
         for statepoint in statepoints:
             number += 1
-            for path, value in _leaves(statepoint, ""):
-                found.setdefault(path, {}).setdefault(type(value), set()).add(value)
-                counts[path] = counts.get(path, 0) + 1
+            _collect(statepoint, "", found, counts)
         if exclude_const:
             found = {
                 path: values
@@ -129,19 +128,29 @@ def _quoted(lines: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((_Text(path), _Text(line)) for path, line in lines.items())
 
 
-def _leaves(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    """Yield path and value of each key without keys of its own; an empty mapping has nothing to tell."""
+def _collect(value: Mapping[str, Any], above: str, found: dict[str, Values], counts: dict[str, int]) -> None:
+    """Note the value of each key without keys of its own; an empty mapping has nothing to tell."""
     for key, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _leaves(inner, f"{path}{key}.")
+        path = above + key
+        if isinstance(inner, dict):
+            _collect(inner, f"{path}.", found, counts)
+            continue
+        leaf = frozen(inner) if type(inner) is list else inner
+        kinds = found.setdefault(path, {})
+        kind = type(leaf)
+        if kind in kinds:
+            kinds[kind].add(leaf)
         else:
-            yield f"{path}{key}", frozen(inner) if type(inner) is list else inner
+            kinds[kind] = {leaf}
+        counts[path] = counts.get(path, 0) + 1
 
 
 def frozen(value: Any) -> Any:
     """Return a value in which lists are tuples, so that it can be in a set."""
+    if type(value) in _ATOMS:  # most are
+        return value
     if isinstance(value, list | tuple):
-        return tuple(frozen(item) for item in value)
+        return tuple(map(frozen, value))
     return Frozen(value) if isinstance(value, Mapping) else value
 
 
