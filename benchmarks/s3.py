@@ -205,7 +205,7 @@ def _bulk(settings: Settings, endpoint: str) -> Iterator[Outcome]:
     if find_spec("persidict"):
         places["persidict"] = _persidict(endpoint)
     suite = f"S3, many, {LATENCY} ms away"
-    rounds = settings.pick(1, 3)
+    rounds = settings.pick(1, 2)
     updates: dict[str, Act] = {who: partial(place.update, values) for who, place in places.items()}
     yield Contest("update", len(names), updates, rounds=rounds).hold(suite)
     reads: dict[str, Act] = {who: partial(_read_all, place, len(names)) for who, place in places.items()}
