@@ -17,13 +17,17 @@ CALLS: Final = frozenset(("posix", "fcntl", "io", "_io"))
 """Modules of C functions that ask the system for something; in the long form all C functions count."""
 
 
-def crash_everywhere(template: Path, folder: Path, operation: Callable[[], Any]) -> Iterator[int]:
+def crash_everywhere(
+    template: Path, folder: Path, operation: Callable[[], Any], step: int = 1
+) -> Iterator[int]:
     """Run an operation on a copy of `template`, killed at its first point, its second, and so on.
 
     Two points are counted for each call of a C function of `CALLS`: before it begins, and after it
     returned. Yields the number of each point when the process is dead, for the state of the folder to be
-    checked; ends when the operation was completed before its n-th point.
+    checked; ends when the operation was completed before its n-th point. With a `step`, not every point is
+    tried, but the long form does.
     """
+    step = 1 if LONG else step
     point = 1
     while True:
         shutil.rmtree(folder, ignore_errors=True)
@@ -36,7 +40,7 @@ def crash_everywhere(template: Path, folder: Path, operation: Callable[[], Any])
             return
         assert code == -signal.SIGKILL, f"the operation failed by itself at point {point}"
         yield point
-        point += 1
+        point += step
 
 
 def _run_until(point: int, operation: Callable[[], Any]) -> NoReturn:

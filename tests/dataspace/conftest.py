@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,11 @@ def project(tmp_path: Path) -> Project:
 def other(tmp_path: Path) -> Project:
     """Another empty project."""
     return init_project("other", tmp_path / "other", durability="none")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder in memory, if there is one: each point costs a copy of all files."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,6 @@ OLD, NEW = {"a": 1}, {"a": 2, "b": [1]}
 def durability(request: pytest.FixtureRequest) -> Durability:
     found: Durability = request.param
     return found
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder in memory, if there is one: each point costs a copy of all files."""
-    memory = "/dev/shm"
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture

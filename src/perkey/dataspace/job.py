@@ -14,13 +14,14 @@ from perkey.dataspace.errors import JobsCorruptedError
 from perkey.dataspace.h5store_access import WithStores
 from perkey.dataspace.ids import StatePoint, job_id, normalized
 from perkey.dataspace.replaced import deprecated
+from perkey.dataspace.sync_methods import SyncedJob
 from perkey.dataspace.workspace import FN_STATEPOINT
 
 if TYPE_CHECKING:
     from perkey.dataspace.project import Project
 
 
-class Job(WithStores):
+class Job(SyncedJob, WithStores):
     """A handle on the data of one state point. Open jobs with `Project.open_job`.
 
     A handle is cheap, touches nothing until it is used, can be pickled and copied, and equals every other

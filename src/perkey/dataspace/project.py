@@ -16,10 +16,11 @@ from perkey.dataspace.ids import is_job_id
 from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import LegacyProject
 from perkey.dataspace.statepoint_index import write_cache
+from perkey.dataspace.sync_methods import SyncedProject
 from perkey.stores.directory import Durability
 
 
-class Project(LegacyProject):
+class Project(SyncedProject, LegacyProject):
     """The handle on a project. Make projects with `init_project`, open them with `get_project`.
 
     A handle can be pickled and shared by threads; any number of processes may use one project at once.

@@ -53,7 +53,7 @@ class Documents:
             found, content = _read(path)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        document = _parse(content, path)
+        document = parse(content, path)
         if stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
             self._log.add({job: (_version(found), document)})
         return document
@@ -88,7 +88,8 @@ def _version(found: os.stat_result) -> str:
     return stamps.plain_version_of(found)
 
 
-def _parse(content: bytes, path: str) -> Document:
+def parse(content: bytes, path: str) -> Document:
+    """Return the document in a file; raises CorruptValueError if there is none."""
     try:
         document = json.loads(content.decode())  # what `loads` does with bytes takes twice as long
     except ValueError as error:
