@@ -5,8 +5,8 @@
 Each phase prints both times, their ratio, and the peak memory of the processes. "cold" is a new process on
 a project whose index (signac's by `update_cache()`, ours by itself) was written; the system's cache is warm
 for both. signac syncs nothing, so the fair comparison is `durability="none"`; "init, synced" shows what
-durability costs. On a busy disk the times of "init" say little: try `--folder /dev/shm`. With `--shared` perkey
-makes one project and both search it, which saves most of the time with very many jobs.
+durability costs. On a busy disk the times of "init" say little: try `--folder /dev/shm`. With `--shared`
+perkey makes one project and both search it, which saves most of the time with very many jobs.
 """
 
 from __future__ import annotations
@@ -115,9 +115,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a part of the names of the phases wanted")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as base:
-        print(
-            f"{f'{options.jobs} jobs':32} {'perkey':>11} {'signac':>11} {'ratio':>8} {'perkey':>12} {'signac':>11}"
-        )
+        heading = f"{options.jobs} jobs"
+        print(f"{heading:32} {'perkey':>11} {'signac':>11} {'ratio':>8} {'perkey':>12} {'signac':>11}")
         ours, theirs = (make_one if options.shared else make_both)(Path(base), options.jobs)
         for name, found in QUERIES.items():
             for phase, warm in ((f"{name}, cold", False), (f"{name}, warm", True)):
