@@ -78,7 +78,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def _guarded(outcomes: list[Outcome]) -> Iterator[tuple[str, float]]:
-    """Yield the ratios to the floor and to the direct peer, by a name; none that hangs on the disk's syncs."""
+    """Yield the ratios to the floor and to the direct peer by a name, but none that hangs on syncs."""
     for outcome in outcomes:
         if "update" in outcome.name or "durable" in outcome.name:
             continue
