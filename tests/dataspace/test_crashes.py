@@ -73,7 +73,9 @@ def killed_everywhere(
     """Return at how many points the process was killed, and what was found after each."""
     outcomes = []
     points = 0
-    for points in crash_everywhere(template, folder, lambda: act(Spaces(folder, durability))):  # noqa: B007
+    shutil.copytree(template, folder)
+    fresh = Spaces(folder, durability)  # opened here, so that no points are spent on that
+    for points in crash_everywhere(template, folder, lambda: act(fresh)):  # noqa: B007
         spaces = Spaces(folder)
         outcomes.append(spaces.check())
         home = os.path.join(spaces.one.workspace, HOME)
