@@ -1,0 +1,77 @@
+"""The commands of `perkey`, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from perkey import PerkeyError, __version__
+from perkey.cli.groups import LazyGroup
+
+_EXPECTED: Final = (PerkeyError, OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError)
+_INTERRUPTED: Final = 130
+
+
+@click.group(
+    cls=LazyGroup,
+    modules={"space": "perkey.cli.space"},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="perkey")
+@click.option("--debug", is_flag=True, help="Show where in the program an error occurred.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-y", "--yes", is_flag=True, help="Answer all questions with yes.")
+@click.pass_context
+def perkey(context: click.Context, *, debug: bool, verbose: bool, yes: bool) -> None:
+    """Persistent dictionaries and data spaces."""
+    context.obj = {"debug": debug, "yes": yes, "verbose": verbose}
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code; see `perkey.cli.main`."""
+    arguments = list(sys.argv[1:] if words is None else words)
+    warnings.showwarning = _show_warning
+    try:
+        code = perkey.main(arguments, "perkey", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit as asked:  # click's answer to a reader that went away
+        return asked.code if isinstance(asked.code, int) else 1
+    except click.Abort as error:
+        if isinstance(error.__cause__, EOFError):
+            return _fail("there is nobody to answer", 1)
+        return _fail("interrupted", _INTERRUPTED if error.__cause__ else 1)
+    except click.UsageError as error:
+        where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+        return _fail(error.format_message() + where, error.exit_code)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except BrokenPipeError:
+        sys.stdout = None  # or the interpreter flushes it once more, and complains
+        return 1
+    except _EXPECTED as error:
+        if "--debug" in arguments:
+            raise
+        return _fail(sentence(error), 1)
+    return code if isinstance(code, int) else 0  # of click.exceptions.Exit, which main() has caught
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"perkey: {' '.join(message.split())}", err=True)
+    return code
+
+
+def sentence(error: BaseException) -> str:
+    """Return what an error says, in words for people."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if type(error) is KeyError:
+        return f"there is no {error}"
+    return str(error) or type(error).__name__
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"perkey: warning: {message}", err=True)

@@ -1,0 +1,126 @@
+"""The configuration of a project, and of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from perkey.cli.options import Command
+from perkey.cli.output import dumped, json_option, line, note
+from perkey.cli.selecting import not_rebuilt, project_here
+from perkey.dataspace import config as configuration
+from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
+from perkey.dataspace.files import read_file, write_file
+
+
+@click.group("config")
+@click.option("-g", "--global", "is_global", is_flag=True, help="The user's configuration.")
+@click.option("-l", "--local", "is_local", is_flag=True, help="The project's configuration.")
+@click.option("-f", "--force", is_flag=True, help="Set a value even if the result cannot be used.")
+@click.pass_context
+def command(context: click.Context, *, is_global: bool, is_local: bool, force: bool) -> None:
+    """Show, set or verify what is configured; without -g and -l, show what is valid in the project."""
+    if is_global and is_local:
+        raise click.UsageError("-g and -l exclude each other")
+    context.obj |= {"global": is_global, "local": is_local, "force": force}
+
+
+@command.command("show", cls=Command)
+@click.argument("key", required=False)
+@json_option
+@click.pass_context
+def show(context: click.Context, *, key: str | None, as_json: bool) -> None:
+    """Print the configuration, or one value of it; sections are written section.key."""
+    values: Any = _values(context)
+    if key is not None:
+        values = _at(values, key)
+    if as_json or not isinstance(values, Mapping):
+        line(dumped(values) if as_json else values)
+    elif values:
+        line(configuration.dump_config(values).decode().rstrip("\n"))
+
+
+@command.command("set", cls=Command)
+@click.argument("key")
+@click.argument("value", nargs=-1, required=True)
+@click.pass_context
+def set_value(context: click.Context, *, key: str, value: tuple[str, ...]) -> None:
+    """Set a value of the project's configuration, or with -g of the user's."""
+    path = _path(context)
+    before = read_file(path)
+    configuration.set_config_value(path, key, " ".join(value))
+    if not context.obj["force"]:
+        try:
+            _verify(context)
+        except (ConfigError, IncompatibleSchemaVersion):
+            _restore(path, before)
+            raise
+    note(f"Set {key} in {path}.")
+
+
+@command.command("verify", cls=Command)
+@click.pass_context
+def verify(context: click.Context) -> None:
+    """Check that the configuration can be used."""
+    _verify(context)
+    note("Passed.")
+
+
+@command.command(
+    "host",
+    cls=Command,
+    hidden=True,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+def host() -> None:
+    """Say what replaces the configuration of hosts."""
+    not_rebuilt("config host", "get_database")
+
+
+def _values(context: click.Context) -> Mapping[str, Any]:
+    if context.obj["global"] or context.obj["local"]:
+        return configuration.read_config(_path(context))
+    found = configuration.search(_start(context))
+    return configuration.read_config(configuration.global_config_path()) if found is None else found
+
+
+def _at(values: Any, key: str) -> Any:
+    try:
+        return reduce(lambda section, name: section[name], key.split("."), values)
+    except (KeyError, TypeError):
+        raise click.ClickException(f"{key} is not set") from None
+
+
+def _path(context: click.Context) -> str:
+    """Return the path of the file that the options choose, by default the project's."""
+    if context.obj["global"]:
+        return configuration.global_config_path()
+    return _project_config(context).path
+
+
+def _project_config(context: click.Context) -> configuration.ProjectConfig:
+    found = configuration.search(_start(context))
+    if found is None:
+        raise click.ClickException(f"there is no project in {Path(_start(context)).resolve()} or above it")
+    return found
+
+
+def _start(context: click.Context) -> str:
+    return str(context.obj["project"] or ".")
+
+
+def _verify(context: click.Context) -> None:
+    configuration.read_config(configuration.global_config_path())
+    if not context.obj["global"]:
+        project_here(context)
+
+
+def _restore(path: str, before: bytes | None) -> None:
+    if before is None:
+        Path(path).unlink()
+    else:
+        write_file(path, before)

@@ -1,0 +1,33 @@
+"""Remove jobs, or what is in them."""
+
+from __future__ import annotations
+
+import click
+
+from perkey.cli.options import Command
+from perkey.cli.output import each, note
+from perkey.cli.selecting import ids_argument, jobs_named, project_here
+from perkey.dataspace import Job
+
+
+@click.command("rm", cls=Command)
+@ids_argument(required=True)
+@click.option("-c", "--clear", is_flag=True, help="Remove the data of the jobs, but not the jobs.")
+@click.option("-i", "--interactive", is_flag=True, help="Ask before each job.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is removed.")
+@click.pass_context
+def command(
+    context: click.Context, *, job_id: tuple[str, ...], clear: bool, interactive: bool, verbose: bool
+) -> None:
+    """Remove jobs with all their data; "-" reads ids from the input."""
+    verb, past = ("clear", "Cleared") if clear else ("remove", "Removed")
+    asks = interactive and not context.find_root().obj["yes"]
+
+    def act(job: Job) -> None:
+        if asks and not click.confirm(f"Do you want to {verb} job {job.id}?", err=True):
+            return
+        (job.clear if clear else job.remove)()
+        if verbose:
+            note(f"{past} {job.path}.")
+
+    each(jobs_named(project_here(context), job_id), past, act)

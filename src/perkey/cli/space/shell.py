@@ -1,0 +1,91 @@
+"""Python in a project."""
+
+from __future__ import annotations
+
+import code
+import runpy
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+import perkey
+from perkey.cli.options import Command
+from perkey.cli.selecting import Words, project_here, select_options, selected
+from perkey.dataspace import Job, JobsCursor, Project, get_job
+
+_BANNER = """\
+Python {version}
+perkey {perkey}, project {project.id!r} in {project.path} with {size} jobs
+
+project, pr: the project    jobs: the jobs chosen    job: the job, if it is only one    perkey: the library"""
+
+
+@click.command("shell", cls=Command)
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("-c", "--command", "program", help="Run this program.")
+@select_options
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    file: str | None,
+    program: str | None,
+    sp_filter: Words,
+    doc_filter: Words,
+    job_id: Words,
+) -> None:
+    """Run Python with the names project, jobs and job: from a file, from -c, or as it is typed.
+
+    If the options choose one job, or the working directory is in a job's folder, it is `job`, else None.
+    """
+    project = project_here(context)
+    chosen = sp_filter or doc_filter or job_id
+    jobs = selected(project, sp_filter, doc_filter, job_id) if chosen else _here(project)
+    job = next(iter(jobs)) if len(jobs) == 1 else None
+    if not chosen and job is None:
+        jobs = project.find_jobs()
+    names = {"project": project, "pr": project, "jobs": jobs, "job": job, "perkey": perkey}
+    if program is not None:
+        _run(lambda: exec(compile(program, "<string>", "exec"), {"__name__": "__main__", **names}))  # noqa: S102
+    elif file == "-":
+        text = sys.stdin.read()
+        _run(lambda: exec(compile(text, "<stdin>", "exec"), {"__name__": "__main__", **names}))  # noqa: S102
+    elif file is not None:
+        _run(lambda: runpy.run_path(file, names, "__main__"))
+    else:
+        _talk(project, names)
+
+
+def _here(project: Project) -> list[Job] | JobsCursor:
+    """Return the job in whose folder the working directory is, as far as there is one in this project."""
+    try:
+        job = get_job()
+    except LookupError:
+        return []
+    return [job] if job.project == project else []
+
+
+def _run(program: Callable[[], object]) -> None:
+    """Run somebody's program; its errors are shown as Python shows them."""
+    try:
+        program()
+    except Exception:  # noqa: BLE001 - whatever it is, it is the program's own
+        traceback.print_exc()
+        raise click.exceptions.Exit(1) from None
+
+
+def _talk(project: Project, names: dict[str, Any]) -> None:
+    try:
+        import readline  # noqa: PLC0415 - not everywhere
+        import rlcompleter  # noqa: PLC0415
+
+        readline.set_completer(rlcompleter.Completer(names).complete)
+        readline.parse_and_bind("tab: complete")
+    except ImportError:  # pragma: not on Linux
+        pass
+    version = sys.version.split(maxsplit=1)[0]
+    banner = _BANNER.format(version=version, perkey=perkey.__version__, project=project, size=len(project))
+    code.interact(banner, local=names, exitmsg="")

@@ -1,0 +1,19 @@
+"""Bring the cache of state points up to date."""
+
+from __future__ import annotations
+
+import click
+
+from perkey.cli.options import Command
+from perkey.cli.output import note, working
+from perkey.cli.selecting import project_here
+
+
+@click.command("update-cache", cls=Command)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Bring up to date what is known of the jobs; commands do so themselves, this is for signac's."""
+    project = project_here(context)
+    with working("Updating cache..."):
+        project.update_cache()
+    note(f"Updated cache (size={len(project)}).")

@@ -1,0 +1,34 @@
+"""A view of links with names for people."""
+
+from __future__ import annotations
+
+import click
+
+from perkey.cli.options import Command
+from perkey.cli.output import working
+from perkey.cli.selecting import Words, project_here, replaced_option, select_options, selected
+
+
+@click.command("view", cls=Command)
+@click.argument("prefix", default="view", type=click.Path())
+@click.argument("path", required=False)
+@select_options
+@replaced_option("-i", "--index")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    prefix: str,
+    path: str | None,
+    sp_filter: Words,
+    doc_filter: Words,
+    job_id: Words,
+) -> None:
+    """Make a folder PREFIX of links to jobs, called by their state points, or bring it up to date.
+
+    PATH says how the links are called, as for export.
+    """
+    project = project_here(context)
+    jobs = selected(project, sp_filter, doc_filter, job_id)
+    with working("Linking..."):
+        project.create_linked_view(prefix, jobs.ids(), path=path)
