@@ -176,7 +176,8 @@ def test_where_there_are_no_locks_the_file_is_replaced(
 
 def test_update_cache_writes_what_signac_reads(many: Project) -> None:
     many.update_cache()
-    entries = statepoint_index.read_cache(os.path.join(many.path, ".signac", "statepoint_cache.json.gz"))
+    assert many.FN_CACHE == Project.FN_CACHE == os.path.join(".signac", "statepoint_cache.json.gz")
+    entries = statepoint_index.read_cache(many.fn(many.FN_CACHE))
     assert entries == {job.id: job.sp() for job in many}
     path = os.path.join(many.path, "broken")
     Path(path).write_bytes(b"\x1f\x8b broken")

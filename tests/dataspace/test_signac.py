@@ -204,6 +204,7 @@ def test_a_project_of_signac_1(tmp_path: Path) -> None:
     assert [job.doc.x for job in project.find_jobs({"b.c": 1.5, "doc.x": 5})] == [5]
     project.open_job({"a": 2}).init()
     project.update_cache()
+    assert project.FN_CACHE == ".signac_sp_cache.json.gz"
     cache = json.loads(gzip.decompress((tmp_path / ".signac_sp_cache.json.gz").read_bytes()))
     assert cache == {job.id: job.sp() for job in project}
     assert sorted(os.listdir(tmp_path)) == [

@@ -37,8 +37,8 @@ class Handle(WithStores):
     FN_DOCUMENT: Final = "signac_project_document.json"
     """The file of the project's document."""
 
-    FN_CACHE: Final = "signac_sp_cache.json.gz"
-    """What signac calls its cache of state points, by default."""
+    FN_CACHE: str = configuration.LAYOUTS[2].cache
+    """The file of signac's cache of state points: a project's own, or of the class in the newest layout."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Handle(WithStores):
         if not ignore_schema_version:
             config.check_version()
         self._config = config
+        self.FN_CACHE = config.layout.cache
         self._durability: Durability = durability
         self._durable = durability == "sync"
         self._jobs = Workspace(config.workspace, durable=self._durable)
@@ -119,7 +120,7 @@ class Handle(WithStores):
 
     @property
     def _cache_path(self) -> str:
-        return os.path.join(self.path, self._config.layout.cache)
+        return self.fn(self.FN_CACHE)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Handle):
