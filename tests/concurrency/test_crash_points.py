@@ -171,7 +171,7 @@ def leave(folder: Path, name: str, *, age: float) -> Path:
     return path
 
 
-@pytest.mark.parametrize("listing", [list, len, lambda d: d.copy(), lambda d: d.newest_keys(1)])
+@pytest.mark.parametrize("listing", [list, lambda d: d.random_key(), lambda d: d.copy(), lambda d: d.newest_keys(1)])
 def test_stale_leftovers_are_swept_by_a_plain_listing(
     tmp_path: Path, listing: Callable[[FileDirDict[Any]], Any]
 ) -> None:
@@ -215,7 +215,7 @@ def test_a_living_writer_whose_temporary_file_is_swept_away_writes_again(
             swept.append(target.store.sweep(min_age=0))  # type: ignore[attr-defined] # of this store
         return publish(*arguments, **names)
 
-    monkeypatch.setattr("perkey.stores.directory.publish", sweep_before)
+    monkeypatch.setattr("perkey.stores.placing.publish", sweep_before)
     if change == "assignment":
         target["a"] = NEW
     elif change == "insertion":

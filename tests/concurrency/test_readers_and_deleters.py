@@ -24,7 +24,7 @@ from workers import (
 
 from perkey import FileDirDict
 from perkey.naming import naming
-from perkey.stores import batches, directory
+from perkey.stores import batches, placing
 from perkey.stores.directory import DirectoryStore, Durability
 from perkey.stores.temporaries import TEMPORARY, temporary_name
 
@@ -120,7 +120,7 @@ def test_a_temporary_file_of_another_writer_is_never_written_to(
     store = DirectoryStore(tmp_path)
     taken = tmp_path / (TEMPORARY + "taken")
     taken.write_bytes(b"another's")
-    monkeypatch.setattr(directory, "temporary_name", lambda: taken.name)
+    monkeypatch.setattr(placing, "temporary_name", lambda: taken.name)
     with pytest.raises(FileExistsError):
         store.write(("a.pkl",), b"ours")
     assert taken.read_bytes() == b"another's"

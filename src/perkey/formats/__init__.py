@@ -1,11 +1,15 @@
 """Values to bytes and back: pkl, json, text, and a registry for more."""
 
+from typing import TYPE_CHECKING, Any
+
 from perkey.content import Content, Data, Streamable, read_all
 from perkey.formats.base import Format, find_format, register_format
-from perkey.formats.guarded import AllowListPickleFormat, SignedFormat
 from perkey.formats.jsons import JsonFormat
 from perkey.formats.pickled import PickleFormat
 from perkey.formats.text import TextFormat
+
+if TYPE_CHECKING:
+    from perkey.formats.guarded import AllowListPickleFormat, SignedFormat
 
 register_format("pkl", PickleFormat())
 register_format("json", JsonFormat())
@@ -15,6 +19,15 @@ _TEXT = TextFormat()
 def format_of(file_type: str) -> Format:
     """Return the format for files of `file_type`: the one registered, else text."""
     return find_format(file_type) or _TEXT
+
+
+def __getattr__(name: str) -> Any:
+    """Load the formats for shared places, which need hashlib, when one is first asked for."""
+    if name in {"AllowListPickleFormat", "SignedFormat"}:
+        from perkey.formats import guarded  # noqa: PLC0415 - that is what this function is for
+
+        return getattr(guarded, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [

@@ -15,7 +15,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 from perkey.content import Content, Data, close
 from perkey.errors import UnsupportedConditionError
 from perkey.naming import Name, Shape
-from perkey.parallel import map_unordered
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -209,6 +208,8 @@ class Store(ABC):
     ) -> Iterator[tuple[A, R | Exception]]:
         """Yield each argument with the result of a function, or what it raised."""
         if self.workers > 1:
+            from perkey.parallel import map_unordered  # with concurrent.futures, the heaviest import of all
+
             yield from map_unordered(function, arguments, workers=self.workers, discard=discard)
             return
         for argument in arguments:

@@ -7,7 +7,6 @@ used only for the version that it names. A damaged entry, or a cache that fails,
 
 from __future__ import annotations
 
-import logging
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,6 @@ _HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the versi
 _HEADROOM: Final = 512  # an entry is larger than its content by the header and the version
 _FAILURES: Final = (OSError, BackendError)
 """What a cache may fail with without anybody being the worse for it."""
-_log = logging.getLogger(__name__)
 
 
 class Cache(Protocol):
@@ -142,7 +140,7 @@ class CachedStore(Store):
         except KeyError:
             return None
         except _FAILURES as error:
-            _log.warning("cache %s cannot be read, going without: %s", self.cache.describe(), error)
+            _warn("cache %s cannot be read, going without: %s", self.cache.describe(), error)
             return None
         return None if found is None else _unpack(found[0])
 
@@ -158,7 +156,7 @@ class CachedStore(Store):
         try:
             self.cache.write(name, _entry(content, version))
         except _FAILURES as error:
-            _log.warning("cache %s cannot be written, going without: %s", self.cache.describe(), error)
+            _warn("cache %s cannot be written, going without: %s", self.cache.describe(), error)
         if not isinstance(content, bytes):
             content.seek(start)
         return content
@@ -170,7 +168,13 @@ class CachedStore(Store):
             pass  # it was not cached
         except _FAILURES as error:
             # Harmless: an entry is used only for the version that it names.
-            _log.warning("cache %s cannot be changed: %s", self.cache.describe(), error)
+            _warn("cache %s cannot be changed: %s", self.cache.describe(), error)
+
+
+def _warn(message: str, *arguments: object) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(message, *arguments)
 
 
 class _FileEntry:

@@ -4,6 +4,8 @@ Readers take no lock. A writer puts the whole new file beside the old one, locks
 in, compares what is there with what it expects, sets the time, renames, and unlocks; data reaches the disk
 before the lock is taken and the folder after it is released. Where no lock can be had, an item can still be
 inserted if absent (by link(2)), and conditions on a version are refused.
+
+Batches and counting need ctypes and threads, and are loaded when first used.
 """
 
 from __future__ import annotations
@@ -22,9 +24,6 @@ from perkey.content import Content, Data
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
-from perkey.stores.batches import Batches, WriteBatch, remove_batch
-from perkey.stores.dirents import can_count
-from perkey.stores.dirents import count as count_entries
 from perkey.stores.folders import Folder, make_base, open_file, stat_file
 from perkey.stores.placing import place, raise_absent, take_away
 from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
@@ -135,6 +134,8 @@ class DirectoryStore(Store):
         if not self._durable:
             yield from super().write_many(items, expect=expect)
             return
+        from perkey.stores.batches import Batches, WriteBatch
+
         for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of):
             for name, _ in batch:
                 self._check(name)
@@ -142,6 +143,8 @@ class DirectoryStore(Store):
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
         """Remove many items; as `Store.remove_many`, with one lock and one sync a folder."""
+        from perkey.stores.batches import Batches, remove_batch
+
         for batch in Batches(names, name_of=_itself, size_of=len):
             for name in batch:
                 self._check(name)
@@ -154,7 +157,9 @@ class DirectoryStore(Store):
 
     def count(self, shape: Shape, prefix: Name = ()) -> int:
         """Count as `Store.count`; on Linux in 128 KiB of memory and half the time of a `scan`."""
-        if can_count(shape):
+        from perkey.stores import dirents
+
+        if dirents.can_count(shape):
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else _count_in(top, shape)
@@ -201,7 +206,7 @@ class DirectoryStore(Store):
     def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
         """Remove the temporary files that dead writers left, and return how many there were.
 
-        Listing does this by itself for files older than an hour. A live writer whose file is taken away
+        Iterating does this by itself for files older than an hour. A live writer whose file is taken away
         notices, and writes again.
 
         Args:
@@ -333,9 +338,11 @@ def _names_in(folder: Folder, parts: Name) -> Iterator[Name]:
 
 def _count_in(folder: Folder, shape: Shape) -> int:
     """Count the files of a shape in and below an open folder; closes the folder."""
+    from perkey.stores import dirents
+
     counted = 0
     try:
-        for files, folders in count_entries(folder.fileno(), shape):
+        for files, folders in dirents.count(folder.fileno(), shape):
             counted += files
             for name in folders:
                 with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from typing import Final
@@ -71,6 +70,8 @@ def plain_version_of(found: os.stat_result) -> Version:
 
 
 def _digest(fd: int) -> str:
+    import hashlib
+
     content = hashlib.blake2b(digest_size=16)
     os.lseek(fd, 0, os.SEEK_SET)
     while piece := os.read(fd, _CHUNK):
