@@ -34,9 +34,10 @@ def perkey(context: click.Context, *, debug: bool, verbose: bool, yes: bool) -> 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see `perkey.cli.main`."""
     arguments = list(sys.argv[1:] if words is None else words)
-    warnings.showwarning = _show_warning
     try:
-        code = perkey.main(arguments, "perkey", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = perkey.main(arguments, "perkey", standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as asked:  # click's answer to a reader that went away
         return asked.code if isinstance(asked.code, int) else 1

@@ -25,7 +25,8 @@ from perkey.synced import BufferedJSONAttrDict as JSONDict
 
 if TYPE_CHECKING:
     from perkey.dataspace.collection import Collection
-    from perkey.dataspace.h5store import H5Group, H5Store
+    from perkey.dataspace.h5store import H5Store
+    from perkey.dataspace.h5store_group import H5Group
     from perkey.dataspace.h5store_manager import H5StoreManager
 
 init_project = Project.init_project
@@ -34,7 +35,7 @@ get_job = Project.get_job
 
 _ON_DEMAND = {
     "Collection": "perkey.dataspace.collection",
-    "H5Group": "perkey.dataspace.h5store",
+    "H5Group": "perkey.dataspace.h5store_group",
     "H5Store": "perkey.dataspace.h5store",
     "H5StoreManager": "perkey.dataspace.h5store_manager",
 }

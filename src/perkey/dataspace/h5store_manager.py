@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
-from perkey.dataspace.h5store import H5Store, held
+from perkey.dataspace.h5store import H5Store
+from perkey.dataspace.h5store_group import held
 from perkey.stores.temporaries import temporary_name
 from perkey.synced.errors import InvalidKeyError, KeyTypeError
 
