@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dataspace.signac_side import signac
 from perkey.dataspace import H5Store, H5StoreManager, Project
 from perkey.dataspace.errors import InvalidKeyError, KeyTypeError
 from perkey.errors import UnstorableValueError
@@ -139,3 +140,26 @@ def test_a_file_that_signac_wrote_is_read_and_the_other_way_round(project: Proje
         for name in file:
             if name != "group":
                 assert ours[name].dtype == file[name].dtype
+
+
+def test_signac_reads_what_we_write_and_we_read_what_it_writes(project: Project) -> None:
+    job = project.open_job({"a": 1}).init()
+    job.data.update({"number": 1, "text": "ü", "nothing": None, "bytes": b"a\0b", "group": {"x": 1.5}})
+    with job.data:
+        job.data["array"] = np.arange(3)
+    theirs = signac(
+        """
+job = signac.get_project(os.getcwd()).open_job({"a": 1})
+with job.data as data:
+    found = [int(data["number"]), data["text"], data["nothing"], data["bytes"].decode()]
+    give([found, float(data["group"]["x"]), data["array"][()].tolist()])
+job.stores["theirs"]["values"] = {"flag": True, "text": "ß", "bytes": b"xy", "nothing": None}
+with job.stores["theirs"] as data:
+    data["array"] = np.arange(3.0)
+""",
+        cwd=Path(project.path),
+    )
+    assert theirs == [[1, "ü", None, "a\0b"], 1.5, [0, 1, 2]]
+    with job.stores["theirs"] as data:
+        assert data["values"] == {"flag": True, "text": "ß", "bytes": b"xy", "nothing": None}
+        assert data["array"][()].tolist() == [0.0, 1.0, 2.0]

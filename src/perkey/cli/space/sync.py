@@ -119,13 +119,18 @@ def _sync(source: Project, destination: Project, options: dict[str, Any]) -> Fil
             compare=_comparison(options),
         )
     except SchemaSyncConflict as error:
-        raise click.ClickException(f"{error}: --merge or --force synchronises them") from None
+        raise click.ClickException(
+            "the schemata of source and destination differ: choose --merge, or --force to leave jobs out"
+        ) from error
     except FileSyncConflict as error:
-        raise click.ClickException(f"files differ: {error}; choose a --strategy, or --exclude them") from None
+        raise click.ClickException(
+            f"{error.filename} differs in source and destination: choose a --strategy, or --exclude it"
+        ) from error
     except DocumentSyncConflict as error:
         raise click.ClickException(
-            f"documents differ: {error}; choose --key, --all-keys or --no-keys"
-        ) from None
+            f"documents differ in {', '.join(sorted(map(str, error.keys)))}: "
+            "choose --key, --all-keys or --no-keys"
+        ) from error
     assert stats is not None  # noqa: S101 - they were asked for
     return stats
 
