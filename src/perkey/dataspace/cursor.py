@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from perkey.dataspace.exchange_methods import ExportedJobs
 from perkey.dataspace.frames import to_dataframe
 from perkey.dataspace.grouping import by_document, by_job, group
 from perkey.dataspace.replaced import deprecated
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from perkey.dataspace.project import Project
 
 
-class JobsCursor:
+class JobsCursor(ExportedJobs):
     """The jobs of a project that match a filter; see `Project.find_jobs`.
 
     The search is done anew whenever the jobs are asked for, so the answer is always of the moment. One

@@ -90,6 +90,10 @@ class FileSyncConflict(SyncConflict):
         super().__init__(filename)
         self.filename = filename
 
+    def __str__(self) -> str:
+        """Name the file, and the way out."""
+        return f"{self.filename} differs in source and destination; a strategy would decide"
+
 
 class DocumentSyncConflict(SyncConflict):
     """Two documents differ.
@@ -101,6 +105,11 @@ class DocumentSyncConflict(SyncConflict):
     def __init__(self, keys: Any) -> None:
         super().__init__(keys)
         self.keys = keys
+
+    def __str__(self) -> str:
+        """Name the keys, and the way out."""
+        shown = ", ".join(sorted(map(str, self.keys)))
+        return f"{shown}: source and destination have different values; a key strategy would decide"
 
 
 class SchemaSyncConflict(SyncConflict):
@@ -118,7 +127,15 @@ class SchemaSyncConflict(SyncConflict):
 
     def __str__(self) -> str:
         """Say that they differ; they may be long."""
-        return "the schemata of source and destination differ"
+        return "the schemata of source and destination differ; check_schema=False merges all the same"
+
+
+class ExchangePathError(Error, RuntimeError, ValueError):
+    """The paths of an export or a view clash, lead out of it, or name what a job does not have."""
+
+
+class ArchiveError(Error, ValueError):
+    """An archive is damaged, or none at all, or holds what could be written outside of the target."""
 
 
 class H5StoreClosedError(Error, RuntimeError):
@@ -152,12 +169,14 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "ArchiveError",
     "BufferException",
     "BufferedFileError",
     "ConfigError",
     "DestinationExistsError",
     "DocumentSyncConflict",
     "Error",
+    "ExchangePathError",
     "FileSyncConflict",
     "H5StoreAlreadyOpenError",
     "H5StoreClosedError",

@@ -11,6 +11,7 @@ from typing import Any, Self
 from perkey.dataspace import config as configuration
 from perkey.dataspace import transfers
 from perkey.dataspace.errors import DestinationExistsError
+from perkey.dataspace.exchange_methods import ExchangingProject
 from perkey.dataspace.handle import StrPath, find
 from perkey.dataspace.ids import is_job_id
 from perkey.dataspace.job import Job
@@ -20,7 +21,7 @@ from perkey.dataspace.sync_methods import SyncedProject
 from perkey.stores.directory import Durability
 
 
-class Project(SyncedProject, LegacyProject):
+class Project(SyncedProject, ExchangingProject, LegacyProject):
     """The handle on a project. Make projects with `init_project`, open them with `get_project`.
 
     A handle can be pickled and shared by threads; any number of processes may use one project at once.

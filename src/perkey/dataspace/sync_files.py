@@ -227,7 +227,7 @@ def copy_file(source: str, target: str, rules: Rules, *, durable: bool) -> None:
         if not rules.follow_symlinks and os.path.islink(source):
             os.symlink(os.readlink(source), temporary)
         else:
-            _fill(source, temporary, durable=durable)
+            fill(source, temporary, durable=durable)
             _dress(source, temporary, _stat(target, follow=False), rules)
         os.replace(temporary, target)
     except BaseException:
@@ -236,7 +236,8 @@ def copy_file(source: str, target: str, rules: Rules, *, durable: bool) -> None:
         raise
 
 
-def _fill(source: str, temporary: str, *, durable: bool) -> None:
+def fill(source: str, temporary: str, *, durable: bool) -> None:
+    """Copy the content of a file into a new one."""
     shutil.copyfile(source, temporary)
     if durable:
         fd = os.open(temporary, os.O_RDONLY)

@@ -1,0 +1,323 @@
+"""Archives: folders into a tar or zip file, and out of one without leaving the target.
+
+Whoever wrote an archive may be an enemy. Files, folders, and links between them are all that is read from
+one, each is made anew below the target, and links come last: so nothing is ever written through a link, and
+at the end each link must lead to a place in the target. The names of owners, and rights beyond those of
+read, write and execute, are neither written nor read.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import lzma
+import os
+import shutil
+import stat as modes
+import struct
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any, Final, Literal, TypeAlias
+
+from perkey.dataspace.errors import ArchiveError
+from perkey.dataspace.exchange_trees import Entry, entries
+from perkey.stores.temporaries import OURS, temporary_name
+
+_TAR_MODES: Final = {
+    ".tar": "w",
+    ".tar.gz": "w:gz",
+    ".tgz": "w:gz",
+    ".gz": "w:gz",
+    ".tar.bz2": "w:bz2",
+    ".bz2": "w:bz2",
+    ".tar.xz": "w:xz",
+    ".xz": "w:xz",
+}
+_ZIP: Final = ".zip"
+_RIGHTS: Final = 0o777
+_BLOCK: Final = 512
+_ZIP_END: Final = struct.Struct("<10xH10x")
+_SEE_ZIP64: Final = 0xFFFF
+_PIECE: Final = 1 << 18
+_FIRST_ZIP_YEAR: Final = 1980
+_DAMAGE: Final = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+
+Adder: TypeAlias = Callable[[str, Entry], None]
+
+
+def is_archive_name(path: str) -> bool:
+    """Tell whether a path is that of an archive to be written, by its ending."""
+    return path.endswith((_ZIP, *_TAR_MODES))
+
+
+def write_archive(path: str, folders: Iterable[tuple[str, str]]) -> None:
+    """Write folders into a new archive, which appears when it is complete.
+
+    Args:
+        path: Where to; the ending decides about the kind.
+        folders: The name of each in the archive, and its path.
+
+    Raises:
+        FileExistsError: There is such a file.
+        OSError, UnicodeError: It cannot be written, or a zip file cannot have such a name; nothing is left.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError(f"{path} exists already")
+    temporary = os.path.join(os.path.dirname(os.path.abspath(path)), temporary_name())
+    try:
+        with _zip_writer(temporary) if path.endswith(_ZIP) else _tar_writer(temporary, path) as add:
+            for name, folder in folders:
+                add(name, Entry("", folder, "folder", os.stat(folder)))
+                for entry in entries(folder):
+                    add(f"{name}/{entry.name}", entry)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@contextmanager
+def _tar_writer(temporary: str, path: str) -> Iterator[Adder]:
+    ending = max((each for each in _TAR_MODES if path.endswith(each)), key=len)
+    mode: Any = _TAR_MODES[ending]
+    # Of the name, gzip keeps a note in the file: that of the archive, not the temporary one.
+    with open(temporary, "xb") as raw, tarfile.open(path, mode, raw, format=tarfile.PAX_FORMAT) as archive:
+
+        def add(name: str, entry: Entry) -> None:
+            member = tarfile.TarInfo(name)
+            member.mtime = entry.stat.st_mtime
+            member.mode = entry.stat.st_mode & _RIGHTS
+            if entry.kind == "folder":
+                member.type = tarfile.DIRTYPE
+                archive.addfile(member)
+            elif entry.kind == "link":
+                member.type, member.linkname = tarfile.SYMTYPE, os.readlink(entry.path)
+                archive.addfile(member)
+            else:
+                with open(entry.path, "rb") as file:
+                    member.size = os.fstat(file.fileno()).st_size
+                    archive.addfile(member, file)
+
+        yield add
+
+
+@contextmanager
+def _zip_writer(temporary: str) -> Iterator[Adder]:
+    with zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED) as archive:
+
+        def add(name: str, entry: Entry) -> None:
+            when = time.localtime(entry.stat.st_mtime)[:6]
+            first = (_FIRST_ZIP_YEAR, 1, 1, 0, 0, 0)
+            member = zipfile.ZipInfo(name + "/" * (entry.kind == "folder"), max(when, first))
+            member.create_system = 3  # Unix, so that rights and links are understood
+            member.external_attr = entry.stat.st_mode << 16
+            member.compress_type = zipfile.ZIP_DEFLATED
+            if entry.kind == "folder":
+                archive.writestr(member, b"")
+            elif entry.kind == "link":
+                archive.writestr(member, os.readlink(entry.path))
+            else:
+                with open(entry.path, "rb") as source:
+                    member.file_size = os.fstat(source.fileno()).st_size
+                    with archive.open(member, "w") as target:
+                        shutil.copyfileobj(source, target)
+
+        yield add
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """What is in an archive: one file, folder or link; a link's content is where it leads."""
+
+    name: str
+    kind: Literal["file", "folder", "link"]
+    mode: int
+    mtime: float
+    open: Callable[[], IO[bytes]]
+
+
+def extract_archive(path: str, target: str) -> None:
+    """Write what is in an archive into an empty folder, and nothing anywhere else.
+
+    Args:
+        path: The archive, of whatever kind and compression is found in it.
+        target: The folder.
+
+    Raises:
+        ArchiveError: It is no archive, or is damaged, or holds what could lead out of the target; the
+            target may have been filled in part.
+    """
+    links: dict[str, str] = {}
+    with _reading(path):
+        for member in _members(path):
+            name = _safe_name(member.name, path)
+            if name and not any(part.startswith(OURS) for part in name.split("/")):
+                if member.kind == "link":
+                    links[name] = os.fsdecode(member.open().read())
+                else:
+                    _extract(member, os.path.join(target, name), f"{path}: {name}")
+    for name, text in links.items():
+        _require_within(name, text, links, path)
+    for name, text in links.items():
+        place = os.path.join(target, name)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        try:
+            os.symlink(text, place)
+        except FileExistsError:
+            raise ArchiveError(f"{path}: {name} is there twice") from None
+    base = os.path.realpath(target)
+    for name in links:
+        if os.path.commonpath([base, os.path.realpath(os.path.join(target, name))]) != base:
+            raise ArchiveError(f"{path}: the link {name} leads out of the archive")
+
+
+def _extract(member: _Member, place: str, shown: str) -> None:
+    try:
+        if member.kind == "folder":
+            os.makedirs(place, exist_ok=True)
+            return
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with member.open() as source, open(place, "xb") as file:
+            shutil.copyfileobj(source, file)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise ArchiveError(f"{shown} is there twice") from None
+    os.chmod(place, member.mode & _RIGHTS | modes.S_IRUSR | modes.S_IWUSR)
+    with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
+        os.utime(place, (member.mtime, member.mtime))
+
+
+def _safe_name(name: str, archive: str) -> str:
+    """Return the relative path of a member, in its shortest form."""
+    if os.sep != "/":
+        name = name.replace(os.sep, "/")
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    if name.startswith("/") or os.path.splitdrive(name)[0] or ".." in parts or "\0" in name:
+        raise ArchiveError(f"{archive}: {name!r} leads out of the archive")
+    return "/".join(parts)
+
+
+def _require_within(name: str, text: str, links: dict[str, str], archive: str) -> None:
+    """Raise ArchiveError if a link leads out by its text, or lies below another link."""
+    above = name.split("/")[:-1]
+    leads_to = os.path.normpath("/".join([*above, text]))
+    if os.path.isabs(text) or "\0" in text or leads_to.split(os.sep)[0] == os.pardir:
+        raise ArchiveError(f"{archive}: the link {name} leads out of the archive")
+    if any("/".join(above[:end]) in links for end in range(1, len(above) + 1)):
+        raise ArchiveError(f"{archive}: {name} lies below a link")
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Turn what the libraries raise for damaged archives into one error."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except _DAMAGE as error:
+        raise ArchiveError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        if error.errno in {None, errno.EINVAL}:  # bz2 says it so, and who is sent before the beginning
+            raise ArchiveError(f"{path} cannot be read: {error}") from error
+        raise
+
+
+def _members(path: str) -> Iterator[_Member]:
+    if zipfile.is_zipfile(path):
+        yield from _zip_members(path)
+    else:
+        yield from _tar_members(path)
+
+
+def _tar_members(path: str) -> Iterator[_Member]:
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if member.isdir():
+                yield _Member(member.name, "folder", member.mode, member.mtime, _text)
+            elif member.issym():
+                yield _Member(member.name, "link", 0, 0, partial(_text, member.linkname))
+            elif member.isreg() or member.islnk():
+                # What a hard link stands for is looked up among the members, never in the file system.
+                yield _Member(
+                    member.name, "file", member.mode, member.mtime, partial(_content, archive, member)
+                )
+            else:
+                raise ArchiveError(f"{path}: {member.name!r} is neither file, folder nor link")
+        _require_end(archive, path)
+
+
+def _require_end(archive: tarfile.TarFile, path: str) -> None:
+    """Raise ArchiveError if there is no mark of the end: an archive cut between members seems a smaller one.
+
+    Compressed ones have a checksum at their very end, which is compared when that is read.
+    """
+    file = archive.fileobj
+    if file is not None:
+        file.seek(archive.offset)
+        if file.read(_BLOCK) != bytes(_BLOCK):
+            raise ArchiveError(f"{path} cannot be read: its end is missing")
+        while file.read(_PIECE):
+            pass
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    try:
+        opened = archive.extractfile(member)
+    except KeyError:
+        opened = None
+    if opened is None:
+        raise ArchiveError(f"{member.name!r} is a link to {member.linkname!r}, which is not in the archive")
+    return opened
+
+
+def _text(text: str = "") -> IO[bytes]:
+    return io.BytesIO(os.fsencode(text))
+
+
+def _require_all(archive: zipfile.ZipFile, path: str) -> None:
+    """Raise ArchiveError if there are fewer members than are told at the end of the file.
+
+    The list of members has no checksum: damage may make one a comment of another.
+    """
+    with open(path, "rb") as file:
+        file.seek(-_ZIP_END.size - len(archive.comment), os.SEEK_END)
+        (told,) = _ZIP_END.unpack(file.read(_ZIP_END.size))
+    if told not in {len(archive.infolist()), _SEE_ZIP64}:
+        raise ArchiveError(f"{path} cannot be read: it has {len(archive.infolist())} members of {told}")
+
+
+def _zip_members(path: str) -> Iterator[_Member]:
+    with zipfile.ZipFile(path) as archive:
+        _require_all(archive, path)
+        for member in archive.infolist():
+            mode = member.external_attr >> 16
+            kind = modes.S_IFMT(mode)
+            when = time.mktime((*member.date_time, 0, 0, -1))
+            opener: Callable[[], IO[bytes]] = partial(archive.open, member)
+            if member.is_dir():
+                yield _Member(member.filename, "folder", mode, when, opener)
+            elif kind == modes.S_IFLNK:
+                yield _Member(member.filename, "link", mode, when, opener)
+            elif kind in {0, modes.S_IFREG}:
+                yield _Member(member.filename, "file", mode or 0o644, when, opener)
+            else:
+                raise ArchiveError(f"{path}: {member.filename!r} is neither file, folder nor link")
