@@ -16,7 +16,7 @@ import pytest
 from dataspace.trees import job_files, leftovers, read_tree, write_tree
 from perkey.dataspace import Project
 from perkey.dataspace.errors import ArchiveError
-from perkey.dataspace.exchange_archives import extract_archive
+from perkey.dataspace.exchange_unpacking import extract_archive
 
 ENDINGS = [".tar", ".tar.gz", ".zip"]
 STATEPOINT = ("job/signac_statepoint.json", '{"a": 1}')

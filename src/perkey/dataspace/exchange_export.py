@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from perkey.dataspace.exchange_archives import is_archive_name, write_archive
+from perkey.dataspace.exchange_packing import is_archive_name, write_archive
 from perkey.dataspace.exchange_paths import PathSpec, paths_of, require_distinct
 from perkey.dataspace.exchange_trees import copy_tree
 from perkey.dataspace.ids import StatePoint

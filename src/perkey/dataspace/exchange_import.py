@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from perkey.dataspace.errors import DestinationExistsError
-from perkey.dataspace.exchange_archives import extract_archive
 from perkey.dataspace.exchange_export import MOVES
 from perkey.dataspace.exchange_schema import FoundJob, Schema, discover
 from perkey.dataspace.exchange_trees import copy_tree
+from perkey.dataspace.exchange_unpacking import extract_archive
 from perkey.dataspace.files import write_file
 from perkey.dataspace.transfers import CopyTree
 from perkey.dataspace.workspace import FN_STATEPOINT, delete_tree
