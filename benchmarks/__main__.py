@@ -25,6 +25,7 @@ SUITES = {
     "processes": "processes",
     "imports": "imports",
     "s3": "s3",
+    "synced": "synced",
 }
 """Name on the command line to module, whose `run` yields outcomes."""
 

@@ -171,7 +171,9 @@ def leave(folder: Path, name: str, *, age: float) -> Path:
     return path
 
 
-@pytest.mark.parametrize("listing", [list, lambda d: d.random_key(), lambda d: d.copy(), lambda d: d.newest_keys(1)])
+@pytest.mark.parametrize(
+    "listing", [list, lambda d: d.random_key(), lambda d: d.copy(), lambda d: d.newest_keys(1)]
+)
 def test_stale_leftovers_are_swept_by_a_plain_listing(
     tmp_path: Path, listing: Callable[[FileDirDict[Any]], Any]
 ) -> None:
