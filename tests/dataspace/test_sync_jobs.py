@@ -358,6 +358,21 @@ def test_a_function_merges_documents(pair: Pair) -> None:
     assert pair.src.doc() == {"a": 1, "b": 5}
 
 
+def test_a_function_is_asked_once_about_a_document(pair: Pair) -> None:
+    """It may be a person."""
+    asked: list[str] = []
+
+    def ask(key: str) -> bool:
+        asked.append(key)
+        return True
+
+    assert pair.docs({"a": 1, "n": {"b": 1}}, {"a": 2, "n": {"b": 2}}).sync_docs(DocSync.ByKey(ask)) == {
+        "a": 1,
+        "n": {"b": 1},
+    }
+    assert asked == ["a", "n.b"]
+
+
 def test_edits_of_others_between_plan_and_merge_are_kept(pair: Pair) -> None:
     """The strategy is asked while planning; what it writes then must survive."""
     pair.files({"f": "1"}, {"f": "2"}).docs({"a": 1})

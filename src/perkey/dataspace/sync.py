@@ -12,12 +12,11 @@ What was killed on the way can be run again, and does the rest.
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from perkey.dataspace.errors import DestinationExistsError, SchemaSyncConflict
 from perkey.dataspace.sync_files import Compare, Rules, copy_all
@@ -29,7 +28,6 @@ from perkey.dataspace.sync_plan import (
     SyncPlan,
     plan_job,
     plan_project,
-    read_document,
 )
 from perkey.dataspace.sync_strategies import DocStrategy, DocSync, FileStrategy, FileSync
 from perkey.parallel import map_unordered
@@ -78,8 +76,8 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
         exclude: A regular expression, or several; a file is left out if one matches the beginning of its
             name or of its path in the job.
         doc_sync: One of `DocSync`, or a function of both documents, as plain dictionaries, which changes the
-            second one. It may be called several times. None adds keys, and raises a conflict for a key whose
-            values differ.
+            second one; it is called again if others have changed that meanwhile. None adds keys, and raises a
+            conflict for a key whose values differ.
         recursive: Whether folders in the job are synchronised, too.
         follow_symlinks: Whether what links lead to is copied, instead of links.
         preserve_permissions: Whether copies have the permissions of their sources.
@@ -182,7 +180,9 @@ def sync_projects(  # noqa: PLR0917 - the seed's parameters
     if check_schema:
         _check_schema(source, destination)
     workers = (os.cpu_count() or 1) if parallel is True else max(int(parallel), 1)
-    plan = _plan(source, destination, policy.one_at_a_time(), selection, workers)
+    if workers > 1:
+        policy = policy.one_at_a_time()
+    plan = _plan(source, destination, policy, selection, workers)
     done = _carry_out(plan, policy, dry_run=dry_run, workers=workers)
     return done.stats if collect_stats else None
 
@@ -245,8 +245,8 @@ def _apply(plan: FolderPlan, policy: Policy) -> FolderPlan:
     if plan.target is not project:
         plan.target.init()
     copy_all(plan.copies, plan.source.path, plan.target.path, policy.rules, durable=project._durable)
-    if plan.merges:
-        plan.target.document.transform(partial(_merged, policy.doc_sync, read_document(plan.source)))
+    if plan.merge is not None:
+        plan.target.document.transform(plan.merge)
     return plan
 
 
@@ -261,8 +261,3 @@ def _clone(plan: FolderPlan, policy: Policy) -> None:
         jobs.publish(inner, plan.target.id)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _merged(doc_sync: Any, source: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
-    doc_sync(copy.deepcopy(source), current)
-    return current

@@ -73,10 +73,11 @@ class Policy:
         return cls(_made(strategy), compiled, doc_sync, rules)
 
     def one_at_a_time(self) -> Policy:
-        """Return this policy with a strategy that several threads may ask."""
-        if self.strategy is None:
-            return self
-        return Policy(_Guarded(self.strategy), self.exclude, self.doc_sync, self.rules)
+        """Return this policy with functions that several threads may call."""
+        lock = Lock()
+        strategy = None if self.strategy is None else _Guarded(self.strategy, lock)
+        doc_sync = _Guarded(self.doc_sync, lock) if callable(self.doc_sync) else self.doc_sync
+        return replace(self, strategy=strategy, doc_sync=doc_sync)
 
     def excludes(self, name: str) -> bool:
         """Tell whether a file is left out."""
@@ -95,19 +96,50 @@ def _made(strategy: Any) -> Any:
 
 
 class _Guarded:
-    """A strategy that is asked by one thread at a time.
+    """A function of the user's, who may be asked something, called by one thread at a time.
 
     Args:
-        strategy: The strategy.
+        function: The function.
+        lock: Is held meanwhile.
     """
 
-    def __init__(self, strategy: FileStrategy) -> None:
-        self._strategy: Final = strategy
-        self._lock: Final = Lock()
+    def __init__(self, function: Callable[..., Any], lock: Lock) -> None:
+        self._function: Final = function
+        self._lock: Final = lock
 
-    def __call__(self, src: Any, dst: Any, fn: str) -> Any:
+    def __call__(self, *args: Any) -> Any:
         with self._lock:
-            return self._strategy(src, dst, fn)
+            return self._function(*args)
+
+
+@dataclass(frozen=True)
+class DocumentMerge:
+    """What becomes of a document.
+
+    Attributes:
+        source: The document to copy from.
+        before: The document as it was when this was planned.
+        after: What it will be.
+        doc_sync: Decides.
+    """
+
+    source: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    doc_sync: DocStrategy
+
+    @classmethod
+    def of(cls, source: dict[str, Any], before: dict[str, Any], doc_sync: DocStrategy) -> DocumentMerge:
+        """Return what `doc_sync` makes of two documents; raises what that raises."""
+        after = copy.deepcopy(before)
+        doc_sync(copy.deepcopy(source), after)
+        return cls(source, before, after, doc_sync)
+
+    def __call__(self, current: dict[str, Any]) -> dict[str, Any]:
+        """Return what becomes of the document as it is now: asks again only if others have changed it."""
+        if current == self.before:
+            return copy.deepcopy(self.after)
+        return self.of(self.source, current, self.doc_sync).after
 
 
 @dataclass(frozen=True)
@@ -119,18 +151,18 @@ class FolderPlan:
         target: The one to copy to.
         is_new: Whether it is a job that will be made.
         copies: The files, links and folders that will be made.
-        merges: Whether its document will be changed.
+        merge: What becomes of its document; None if that stays as it is.
     """
 
     source: Any
     target: Any
     is_new: bool
     copies: tuple[FileCopy, ...]
-    merges: bool
+    merge: DocumentMerge | None
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to do."""
-        return bool(self.is_new or self.copies or self.merges)
+        return bool(self.is_new or self.copies or self.merge)
 
     def lines(self) -> Iterator[str]:
         """Yield what will be done, for people."""
@@ -140,7 +172,7 @@ class FolderPlan:
         for each in self.copies:
             act = "overwrite" if each.replaces else "folder" if each.kind == "folder" else "copy"
             yield f"{act:<10} {os.path.join(place, each.name)}"
-        if self.merges:
+        if self.merge:
             yield f"merge      {os.path.join(place, self.target.FN_DOCUMENT)}"
 
 
@@ -204,25 +236,23 @@ def _plan_clone(source: Job, target: Job, policy: Policy) -> FolderPlan:
 
     rules = replace(policy.rules, recursive=True)
     copies = missing_or_different(source.path, target.path, rules, lambda _: True, skips)
-    return FolderPlan(source, target, True, tuple(copies), merges=False)
+    return FolderPlan(source, target, True, tuple(copies), merge=None)
 
 
 def _plan(source: Any, target: Any, policy: Policy, rules: Rules, skips: Callable[[str], bool]) -> FolderPlan:
     overwrites = partial(policy.overwrites, source, target)
     copies = tuple(missing_or_different(source.path, target.path, rules, overwrites, skips))
-    return FolderPlan(source, target, False, copies, merges=_would_merge(source, target, policy))
+    return FolderPlan(source, target, False, copies, merge=_merge(source, target, policy))
 
 
-def _would_merge(source: Any, target: Any, policy: Policy) -> bool:
+def _merge(source: Any, target: Any, policy: Policy) -> DocumentMerge | None:
     if not callable(policy.doc_sync):
-        return False
-    before = read_document(target)
-    after = copy.deepcopy(before)
-    policy.doc_sync(read_document(source), after)
-    return bool(after != before)
+        return None
+    merge = DocumentMerge.of(_document(source), _document(target), policy.doc_sync)
+    return None if merge.after == merge.before else merge
 
 
-def read_document(place: Any) -> dict[str, Any]:
+def _document(place: Any) -> dict[str, Any]:
     """Return the document of a job or project as it is on the disk; makes nothing.
 
     Raises:
