@@ -24,6 +24,10 @@ def main(words: Sequence[str] | None = None) -> int:
         missing = MissingExtraError("the program perkey", "cli", str(error.name))
         sys.stderr.write(f"perkey: {missing}\n")
         return 1
-    from perkey.cli.program import run  # noqa: PLC0415 - needs click
+    try:
+        from perkey.cli.program import run  # noqa: PLC0415 - needs click
 
-    return run(words)
+        return run(words)
+    except KeyboardInterrupt:  # while it was loading, or printing what was left
+        sys.stderr.write("perkey: interrupted\n")
+        return 130

@@ -30,7 +30,7 @@ def line(text: object) -> None:
 
 def dumped(value: Any, *, indent: int | None = None, sort: bool = False) -> str:
     """Return JSON; what JSON does not know, as text."""
-    return json.dumps(value, indent=indent, sort_keys=sort, default=_plain, ensure_ascii=False)
+    return json.dumps(value, indent=indent, sort_keys=sort, default=_plain)
 
 
 def _plain(value: Any) -> Any:
@@ -53,9 +53,9 @@ def detail(text: str) -> None:
         note(text)
 
 
-def track(items: Collection[T], label: str) -> Iterable[T]:
-    """Iterate, and show how far it has come if somebody looks on."""
-    if not sys.stderr.isatty() or len(items) < 2:  # noqa: PLR2004 - one item is soon done
+def track(items: Collection[T], label: str | None) -> Iterable[T]:
+    """Iterate, and show under a label how far it has come, if somebody looks on."""
+    if label is None or not sys.stderr.isatty() or len(items) < 2:  # noqa: PLR2004 - one item is soon done
         return items
     from rich.console import Console  # noqa: PLC0415 - slow to import
     from rich.progress import track as tracked  # noqa: PLC0415
@@ -75,8 +75,14 @@ def working(label: str) -> Iterator[None]:
         yield
 
 
-def each(items: Collection[T], label: str, act: Callable[[T], object]) -> None:
-    """Do something with each; failures are told in a line each, do not stop the others, and exit with 1."""
+def each(items: Collection[T], label: str | None, act: Callable[[T], object]) -> None:
+    """Do something with each; failures are told in a line each, do not stop the others, and exit with 1.
+
+    Args:
+        items: What to do it with.
+        label: As for `track`.
+        act: Does it.
+    """
     from perkey.cli.program import sentence  # noqa: PLC0415 - which loads this
 
     failed = False

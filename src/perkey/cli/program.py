@@ -42,9 +42,9 @@ def run(words: Sequence[str] | None = None) -> int:
     except SystemExit as asked:  # click's answer to a reader that went away
         return asked.code if isinstance(asked.code, int) else 1
     except click.Abort as error:
-        if isinstance(error.__cause__, EOFError):
+        if isinstance(error.__cause__ or error.__context__, EOFError):
             return _fail("there is nobody to answer", 1)
-        return _fail("interrupted", _INTERRUPTED if error.__cause__ else 1)
+        return _fail("interrupted", _INTERRUPTED)
     except click.UsageError as error:
         where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         return _fail(error.format_message() + where, error.exit_code)

@@ -20,7 +20,7 @@ def command(
     context: click.Context, *, job_id: tuple[str, ...], clear: bool, interactive: bool, verbose: bool
 ) -> None:
     """Remove jobs with all their data; "-" reads ids from the input."""
-    verb, past = ("clear", "Cleared") if clear else ("remove", "Removed")
+    verb, past, label = ("clear", "Cleared", "Clearing") if clear else ("remove", "Removed", "Removing")
     asks = interactive and not context.find_root().obj["yes"]
 
     def act(job: Job) -> None:
@@ -30,4 +30,5 @@ def command(
         if verbose:
             note(f"{past} {job.path}.")
 
-    each(jobs_named(project_here(context), job_id), past, act)
+    # A bar of progress would be drawn over the questions.
+    each(jobs_named(project_here(context), job_id), None if asks else label, act)

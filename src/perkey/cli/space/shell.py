@@ -6,7 +6,8 @@ import code
 import runpy
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import click
@@ -15,6 +16,8 @@ import perkey
 from perkey.cli.options import Command
 from perkey.cli.selecting import Words, project_here, select_options, selected
 from perkey.dataspace import Job, JobsCursor, Project, get_job
+
+_HISTORY = {1: ".signac_shell_history", 2: ".signac/shell_history"}
 
 _BANNER = """\
 Python {version}
@@ -78,14 +81,28 @@ def _run(program: Callable[[], object]) -> None:
 
 
 def _talk(project: Project, names: dict[str, Any]) -> None:
+    version = sys.version.split(maxsplit=1)[0]
+    banner = _BANNER.format(version=version, perkey=perkey.__version__, project=project, size=len(project))
+    with _comfort(project, names) if sys.stdin.isatty() else nullcontext():
+        code.interact(banner, local=names, exitmsg="")
+
+
+@contextmanager
+def _comfort(project: Project, names: dict[str, Any]) -> Iterator[None]:
+    """Complete names, and keep what is typed in the project, where that is possible."""
     try:
         import readline  # noqa: PLC0415 - not everywhere
         import rlcompleter  # noqa: PLC0415
-
-        readline.set_completer(rlcompleter.Completer(names).complete)
-        readline.parse_and_bind("tab: complete")
     except ImportError:  # pragma: not on Linux
-        pass
-    version = sys.version.split(maxsplit=1)[0]
-    banner = _BANNER.format(version=version, perkey=perkey.__version__, project=project, size=len(project))
-    code.interact(banner, local=names, exitmsg="")
+        yield
+        return
+    readline.set_completer(rlcompleter.Completer(names).complete)
+    readline.parse_and_bind("tab: complete")
+    history = project.fn(_HISTORY[project.config.layout.version])
+    with suppress(OSError):
+        readline.read_history_file(history)
+    try:
+        yield
+    finally:  # exit() raises SystemExit
+        with suppress(OSError):
+            readline.write_history_file(history)
