@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dataspace.signac_side import signac
 from dataspace.trees import contents, job_files, leftovers, read_tree, write_tree
-from perkey.dataspace import Project, TemporaryProject
+from perkey.dataspace import Project, TemporaryProject, init_project
 from perkey.dataspace.errors import (
     DestinationExistsError,
     ExchangePathError,
@@ -250,6 +250,28 @@ def test_an_export_keeps_times_permissions_and_links_and_leaves_unfinished_files
     }
     copied = os.stat(tmp_path / "out/j/s/f")
     assert (stat.S_IMODE(copied.st_mode), copied.st_mtime) == (0o751, 10**9)
+
+
+def test_pipes_are_left_out(project: Project, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    job = project.open_job({"a": 1}).init()
+    os.mkfifo(job.fn("pipe"))
+    project.export_to(tmp_path / "out", path="j")
+    project.export_to(tmp_path / "x.tar")
+    assert os.listdir(tmp_path / "out/j") == [job.FN_STATE_POINT]
+    assert [job.fn("pipe") in message for message in caplog.messages] == [True, True]
+
+
+@pytest.mark.parametrize("durability", ["sync", "none"])
+def test_an_import_is_on_the_disk_if_the_project_is_durable(
+    tmp_path: Path, synced: list[str], durability: Any
+) -> None:
+    write_tree(tmp_path / "in", {"1/f": "x", "1/s/g": "y"})
+    project = init_project(root=tmp_path / "p", durability=durability)
+    synced.clear()
+    project.import_from(tmp_path / "in", "{a:int}")
+    names = {os.path.basename(path) for path in synced}
+    assert ({"f", "g"} <= names) == (durability == "sync")
+    assert (project.workspace in synced) == (durability == "sync")
 
 
 @pytest.mark.parametrize("copytree", [shutil.move, os.replace])

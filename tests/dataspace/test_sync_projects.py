@@ -15,6 +15,7 @@ from dataspace.trees import contents, job_files, leftovers, write_tree
 from perkey.dataspace import Job, Project, TemporaryProject, init_project
 from perkey.dataspace.errors import DocumentSyncConflict, FileSyncConflict, SchemaSyncConflict
 from perkey.dataspace.sync import DocSync, FileSync, FileTransferStats, sync_projects
+from perkey.stores.temporaries import OURS
 
 
 def fill(project: Project, numbers: range, text: str = "same") -> Project:
@@ -174,6 +175,24 @@ def test_in_parallel_a_conflict_changes_nothing(project: Project, other: Project
     with pytest.raises(FileSyncConflict):
         project.sync(other, check_schema=False, parallel=4)
     assert len(project) == 1
+
+
+@pytest.mark.parametrize("durability", ["sync", "none"])
+def test_what_is_copied_is_on_the_disk_if_the_project_is_durable(
+    tmp_path: Path, other: Project, synced: list[str], durability: Any
+) -> None:
+    """Each file before it gets its name, and then the folders."""
+    project = fill(init_project(root=tmp_path / "p", durability=durability), range(1))
+    write_tree(other.open_job({"a": 0}).init().path, {"s/g": "x"})
+    fill(other, range(2))
+    synced.clear()
+    project.sync(other, recursive=True, check_schema=False)
+    old = project.open_job({"a": 0})
+    assert (old.fn("s") in synced) == (durability == "sync")
+    assert (project.workspace in synced) == (durability == "sync")
+    temporary = [path for path in synced if os.path.basename(path).startswith(OURS + "tmp-")]
+    # Of the old job s/g; of the new one its file, its state point, and at last its folder.
+    assert len(temporary) >= 3 if durability == "sync" else temporary == []
 
 
 def test_a_project_cannot_be_synchronised_with_itself(project: Project) -> None:
