@@ -101,6 +101,12 @@ def test_it_is_also_a_module(project: Project) -> None:
     assert perkey.__version__ in done.stdout
 
 
+@pytest.mark.parametrize("words", [[], ["space"], ["space", "config"]], ids=str)
+def test_without_a_command_it_helps(program: Run, words: list[str]) -> None:
+    answer = program(*words)
+    assert (answer.out + answer.err).startswith(" ".join(["Usage: perkey", *words]))
+
+
 def test_outside_of_a_project(tmp_path: Path, space: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     answer = space("find")

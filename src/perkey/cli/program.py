@@ -15,6 +15,9 @@ from perkey.cli.groups import LazyGroup
 _EXPECTED: Final = (PerkeyError, OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError)
 _INTERRUPTED: Final = 130
 
+# The help on a group of commands without a command; click 8.1 prints it itself.
+_HELP: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
 
 @click.group(
     cls=LazyGroup,
@@ -46,6 +49,9 @@ def run(words: Sequence[str] | None = None) -> int:
             return _fail("there is nobody to answer", 1)
         return _fail("interrupted", _INTERRUPTED)
     except click.UsageError as error:
+        if isinstance(error, _HELP):
+            click.echo(error.format_message(), err=True)
+            return error.exit_code
         where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         return _fail(error.format_message() + where, error.exit_code)
     except click.ClickException as error:

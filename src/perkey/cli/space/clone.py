@@ -15,7 +15,10 @@ from perkey.dataspace import Job, Project
 @ids_argument(required=True)
 @click.pass_context
 def command(context: click.Context, *, project: str, job_id: tuple[str, ...]) -> None:
-    """Copy jobs to the project in a folder; "-" reads ids from the input."""
+    """Copy jobs to another project.
+
+    PROJECT is its folder; "-" stands for ids on the standard input.
+    """
     destination = Project.get_project(project, search=False)
 
     def act(job: Job) -> None:

@@ -23,7 +23,10 @@ from perkey.dataspace.files import read_file, write_file
 @click.option("-f", "--force", is_flag=True, help="Set a value even if the result cannot be used.")
 @click.pass_context
 def command(context: click.Context, *, is_global: bool, is_local: bool, force: bool) -> None:
-    """Show, set or verify what is configured; without -g and -l, show what is valid in the project."""
+    """Show, set or verify what is configured.
+
+    Without -g and -l, what is shown is what is valid in the project: its own over the user's.
+    """
     if is_global and is_local:
         raise click.UsageError("-g and -l exclude each other")
     context.obj |= {"global": is_global, "local": is_local, "force": force}
@@ -34,7 +37,10 @@ def command(context: click.Context, *, is_global: bool, is_local: bool, force: b
 @json_option
 @click.pass_context
 def show(context: click.Context, *, key: str | None, as_json: bool) -> None:
-    """Print the configuration, or one value of it; sections are written section.key."""
+    """Print the configuration, or one value of it.
+
+    A value in a section is section.key.
+    """
     values: Any = _values(context)
     if key is not None:
         values = _at(values, key)
@@ -49,7 +55,10 @@ def show(context: click.Context, *, key: str | None, as_json: bool) -> None:
 @click.argument("value", nargs=-1, required=True)
 @click.pass_context
 def set_value(context: click.Context, *, key: str, value: tuple[str, ...]) -> None:
-    """Set a value of the project's configuration, or with -g of the user's."""
+    """Set a value.
+
+    Without -g it is set in the project's configuration.
+    """
     path = _path(context)
     before = read_file(path)
     configuration.set_config_value(path, key, " ".join(value))

@@ -28,7 +28,10 @@ def command(
     doc_filter: Words,
     as_json: bool,
 ) -> None:
-    """Print what each job's state point has that not all have; without ids and filters of all jobs."""
+    """Print in what the state points of jobs differ.
+
+    That is what each has that not all have. Without ids and filters of all jobs.
+    """
     found = diff_jobs(*selected(project_here(context), sp_filter, doc_filter, job_id))
     if as_json:
         line(dumped(found, indent=indent))

@@ -35,6 +35,9 @@ def command(
     doc_filter: Words,
     as_json: bool,
 ) -> None:
-    """Print the documents of jobs, without ids and filters of all jobs; "-" reads ids from the input."""
+    """Print the documents of jobs.
+
+    Without ids and filters of all jobs; "-" stands for ids on the standard input.
+    """
     jobs = selected(project_here(context), sp_filter, doc_filter, job_id)
     print_each(jobs, document_of, pretty, indent, sort=sort, as_json=as_json)

@@ -29,7 +29,9 @@ def command(
     job_id: Words,
     as_json: bool,
 ) -> None:
-    """Copy jobs to TARGET: a folder, or an archive if it ends in .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz.
+    """Copy jobs to a folder or an archive.
+
+    TARGET is an archive if it ends in .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz.
 
     SCHEMA_PATH says how they are called there, such as "a/{a}" or "a_{job.sp.a}/{{auto}}".
     """

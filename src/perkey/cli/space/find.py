@@ -47,7 +47,10 @@ def command(
     one_line: bool,
     as_json: bool,
 ) -> None:
-    """Print the ids of jobs that match a filter, in JSON or as keys and values: find a 42 b.$lt 3."""
+    """Print the ids of jobs that match a filter.
+
+    The filter is in JSON, or keys and values in turn: find a 42 b.$lt 3.
+    """
     if show is not None:
         sp, doc, pretty = sp or (), doc or (), show
     project = project_here(context)

@@ -32,7 +32,9 @@ def command(
     sync_interactive: bool,
     as_json: bool,
 ) -> None:
-    """Copy jobs from ORIGIN, a folder or an archive, by default the working directory.
+    """Copy jobs from a folder or an archive.
+
+    ORIGIN is by default the working directory.
 
     SCHEMA_PATH tells state points from paths, such as "a/{a:int}"; without it they are read from the files
     that an export left. Types are int, float, bool and str.

@@ -14,6 +14,9 @@ from perkey.dataspace import Project
 @click.option("-w", "--workspace", type=click.Path(), help="The path of the workspace.")
 @click.pass_context
 def command(context: click.Context, *, project_id: str | None, workspace: str | None) -> None:
-    """Make a project of this name in the working directory, or open it if it exists."""
+    """Make a project of this name.
+
+    Nothing happens if there is one in the working directory already.
+    """
     project = Project.init_project(project_id, context.find_root().obj["project"], workspace)
     note(f"Initialized project {project.id!r} in {project.path}.")

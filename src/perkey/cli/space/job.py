@@ -22,7 +22,10 @@ from perkey.cli.selecting import project_here
 def command(
     context: click.Context, *, statepoint: str | None, workspace: bool, create: bool, as_json: bool
 ) -> None:
-    """Print the id of the job of a state point, given in JSON; without one it is read from the input."""
+    """Print the id of the job of a state point.
+
+    The state point is given in JSON; without one it is read from the standard input.
+    """
     job = project_here(context).open_job(_parsed(statepoint or sys.stdin.read()))
     if create:
         job.init()

@@ -16,7 +16,10 @@ from perkey.cli.selecting import project_here, replaced_option
 @json_option
 @click.pass_context
 def command(context: click.Context, *, workspace: bool, as_json: bool) -> None:
-    """Print the name of the project, or its path if it has none."""
+    """Print the name of the project.
+
+    A project without a name is called by its path.
+    """
     project = project_here(context)
     if as_json:
         facts = {

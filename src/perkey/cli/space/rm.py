@@ -19,7 +19,10 @@ from perkey.dataspace import Job
 def command(
     context: click.Context, *, job_id: tuple[str, ...], clear: bool, interactive: bool, verbose: bool
 ) -> None:
-    """Remove jobs with all their data; "-" reads ids from the input."""
+    """Remove jobs with all their data.
+
+    "-" stands for ids on the standard input.
+    """
     verb, past, label = ("clear", "Cleared", "Clearing") if clear else ("remove", "Removed", "Removing")
     asks = interactive and not context.find_root().obj["yes"]
 

@@ -31,7 +31,7 @@ def command(
     job_id: Words,
     as_json: bool,
 ) -> None:
-    """Print which keys the state points have, of which types and with which values."""
+    """Print keys, types and values of state points."""
     project = project_here(context)
     chosen = sp_filter or doc_filter or job_id
     subset = selected(project, sp_filter, doc_filter, job_id) if chosen else None

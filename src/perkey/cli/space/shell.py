@@ -40,9 +40,10 @@ def command(
     doc_filter: Words,
     job_id: Words,
 ) -> None:
-    """Run Python with the names project, jobs and job: from a file, from -c, or as it is typed.
+    """Run Python with the project and jobs at hand.
 
-    If the options choose one job, or the working directory is in a job's folder, it is `job`, else None.
+    The program is FILE, that of -c, or what is typed; it has the names project, jobs and job. If the options
+    choose one job, or the working directory is in a job's folder, it is `job`, else None.
     """
     project = project_here(context)
     chosen = sp_filter or doc_filter or job_id

@@ -24,7 +24,10 @@ def command(
     sort: bool,
     as_json: bool,
 ) -> None:
-    """Print the state points of jobs, without ids of all jobs; "-" reads ids from the input."""
+    """Print the state points of jobs.
+
+    Without ids of all jobs; "-" stands for ids on the standard input.
+    """
     project = project_here(context)
     jobs = jobs_named(project, job_id) if job_id else project
     print_each(jobs, lambda job: job.cached_statepoint, pretty, indent, sort=sort, as_json=as_json)

@@ -71,7 +71,11 @@ def flag(*names: str, help: str) -> Callable[[F], F]:
 @select_options
 @click.pass_context
 def command(context: click.Context, /, *, source: str, destination: str | None, **options: Any) -> None:
-    """Bring this project, or DESTINATION, up to date with SOURCE; data are always copied from SOURCE."""
+    """Bring a project up to date with another.
+
+    Data are copied from the project in the folder SOURCE to this one, or to DESTINATION. All is checked
+    before anything is changed. Example: sync ../other -u --all-keys
+    """
     context.obj["verbose"] |= options["verbosity"]
     ours = Project.get_project(source, search=False)
     theirs = _destination(context, destination, allow_workspace=options["allow_workspace"])

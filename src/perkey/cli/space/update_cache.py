@@ -12,7 +12,10 @@ from perkey.cli.selecting import project_here
 @click.command("update-cache", cls=Command)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Bring up to date what is known of the jobs; commands do so themselves, this is for signac's."""
+    """Bring the cache of signac's programs up to date.
+
+    What perkey itself remembers is updated, too, which it does anyway when it is needed.
+    """
     project = project_here(context)
     with working("Updating cache..."):
         project.update_cache()

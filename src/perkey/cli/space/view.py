@@ -24,9 +24,10 @@ def command(
     doc_filter: Words,
     job_id: Words,
 ) -> None:
-    """Make a folder PREFIX of links to jobs, called by their state points, or bring it up to date.
+    """Make or update a folder of links to jobs.
 
-    PATH says how the links are called, as for export.
+    The links in the folder PREFIX, by default "view", are called by what tells the jobs apart, or as PATH
+    says; see export.
     """
     project = project_here(context)
     jobs = selected(project, sp_filter, doc_filter, job_id)
