@@ -16,7 +16,7 @@ _EXPECTED: Final = (PerkeyError, OSError, LookupError, ValueError, TypeError, Ru
 _INTERRUPTED: Final = 130
 
 # The help on a group of commands without a command; click 8.1 prints it itself.
-_HELP: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+_HELP: Final[type[click.UsageError] | tuple[()]] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 @click.group(
