@@ -176,7 +176,7 @@ def test_an_archive_cut_anywhere_is_refused(project: Project, tmp_path: Path, en
         target = tmp_path / f"to{length}"
         target.mkdir()
         with pytest.raises(ArchiveError):
-            extract_archive(str(tmp_path / "cut"), str(target))
+            extract_archive(str(tmp_path / "cut"), str(target), durable=False)
 
 
 @pytest.mark.parametrize("ending", [".tar.gz", ".tar.xz", ".zip"])
@@ -194,7 +194,7 @@ def test_a_changed_byte_is_refused_or_changes_nothing(project: Project, tmp_path
         target = tmp_path / f"to{position}"
         target.mkdir()
         try:
-            extract_archive(str(tmp_path / "changed"), str(target))
+            extract_archive(str(tmp_path / "changed"), str(target), durable=False)
         except ArchiveError:
             refused += 1
         else:

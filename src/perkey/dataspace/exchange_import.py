@@ -41,18 +41,19 @@ def import_jobs(
         raise FileNotFoundError(f"there is no {given!r} to import from")
     if copytree is not None:
         raise ValueError("copytree is for folders: jobs are not moved out of an archive")
-    with _extracted(project, place) as folder:
-        return _import(project, folder, lambda name: name or os.curdir, schema, sync, None)
+    with _extracted(project, place) as (folder, has_links):
+        # What was extracted need not be copied once more, unless a link leads from one job to another.
+        move = None if has_links or sync else os.replace
+        return _import(project, folder, lambda name: name or os.curdir, schema, sync, move)
 
 
 @contextmanager
-def _extracted(project: Project, archive: str) -> Iterator[str]:
+def _extracted(project: Project, archive: str) -> Iterator[tuple[str, bool]]:
     """Extract an archive for the time of a block, on the file system of the workspace."""
     project._jobs.make()
     staging = project._jobs.stage(copy=True)
     try:
-        extract_archive(archive, staging)
-        yield staging
+        yield staging, extract_archive(archive, staging, durable=project._jobs.durable)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

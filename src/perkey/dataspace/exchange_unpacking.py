@@ -27,6 +27,7 @@ from functools import partial
 from typing import IO, Final, Literal
 
 from perkey.dataspace.errors import ArchiveError
+from perkey.stores.folders import sync
 from perkey.stores.temporaries import OURS
 
 _RIGHTS: Final = 0o777
@@ -60,12 +61,16 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
-def extract_archive(path: str, target: str) -> None:
+def extract_archive(path: str, target: str, *, durable: bool) -> bool:
     """Write what is in an archive into an empty folder, and nothing anywhere else.
 
     Args:
         path: The archive, of whatever kind and compression is found in it.
         target: The folder.
+        durable: Whether the content of the files is on disk when this returns.
+
+    Returns:
+        Whether there are links.
 
     Raises:
         ArchiveError: It is no archive, or is damaged, or holds what could lead out of the target; the
@@ -79,7 +84,7 @@ def extract_archive(path: str, target: str) -> None:
                 if member.kind == "link":
                     links[name] = os.fsdecode(member.open().read())
                 else:
-                    _extract(member, os.path.join(target, name), f"{path}: {name}")
+                    _extract(member, os.path.join(target, name), f"{path}: {name}", durable=durable)
     for name, text in links.items():
         _require_within(name, text, links, path)
     for name, text in links.items():
@@ -93,9 +98,10 @@ def extract_archive(path: str, target: str) -> None:
     for name in links:
         if os.path.commonpath([base, os.path.realpath(os.path.join(target, name))]) != base:
             raise ArchiveError(f"{path}: the link {name} leads out of the archive")
+    return bool(links)
 
 
-def _extract(member: _Member, place: str, shown: str) -> None:
+def _extract(member: _Member, place: str, shown: str, *, durable: bool) -> None:
     try:
         if member.kind == "folder":
             os.makedirs(place, exist_ok=True)
@@ -103,6 +109,9 @@ def _extract(member: _Member, place: str, shown: str) -> None:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with member.open() as source, open(place, "xb") as file:
             shutil.copyfileobj(source, file)
+            if durable:
+                file.flush()
+                sync(file.fileno(), place)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise ArchiveError(f"{shown} is there twice") from None
     os.chmod(place, member.mode & _RIGHTS | modes.S_IRUSR | modes.S_IWUSR)

@@ -257,7 +257,7 @@ def _clone(plan: FolderPlan, policy: Policy) -> None:
     try:
         inner = os.path.join(staging, plan.target.id)
         os.mkdir(inner)
-        copy_all(plan.copies, plan.source.path, inner, policy.rules, durable=jobs.durable)
+        copy_all(plan.copies, plan.source.path, inner, policy.rules, durable=jobs.durable, private=True)
         jobs.publish(inner, plan.target.id)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -189,8 +189,16 @@ def _stat(path: str, *, follow: bool) -> os.stat_result | None:
         raise
 
 
-def copy_all(copies: Iterable[FileCopy], source: str, target: str, rules: Rules, *, durable: bool) -> None:
-    """Make files, links and folders; each file is whole at any moment.
+def copy_all(
+    copies: Iterable[FileCopy],
+    source: str,
+    target: str,
+    rules: Rules,
+    *,
+    durable: bool,
+    private: bool = False,
+) -> None:
+    """Make files, links and folders; each file is whole at any moment, unless nobody else is looking.
 
     Args:
         copies: What to make.
@@ -198,18 +206,18 @@ def copy_all(copies: Iterable[FileCopy], source: str, target: str, rules: Rules,
         target: The folder to copy to, which exists.
         rules: How.
         durable: Whether all is on disk when this returns.
+        private: Whether the target is a new folder that nobody else knows of.
     """
+    copy = copy_new if private else copy_file
     touched: dict[str, None] = {}
     for each in copies:
         if each.kind == "folder":
             with suppress(FileExistsError):
                 os.mkdir(os.path.join(target, each.name))
         else:
-            copy_file(
-                os.path.join(source, each.name), os.path.join(target, each.name), rules, durable=durable
-            )
+            copy(os.path.join(source, each.name), os.path.join(target, each.name), rules, durable=durable)
         touched[os.path.dirname(os.path.join(target, each.name))] = None
-    for folder in touched:
+    for folder in touched if durable or not private else ():
         with closing(Folder.at(folder, (), lockable=False)) as opened:
             _sweep(opened)
             if durable:
@@ -224,16 +232,31 @@ def copy_file(source: str, target: str, rules: Rules, *, durable: bool) -> None:
     """
     temporary = os.path.join(os.path.dirname(target), temporary_name())
     try:
-        if not rules.follow_symlinks and os.path.islink(source):
-            os.symlink(os.readlink(source), temporary)
-        else:
-            fill(source, temporary, durable=durable)
-            _dress(source, temporary, _stat(target, follow=False), rules)
+        copy_new(source, temporary, rules, present=_stat(target, follow=False), durable=durable)
         os.replace(temporary, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def copy_new(
+    source: str, target: str, rules: Rules, *, present: os.stat_result | None = None, durable: bool
+) -> None:
+    """Copy a file, or a link that is not to be followed, to where nothing is.
+
+    Args:
+        source: What to copy.
+        target: Where to.
+        rules: How.
+        present: What the copy will replace.
+        durable: Whether its content is on disk when this returns.
+    """
+    if not rules.follow_symlinks and os.path.islink(source):
+        os.symlink(os.readlink(source), target)
+    else:
+        fill(source, target, durable=durable)
+        _dress(source, target, present, rules)
 
 
 def fill(source: str, temporary: str, *, durable: bool) -> None:
