@@ -252,12 +252,10 @@ def _apply(plan: FolderPlan, policy: Policy) -> FolderPlan:
 
 def _clone(plan: FolderPlan, policy: Policy) -> None:
     jobs = plan.target.project._jobs
-    jobs.make()
     staging = jobs.stage(copy=True)
     try:
-        inner = os.path.join(staging, plan.target.id)
-        os.mkdir(inner)
-        copy_all(plan.copies, plan.source.path, inner, policy.rules, durable=jobs.durable, private=True)
-        jobs.publish(inner, plan.target.id)
-    finally:
+        copy_all(plan.copies, plan.source.path, staging, policy.rules, durable=jobs.durable, private=True)
+        jobs.publish(staging, plan.target.id)
+    except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
+        raise
