@@ -1,9 +1,10 @@
-"""The program `perkey`; everything but this function needs the extra ``cli``."""
+"""The program `perkey`; everything but this module needs the extra ``cli``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from perkey.errors import MissingExtraError
 
@@ -18,16 +19,18 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The command line without the program's name; None is that of this process.
     """
     try:
-        import click  # noqa: F401, PLC0415 - an extra
-        import rich  # noqa: F401, PLC0415 - the same
-    except ModuleNotFoundError as error:
-        missing = MissingExtraError("the program perkey", "cli", str(error.name))
-        sys.stderr.write(f"perkey: {missing}\n")
-        return 1
-    try:
+        missing = next((package for package in ("click", "rich") if not _is_there(package)), None)
+        if missing is not None:
+            sys.stderr.write(f"perkey: {MissingExtraError('the program perkey', 'cli', missing)}\n")
+            return 1
         from perkey.cli.program import run  # noqa: PLC0415 - needs click
 
         return run(words)
     except KeyboardInterrupt:  # while it was loading, or printing what was left
         sys.stderr.write("perkey: interrupted\n")
         return 130
+
+
+def _is_there(package: str) -> bool:
+    # Looked for and not imported: rich is slow, and needed for long work only.
+    return sys.modules.get(package, package) is not None and find_spec(package) is not None
