@@ -391,6 +391,16 @@ def test_what_is_no_document_strategy_is_refused(pair: Pair, wrong: Any) -> None
         pair.sync_docs(wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error"), [({"strategy": "always"}, TypeError), ({"exclude": "*.txt"}, ValueError)]
+)
+def test_what_makes_no_sense_is_refused_even_without_a_difference(
+    pair: Pair, wrong: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        pair.sync(**wrong)
+
+
 def test_strategies_work_on_documents_directly(pair: Pair) -> None:
     pair.docs({"n": {"x": 1, "l": [1]}, "a": 1}, {"n": {"y": 1, "l": [1]}})
     DocSync.ByKey()(pair.src.doc, pair.dst.doc)

@@ -95,7 +95,7 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
             and was to be overwritten. Nothing was changed.
         DocumentSyncConflict: The values of a key differ. Nothing was changed, unless the document was
             changed by another at this very moment; then files may have been copied.
-        ValueError: `src` is not initialised, or the same as `dst`.
+        ValueError: `src` is not initialised, or the same as `dst`; or an argument makes no sense.
     """
     if src == dst:
         raise ValueError("source and destination are the same job")

@@ -68,9 +68,15 @@ class Policy:
         doc_sync = DocSync.ByKey() if doc_sync is None else _made(doc_sync)
         if not callable(doc_sync) and doc_sync not in {DocSync.NO_SYNC, DocSync.COPY}:
             raise TypeError(f"doc_sync is a function, DocSync.NO_SYNC or DocSync.COPY, not {doc_sync!r}")
+        strategy = _made(strategy)
+        if strategy is not None and not callable(strategy):
+            raise TypeError(f"a strategy is a function or None, not {strategy!r}")
         patterns = [exclude] if exclude is None or isinstance(exclude, str | re.Pattern) else exclude
-        compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
-        return cls(_made(strategy), compiled, doc_sync, rules)
+        try:
+            compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
+        except re.error as error:
+            raise ValueError(f"{exclude!r} is no regular expression: {error}") from error
+        return cls(strategy, compiled, doc_sync, rules)
 
     def one_at_a_time(self) -> Policy:
         """Return this policy with functions that several threads may call."""
