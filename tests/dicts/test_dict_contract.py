@@ -23,6 +23,7 @@ from perkey.testing.dicts import PICKLED, PLAIN, TEXTS
 class Everything(DictContract, PolicyContract):
     """Both contracts, over folders unless `make_dict` says otherwise."""
 
+    empty_places_take_long = True
     settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
@@ -31,6 +32,7 @@ class Everything(DictContract, PolicyContract):
 
 
 class TestFileDirDictOfPickles(Everything):
+    empty_places_take_long = False
     values = PICKLED
     settings = {"durability": "sync"}  # noqa: RUF012
 
@@ -70,6 +72,8 @@ class InMemory(Everything):
 
 
 class TestLocalDict(InMemory):
+    empty_places_take_long = False
+
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return LocalDict(**params)
 
@@ -139,6 +143,7 @@ class Overlapping(Everything):
 
 
 class TestPicklesOfAnOverlappingMultiDict(Overlapping):
+    empty_places_take_long = False
     values = PICKLED
 
 

@@ -2,11 +2,9 @@
 
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from perkey.testing.dicts.order import OrderClauses
 from s3 import crews, servers
 from s3.crews import Crew
 from s3.places import shared_session
@@ -22,25 +20,6 @@ def pytest_report_header() -> str:
     if CEPH_ENDPOINT:
         return f"S3: tests over Ceph RGW RUN, at {CEPH_ENDPOINT}"
     return "S3: tests over Ceph RGW DO NOT RUN (PERKEY_CEPH_ENDPOINT is not set)"
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is marked as long to the long form of the tests."""
-    here = Path(__file__).parent
-    later = [item for item in items if here in item.path.parents and _takes_long(item)]
-    if later and not crews.LONG:
-        config.hook.pytest_deselected(items=later)
-        items[:] = [item for item in items if item not in set(later)]
-
-
-def _takes_long(item: pytest.Item) -> bool:
-    if item.get_closest_marker("long"):
-        return True
-    cls = getattr(item, "cls", None)
-    if getattr(cls, "order_takes_long", False) and item.name.partition("[")[0] in vars(OrderClauses):
-        return True
-    empty = "empty place" in getattr(getattr(item, "callspec", None), "params", {}).values()
-    return empty and getattr(cls, "empty_places_take_long", False)
 
 
 @pytest.fixture(scope="session", autouse=True)

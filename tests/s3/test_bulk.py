@@ -26,8 +26,13 @@ def numbered(count: int = COUNT) -> dict[str, int]:
     return {f"k{number}": number for number in range(count)}
 
 
-FORMS: list[tuple[EngineName, str]] = [("boto3", "cached"), ("obstore", "uncached"), ("obstore", "part")]
-MORE_FORMS: list[tuple[EngineName, str]] = [("boto3", "uncached"), ("boto3", "part"), ("obstore", "cached")]
+FORMS: list[tuple[EngineName, str]] = [("boto3", "cached"), ("obstore", "part")]
+MORE_FORMS: list[tuple[EngineName, str]] = [
+    ("boto3", "uncached"),
+    ("boto3", "part"),
+    ("obstore", "cached"),
+    ("obstore", "uncached"),
+]
 
 
 @pytest.fixture(

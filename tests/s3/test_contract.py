@@ -131,7 +131,7 @@ class HonestStore(S3Store, StoreContract):
 
 
 class TestStoreInMoto(HonestStore, InMoto):
-    empty_places_take_long = False
+    pass
 
 
 @pytest.mark.long
@@ -283,6 +283,7 @@ class TestOrderInMoto(S3Dictionary, OrderClauses, InMoto):
     pass
 
 
+@pytest.mark.long
 class TestOrderOnMinistackByObstore(S3Dictionary, OrderClauses, OnMinistack, ByObstore, Cached):
     pass
 
@@ -292,6 +293,7 @@ class TestDictInMoto(S3Dictionary, HonestDict, InMoto):
     pass
 
 
+@pytest.mark.long
 class TestCachedDictInMoto(Json, HonestDict, InMoto, Cached):
     pass
 

@@ -22,7 +22,7 @@ def place(server: Server, bucket: str, engine: EngineName) -> Place:
 
 
 @each_engine
-@pytest.mark.parametrize(("rounds", "ballast"), [(times(12, 200), 0), (1, 8 * MIB)], ids=["small", "8 MiB"])
+@pytest.mark.parametrize(("rounds", "ballast"), [(times(6, 200), 0), (1, 8 * MIB)], ids=["small", "8 MiB"])
 def test_no_increment_is_lost_and_none_is_done_twice(
     rounds: int, ballast: int, place: Place, crew: Crew
 ) -> None:
@@ -36,7 +36,7 @@ def test_no_increment_is_lost_and_none_is_done_twice(
 
 
 @each_engine
-@pytest.mark.parametrize(("keys", "ballast"), [(times(25, 500), 0), (1, 8 * MIB)], ids=["small", "8 MiB"])
+@pytest.mark.parametrize(("keys", "ballast"), [(times(12, 500), 0), (1, 8 * MIB)], ids=["small", "8 MiB"])
 def test_each_key_has_exactly_one_creator(keys: int, ballast: int, place: Place, crew: Crew) -> None:
     winners = crew.run(workers.create, place, keys, ballast)
     assert sorted(key for won in winners for key in won) == list(range(keys))
@@ -48,7 +48,7 @@ def test_each_key_has_exactly_one_creator(keys: int, ballast: int, place: Place,
 
 @each_engine
 def test_readers_never_see_a_torn_value(place: Place, crew: Crew) -> None:
-    reads = crew.run(workers.rewrite, place, times(15, 200))
+    reads = crew.run(workers.rewrite, place, times(10, 200))
     assert sum(reads) > 0
 
 
@@ -72,7 +72,7 @@ def test_no_compared_removal_takes_an_increment_with_it(
 ) -> None:
     """What was removed at a version was read at that version: increments are removed knowingly, or stay."""
     place = Place(moto_server.endpoint, bucket, engine)
-    done = sum(crew.run(workers.delete_compared, place, times(12, 200)), Counter[str]())
+    done = sum(crew.run(workers.delete_compared, place, times(6, 200)), Counter[str]())
     assert done["deleted"] > 0
     assert done["incremented"] == done["taken"] + place.open().get("counter", 0)
 
@@ -107,7 +107,7 @@ def test_counters_are_exact_though_5_percent_of_replies_are_lost(
     lossy: Proxy, bucket: str, engine: EngineName, crew: Crew
 ) -> None:
     """Each increment is done once, or once or not at all where it is said that this is not known."""
-    rounds = times(15, 200)
+    rounds = times(10, 200)
     place = Place(lossy.endpoint, bucket, engine)
     place.open()["counter"] = (0, [], b"")
     lossy.forget()

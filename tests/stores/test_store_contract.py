@@ -57,12 +57,16 @@ class TestDirectoryStore(StoreContract):
 
 
 class TestDirectoryStoreWithoutDurability(StoreContract):
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return DirectoryStore(self.tmp_path / "place", durability="none")
 
 
 class TestDirectoryStoreWhereFoldersCannotBeLocked(StoreContract):
     """A lock file stands in."""
+
+    empty_places_take_long = True
 
     @pytest.fixture(autouse=True)
     def _no_folder_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +85,8 @@ class TestDirectoryStoreWhereFoldersCannotBeLocked(StoreContract):
 class TestDirectoryStoreWithoutAnyLocks(InsertingStoreContract):
     """Conditions on versions are refused, and of many that insert one still wins."""
 
+    empty_places_take_long = True
+
     versions_are_told_once = False
 
     @pytest.fixture(autouse=True)
@@ -92,11 +98,15 @@ class TestDirectoryStoreWithoutAnyLocks(InsertingStoreContract):
 
 
 class TestPrefixStoreOverMemory(SharedMemory):
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return PrefixStore(MemoryStore(), ("in", "side"))
 
 
 class TestPrefixStoreOverAFolder(StoreContract):
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return PrefixStore(DirectoryStore(self.tmp_path / "place", durability="none"), ("inside",))
 
@@ -117,6 +127,8 @@ class TestPrefixStoreAmongOtherItems(StoreContract):
 class TestCachedStoreInMemory(SharedMemory):
     """The cache is the handles' common one."""
 
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return CachedStore(MemoryStore(), MemoryStore())
 
@@ -129,6 +141,8 @@ class TestCachedStoreOverAFolder(StoreContract):
 
 
 class TestCachedStoreWithASharedFolderAsCache(StoreContract):
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return CachedStore(
             DirectoryStore(self.tmp_path / "place", durability="none"),
@@ -137,6 +151,8 @@ class TestCachedStoreWithASharedFolderAsCache(StoreContract):
 
 
 class TestFaultyStoreWithoutFaults(StoreContract):
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return FaultyStore(DirectoryStore(self.tmp_path / "place", durability="none"))
 
