@@ -75,7 +75,7 @@ def killed_everywhere(
     points = 0
     shutil.copytree(template, folder)
     fresh = Spaces(folder, durability)  # opened here, so that no points are spent on that
-    for points in crash_everywhere(template, folder, lambda: act(fresh), 3):  # noqa: B007
+    for points in crash_everywhere(template, folder, lambda: act(fresh)):  # noqa: B007
         spaces = Spaces(folder)
         outcomes.append(spaces.check())
         home = os.path.join(spaces.one.workspace, HOME)
