@@ -104,7 +104,7 @@ def test_importing_takes_less_than_60_ms(tmp_path: Path) -> None:
     """Of processor time, because the machine may be busy; compiled, as an installed package is."""
     code = "import time; t = time.process_time(); import perkey; print(time.process_time() - t)"
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
-    assert min(float(run(code, **compiled)) for _ in range(5)) < 0.060
+    assert min(float(run(code, **compiled)) for _ in range(15)) < 0.060
 
 
 def test_every_public_name_exists_and_is_documented() -> None:
