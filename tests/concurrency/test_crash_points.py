@@ -24,9 +24,6 @@ ABSENT: Final = object()
 OLD, NEW, LARGE = "old value", "the new value", os.urandom(4096) * 600
 START: Final[dict[tuple[str, ...], Any]] = {("a",): OLD, ("b", "c"): OLD, ("b", "d"): OLD, ("e",): OLD}
 
-STEP = 3
-"""Of the points, every third is tried in the bounded form: before a call, after one, and so on."""
-
 
 @dataclass(frozen=True)
 class Change:
@@ -110,7 +107,7 @@ def test_a_process_killed_anywhere_leaves_the_old_value_or_the_new_one(
     def operation() -> None:
         change.run(FileDirDict[Any](folder, durability=durability))
 
-    for points in crash_everywhere(template, folder, operation, STEP):
+    for points in crash_everywhere(template, folder, operation):
         found = FileDirDict[Any](folder, durability=durability)
         for key, after in change.after.items():
             value = found.get(key, ABSENT)
