@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from queue import SimpleQueue
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -33,18 +34,20 @@ def map_unordered(
     source = _Source(arguments)
     with ThreadPoolExecutor(workers, thread_name_prefix="perkey") as pool:
         running: dict[Future[R], A] = {}
+        done: SimpleQueue[Future[R]] = SimpleQueue()  # unlike wait(), at no cost for those that still run
         try:
             while True:
                 for argument in islice(source, 2 * workers - len(running)):
-                    running[pool.submit(function, argument)] = argument
+                    future = pool.submit(function, argument)
+                    running[future] = argument
+                    future.add_done_callback(done.put)
                 if not running:
                     break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    error = future.exception()
-                    if error is not None and not isinstance(error, Exception):
-                        raise error
-                    yield running.pop(future), future.result() if error is None else error
+                future = done.get()
+                error = future.exception()
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                yield running.pop(future), future.result() if error is None else error
         finally:
             for future in running:
                 if not future.cancel() and future.exception() is None:

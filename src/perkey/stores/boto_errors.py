@@ -1,0 +1,141 @@
+"""What boto3's exceptions mean: the one place where its errors become signals, or errors of this project."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import botocore.exceptions as foreign
+
+from perkey.errors import AccessDeniedError, BackendError
+from perkey.stores.objects import (
+    NoSuchBucket,
+    NoSuchObject,
+    NotHonoured,
+    PreconditionFailed,
+    TryAgain,
+    Unclear,
+)
+
+FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError)
+"""What boto3 raises."""
+
+_NEVER_SENT = (foreign.EndpointConnectionError, foreign.ConnectTimeoutError)
+_LOST = (
+    foreign.ReadTimeoutError,
+    foreign.ConnectionClosedError,
+    foreign.ResponseStreamingError,
+    foreign.IncompleteReadError,
+    foreign.HTTPClientError,
+)
+_NO_CREDENTIALS = (
+    foreign.NoCredentialsError,
+    foreign.PartialCredentialsError,
+    foreign.CredentialRetrievalError,
+    foreign.TokenRetrievalError,
+    foreign.ProfileNotFound,
+)
+NOT_MODIFIED = 304
+_BAD_REQUEST = 400
+_REGION_HEADER = "x-amz-bucket-region"
+_FORBIDDEN = 403
+_SERVER_ERROR = 500
+_NOT_IMPLEMENTED = 501
+_READS = ("read", "stat")
+
+_TRY_AGAIN: Final = frozenset(
+    ("SlowDown", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted", "Throttling",
+     "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "503", "429", "409")
+)  # fmt: skip
+# Ceph says so, with 500, to those that lost a race without being compared (ECANCELED); the others get 412.
+_LOST_RACE: Final = "UnknownError"
+_UNCLEAR: Final = frozenset(("InternalError", "RequestTimeout", "500", "502", "504"))
+_NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound", "NoSuchUpload"))
+_CREDENTIALS: Final = frozenset(
+    ("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
+     "TokenRefreshRequired", "RequestTimeTooSkewed")
+)  # fmt: skip
+_WRONG_REGION: Final = frozenset(
+    ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307")
+)
+
+
+def translate(error: Exception, operation: str, key: str, *, place: str, region: str | None) -> Exception:
+    """Return the signal or error that a foreign exception means.
+
+    Args:
+        error: One of `FOREIGN`.
+        operation: What was to be done, as a verb.
+        key: The object, or "".
+        place: Its address.
+        region: Where the client looks for it.
+    """
+    code, status, repeated = code_of(error), status_of(error), _retries(error) > 0
+    if code == "NoSuchBucket":
+        return NoSuchBucket(repeated=repeated)
+    if code in _NO_OBJECT:
+        return NoSuchObject(repeated=repeated)
+    if code in {"PreconditionFailed", "412"}:
+        return PreconditionFailed(repeated=repeated)
+    if code == "NotImplemented" or status == _NOT_IMPLEMENTED:
+        return NotHonoured()
+    about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
+    why_denied = _denial(error, code, status, reading=operation in _READS)
+    why_elsewhere = _misplacement(error, code, status, region)
+    if why_denied and not why_elsewhere:
+        return AccessDeniedError(f"cannot {operation} {place}: {why_denied}", **about)
+    failure = BackendError(f"cannot {operation} {place}: {why_elsewhere or _sentence(error)}", **about)
+    if why_elsewhere:
+        return failure
+    if code in _TRY_AGAIN or isinstance(error, _NEVER_SENT):
+        return TryAgain(failure)
+    if code in _UNCLEAR or status >= _SERVER_ERROR or isinstance(error, _LOST):
+        return Unclear(failure, lost_race=code == _LOST_RACE)
+    return failure
+
+
+def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
+    """Say why this caller may not do it; nothing if that is not the reason."""
+    if isinstance(error, _NO_CREDENTIALS):
+        return (
+            "no usable AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "AWS_PROFILE"
+        )
+    if code in _CREDENTIALS or (status == _BAD_REQUEST and code == "400"):
+        return f"the credentials are expired or not valid ({code})"
+    if status == _FORBIDDEN:
+        of_absent = " (without the right s3:ListBucket, S3 also says this of absent objects)"
+        return f"access denied{of_absent if reading else ''}"
+    return ""
+
+
+def _misplacement(error: Exception, code: str, status: int, here: str | None) -> str:
+    """Say where the bucket is, if it is not where the client looks for it."""
+    there = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(_REGION_HEADER)
+    if code not in _WRONG_REGION and (status != _BAD_REQUEST or there in {None, here}):
+        return ""
+    hint = f", {there!r}" if there else ""
+    return f"the bucket is in another region than {here!r}; pass its region{hint} ({code})"
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    # Errors of the connection have the attribute, too, and it is None.
+    return getattr(error, "response", None) or {}
+
+
+def code_of(error: Exception) -> str:
+    """Return the service's word for an error, or ""."""
+    return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def status_of(error: Exception) -> int:
+    """Return the status of HTTP, or 0 where no reply came."""
+    return int(_response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _retries(error: Exception) -> int:
+    return int(_response(error).get("ResponseMetadata", {}).get("RetryAttempts", 0))
+
+
+def _sentence(error: Exception) -> str:
+    said = _response(error).get("Error", {})
+    return f"{said.get('Code')}: {said.get('Message')}" if said else f"{type(error).__name__}: {error}"
