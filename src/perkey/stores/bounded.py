@@ -99,7 +99,7 @@ class CacheFolder:
         """Open and lock the ledger."""
         path = f"{self._files.base}/{_LEDGER}"
         os.makedirs(self._files.base, exist_ok=True)
-        fd = open_lockable(lambda: os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
+        fd = open_lockable(os.open, path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             locked = lock(fd)
             try:

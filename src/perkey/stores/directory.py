@@ -43,7 +43,7 @@ class DirectoryStore(Store):
     docstring. Sub-folders that are symbolic links are refused, the base folder may be one.
 
     System calls: read 4 for a name of one part, and 2 for each further part; stat 1 and 2; an
-    unconditional write 14, of which 2 are fsync; remove 8.
+    unconditional write 12, of which 2 are fsync; remove 8.
 
     Args:
         base: Path of the base folder; made absolute, so that a later change of directory does no harm.
@@ -262,21 +262,21 @@ class DirectoryStore(Store):
 
     def _write(self, name: Name, data: Data, expect: Expectation, *, versioned: bool) -> Version:
         self._check(name)
-        for _ in range(_ATTEMPTS):
+        attempts = _ATTEMPTS
+        while True:
             try:
-                return self._write_now(name, data, expect, versioned)
+                folder = Folder.at(self.base, name[:-1])
+                try:
+                    return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
+                finally:
+                    folder.close()
             except FileNotFoundError:
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
+                attempts -= 1
+                if not attempts:
+                    raise
                 with suppress(FileNotFoundError):  # deleted again meanwhile
                     Folder.make(self.base, name[:-1], durable=self._durable)
-        return self._write_now(name, data, expect, versioned)
-
-    def _write_now(self, name: Name, data: Data, expect: Expectation, versioned: bool) -> Version:
-        folder = Folder.at(self.base, name[:-1])
-        try:
-            return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
-        finally:
-            folder.close()
 
     def _has_locks(self) -> bool:
         make_base(self.base, durable=self._durable)

@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -130,15 +129,15 @@ class Folder:
 
     Args:
         path: Its path, for messages.
-        opener: Returns a new descriptor of it.
+        fd: A new descriptor of it, of `open_lockable` if it may be locked.
         lockable: Whether it may be locked. It is closed then in children forked meanwhile.
     """
 
     __slots__ = ("_fd", "_lockable", "_locked", "path")
 
-    def __init__(self, path: str, opener: Callable[[], int], *, lockable: bool = True) -> None:
+    def __init__(self, path: str, fd: int, *, lockable: bool) -> None:
         self.path = path
-        self._fd = open_lockable(opener) if lockable else opener()
+        self._fd = fd
         self._lockable = lockable
         self._locked = -1
 
@@ -149,14 +148,16 @@ class Folder:
         Args:
             base: The base folder, whose own path may contain symbolic links.
             parts: The folder below it, none for the base itself.
-            lockable: As for the constructor.
+            lockable: Whether it may be locked.
 
         Raises:
             FileNotFoundError: It does not exist (`make` makes it).
         """
         if parts:
-            return cls("/".join((base, *parts)), lambda: _enter(base, parts, _FOLDER), lockable=lockable)
-        return cls(base, lambda: os.open(base, _BASE), lockable=lockable)
+            fd = open_lockable(_enter, base, parts, _FOLDER) if lockable else _enter(base, parts, _FOLDER)
+            return cls("/".join((base, *parts)), fd, lockable=lockable)
+        fd = open_lockable(os.open, base, _BASE) if lockable else os.open(base, _BASE)
+        return cls(base, fd, lockable=lockable)
 
     @staticmethod
     def make(base: str, parts: Name, *, durable: bool) -> None:
@@ -287,8 +288,7 @@ class Folder:
 
     def enter(self, name: str) -> Folder:
         """Return the folder `name` in this one, open for listing."""
-        path = f"{self.path}/{name}"
-        return Folder(path, lambda: os.open(name, _FOLDER, dir_fd=self._fd), lockable=False)
+        return Folder(f"{self.path}/{name}", os.open(name, _FOLDER, dir_fd=self._fd), lockable=False)
 
     def _is_lock_file(self, fd: int) -> bool:
         found = self.stat(LOCK_FILE)

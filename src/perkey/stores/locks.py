@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, ParamSpec
 
 if sys.platform != "win32":
     import fcntl
+
+P = ParamSpec("P")
 
 _UNSUPPORTED = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
 
@@ -49,14 +51,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_begin_fork, after_in_parent=_end_fork, after_in_child=_close_copies)
 
 
-def open_lockable(opener: Callable[[], int]) -> int:
+def open_lockable(opener: Callable[P, int], *args: P.args, **kwargs: P.kwargs) -> int:
     """Return the descriptor that `opener` opens, registered so that no forked child keeps it.
 
     Close it with `close_lockable`.
     """
     for _ in range(_PATIENCE):
         forks = _forks
-        fd = opener()
+        fd = opener(*args, **kwargs)
         _lockable.add(fd)
         if forks == _forks and not _forking:
             return fd
@@ -66,7 +68,7 @@ def open_lockable(opener: Callable[[], int]) -> int:
         if _forking:
             time.sleep(0.001)
     # A fork that does not end: one of its hooks may be waiting for this very thread.
-    fd = opener()
+    fd = opener(*args, **kwargs)
     _lockable.add(fd)
     return fd
 

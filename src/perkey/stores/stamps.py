@@ -1,7 +1,8 @@
 """The version of a file: when it was written, its size, its inode, and when its inode last changed.
 
 - The writer sets the time, because the kernel's own clock stands still for milliseconds: to the clock of
-  the moment, in steps of 100 ns (NTFS and SMB keep no finer ones), later than the predecessor's.
+  the moment, in steps of 100 ns (NTFS and SMB keep no finer ones), later than any that its process has given,
+  and under a condition later than the predecessor's.
 - Inode numbers are used again at once, and anybody may set an old time; the change time, which nobody can
   set, tells such files apart.
 - A file whose time has no digits below the microsecond was stored by a coarse file system, or timed by
