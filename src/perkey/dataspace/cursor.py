@@ -46,7 +46,7 @@ class JobsCursor(ExportedJobs):
         """Return the ids of the jobs; the list is not to be changed.
 
         Raises:
-            JobsCorruptedError: There is a filter, and the state points of some jobs cannot be read.
+            JobsCorruptedError: The filter asks about state points, and those of some jobs cannot be read.
         """
         project = self._project
         present = project._index.ids()
@@ -58,12 +58,18 @@ class JobsCursor(ExportedJobs):
         return self._found[1]
 
     def _search(self, present: list[str]) -> list[str]:
-        project = self._project
-        statepoints = project._index.all(present)
-        if not self._compiled.asks_documents:
-            return self._compiled.select(statepoints, project._documents)
+        project, compiled = self._project, self._compiled
+        statepoints: Mapping[str, Any] = {}
+        if compiled.needle is not None:
+            statepoints = project._index.holding(compiled.needle, present)
+        elif compiled.asks_statepoints:
+            statepoints = project._index.all(present)
+        # A job that was removed while they were read has none.
+        jobs = list(statepoints) if compiled.asks_statepoints else present
+        if not compiled.asks_documents:
+            return compiled.select(jobs, statepoints, project._documents)
         with project._documents.many(present):
-            return self._compiled.select(statepoints, project._documents)
+            return compiled.select(jobs, statepoints, project._documents)
 
     def __iter__(self) -> Iterator[Job]:
         project = self._project
@@ -81,7 +87,7 @@ class JobsCursor(ExportedJobs):
         if job not in self._project:
             return False
         statepoints = {job.id: self._project._index.statepoint(job.id)}
-        return bool(self._compiled.select(statepoints, self._project._documents))
+        return bool(self._compiled.select([job.id], statepoints, self._project._documents))
 
     def __getitem__(self, position: int) -> Job:
         """Return one of the jobs, whose order is that of iteration."""

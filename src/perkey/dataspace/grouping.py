@@ -71,8 +71,8 @@ def _by_path(project: Project, path: str, default: Any, namespace: str) -> KeyOf
 
     def key_of(job: str) -> Any:
         value: Any = source(job)
-        for part in steps:
-            value = step(value, part)
+        for part in steps:  # most are exact dicts, and a call takes time
+            value = value.get(part, MISSING) if type(value) is dict else step(value, part)
         return missing if value is MISSING else value
 
     return key_of

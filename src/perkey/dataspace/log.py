@@ -1,6 +1,7 @@
 """Entries that many processes gather in one file: what was found out once need not be found out again.
 
-The file is a sequence of lz4 frames with checksums, each the JSON of a mapping. Writers append under the
+The file is a sequence of lz4 frames with checksums, each the JSON of a mapping, one entry a line: who looks
+for few entries parses only those. Writers append under the
 lock of the folder; where an append was cut short, readers stop and the next writer goes on from there. When
 more than half of the entries are of no use any more, the file is written anew. It is a help and not a truth:
 where it is damaged, missing or cannot be written, work is slower.
@@ -11,7 +12,8 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Final
@@ -24,6 +26,10 @@ from perkey.stores.folders import Folder
 
 _FEW: Final = 1000
 _PIECE: Final = 5000
+_BEGIN: Final = "{\n"
+_SEPARATOR: Final = ",\n"
+_KEYS: Final = re.compile(r'^"([^"]+)":', re.MULTILINE)
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Log:
@@ -36,12 +42,52 @@ class Log:
     """
 
     def __init__(self, workspace: Workspace, name: str, *, private: bool = False) -> None:
-        self.entries: dict[str, Any] = {}
+        self._entries: dict[str, Any] = {}
+        self._unparsed: list[str] = []
         self.unsaved: dict[str, Any] = {}
         self._workspace = workspace
         self._path = os.path.join(workspace.home, name)
         self._mode = 0o600 if private else 0o666
         self._read = (0, 0, 0)  # inode and size of what was read of the file, and how many entries that was
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """All that is known; parses what was not parsed yet."""
+        if self._unparsed:
+            unparsed, self._unparsed = self._unparsed, []
+            with _without_collector():
+                for text in unparsed:
+                    self._entries.update(json.loads(text))
+            self._entries.update(self.unsaved)
+        return self._entries
+
+    @property
+    def is_parsed(self) -> bool:
+        """Whether all that was read is parsed."""
+        return not self._unparsed
+
+    def get(self, job: str) -> Any:
+        """Return the entry of a job, None if it is not known or not parsed."""
+        return self._entries.get(job)
+
+    def knows(self, jobs: Iterable[str]) -> bool:
+        """Tell whether there is an entry for each job; parses nothing."""
+        known = set(self._entries)
+        for text in self._unparsed:
+            known.update(_KEYS.findall(text))
+        return known.issuperset(jobs)
+
+    def holding(self, needle: re.Pattern[str]) -> Mapping[str, Any]:
+        """Return all entries whose text has a match in it, and others, parsing few besides these.
+
+        Args:
+            needle: What to look for; it does not match newlines.
+        """
+        for text in self._unparsed:
+            lines = {_line_at(text, match.start()) for match in needle.finditer(text)}
+            for job, entry in json.loads(f"{{{','.join(lines)}}}").items():
+                self._entries.setdefault(job, entry)
+        return self._entries
 
     def add(self, entries: Mapping[str, Any]) -> None:
         """Add or replace entries, in memory."""
@@ -59,12 +105,10 @@ class Log:
         except OSError:
             self._read = (0, 0, 0)
             return
-        with _without_collector():
-            for end, entries in _frames(content):
-                count += len(entries)
-                self._read = (inode, start + end, count)
-                self.entries.update(entries)
-        self.entries.update(self.unsaved)
+        for end, text in _frames(content):
+            count += text.count(_SEPARATOR) + 1
+            self._read = (inode, start + end, count)
+            self._unparsed.append(text)
 
     def save(self, wanted: Mapping[str, Any]) -> None:
         """Append to the file what it lacks, or write it anew if it has become too large.
@@ -87,7 +131,7 @@ class Log:
 
     def forget(self) -> None:
         """Forget what is in memory, not what is in the file."""
-        self.entries, self.unsaved, self._read = {}, {}, (0, 0, 0)
+        self._entries, self._unparsed, self.unsaved, self._read = {}, [], {}, (0, 0, 0)
 
     def _append(self, entries: Mapping[str, Any]) -> None:
         """Write behind the last sound frame; what follows that was cut short."""
@@ -130,13 +174,14 @@ def _encode(entries: Mapping[str, Any]) -> bytes:
 
 
 def _frame(entries: Mapping[str, Any]) -> bytes:
-    content = json.dumps(entries, separators=(",", ":")).encode("ascii")
+    lines = (f"{_to_json(job)}:{_to_json(entry)}" for job, entry in entries.items())
+    content = f"{_BEGIN}{_SEPARATOR.join(lines)}\n}}".encode("ascii")
     frame: bytes = lz4.frame.compress(content, content_checksum=True)
     return frame
 
 
-def _frames(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield where each whole frame ends, and its entries."""
+def _frames(content: bytes) -> Iterator[tuple[int, str]]:
+    """Yield where each whole frame ends, and its text."""
     end = 0
     while end < len(content):
         try:
@@ -144,4 +189,10 @@ def _frames(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         except RuntimeError:  # damaged, or cut short
             return
         end += size
-        yield end, json.loads(text.decode())  # bytes would take twice as long
+        yield end, text.decode()  # bytes would take twice as long to parse
+
+
+def _line_at(text: str, position: int) -> str:
+    """Return the entry whose text is at a position."""
+    start = text.rfind("\n", 0, position) + 1
+    return text[start : text.find("\n", position)].rstrip(",")

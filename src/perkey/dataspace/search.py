@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.ids import StatePoint
+from perkey.dataspace.needles import needle_of
 from perkey.query import Filter, compile_filter
-from perkey.query.filters import LOGICAL, paths_of
+from perkey.query.filters import LOGICAL, Predicate, paths_of
 
 STATEPOINT: Final = "sp"
 DOCUMENT: Final = "doc"
 _NAMESPACES: Final = frozenset((STATEPOINT, DOCUMENT))
+_STATEPOINT_ONLY: Final = frozenset((STATEPOINT,))
+_DOCUMENT_ONLY: Final = frozenset((DOCUMENT,))
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -23,6 +26,9 @@ class JobFilter:
         filter: Paths begin with ``sp.`` or ``doc.``; all others are of state points.
         doc_filter: Paths are of documents, all of them.
 
+    Attributes:
+        needle: What is in the text of each state point that matches, see `needle_of`; None if unknown.
+
     Raises:
         TypeError, ValueError: It is no filter.
     """
@@ -30,37 +36,56 @@ class JobFilter:
     def __init__(self, filter: Filter | None = None, doc_filter: Filter | None = None) -> None:
         compile_filter(filter)
         conditions = [*_conditions(filter), {DOCUMENT: doc_filter}] if doc_filter else [*_conditions(filter)]
-        mixed = [each for each in conditions if _asks_documents(each)]
-        alone = [_relative(each) for each in conditions if each not in mixed]
-        self._on_statepoint = compile_filter({"$and": alone}) if alone else None
-        self._on_both = compile_filter({"$and": mixed}) if mixed else None
+        by_namespaces: dict[frozenset[str], list[Filter]] = {}
+        for each in conditions:
+            by_namespaces.setdefault(_asked(each), []).append(each)
+        on_statepoint = [*map(_relative, by_namespaces.pop(_STATEPOINT_ONLY, ()))]
+        self._on_statepoint = _compiled(on_statepoint)
+        self._on_document = _compiled(map(_relative, by_namespaces.pop(_DOCUMENT_ONLY, ())))
+        self._on_both = _compiled(each for mixed in by_namespaces.values() for each in mixed)
+        self.needle = needle_of(on_statepoint)
 
     @property
     def is_open(self) -> bool:
         """Whether every job matches."""
-        return self._on_statepoint is None and self._on_both is None
+        return not self.asks_statepoints and not self.asks_documents
+
+    @property
+    def asks_statepoints(self) -> bool:
+        """Whether state points matter."""
+        return self._on_statepoint is not None or self._on_both is not None
 
     @property
     def asks_documents(self) -> bool:
-        """Whether documents matter, too."""
-        return self._on_both is not None
+        """Whether documents matter."""
+        return self._on_document is not None or self._on_both is not None
 
-    def select(self, statepoints: Mapping[str, StatePoint], document: Callable[[str], Document]) -> list[str]:
+    def select(
+        self,
+        jobs: Iterable[str],
+        statepoints: Mapping[str, StatePoint],
+        document: Callable[[str], Document],
+    ) -> list[str]:
         """Return the ids of the jobs that match.
 
         Args:
-            statepoints: The state points of the jobs to choose from.
+            jobs: The ids of the jobs to choose from.
+            statepoints: Their state points, if they are asked.
             document: Returns the document of a job; asked only if the state point does not decide.
         """
+        found = jobs
         if self._on_statepoint is not None:
             accept = self._on_statepoint
-            found = [job for job, statepoint in statepoints.items() if accept(statepoint)]
-        else:
-            found = list(statepoints)
-        if self._on_both is None:
-            return found
-        accept = self._on_both
-        return [job for job in found if accept({STATEPOINT: statepoints[job], DOCUMENT: document(job)})]
+            found = [job for job in found if accept(statepoints[job])]
+        if self._on_document is not None:
+            accept_document = self._on_document
+            found = [job for job in found if accept_document(document(job))]
+        if self._on_both is not None:
+            accept_both = self._on_both
+            found = [
+                job for job in found if accept_both({STATEPOINT: statepoints[job], DOCUMENT: document(job)})
+            ]
+        return list(found)
 
 
 def split_path(key: str, default: str = STATEPOINT) -> tuple[str, str]:
@@ -73,8 +98,15 @@ def split_path(key: str, default: str = STATEPOINT) -> tuple[str, str]:
     return (namespace, rest) if namespace in _NAMESPACES else (default, key)
 
 
-def _asks_documents(condition: Filter) -> bool:
-    return any(path[:1] == (DOCUMENT,) for path in paths_of(condition))
+def _asked(condition: Filter) -> frozenset[str]:
+    """Return which namespaces a condition speaks of."""
+    return frozenset(path[0] if path[:1] == (DOCUMENT,) else STATEPOINT for path in paths_of(condition))
+
+
+def _compiled(conditions: Iterable[Filter]) -> Predicate | None:
+    """Return what tells whether all conditions hold, None if there are none."""
+    together = list(conditions)
+    return compile_filter({"$and": together}) if together else None
 
 
 def _conditions(filter: Filter | None) -> Iterator[Filter]:
@@ -93,7 +125,7 @@ def _with_namespaces(filter: Filter) -> Filter:
 
 
 def _relative(filter: Filter) -> Filter:
-    """Return a filter of state points without their namespace: looking that up takes time, for each job."""
+    """Return a filter of one namespace without its name: looking that up takes time, for each job."""
     conditions: list[Filter] = []
     for key, expected in filter.items():
         _, rest = split_path(key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
@@ -42,7 +43,7 @@ class Index:
 
     def statepoint(self, job: str) -> StatePoint:
         """Return the state point of one job, which is not to be changed; raises as `Workspace.statepoint`."""
-        found: StatePoint | None = self._log.entries.get(job)
+        found: StatePoint | None = self._log.get(job)
         if found is None:
             found = self._workspace.statepoint(job)
             self._log.add({job: found})
@@ -50,7 +51,7 @@ class Index:
 
     def add(self, job: str, statepoint: StatePoint) -> None:
         """Tell the index of a state point that was just written; it reaches the file with the next search."""
-        if job not in self._log.entries:
+        if self._log.get(job) is None:
             self._log.add({job: statepoint})
 
     def ids(self) -> list[str]:
@@ -82,6 +83,23 @@ class Index:
         if corrupted:
             raise JobsCorruptedError(corrupted)
         return found
+
+    def holding(self, needle: re.Pattern[str], ids: list[str]) -> Mapping[str, StatePoint]:
+        """Return the state points of the jobs in whose text there is a match, and of others; as `all`.
+
+        If all of them are in the index, few besides these are parsed.
+
+        Args:
+            needle: What to look for in the compact JSON of a state point.
+            ids: What `ids` has just returned.
+        """
+        log = self._log
+        if not log.knows(ids):
+            log.load()
+        if log.is_parsed or not log.knows(ids):
+            return self.all(ids)
+        present = set(ids)
+        return {job: found for job, found in log.holding(needle).items() if job in present}
 
     def sound(self, ids: list[str] | None = None) -> tuple[Mapping[str, StatePoint], list[str]]:
         """Return the state points of all jobs that can be read, and the ids of the others; as `all`."""

@@ -22,7 +22,7 @@ from typing import Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
 from perkey.dataspace.files import read_file, write_new, write_new_in
-from perkey.dataspace.ids import StatePoint, is_job_id, job_id
+from perkey.dataspace.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.stores.folders import Folder
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
 
@@ -67,7 +67,10 @@ class Workspace:
             WorkspaceError: The folder cannot be read.
         """
         try:
-            return list(filter(is_job_id, os.listdir(self.path)))
+            names = [name for name in os.listdir(self.path) if len(name) == ID_LENGTH]
+            # All at once, which takes a tenth of the time of one by one; mostly all are ids.
+            are_ids = not os.fsencode("".join(names)).translate(None, b"0123456789abcdef")
+            return names if are_ids else list(filter(is_job_id, names))
         except FileNotFoundError:
             return []
         except OSError as error:

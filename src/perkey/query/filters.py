@@ -79,6 +79,22 @@ def paths_of(filter: Filter) -> Iterator[Path]:
         yield from found or [parts]
 
 
+def equalities_of(filter: Filter, at: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield paths and values that must be equal in every document that a filter matches."""
+    for key, expected in filter.items():
+        if key == "$and":
+            for each in expected:
+                yield from equalities_of(each, at)
+        elif key not in LOGICAL:
+            *path, last = key.split(".")
+            if last == "$eq":
+                yield (*at, *path), expected
+            elif isinstance(expected, Mapping) and expected and not last.startswith("$"):
+                yield from equalities_of(expected, (*at, *path, last))
+            elif not last.startswith("$"):
+                yield (*at, *path, last), expected
+
+
 def _conditions(filter: Filter, at: Path) -> Iterator[Predicate]:
     for key, expected in filter.items():
         if not isinstance(key, str):

@@ -43,20 +43,20 @@ _TYPES: Final[dict[str, type]] = {
 _MOST_NEAR_ARGUMENTS: Final = 3
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return an argument of a filter as JSON would give it back: with lists, and without NumPy."""
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     return value.tolist() if hasattr(value, "dtype") and hasattr(value, "tolist") else value
 
 
 def equal_to(expected: Any) -> Test:
     """Return the test for equality, as Python sees it: 1, 1.0 and True are equal; lists are to tuples."""
-    wanted = _plain(expected)
+    wanted = plain(expected)
     if isinstance(wanted, list | dict):
-        return lambda value: _holds(_plain(value) == wanted)
+        return lambda value: _holds(plain(value) == wanted)
 
     def test(value: Any) -> bool:
         answer = value == wanted
@@ -81,7 +81,7 @@ def _unequal_to(expected: Any) -> Test:
 
 def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any], Test]:
     def maker(bound: Any) -> Test:
-        limit = _plain(bound)
+        limit = plain(bound)
 
         def test(value: Any) -> bool:
             try:
@@ -100,7 +100,7 @@ def _one_of(expected: Any) -> Test:
         raise ValueError(f"$in and $nin take a list of values, not {expected!r}")
     tests = [equal_to(item) for item in expected]
     try:
-        known = frozenset(_plain(list(expected)))
+        known = frozenset(plain(list(expected)))
     except TypeError:  # a list among them
         return lambda value: any(test(value) for test in tests)
 
