@@ -1,0 +1,98 @@
+"""Going through a folder and those below it, in constant memory and without following symbolic links.
+
+Each function takes over an open folder and closes it, a generator once it was begun. What is removed while
+it is listed is passed over. Listing sweeps away stale temporary files on its way; counting does not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from perkey.naming import Name, Shape
+from perkey.stores.folders import Folder
+from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
+
+
+def names_in(folder: Folder, parts: Name) -> Iterator[Name]:
+    """Yield the name of each item in and below an open folder."""
+    try:
+        with folder.scan() as entries:
+            for entry in entries:
+                leaf = entry.name
+                if not entry.is_file(follow_symlinks=False):
+                    inner = _enter(folder, entry)
+                    if inner is not None:
+                        yield from names_in(inner, (*parts, leaf))
+                elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
+                    yield (*parts, leaf)
+                elif leaf.startswith(TEMPORARY):
+                    sweep(folder, entry, STALE_SECONDS)
+    finally:
+        folder.close()
+
+
+def items_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name]]:
+    """Yield each item in and below an open folder, with its own folder, which is open for that moment."""
+    for inner, name, entry in _files_in(folder, parts):
+        if not entry.name.startswith(OURS):
+            yield inner, name
+        elif entry.name.startswith(TEMPORARY):
+            sweep(inner, entry, STALE_SECONDS)
+
+
+def count_in(folder: Folder, shape: Shape) -> int:
+    """Count the files of a shape in and below an open folder.
+
+    Raises:
+        LookupError: Not to be had on this file system, see `dirents.count`.
+    """
+    from perkey.stores import dirents
+
+    counted = 0
+    try:
+        for files, folders in dirents.count(folder.fileno(), shape):
+            counted += files
+            for name in folders:
+                with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen
+                    counted += count_in(folder.enter(name), shape)
+    except FileNotFoundError:
+        pass  # removed while it was listed
+    finally:
+        folder.close()
+    return counted
+
+
+def sweep_in(folder: Folder, min_age: float) -> int:
+    """Remove the temporary files not written to for `min_age` seconds, and return how many there were."""
+    return sum(
+        sweep(inner, entry, min_age)
+        for inner, _, entry in _files_in(folder, ())
+        if entry.name.startswith(TEMPORARY)
+    )
+
+
+def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
+    """Yield each regular file in and below an open folder, with its folder, open for that moment."""
+    try:
+        with folder.scan() as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    yield folder, (*parts, entry.name), entry
+                else:
+                    inner = _enter(folder, entry)
+                    if inner is not None:
+                        yield from _files_in(inner, (*parts, entry.name))
+    finally:
+        folder.close()
+
+
+def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
+    """Return the folder that an entry is, open for listing; None if it is none, or none any more."""
+    if not entry.is_dir(follow_symlinks=False):
+        return None
+    try:
+        return folder.enter(entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
