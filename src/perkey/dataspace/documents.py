@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from perkey.errors import ConflictError
@@ -45,6 +45,39 @@ class SpaceDocument(BufferedJSONAttrDict):
 
     def __init__(self, file: DocumentFile) -> None:
         SyncedCollection.__init__(self, file)
+
+
+class WithDocument:
+    """Something that has a document."""
+
+    _document: SpaceDocument | None = None
+
+    def _document_file(self) -> DocumentFile:
+        """Return the file of the document; called once for a document."""
+        raise NotImplementedError
+
+    @property
+    def document(self) -> SpaceDocument:
+        """The document: a nested dictionary that saves itself, safe under many writers.
+
+        Asking for a job's initialises the job. Call it for a plain copy.
+        """
+        if self._document is None:
+            self._document = SpaceDocument(self._document_file())
+        return self._document
+
+    @document.setter
+    def document(self, new: Mapping[str, Any]) -> None:
+        self.document.reset(new)
+
+    @property
+    def doc(self) -> SpaceDocument:
+        """The same as `document`."""
+        return self.document
+
+    @doc.setter
+    def doc(self, new: Mapping[str, Any]) -> None:
+        self.document.reset(new)
 
 
 class StatePointResource(Resource):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
 from perkey.dataspace import config as configuration
 from perkey.dataspace import transfers
-from perkey.dataspace.documents import DocumentFile, SpaceDocument
+from perkey.dataspace.documents import DocumentFile, WithDocument
 from perkey.dataspace.h5store_access import WithStores
 from perkey.dataspace.job import Job
 from perkey.dataspace.readers import Documents
@@ -31,7 +30,7 @@ class PathText(str):
         return str(self)
 
 
-class Handle(WithStores):
+class Handle(WithDocument, WithStores):
     """What every part of a project needs; see `Project`."""
 
     FN_DOCUMENT: Final = "signac_project_document.json"
@@ -59,7 +58,6 @@ class Handle(WithStores):
         self._index = Index(self._jobs)
         self._real = os.path.realpath(config.workspace), os.path.realpath(config.root)
         self._documents = Documents(self._jobs, lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
-        self._document: SpaceDocument | None = None
         transfers.recover(self._jobs)
 
     @property
@@ -94,29 +92,11 @@ class Handle(WithStores):
         """Tell whether there is a file of that name in the project's folder."""
         return os.path.isfile(self.fn(filename))
 
-    @property
-    def document(self) -> SpaceDocument:
-        """The project's document: a nested dictionary that saves itself, safe under many writers."""
-        if self._document is None:
-            file = DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)
-            self._document = SpaceDocument(file)
-        return self._document
-
-    @document.setter
-    def document(self, new: Mapping[str, Any]) -> None:
-        self.document.reset(new)
-
-    @property
-    def doc(self) -> SpaceDocument:
-        """The same as `document`."""
-        return self.document
-
-    @doc.setter
-    def doc(self, new: Mapping[str, Any]) -> None:
-        self.document.reset(new)
-
     def _make(self) -> None:
         os.makedirs(self.path, exist_ok=True)
+
+    def _document_file(self) -> DocumentFile:
+        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)
 
     @property
     def _cache_path(self) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from perkey.dataspace import transfers
-from perkey.dataspace.documents import DocumentFile, SpaceDocument, StatePointDict
+from perkey.dataspace.documents import DocumentFile, StatePointDict, WithDocument
 from perkey.dataspace.errors import JobsCorruptedError
 from perkey.dataspace.h5store_access import WithStores
 from perkey.dataspace.ids import StatePoint, job_id, normalized
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perkey.dataspace.project import Project
 
 
-class Job(SyncedJob, WithStores):
+class Job(SyncedJob, WithDocument, WithStores):
     """A handle on the data of one state point. Open jobs with `Project.open_job`.
 
     A handle is cheap, touches nothing until it is used, can be pickled and copied, and equals every other
@@ -44,7 +44,6 @@ class Job(SyncedJob, WithStores):
     """The file of the job's document."""
 
     # Of the class, not of each job: a search may make a hundred thousand handles.
-    _document: SpaceDocument | None = None
     _statepoint: StatePointDict | None = None
     _left: tuple[str, ...] = ()
 
@@ -175,33 +174,6 @@ class Job(SyncedJob, WithStores):
         self._project, self._id, self._known = project, job, statepoint
         self._document = None
 
-    # --- Document -----------------------------------------------------------------------------------
-
-    @property
-    def document(self) -> SpaceDocument:
-        """The job's document: a nested dictionary that saves itself, safe under many writers.
-
-        Asking for it initialises the job. Call it for a plain copy.
-        """
-        if self._document is None:
-            self.init(validate_statepoint=False)
-            file = DocumentFile(self.fn(self.FN_DOCUMENT), self.init, durable=self._project._durable)
-            self._document = SpaceDocument(file)
-        return self._document
-
-    @document.setter
-    def document(self, new: Mapping[str, Any]) -> None:
-        self.document.reset(new)
-
-    @property
-    def doc(self) -> SpaceDocument:
-        """The same as `document`."""
-        return self.document
-
-    @doc.setter
-    def doc(self, new: Mapping[str, Any]) -> None:
-        self.document.reset(new)
-
     # --- Life ---------------------------------------------------------------------------------------
 
     def init(self, force: bool = False, validate_statepoint: bool = True) -> Job:
@@ -228,6 +200,10 @@ class Job(SyncedJob, WithStores):
 
     def _make(self) -> None:
         self.init()
+
+    def _document_file(self) -> DocumentFile:
+        self.init(validate_statepoint=False)
+        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._project._durable)
 
     def remove(self) -> None:
         """Remove the job with all its data; does nothing if there is none. It is gone at one moment."""
