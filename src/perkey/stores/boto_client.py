@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import io
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from perkey.content import STREAM_ABOVE
@@ -57,8 +58,15 @@ def mend(client: Any) -> None:
 def _own_session() -> Any:
     """Return a session like any new one, whose clients read times quickly."""
     core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
     return boto3.session.Session(botocore_session=core)
+
+
+@cache
+def _loader() -> Any:
+    """Return what reads the descriptions of services: once for all, as it is most of the work of a client."""
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def _parse_time(said: Any) -> datetime:
