@@ -16,8 +16,9 @@ from perkey.dataspace.exchange_schema import FoundJob, Schema, discover
 from perkey.dataspace.exchange_trees import copy_tree
 from perkey.dataspace.exchange_unpacking import extract_archive
 from perkey.dataspace.files import write_file
+from perkey.dataspace.staging import delete_tree
 from perkey.dataspace.transfers import CopyTree
-from perkey.dataspace.workspace import FN_STATEPOINT, delete_tree
+from perkey.dataspace.workspace import FN_STATEPOINT
 
 if TYPE_CHECKING:
     from perkey.dataspace.project import Project

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.files import read_file, write_file
+from perkey.dataspace.staging import TAKEN
 from perkey.dataspace.workspace import Workspace
 from perkey.stores.temporaries import OURS, temporary_name
 
@@ -33,7 +34,6 @@ _NOTES: Final = "moves"
 _MARK: Final = OURS + "moved-"
 _NOTE_STALE_SECONDS: Final = 7 * 24 * 3600.0
 _NOT_OURS_TO_FINISH: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
-_TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
 
 CopyTree = Callable[..., Any]
 """Copies a folder: takes source and destination, which does not exist, as `shutil.copytree`."""
@@ -52,7 +52,7 @@ def move(job: str, source: Workspace, target: Workspace) -> None:
     try:
         os.rename(source.folder(job), target.folder(job))
     except OSError as error:
-        if error.errno in _TAKEN:
+        if error.errno in TAKEN:
             raise DestinationExistsError(target.folder(job)) from None
         if error.errno != errno.EXDEV:
             raise

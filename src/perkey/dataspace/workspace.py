@@ -23,6 +23,7 @@ from typing import Final
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
 from perkey.dataspace.files import read_file, write_new, write_new_in
 from perkey.dataspace.ids import ID_LENGTH, StatePoint, is_job_id, job_id
+from perkey.dataspace.staging import TAKEN, Staging, delete_tree
 from perkey.stores.folders import Folder
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
 
@@ -33,13 +34,10 @@ HOME: Final = ".@perkey"
 """The folder in a workspace for what is not a job."""
 
 _INTENT: Final = OURS + "statepoint-"
-_TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
 _ATTEMPTS: Final = 16
-_COPY: Final = "copy-"
-_COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
 
 
-class Workspace:
+class Workspace(Staging):
     """The jobs of one folder, which need not exist yet.
 
     Args:
@@ -48,9 +46,9 @@ class Workspace:
     """
 
     def __init__(self, path: str, *, durable: bool) -> None:
+        super().__init__(os.path.join(path, HOME))
         self.path = path
         self.durable = durable
-        self.home = os.path.join(path, HOME)
 
     # --- Looking ------------------------------------------------------------------------------------
 
@@ -226,7 +224,7 @@ class Workspace:
             except OSError as error:
                 # By descriptor: if another process was faster, the folder has another name now.
                 discard(folder, intent)
-                if error.errno in _TAKEN:
+                if error.errno in TAKEN:
                     raise DestinationExistsError(target) from None
                 if error.errno == errno.ENOENT:
                     return False
@@ -273,22 +271,7 @@ class Workspace:
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime >= min_age:
                     os.unlink(entry.path)
 
-    # --- Staging ------------------------------------------------------------------------------------
-
-    def stage(self, *, copy: bool = False) -> str:
-        """Make a new folder that is no job yet, and return its path.
-
-        Args:
-            copy: Whether filling it may take long, so that it must not be swept soon.
-        """
-        prefix = _COPY if copy else ""
-        staging = os.path.join(self.home, prefix + temporary_name())
-        try:
-            os.mkdir(staging)
-        except FileNotFoundError:
-            self.make_home()
-            os.mkdir(staging)
-        return staging
+    # --- Appearing ----------------------------------------------------------------------------------
 
     def publish(self, staging: str, job: str) -> None:
         """Make a staged folder, which holds a state point, a job.
@@ -304,35 +287,11 @@ class Workspace:
         try:
             os.rename(staging, target)
         except OSError as error:
-            if error.errno in _TAKEN:
+            if error.errno in TAKEN:
                 return False
             raise
         self._sync(self.path)
         return True
-
-    def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
-        """Delete what dead processes left in the workspace, and return how much that was.
-
-        Args:
-            min_age: Seconds for which a folder must not have been changed; copies get a week.
-        """
-        swept = 0
-        try:
-            entries = list(os.scandir(self.home))
-        except FileNotFoundError:
-            return 0
-        for entry in entries:
-            if not entry.name.removeprefix(_COPY).startswith(OURS):
-                continue
-            age = max(min_age, _COPY_STALE_SECONDS) if entry.name.startswith(_COPY) else min_age
-            with suppress(FileNotFoundError, PermissionError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
-                    if entry.is_dir(follow_symlinks=False):
-                        delete_tree(entry.path)
-                    else:
-                        os.unlink(entry.path)
-                    swept += 1
-        return swept
 
     def make(self) -> None:
         """Make the workspace, if need be; raises WorkspaceError if that fails."""
@@ -340,13 +299,6 @@ class Workspace:
             os.makedirs(self.path, exist_ok=True)
         except OSError as error:
             raise located(error, self.path) from error
-
-    def make_home(self) -> None:
-        """Make the folder for what is not a job; raises WorkspaceError if that fails."""
-        try:
-            os.makedirs(self.home, exist_ok=True)
-        except OSError as error:
-            raise located(error, self.home) from error
 
     def sync(self) -> None:
         """Bring the names of the jobs to the disk, where changes are to be durable."""
@@ -356,22 +308,6 @@ class Workspace:
         if self.durable:
             with closing(Folder.at(path, (), lockable=False)) as folder:
                 folder.sync()
-
-
-def delete_tree(path: str) -> None:
-    """Delete a folder, in which others may still be writing."""
-    for _ in range(_ATTEMPTS):
-        try:
-            shutil.rmtree(path)
-        except FileNotFoundError:
-            if not os.path.lexists(path):
-                return
-        except OSError as error:
-            if error.errno not in _TAKEN:
-                raise
-        else:
-            return
-    shutil.rmtree(path)
 
 
 def _parse(content: bytes | None, job: str) -> StatePoint | None:
