@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Self, TextIO, overload
 
 from perkey.dataspace.collection_file import CollectionFile
-from perkey.dataspace.field_index import FieldIndex
+from perkey.dataspace.collection_table import Doc, Table
 from perkey.dataspace.ids import normalized
 from perkey.errors import CorruptValueError
 from perkey.query import Filter, compile_filter
 from perkey.synced.plain import copy_of
-
-Doc = dict[str, Any]
 
 MEMORY: Final = ":memory:"
 
@@ -68,10 +66,7 @@ class Collection:
         if isinstance(docs, str):
             raise ValueError("documents are mappings; to open a file use Collection.open()")
         del compresslevel, _trust
-        self._primary_key = primary_key
-        self._docs: dict[str, Doc] = {}
-        self._indexes: dict[str, FieldIndex] = {}
-        self._next = 0
+        self._table = Table(primary_key)
         self._file: CollectionFile | None = None
         self._dirty = False
         self._closed = False
@@ -152,7 +147,7 @@ class Collection:
         """Write all changes to the file, atomically; does nothing in memory."""
         self._open_docs()
         if self._file is not None and self._dirty:
-            self._file.write(self._docs.values())
+            self._file.write(self._table.docs.values())
             self._dirty = False
 
     def close(self) -> None:
@@ -172,7 +167,7 @@ class Collection:
     @property
     def primary_key(self) -> str:
         """The name of the primary key."""
-        return self._primary_key
+        return self._table.primary_key
 
     @property
     def ids(self) -> Iterator[str]:
@@ -187,8 +182,8 @@ class Collection:
     def __setitem__(self, _id: str, doc: Mapping[str, Any]) -> None:
         """Put in a document, or replace one; raises ValueError if it says to have another primary key."""
         document = normalized(doc)
-        if document.setdefault(self._primary_key, _id) != _id:
-            raise ValueError(f"the document has the primary key {document[self._primary_key]!r}, not {_id!r}")
+        if document.setdefault(self.primary_key, _id) != _id:
+            raise ValueError(f"the document has the primary key {document[self.primary_key]!r}, not {_id!r}")
         self._put(_id, document)
 
     def __delitem__(self, _id: str) -> None:
@@ -217,11 +212,11 @@ class Collection:
             ValueError: A key of the document has a dot in it.
         """
         document = normalized(doc)
-        key = self._key_of(document)
+        key = self._table.key_of(document)
         if key in self._open_docs():
             raise KeyError(f"there is a document with the primary key {key!r}")
         self._put(key, document)
-        doc[self._primary_key] = key
+        doc[self.primary_key] = key
         return key
 
     def update(self, docs: Iterable[Mapping[str, Any]]) -> None:
@@ -245,9 +240,9 @@ class Collection:
         if not upsert:
             return None
         document = normalized(replacement)
-        if isinstance(filter.get(self._primary_key), str):
-            document.setdefault(self._primary_key, filter[self._primary_key])
-        key = self._key_of(document)
+        if isinstance(filter.get(self.primary_key), str):
+            document.setdefault(self.primary_key, filter[self.primary_key])
+        key = self._table.key_of(document)
         self._put(key, document)
         return key
 
@@ -299,14 +294,12 @@ class Collection:
         Raises:
             KeyError: It does not exist; or the primary key is asked for, which is no index.
         """
-        docs = self._open_docs()
-        if key == self._primary_key:
+        table = self._open_table()
+        if key == self.primary_key:
             raise KeyError("the primary key is no index: use collection[key]")
-        if key not in self._indexes:
-            if not build:
-                raise KeyError(f"there is no index for {key!r}")
-            self._indexes[key] = FieldIndex(key, docs)
-        return self._indexes[key].values
+        if not build and not table.has_index(key):
+            raise KeyError(f"there is no index for {key!r}")
+        return table.index(key).values
 
     def main(self) -> None:
         """Search with the words of the command line; ``--help`` describes them.
@@ -321,62 +314,33 @@ class Collection:
     def _matching(self, filter: Filter | None) -> Iterator[str]:
         accept = compile_filter(filter)
         docs = self._open_docs()
-        return (key for key in self._candidates(filter or {}) if accept(docs[key]))
-
-    def _candidates(self, filter: Filter) -> Iterable[str]:
-        """Return the primary keys among which all matching documents are, in order."""
-        docs = self._docs
-        for path, expected in filter.items():
-            if isinstance(expected, str | int | float) and "$" not in path:
-                if path == self._primary_key:
-                    return [key for key in (expected,) if isinstance(key, str) and key in docs]
-                found = self.index(path, build=True).get(expected, set())
-                return sorted(found, key=self._indexes[path].order.__getitem__)
-        return list(docs)
+        return (key for key in self._table.candidates(filter or {}) if accept(docs[key]))
 
     # --- Changes ------------------------------------------------------------------------------------
 
     def _take(self, docs: Iterable[Mapping[str, Any]]) -> None:
         for doc in docs:
             document = normalized(doc)
-            self._put(self._key_of(document), document)
-
-    def _key_of(self, document: Doc) -> str:
-        """Return the primary key of a document, which gets one if it has none."""
-        if self._primary_key not in document:
-            document[self._primary_key] = self._new_key()
-        key = document[self._primary_key]
-        if not isinstance(key, str):
-            raise TypeError(f"a primary key is text, not {key!r}")
-        return key
-
-    def _new_key(self) -> str:
-        while (key := f"{self._next:032x}") in self._docs:
-            self._next += 1
-        return key
+            self._put(self._table.key_of(document), document)
 
     def _put(self, key: str, document: Doc) -> None:
         self._change()
-        old = self._docs.get(key)
-        self._docs[key] = document
-        self._each_index(lambda index: index.replace(key, old, document))
+        self._table.put(key, document)
 
     def _remove(self, key: str) -> None:
         self._change()
-        old = self._docs.pop(key)
-        self._each_index(lambda index: index.replace(key, old, None))
-
-    def _each_index(self, act: Callable[[FieldIndex], None]) -> None:
-        for index in self._indexes.values():
-            act(index)
+        self._table.remove(key)
 
     def _change(self) -> None:
-        self._open_docs()
+        self._open_table()
         if self._file is not None and not self._file.is_writable:
             self._file.write(())  # says why not
         self._dirty = True
 
-    def _open_docs(self) -> dict[str, Doc]:
+    def _open_table(self) -> Table:
         if self._closed:
             raise RuntimeError("the collection is closed")
-        return self._docs
+        return self._table
+
+    def _open_docs(self) -> dict[str, Doc]:
+        return self._open_table().docs
