@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import random
+import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, Final, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias, TypeVar
 
 from perkey.content import Content
 from perkey.stores.base import ConditionKind, Expectation, Verb, Version
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 _ATTEMPTS = 6
 _FIRST_PAUSE = 0.05
+
+COPY_BYTES: Final = 1 << 20
+"""How much of a large object is read at a time."""
 
 WRITE_ID: Final = "perkey-write-id"
 """Name of the metadata that tells whose write an object is."""
@@ -174,6 +178,19 @@ class Engine(ABC):
 def content_type(key: str) -> str:
     """Return what an object is said to be."""
     return "application/json" if key.endswith(".json") else "application/octet-stream"
+
+
+def spooled(pieces: Iterable[Any]) -> BinaryIO:
+    """Return a temporary file of these pieces, at its start; the taker closes it."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        for piece in pieces:
+            file.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
 
 
 def size_of(body: Body) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -17,15 +16,13 @@ from obstore import exceptions
 
 from perkey.content import Content
 from perkey.stores.base import Version
-from perkey.stores.objects import Head
+from perkey.stores.objects import COPY_BYTES, Head, spooled
 
 PAGE: Final = 1000
 """Objects of a listing that come with one reply."""
 
 FOREIGN: Final = (exceptions.BaseError, FileNotFoundError, NotImplementedError, ValueError)
 """What obstore raises."""
-
-_COPY_BYTES: Final = 1 << 20
 
 
 # --- Replies ----------------------------------------------------------------------------------------
@@ -35,15 +32,7 @@ def content_of(result: obstore.GetResult, limit: int | None) -> Content:
     """Return the content of a reply, as a temporary file if it is larger than `limit` bytes."""
     if limit is None or result.meta["size"] <= limit:
         return bytes(result.bytes())
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the taker closes it
-    try:
-        for piece in result.stream(min_chunk_size=_COPY_BYTES):
-            file.write(piece)
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file
+    return spooled(result.stream(min_chunk_size=COPY_BYTES))
 
 
 def head_of(meta: Any, version: Version, write_id: str | None = None) -> Head:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.boto_client import mend, new_client
 from perkey.stores.boto_errors import FOREIGN, NOT_MODIFIED, code_of, status_of, translate
 from perkey.stores.objects import (
+    COPY_BYTES,
     WRITE_ID,
     Body,
     Engine,
@@ -22,12 +22,12 @@ from perkey.stores.objects import (
     again,
     content_type,
     size_of,
+    spooled,
 )
 from perkey.stores.process_lock import ProcessLock
 
 _making = ProcessLock()
 
-_COPY_BYTES: Final = 1 << 20
 _LEAST_PART: Final = 16 << 20
 _MOST_PARTS: Final = 10_000
 
@@ -257,12 +257,4 @@ def _download(body: Any, length: int, limit: int | None) -> Content:
     if limit is None or length <= limit:
         content: bytes = body.read()
         return content
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the taker closes it
-    try:
-        for piece in body.iter_chunks(_COPY_BYTES):
-            file.write(piece)
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file
+    return spooled(body.iter_chunks(COPY_BYTES))
