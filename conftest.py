@@ -4,8 +4,13 @@ import os
 import zlib
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from perkey.testing.dicts.order import OrderClauses
+
+# Machines may be slow, and are busy with other tests.
+settings.register_profile("perkey", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("perkey")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -116,6 +116,14 @@ class TestNoWayOut:
         assert not link.is_symlink()
         assert d[key] == 1
 
+    @pytest.mark.parametrize("name", ["a b", "é", "@", "a\nb", "..."])
+    def test_folders_of_strangers_are_no_subdicts(self, d: FileDirDict[Any], name: str) -> None:
+        Path(d.base_dir, name).mkdir()
+        Path(d.base_dir, name, "x.pkl").touch()
+        d["sub", "a"] = 1
+        assert [list(sub) for sub in d.subdicts().values()] == [[("a",)]]
+        assert (list(d), len(d)) == ([("sub", "a")], 1)
+
     @pytest.mark.timeout(60)
     @pytest.mark.parametrize("verb", VERBS)
     @pytest.mark.parametrize("plant", ["fifo", "folder", "socket"])

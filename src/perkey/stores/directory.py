@@ -188,7 +188,9 @@ class DirectoryStore(Store):
         try:
             with folder.scan() as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False) and any(self._items((*prefix, entry.name))):
+                    inner = (*prefix, entry.name)
+                    # A folder of strangers may have any name.
+                    if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
                         yield entry.name
         finally:
             folder.close()
