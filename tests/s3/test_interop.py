@@ -168,7 +168,9 @@ def test_a_counter_that_both_libraries_increment_is_exact() -> None:
     def increment(make: Make, absent: object) -> None:
         d = make("json")
         for _ in range(rounds):
-            d.transform_item("n", transformer=lambda old: 1 if old is absent else old + 1)
+            d.transform_item(
+                "n", transformer=lambda old: 1 if old is absent else old + 1, n_retries=1000
+            )  # theirs gives up after six otherwise, however slow the machine
 
     with ThreadPoolExecutor(4) as pool:
         jobs = [

@@ -13,6 +13,7 @@ import ctypes
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import Any, Final, TypeAlias
@@ -23,6 +24,8 @@ _BYTES: Final = 1 << 17
 SHORTEST: Final = 14
 """So long must the names be that are searched for, to make a chance find in inode and offset impossible."""
 _NO_FOLDERS: Final = 2  # links of a folder that has none in it, where folders count them
+
+_buffers: deque[bytearray] = deque(maxlen=4)
 
 _GetDents: TypeAlias = Callable[[int, Any, int], int]
 _Search: TypeAlias = Callable[[bytes], list[bytes]]
@@ -50,6 +53,14 @@ def _searches(shape: Shape) -> tuple[_Search, _Search, _Search]:
     )
 
 
+def _taken_buffer() -> bytearray:
+    """Return a buffer, to be given back: the system clears new memory by pages, each at the price of a name."""
+    try:
+        return _buffers.pop()
+    except IndexError:
+        return bytearray(_BYTES)
+
+
 def can_count(shape: Shape) -> bool:
     """Tell whether `count` is to be had here, for names of such a shape."""
     return shape.shortest >= SHORTEST and _getdents() is not None
@@ -58,7 +69,7 @@ def can_count(shape: Shape) -> bool:
 def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
     """Go through a folder; yield how many of its files fit, and the names of its folders that do, in pieces.
 
-    Memory is used for 128 KiB at a time.
+    Memory is used for 128 KiB at a time, and up to four times as much kept for later.
 
     Args:
         fd: A descriptor of the folder, at its beginning, which nobody else uses.
@@ -75,15 +86,18 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
     find_files, find_folders, find_doubtful = _searches(shape)
     ending = shape.ending.encode() + b"\x00"
     may_have_folders = os.fstat(fd).st_nlink != _NO_FOLDERS
-    buffer = ctypes.create_string_buffer(_BYTES)
-    while (filled := getdents(fd, buffer, _BYTES)) > 0:
-        records = ctypes.string_at(buffer, filled)
-        files = len(find_files(records))
-        folders = find_folders(records) if may_have_folders else []
-        doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
-        if doubtful or records.count(ending) != files:
+    buffer = _taken_buffer()
+    whole = memoryview(buffer)
+    place = (ctypes.c_char * _BYTES).from_buffer(buffer)
+    while (filled := getdents(fd, place, _BYTES)) > 0:
+        with whole[:filled] as records:
+            files = len(find_files(records))
+            folders = find_folders(records) if may_have_folders else []
+            doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
+        if doubtful or buffer.count(ending, 0, filled) != files:
             raise LookupError("names that only look like items")
         yield files, [name.decode("ascii") for name in folders]
     if filled < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    _buffers.append(buffer)
