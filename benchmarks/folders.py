@@ -100,7 +100,8 @@ class Bench:
     def listings(self, rounds: int) -> Iterator[Contest]:
         """Go through all items, by and by more of them."""
         but = tuple(name for name in self.openers if name not in {"perkey", *LISTERS})
-        yield self._contest("len", lambda: floor.count(self.floor), len, but=but, rounds=rounds)
+        count = self._contest("len", lambda: floor.count(self.floor), len, but=but, rounds=rounds)
+        yield count.repeated(20)  # one takes no longer than a disturbance
         yield self._contest("keys", lambda: floor.names(self.floor), list, but=but, rounds=rounds)
         yield self._contest(
             "items", lambda: floor.read_all(self.floor), peers.read_all, but=but, rounds=rounds
@@ -133,6 +134,7 @@ class Bench:
         acts: dict[str, Act] = {who: partial(_write_into, places, who, act) for who, act in writers.items()}
 
         def prepare(who: str) -> None:
+            os.sync()  # nobody's syncs are to write what others left
             if fresh or who not in places:
                 places[who] = self._new_place(who, durable=durable)
                 if not fresh:

@@ -10,7 +10,8 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 Act: TypeAlias = Callable[[], object]
@@ -36,6 +37,11 @@ class Contest:
     acts: dict[str, Act]
     before: dict[str, Act] = field(default_factory=dict)
     rounds: int = 7
+
+    def repeated(self, times: int) -> Contest:
+        """Return the same contest with acts that are done so many times in each turn."""
+        acts: dict[str, Act] = {name: partial(_repeat, act, times) for name, act in self.acts.items()}
+        return replace(self, count=self.count * times, acts=acts)
 
     def hold(self, suite: str) -> Outcome:
         """Let all take their turns; the first turn of each is not counted."""
@@ -87,6 +93,11 @@ class Settings:
         if self.quick:
             return quick
         return full if self.full and full is not None else normal
+
+
+def _repeat(act: Act, times: int) -> None:
+    for _ in range(times):
+        act()
 
 
 def _nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,6 +49,7 @@ def _crowd(settings: Settings, count: int, work: Callable[..., None], each: int,
     ]
     for process in crowd:
         process.start()
+    os.sync()  # what others left to be written is not theirs
     start.wait()
     began = time.perf_counter()
     end.wait()

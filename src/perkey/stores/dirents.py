@@ -28,7 +28,7 @@ _NO_FOLDERS: Final = 2  # links of a folder that has none in it, where folders c
 _buffers: deque[bytearray] = deque(maxlen=4)
 
 _GetDents: TypeAlias = Callable[[int, Any, int], int]
-_Search: TypeAlias = Callable[[bytes], list[bytes]]
+_Search: TypeAlias = Callable[[memoryview], list[bytes]]
 
 
 @cache
@@ -54,7 +54,7 @@ def _searches(shape: Shape) -> tuple[_Search, _Search, _Search]:
 
 
 def _taken_buffer() -> bytearray:
-    """Return a buffer, to be given back: the system clears new memory by pages, each at the price of a name."""
+    """Return a buffer, to be given back: the system clears new memory, at the price of a name a page."""
     try:
         return _buffers.pop()
     except IndexError:
@@ -69,7 +69,7 @@ def can_count(shape: Shape) -> bool:
 def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
     """Go through a folder; yield how many of its files fit, and the names of its folders that do, in pieces.
 
-    Memory is used for 128 KiB at a time, and up to four times as much kept for later.
+    Memory is used for 128 KiB at a time; four such buffers are kept for later.
 
     Args:
         fd: A descriptor of the folder, at its beginning, which nobody else uses.
