@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -25,6 +26,8 @@ from perkey.formats import format_of
 
 LATENCY = 20
 """Milliseconds by which each request comes late."""
+
+_THREADS = 48
 
 
 def run(settings: Settings) -> Iterator[Outcome]:
@@ -122,8 +125,10 @@ class BareBoto:
 
     def __init__(self, endpoint: str) -> None:
         import boto3
+        from botocore.config import Config
 
-        self._client = boto3.client("s3", endpoint_url=endpoint)
+        config = Config(max_pool_connections=_THREADS)
+        self._client = boto3.client("s3", endpoint_url=endpoint, config=config)
         self._bucket = f"bare-{secrets.token_hex(4)}"
         self._client.create_bucket(Bucket=self._bucket)
 
@@ -201,15 +206,27 @@ def _single(settings: Settings, endpoint: str) -> Iterator[Outcome]:
 def _bulk(settings: Settings, endpoint: str) -> Iterator[Outcome]:
     names = keys(settings.pick(50, 1_000))
     values = {name: small_dict(number) for number, name in enumerate(names)}
+    encode = format_of("pkl").encode
+    data = {name: encode(value) for name, value in values.items()}
+    bare = BareBoto(endpoint)
     places = {"perkey": _perkey(endpoint, "boto3"), "perkey obstore": _perkey(endpoint, "obstore")}
     if find_spec("persidict"):
         places["persidict"] = _persidict(endpoint)
     suite = f"S3, many, {LATENCY} ms away"
     rounds = settings.pick(1, 2)
     updates: dict[str, Act] = {who: partial(place.update, values) for who, place in places.items()}
+    updates[FLOOR] = partial(_at_once, bare.__setitem__, data.items())
     yield Contest("update", len(names), updates, rounds=rounds).hold(suite)
     reads: dict[str, Act] = {who: partial(_read_all, place, len(names)) for who, place in places.items()}
+    reads[FLOOR] = partial(_at_once, bare.__getitem__, [(name,) for name in names])
     yield Contest("items", len(names), reads, rounds=rounds).hold(suite)
+
+
+def _at_once(request: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> None:
+    """Let as many threads make requests of the bare client as perkey uses."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done in [pool.submit(request, *each) for each in arguments]:
+            done.result()
 
 
 def _read_all(place: Any, count: int) -> None:
