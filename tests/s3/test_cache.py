@@ -17,6 +17,9 @@ from s3.places import EngineName, Place, each_engine
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
 
+one_engine_each = True
+"""In the bounded form of the tests."""
+
 Dict = S3Dict[Any]
 
 

@@ -189,6 +189,7 @@ class TestStoreOnMinistackByBoto(MinistackStore, ByBoto):
     pass
 
 
+@pytest.mark.long
 class TestCachedStoreOnMinistackByBoto(MinistackStore, ByBoto, Cached):
     pass
 

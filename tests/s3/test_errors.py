@@ -15,6 +15,9 @@ from s3.places import EngineName, Place, each_engine
 from s3.proxy import Exchange, Proxy, Reply, error, says
 from s3.servers import SECRET_KEY, Server, client_of
 
+one_engine_each = True
+"""In the bounded form of the tests."""
+
 Dict = BasicS3Dict[Any]
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")

@@ -24,6 +24,9 @@ from s3.places import EngineName, Place, each_engine
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
 
+one_engine_each = True
+"""In the bounded form of the tests."""
+
 Dict = BasicS3Dict[Any]
 
 KEY_ID = "AKIAVERYUNUSUALKEYID"
