@@ -49,7 +49,7 @@ def leaves(document: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, .
     return [leaf for key, value in document.items() for leaf in leaves(value, (*path, key))]
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(DOCUMENTS, st.data())
 def test_the_text_of_what_matches_has_the_needle(document: dict[str, Any], data: st.DataObject) -> None:
     document = {"n": 1, **document}

@@ -103,6 +103,7 @@ class TestStoreInMemory(UncomparedRemovals):
 
 
 class TestStoreOnMinistack(UncomparedRemovals):
+    empty_places_take_long = True
     rounds = 2
     crowd = 3
 
