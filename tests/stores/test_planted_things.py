@@ -41,6 +41,14 @@ VERBS: dict[str, Callable[[FileDirDict[Any], Any], object]] = {
 }
 
 
+def planted_link(d: FileDirDict[Any], outside: Path, key: Any) -> Path:
+    """Put a link to the value "x" outside where the value of a key would be."""
+    link = Path(d.base_dir, *naming(8, "pkl").name_of(key))
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(outside / naming(8, "pkl").name_of("x")[0])
+    return link
+
+
 class TestNoWayOut:
     """Whatever somebody plants in the folder, nothing outside of it is read, written or listed."""
 
@@ -91,10 +99,7 @@ class TestNoWayOut:
     def test_a_link_in_place_of_a_value_is_refused(
         self, d: FileDirDict[Any], outside: Path, verb: str, key: Any
     ) -> None:
-        secret = outside / naming(8, "pkl").name_of("x")[0]
-        link = Path(d.base_dir, *naming(8, "pkl").name_of(key))
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(secret)
+        link = planted_link(d, outside, key)
         with pytest.raises(OSError, match=f"symbolic link.*{link.name}"):
             VERBS[verb](d, key)
         assert FileDirDict(outside) == {"x": "secret"}
@@ -107,10 +112,7 @@ class TestNoWayOut:
         self, d: FileDirDict[Any], outside: Path, verb: str, key: Any
     ) -> None:
         """Renaming replaces the link itself; nobody looks where it leads."""
-        secret = outside / naming(8, "pkl").name_of("x")[0]
-        link = Path(d.base_dir, *naming(8, "pkl").name_of(key))
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(secret)
+        link = planted_link(d, outside, key)
         VERBS[verb](d, key)
         assert FileDirDict(outside) == {"x": "secret"}
         assert not link.is_symlink()
