@@ -51,8 +51,10 @@ def test_each_key_has_exactly_one_creator(keys: int, ballast: int, place: Place,
 
 @each_engine
 def test_readers_never_see_a_torn_value(place: Place, crew: Crew) -> None:
-    reads = crew.run(workers.rewrite, place, times(10, 200))
-    assert sum(reads) > 0
+    rounds = times(10, 200)
+    place.open()["shared"] = (0, 0, workers.noise(0, 200_000))
+    reads = crew.run(workers.rewrite, place, rounds)
+    assert reads == [rounds, 0] * (SIZE // 2)
 
 
 # --- Removals under a condition ---------------------------------------------------------------------
@@ -75,8 +77,9 @@ def test_no_compared_removal_takes_an_increment_with_it(
 ) -> None:
     """What was removed at a version was read at that version: increments are removed knowingly, or stay."""
     place = Place(moto_server.endpoint, bucket, engine)
-    done = sum(crew.run(workers.delete_compared, place, times(6, 200)), Counter[str]())
-    assert done["deleted"] > 0
+    done = Counter[str]()
+    while not done["deleted"]:  # it may be that each removal of one turn is overtaken
+        done += sum(crew.run(workers.delete_compared, place, times(6, 200)), Counter[str]())
     assert done["incremented"] == done["taken"] + place.open().get("counter", 0)
 
 

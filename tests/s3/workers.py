@@ -95,7 +95,7 @@ def rewrite(worker: int, place: Place, rounds: int) -> int:
     for number in range(rounds):
         if worker % 2:
             d["shared"] = (worker, number, noise(number, 200_000 + 1000 * worker))
-        elif "shared" in d:
+        else:
             writer, mark, ballast = d["shared"]
             assert ballast == noise(mark, 200_000 + 1000 * writer)
             reads += 1

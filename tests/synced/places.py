@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -148,12 +149,34 @@ class InRedis(Place):
         return None if found is None else json.loads(found)
 
 
+class OneAtATime:
+    """A collection of mongomock whose operations are atomic, as they are on a server for each document.
+
+    Its own look first and write then: of two threads that insert one `_id`, the later replaces the earlier.
+    """
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._collection, name)
+        if not callable(found) or name == "database":
+            return found
+
+        def alone(*arguments: Any, **options: Any) -> Any:
+            with self._lock:
+                return found(*arguments, **options)
+
+        return alone
+
+
 class InMongo(Place):
     def __init__(self) -> None:
         import mongomock
 
         client: Any = mongomock.MongoClient()
-        self.collection = client.database.collection
+        self.collection: Any = OneAtATime(client.database.collection)
         self.collection.insert_one({"another": "document", "data": {}})
 
     def dict(self, data: Any = None, **options: Any) -> SyncedDict:
