@@ -6,55 +6,65 @@ It prints its port on its first line, and ends with its standard input.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
+from collections import deque
+from functools import partial
+from typing import Final, cast
 
-_CHUNK = 1 << 16
+
+class Service(asyncio.Protocol):
+    """The way to the service; what it says is handed to the client at once."""
+
+    def __init__(self, client: asyncio.Transport) -> None:
+        self._client = client
+
+    def data_received(self, data: bytes) -> None:
+        self._client.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._client.close()
+
+
+class Client(asyncio.Protocol):
+    """A client. What it sends goes on after a pause that pieces share: a long way, not a narrow one."""
+
+    def __init__(self, target: int, delay: float) -> None:
+        self._target: Final = target
+        self._delay: Final = delay
+        self._loop: Final = asyncio.get_running_loop()
+        self._pieces: Final = deque[bytes]()  # an empty one is the end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        client = cast("asyncio.Transport", transport)
+        connect = self._loop.create_connection(partial(Service, client), "127.0.0.1", self._target)
+        self._connection = self._loop.create_task(connect)
+
+    def data_received(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._loop.call_later(self._delay, self._hand_on)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.data_received(b"")
+
+    def _hand_on(self) -> None:
+        if not self._connection.done():
+            self._connection.add_done_callback(lambda _: self._hand_on())
+            return
+        service, _ = self._connection.result()
+        piece = self._pieces.popleft()
+        if piece:
+            service.write(piece)
+        else:
+            service.close()
 
 
 async def serve(target: int, delay: float) -> None:
     """Relay connections to a port of this machine; what clients send arrives `delay` seconds later."""
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", target)
-        with contextlib.suppress(OSError):
-            await asyncio.gather(_late(reader, back, delay), _copy(there, writer))
-
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    server.close()
-
-
-async def _late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Copy each piece after a pause that pieces share: a long way, not a narrow one."""
-    pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-
-    async def receive() -> None:
-        while True:
-            piece = await reader.read(_CHUNK)
-            pieces.put_nowait((loop.time() + delay, piece))
-            if not piece:
-                return
-
-    receiving = asyncio.create_task(receive())
-    while True:
-        due, piece = await pieces.get()
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        if not piece:
-            break
-        writer.write(piece)
-        await writer.drain()
-    await receiving
-    writer.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(_CHUNK):
-        writer.write(piece)
-        await writer.drain()
-    writer.close()
+    server = await loop.create_server(lambda: Client(target, delay), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
 
 
 if __name__ == "__main__":

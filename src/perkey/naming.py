@@ -82,25 +82,22 @@ class Shape:
 
 def _shape(digest_len: int, ending: str) -> Shape:
     """Return the shape of names with digests of so many characters, and leaves with such an ending."""
-    end = re.escape(ending)
+    end, safe = re.escape(ending), r"[A-Za-z0-9()_\-~.=]"
     if not digest_len:
-        safe = r"[A-Za-z0-9()_\-~.=]+"
         # A folder must not look like a file; see Naming._check_folder.
         return Shape(
-            leaf=rf"(?!\.{{1,2}}{end}\Z){safe}{end}",
-            folder=rf"(?!\.{{1,2}}\Z){safe}(?<!{end})",
+            leaf=rf"(?!\.{{1,2}}{end}\Z){safe}+{end}",
+            folder=rf"(?!\.{{1,2}}\Z){safe}+(?<!{end})",
             ending=ending,
             shortest=1 + len(ending),
         )
-    # From one "_" to the next, because trying every place for the digest would take twice as long.
-    to_next = r"[A-Za-z0-9()\-~.=]*+_"
-    tail = rf"[a-z2-7]{{{digest_len}}}+"
-    end_of_name = r"(?:\x00|\Z)"
+    tail, shortest = rf"_[a-z2-7]{{{digest_len}}}", 2 + digest_len
+    # Over all of it at once and then a look back: to try each place for the digest takes twice as long.
     return Shape(
-        leaf=rf"(?!_{tail}{end}{end_of_name}){to_next}(?:{to_next})*?{tail}{end}",
-        folder=rf"(?!_{tail}{end_of_name}){to_next}(?:{to_next})*?{tail}",
+        leaf=rf"{safe}{{{shortest + len(ending)},}}+(?<={tail}{end})",
+        folder=rf"{safe}{{{shortest},}}+(?<={tail})",
         ending=ending,
-        shortest=2 + digest_len + len(ending),
+        shortest=shortest + len(ending),
     )
 
 
