@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 
 from perkey.comparing import differences
 
@@ -72,7 +71,9 @@ def nested(depth: int, value: Any) -> Any:
     return value
 
 
-def fitted() -> LogisticRegression:
+def fitted() -> Any:
+    from sklearn.linear_model import LogisticRegression  # heavy
+
     return LogisticRegression().fit(np.array([[0.0], [1.0], [2.0], [3.0]]), [0, 0, 1, 1])
 
 

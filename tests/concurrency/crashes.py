@@ -1,72 +1,93 @@
-"""A process that kills itself before or after the n-th call into the operating system, for every n."""
+"""An operation that is killed before and after each of its calls into the operating system."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
+import subprocess
 import sys
-import threading
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any
 
+import crash_host
 from crews import LONG
-
-CALLS: Final = frozenset(("posix", "fcntl", "io", "_io"))
-"""Modules of C functions that ask the system for something; in the long form all C functions count."""
 
 
 def crash_everywhere(
-    template: Path, folder: Path, operation: Callable[[], Any], step: int = 1
+    template: Path,
+    folder: Path,
+    act: Callable[..., Any],
+    *,
+    prepare: Callable[[], Any] | None = None,
+    step: int = 1,
 ) -> Iterator[int]:
     """Run an operation on a copy of `template`, killed at its first point, its second, and so on.
 
-    Two points are counted for each call of a C function of `CALLS`: before it begins, and after it
-    returned. Yields the number of each point when the process is dead, for the state of the folder to be
-    checked; ends when the operation was completed before its n-th point. With a `step`, not every point is
-    tried, but the long form does.
+    Two points are counted for each call of a C function of `crash_host.CALLS`: before it begins, and after
+    it returned. Yields the number of each point when the process is dead, for the state of the folder to be
+    checked; ends when the operation was completed before its n-th point.
+
+    Args:
+        template: The state before the operation.
+        folder: Where the copy is.
+        act: The operation: a function, or a `partial` of one, of a module that imports nothing heavy.
+        prepare: As `act`; called once, on a first copy. No points are spent on it; `act` is given its result.
+        step: With one, not every point is tried, but the long form does.
     """
     step = 1 if LONG else step
-    point = 1
-    while True:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(template, folder)
-        child = os.fork()
-        if child == 0:
-            _run_until(point, operation)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code == 0:
-            return
-        assert code == -signal.SIGKILL, f"the operation failed by itself at point {point}"
-        yield point
-        point += step
+    with _host() as host:
+        _copy(template, folder)
+        host.send(sys.path)
+        host.send((prepare, act, LONG))
+        assert _answer(host) == 0, "the operation failed by itself"
+        point = 1
+        while True:
+            _copy(template, folder)
+            host.send(point)
+            code = _answer(host)
+            if code == 0:
+                return
+            assert code == -signal.SIGKILL, f"the operation failed by itself at point {point}"
+            yield point
+            point += step
 
 
-def _run_until(point: int, operation: Callable[[], Any]) -> NoReturn:
-    passed = 0
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """Make a folder in memory, if there is one: each point costs a copy of all files."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
 
-    def pass_by(frame: Any, event: str, function: Any) -> None:
-        nonlocal passed
-        if event in {"c_call", "c_return", "c_exception"} and (LONG or _asks_the_system(function)):
-            passed += 1
-            if passed == point:
-                os.kill(os.getpid(), signal.SIGKILL)
 
+@contextmanager
+def _host() -> Iterator[Connection[Any, Any]]:
+    """Start a process where forks are cheap; it ends with the block, and so does what it started."""
+    here, there = Pipe()
+    with here, there:
+        program = [sys.executable, "-W", "error", crash_host.__file__, str(there.fileno())]
+        with subprocess.Popen(program, pass_fds=[there.fileno()], process_group=0) as process:
+            there.close()
+            try:
+                yield here
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _answer(host: Connection[Any, Any]) -> int:
     try:
-        threading.setprofile(pass_by)
-        sys.setprofile(pass_by)
-        operation()
-        sys.setprofile(None)
-        os._exit(0)
-    except BaseException:  # noqa: BLE001 - the exit code tells
-        sys.setprofile(None)
-        sys.excepthook(*sys.exc_info())
-    finally:
-        os._exit(1)
+        code: int = host.recv()
+    except EOFError:
+        raise AssertionError("the process that runs the operation died") from None
+    return code
 
 
-def _asks_the_system(function: Any) -> bool:
-    if function.__module__ is not None:
-        return function.__module__ in CALLS
-    return type(function.__self__).__module__ in CALLS  # a method, of a file say
+def _copy(template: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(template, folder)

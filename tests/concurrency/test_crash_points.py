@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
-from unittest import mock
 
+import crash_acts
 import persidict
 import pytest
-from crashes import crash_everywhere
+from crashes import crash_everywhere, folder_in_memory
 from holders import is_locked
 
-from perkey import ANY_ETAG, DELETE_CURRENT, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
-from perkey.stores import batches, placing
+from perkey import ANY_ETAG, ITEM_NOT_AVAILABLE, FileDirDict
+from perkey.stores import placing
 from perkey.stores.directory import DirectoryStore, Durability
 from perkey.stores.temporaries import OURS, TEMPORARY
 
@@ -40,51 +42,43 @@ class Change:
     calls: int
 
 
-def insert_if_absent(target: FileDirDict[Any]) -> None:
-    target.setdefault_if("new", default_value=NEW, condition=ANY_ETAG, expected_etag=ITEM_NOT_AVAILABLE)
-
-
-def compare_and_swap(target: FileDirDict[Any]) -> None:
-    target.set_item_if("a", value=NEW, condition=ETAG_IS_THE_SAME, expected_etag=target.etag("a"))
-
-
 SEVERAL: Final = {("a",): NEW, ("new",): NEW, ("b", "c"): NEW, ("x", "y"): NEW}
 
 
-def update_in_one_batch(target: FileDirDict[Any]) -> None:
-    with mock.patch.object(batches, "_FEW", 2):
-        target.update(SEVERAL)
+def assign(key: str | tuple[str, ...], value: Any) -> Callable[[FileDirDict[Any]], Any]:
+    return methodcaller("__setitem__", key, value)
 
 
 CHANGES: Final = {
-    "write of a new item": Change(lambda d: d.__setitem__("new", NEW), {("new",): NEW}, 10),
-    "overwrite": Change(lambda d: d.__setitem__("a", NEW), {("a",): NEW}, 10),
-    "write into folders to be made": Change(
-        lambda d: d.__setitem__(("x", "y", "z"), NEW), {("x", "y", "z"): NEW}, 20
-    ),
-    "streamed overwrite of a large item": Change(lambda d: d.__setitem__("a", LARGE), {("a",): LARGE}, 12),
-    "streamed write of a large new item": Change(
-        lambda d: d.__setitem__(("b", "new"), LARGE), {("b", "new"): LARGE}, 12
-    ),
-    "update of several": Change(lambda d: d.update(SEVERAL), SEVERAL, 40),
-    "update in one batch": Change(update_in_one_batch, SEVERAL, 40),
-    "transform_item": Change(lambda d: d.transform_item("a", transformer=lambda _: NEW), {("a",): NEW}, 12),
-    "transform_item that deletes": Change(
-        lambda d: d.transform_item("a", transformer=lambda _: DELETE_CURRENT), {("a",): ABSENT}, 8
-    ),
-    "setdefault_if": Change(insert_if_absent, {("new",): NEW}, 10),
-    "set_item_if": Change(compare_and_swap, {("a",): NEW}, 10),
-    "delete": Change(lambda d: d.__delitem__("a"), {("a",): ABSENT}, 6),
-    "delete in a folder": Change(lambda d: d.__delitem__(("b", "c")), {("b", "c"): ABSENT}, 6),
-    "pop": Change(lambda d: d.pop("a"), {("a",): ABSENT}, 8),
-    "clear": Change(lambda d: d.clear(), dict.fromkeys(START, ABSENT), 20),
+    "write of a new item": Change(assign("new", NEW), {("new",): NEW}, 10),
+    "overwrite": Change(assign("a", NEW), {("a",): NEW}, 10),
+    "write into folders to be made": Change(assign(("x", "y", "z"), NEW), {("x", "y", "z"): NEW}, 20),
+    "streamed overwrite of a large item": Change(assign("a", LARGE), {("a",): LARGE}, 12),
+    "streamed write of a large new item": Change(assign(("b", "new"), LARGE), {("b", "new"): LARGE}, 12),
+    "update of several": Change(methodcaller("update", SEVERAL), SEVERAL, 40),
+    "update in one batch": Change(partial(crash_acts.update_in_one_batch, items=SEVERAL), SEVERAL, 40),
+    "transform_item": Change(partial(crash_acts.transform, value=NEW), {("a",): NEW}, 12),
+    "transform_item that deletes": Change(crash_acts.transform_to_delete, {("a",): ABSENT}, 8),
+    "setdefault_if": Change(partial(crash_acts.insert_if_absent, value=NEW), {("new",): NEW}, 10),
+    "set_item_if": Change(partial(crash_acts.compare_and_swap, value=NEW), {("a",): NEW}, 10),
+    "delete": Change(methodcaller("__delitem__", "a"), {("a",): ABSENT}, 6),
+    "delete in a folder": Change(methodcaller("__delitem__", ("b", "c")), {("b", "c"): ABSENT}, 6),
+    "pop": Change(methodcaller("pop", "a"), {("a",): ABSENT}, 8),
+    "clear": Change(methodcaller("clear"), dict.fromkeys(START, ABSENT), 20),
 }
 
 
 @pytest.fixture
-def template(tmp_path: Path) -> Path:
+def place() -> Iterator[Path]:
+    """A folder in memory, if there is one."""
+    with folder_in_memory() as folder:
+        yield folder
+
+
+@pytest.fixture
+def template(place: Path) -> Path:
     """A folder with some items, to be copied."""
-    folder = tmp_path / "template"
+    folder = place / "template"
     FileDirDict[Any](folder, durability="none").update(START)
     return folder
 
@@ -93,21 +87,18 @@ def template(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_process_killed_anywhere_leaves_the_old_value_or_the_new_one(
     template: Path,
-    tmp_path: Path,
+    place: Path,
     name: str,
     durability: Durability,
     record_property: Callable[[str, object], None],
 ) -> None:
     """And nobody sees what it left unfinished, waits for it, or is kept from removing it."""
-    change, folder = CHANGES[name], tmp_path / "d"
+    change, folder = CHANGES[name], place / "d"
     seen_before: set[tuple[str, ...]] = set()
     seen_after: set[tuple[str, ...]] = set()
     left = points = 0
-
-    def operation() -> None:
-        change.run(FileDirDict[Any](folder, durability=durability))
-
-    for points in crash_everywhere(template, folder, operation):
+    act = partial(crash_acts.change, folder, durability, change.run)
+    for points in crash_everywhere(template, folder, act):
         found = FileDirDict[Any](folder, durability=durability)
         for key, after in change.after.items():
             value = found.get(key, ABSENT)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from crashes import folder_in_memory
 
 from perkey.dataspace import Project, init_project
-
-# The crews of workers and the crash points are shared with the tests of concurrency.
-sys.path.append(str(Path(__file__).parent.parent / "concurrency"))
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +35,9 @@ def other(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder in memory, if there is one: each point costs a copy of all files."""
-    memory = "/dev/shm"
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield Path(folder)
+    """A folder in memory, if there is one."""
+    with folder_in_memory() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from crashes import crash_everywhere
 
-from perkey.dataspace import Project, init_project, transfers
+from dataspace import crash_acts
+from dataspace.crash_acts import NEW, OLD, Spaces
+from perkey.dataspace import init_project, transfers
 from perkey.dataspace.workspace import HOME
 from perkey.stores.directory import Durability
-
-OLD, NEW = {"a": 1}, {"a": 2, "b": [1]}
 
 
 @pytest.fixture(params=["sync", "none"])
@@ -38,13 +39,8 @@ def template(place: Path) -> Path:
     return folder
 
 
-class Spaces:
+class Found(Spaces):
     """What is found after a crash, by a process that opens the projects next."""
-
-    def __init__(self, folder: Path, durability: Durability = "none") -> None:
-        self.one = Project(folder / "one", durability=durability)
-        self.two = Project(folder / "two", durability=durability)
-        self.job = self.one.open_job(OLD)
 
     def check(self) -> list[tuple[str, Any]]:
         """Return where the job is, with which state point; everything else must be in order."""
@@ -73,14 +69,13 @@ def killed_everywhere(
     """Return at how many points the process was killed, and what was found after each."""
     outcomes = []
     points = 0
-    shutil.copytree(template, folder)
-    fresh = Spaces(folder, durability)  # opened here, so that no points are spent on that
-    for points in crash_everywhere(template, folder, lambda: act(fresh)):  # noqa: B007
-        spaces = Spaces(folder)
-        outcomes.append(spaces.check())
-        home = os.path.join(spaces.one.workspace, HOME)
+    opened = partial(Spaces, folder, durability)
+    for points in crash_everywhere(template, folder, act, prepare=opened):  # noqa: B007
+        found = Found(folder)
+        outcomes.append(found.check())
+        home = os.path.join(found.one.workspace, HOME)
         if os.path.isdir(home):
-            spaces.one._jobs.sweep(min_age=0)
+            found.one._jobs.sweep(min_age=0)
             assert set(os.listdir(home)) <= {"index", "moves"}
     return points, outcomes
 
@@ -96,9 +91,7 @@ def check_both_seen(outcomes: list[Any], before: Any, after: Any) -> None:
 def test_init(
     template: Path, place: Path, durability: Durability, record_property: Callable[[str, object], None]
 ) -> None:
-    points, outcomes = killed_everywhere(
-        template, place / "p", durability, lambda spaces: spaces.two.open_job(NEW).init()
-    )
+    points, outcomes = killed_everywhere(template, place / "p", durability, crash_acts.init)
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [("one", OLD), ("two", NEW)])
 
@@ -107,22 +100,18 @@ def test_reset_statepoint(
     template: Path, place: Path, durability: Durability, record_property: Callable[[str, object], None]
 ) -> None:
     folder = place / "p"
-
-    def act(spaces: Spaces) -> None:
-        spaces.job.reset_statepoint(NEW)
-
-    points, outcomes = killed_everywhere(template, folder, durability, act)
+    points, outcomes = killed_everywhere(template, folder, durability, crash_acts.reset_statepoint)
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [("one", NEW)])
-    Spaces(folder).check_data()
+    Found(folder).check_data()
 
 
 def test_move(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
     folder = place / "p"
-    points, outcomes = killed_everywhere(template, folder, "sync", lambda spaces: spaces.job.move(spaces.two))
+    points, outcomes = killed_everywhere(template, folder, "sync", crash_acts.move)
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [("two", OLD)])
-    Spaces(folder).check_data()
+    Found(folder).check_data()
 
 
 def test_move_between_file_systems(
@@ -130,40 +119,32 @@ def test_move_between_file_systems(
 ) -> None:
     """By copying; what is found after the kill is found by whoever opens the old project next."""
     folder = place / "p"
-
-    def act(spaces: Spaces) -> None:
-        transfers._move_by_copy(spaces.job.id, spaces.one._jobs, spaces.two._jobs)
-
-    points, outcomes = killed_everywhere(template, folder, "none", act)
+    points, outcomes = killed_everywhere(template, folder, "none", crash_acts.move_by_copy)
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [("two", OLD)])
-    spaces = Spaces(folder)
-    spaces.check_data()
-    assert os.listdir(os.path.join(spaces.one.workspace, HOME, "moves")) == []
+    found = Found(folder)
+    found.check_data()
+    assert os.listdir(os.path.join(found.one.workspace, HOME, "moves")) == []
 
 
 def test_remove(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
-    points, outcomes = killed_everywhere(template, place / "p", "sync", lambda spaces: spaces.job.remove())
+    points, outcomes = killed_everywhere(template, place / "p", "sync", crash_acts.remove)
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [])
 
 
 def test_clone(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
     folder = place / "p"
-    points, outcomes = killed_everywhere(
-        template, folder, "none", lambda spaces: spaces.two.clone(spaces.job)
-    )
+    points, outcomes = killed_everywhere(template, folder, "none", crash_acts.clone)
     record_property("crash points", points)
     check_both_seen(outcomes, [("one", OLD)], [("one", OLD), ("two", OLD)])
-    Spaces(folder).check_data()
+    Found(folder).check_data()
 
 
 def test_a_search(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
     """Which writes the index."""
     folder = place / "p"
-    points, outcomes = killed_everywhere(
-        template, folder, "none", lambda spaces: list(spaces.one.find_jobs({"a": 1}))
-    )
+    points, outcomes = killed_everywhere(template, folder, "none", crash_acts.search)
     record_property("crash points", points)
     assert all(outcome == [("one", OLD)] for outcome in outcomes)
     assert points > 10
@@ -182,8 +163,8 @@ def test_a_job_made_anew_in_the_place_of_one_that_was_moved_is_kept(template: Pa
     transfers._unlink = killed
     try:
         with pytest.raises(KeyboardInterrupt):
-            transfers._move_by_copy(spaces.job.id, spaces.one._jobs, spaces.two._jobs)
+            crash_acts.move_by_copy(spaces)
     finally:
         transfers._unlink = leave
     spaces.one.open_job(OLD).init()
-    assert Spaces(folder).check() == [("one", OLD), ("two", OLD)]
+    assert Found(folder).check() == [("one", OLD), ("two", OLD)]

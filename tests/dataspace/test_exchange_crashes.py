@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from crashes import crash_everywhere
 
+from dataspace.crash_acts import export_by_moving, import_by_moving, import_copies, open_in
 from dataspace.trees import job_files, read_tree, write_tree
-from perkey.dataspace import Project, init_project
+from perkey.dataspace import init_project
 
 STEP = 7
 FILES = {"f": "1", "s/g": "2"}
@@ -28,21 +30,15 @@ def template(tmp_path: Path) -> Path:
 
 def imported(folder: Path) -> dict[int, dict[str, str]]:
     """Return the files of the jobs that there are."""
-    project = Project(folder / "project", durability="none")
+    project = open_in(folder)
     project.check()
     return {job.sp.a: job_files(job) for job in project}
-
-
-def open_in(folder: Path) -> Project:
-    return Project(folder / "project", durability="none")
 
 
 def test_import(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
     folder = place / "p"
     points = 0
-    for points in crash_everywhere(  # noqa: B007
-        template, folder, lambda: open_in(folder).import_from(folder / "in", "{a:int}"), STEP
-    ):
+    for points in crash_everywhere(template, folder, partial(import_copies, folder), step=STEP):  # noqa: B007
         assert all(files == FILES for files in imported(folder).values())
         assert len(read_tree(folder / "in")) == 6
         open_in(folder).import_from(folder / "in", "{a:int}", sync=True)
@@ -55,12 +51,9 @@ def test_import_by_moving(
     template: Path, place: Path, record_property: Callable[[str, object], None]
 ) -> None:
     folder = place / "p"
-
-    def act() -> None:
-        open_in(folder).import_from(folder / "in", "{a:int}", copytree=shutil.move)
-
+    act = partial(import_by_moving, folder)
     points = 0
-    for points in crash_everywhere(template, folder, act, STEP):  # noqa: B007
+    for points in crash_everywhere(template, folder, act, step=STEP):  # noqa: B007
         found = imported(folder)
         left = {int(path.name) for path in (folder / "in").iterdir()}
         assert sorted([*found, *left]) == [0, 1, 2], "in both places, or in none"
@@ -77,12 +70,9 @@ def test_export_by_moving(
 ) -> None:
     open_in(template).import_from(template / "in", "{a:int}")
     folder = place / "p"
-
-    def act() -> None:
-        open_in(folder).export_to(folder / "out", "{a}", copytree=shutil.move)
-
+    act = partial(export_by_moving, folder)
     points = 0
-    for points in crash_everywhere(template, folder, act, STEP):  # noqa: B007
+    for points in crash_everywhere(template, folder, act, step=STEP):  # noqa: B007
         found = imported(folder)
         out = folder / "out"
         left = {int(path.name) for path in out.iterdir()} if out.exists() else set()

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from crashes import crash_everywhere
 
+from dataspace.crash_acts import sync
 from dataspace.trees import contents, job_files, leftovers, write_tree
 from perkey.dataspace import Project, init_project
-from perkey.dataspace.sync import FileSync
 
 STEP = 7
 """Most points are between two system calls that only look."""
-
-
-def sync(folder: Path) -> None:
-    Project(folder / "dst", durability="none").sync(
-        Project(folder / "src", durability="none"),
-        strategy=FileSync.always,
-        recursive=True,
-        check_schema=False,
-    )
 
 
 def test_sync(tmp_path: Path, place: Path, record_property: Callable[[str, object], None]) -> None:
@@ -36,7 +28,7 @@ def test_sync(tmp_path: Path, place: Path, record_property: Callable[[str, objec
 
     folder = place / "p"
     points = 0
-    for points in crash_everywhere(template, folder, lambda: sync(folder), STEP):  # noqa: B007
+    for points in crash_everywhere(template, folder, partial(sync, folder), step=STEP):  # noqa: B007
         found = Project(folder / "dst", durability="none")
         found.check()
         old = found.open_job({"a": 1})

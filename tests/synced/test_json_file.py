@@ -6,6 +6,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from perkey.synced import (
     JSONList,
     WrongKindError,
 )
+from synced import crash_acts
 
 
 @pytest.fixture
@@ -260,7 +262,7 @@ def test_a_process_killed_anywhere_leaves_the_old_document_or_the_new_one(tmp_pa
     template.mkdir()
     (template / "data.json").write_text('{"old": 1}')
     seen = set()
-    for _ in crash_everywhere(template, folder, lambda: JSONDict(folder / "data.json").update(new=2)):
+    for _ in crash_everywhere(template, folder, partial(crash_acts.update, folder / "data.json")):
         seen.add((folder / "data.json").read_text())
         JSONDict(folder / "data.json")["next"] = 1
         assert JSONDict(folder / "data.json")["next"] == 1
