@@ -10,17 +10,33 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-Method: TypeAlias = Literal["thread", "fork", "spawn"]
+ProcessMethod: TypeAlias = Literal["fork", "forkserver", "spawn"]
+Method: TypeAlias = Literal["thread"] | ProcessMethod
 
-METHODS: Final[tuple[Method, ...]] = ("thread", "fork", "spawn")
+METHODS: Final[tuple[Method, ...]] = ("thread", "fork", "forkserver")
+"""The ways to work at the same time that differ in what workers share: all, what there was before, nothing.
+
+Spawned processes share as little as those of a fork server, and take a hundred times as long to start.
+"""
+
+PRELOADED: Final = [
+    *("concurrent.futures.thread", "unittest.mock", "boto3", "redis"),
+    *("perkey.dataspace", "perkey.dicts.s3", "perkey.stores.s3_boto", "perkey.synced"),
+]
+"""What a worker may need that takes long to import; the fork server does so once, and connects to nothing."""
+
 LONG: Final = bool(os.environ.get("PERKEY_LONG"))
 HANG: Final = 3600.0 if LONG else 120.0
 """Seconds after which a worker is taken to hang; nothing is measured by it."""
 
 Job: TypeAlias = Callable[[], Any]
-"""What a worker does; a `partial` of a module's function, so that it reaches spawned processes."""
+"""What a worker does; a `partial` of a module's function, so that it reaches other processes.
+
+That module is best one that imports little, because each process imports it.
+"""
 
 
 class Barrier(Protocol):
@@ -60,19 +76,20 @@ def _run_threads(crew: list[Job]) -> list[Any]:
         return [future.result(HANG) for future in [pool.submit(start, job) for job in crew]]
 
 
-def _run_processes(method: Literal["fork", "spawn"], crew: list[Job]) -> list[Any]:
-    context = get_context("fork") if method == "fork" else get_context("spawn")
+def _run_processes(method: ProcessMethod, crew: list[Job]) -> list[Any]:
+    context: Any = process_context(method)
     barrier = context.Barrier(len(crew))
     workers, receivers = [], []
     try:
         for job in crew:
             receiver, sender = context.Pipe(duplex=False)
-            worker = context.Process(target=_report, args=(job, barrier, sender), daemon=True)
+            arguments = job, barrier, sender, dict(os.environ)
+            worker = context.Process(target=_report, args=arguments, daemon=True)
             worker.start()
             sender.close()
             workers.append(worker)
             receivers.append(receiver)
-        return [_receive(receiver) for receiver in receivers]
+        return [receive(receiver) for receiver in receivers]
     finally:
         for receiver in receivers:
             receiver.close()
@@ -83,18 +100,37 @@ def _run_processes(method: Literal["fork", "spawn"], crew: list[Job]) -> list[An
             worker.close()
 
 
-def _receive(receiver: Connection[Any, Any]) -> Any:
-    assert wait([receiver], HANG), "a worker hangs"
+def process_context(method: ProcessMethod) -> BaseContext:
+    """Return what starts processes in a way; the fork server is one for all tests of the session."""
+    context = get_context(method)
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def adopt(environment: dict[str, str]) -> None:
+    """Let the environment be that of the test: a fork server's is what it was when that was started."""
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def receive(pipe: Connection[Any, Any]) -> Any:
+    """Return what a worker answers.
+
+    Raises:
+        AssertionError: It failed, died or hangs; the message is its traceback.
+    """
+    assert wait([pipe], HANG), "a worker hangs"
     try:
-        succeeded, result = receiver.recv()
+        succeeded, result = pipe.recv()
     except EOFError:
         raise AssertionError("a worker died") from None
     assert succeeded, result
     return result
 
 
-def _report(job: Job, barrier: Barrier, sender: Connection[Any, Any]) -> None:
+def _report(job: Job, barrier: Barrier, sender: Connection[Any, Any], environment: dict[str, str]) -> None:
     try:
+        adopt(environment)
         barrier.wait(HANG)
         sender.send((True, job()))
     except BaseException:  # noqa: BLE001 - whatever it is, the parent is told

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from crews import METHODS, Method, run_crew, same, times
 from workers import (
+    DELETIONS,
     LockKind,
     checked,
     delete_folder,
@@ -77,9 +78,8 @@ def test_a_folder_deleted_again_and_again_is_remade_by_its_writers(
     target = FileDirDict[Any](tmp_path, digest_len=0, durability=durability)
     writers = same(3, write_under_deletion, target, times(60, 1000))
     deleter = partial(delete_folder, target, tmp_path / "a", 3)
-    *counts, deletions = race(method, [*writers, deleter], locks=locks)
-    assert deletions > 0
-    assert counts == [times(60, 1000)] * 3
+    *_, deletions = race(method, [*writers, deleter], locks=locks)
+    assert deletions >= DELETIONS
     for me in range(3):
         target["a", "b", str(me)] = me
     assert {key[2]: value for key, value in target.items() if key[:2] == ("a", "b")} == {
@@ -98,7 +98,7 @@ def test_the_base_folder_deleted_again_and_again_is_remade_by_its_writers(tmp_pa
     writers = same(3, write_where_all_is_deleted, target, told, times(100, 2000))
     deleter = partial(delete_folder, told, tmp_path / "outer", 3)
     *_, deletions = run_crew("fork", [*writers, deleter])
-    assert deletions > 0
+    assert deletions >= DELETIONS
     target["a"] = 1
     assert target["a"] == 1
 
@@ -107,8 +107,9 @@ def test_hosts_with_one_process_number_never_share_a_temporary_name() -> None:
     """Told apart by a random mark of the process, renewed in forked children."""
     workers, each = 4, 500
     jobs = [*same(workers, temporary_names, each)]
-    names = [name for method in ("fork", "spawn") for found in run_crew(method, jobs) for name in found]
-    assert len(names) == len(set(names)) == 2 * workers * 4 * each
+    methods: list[Method] = ["fork", "forkserver", "spawn"]
+    names = [name for method in methods for found in run_crew(method, jobs) for name in found]
+    assert len(names) == len(set(names)) == 3 * workers * 4 * each
     key_of = naming(0, "pkl").key_of
     assert not [name for name in names if key_of((name,)) or key_of((name + ".pkl",))]
 

@@ -1,4 +1,4 @@
-"""What the workers of the races do; plain functions of a module, so that spawned processes find them."""
+"""What the workers of the races do; plain functions of a module, so that other processes find them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from unittest import mock
 
 from crews import Job, Method, run_crew
@@ -49,12 +49,39 @@ def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any
         return work(*arguments)
 
 
+@contextmanager
+def hesitating() -> Iterator[None]:
+    """Let whoever is about to give, replace or take a name wait a moment first, every other time.
+
+    Others come between where they can: of writers without any locks that look first and write then, a few
+    in a hundred meet by themselves, and most with this.
+    """
+    with ExitStack() as patches:
+        for name in ("replace", "link", "unlink"):
+            patches.enter_context(mock.patch.object(os, name, _after_hesitation(getattr(os, name))))
+        yield
+
+
+def _after_hesitation(act: Callable[..., None]) -> Callable[..., None]:
+    def hesitate_and_act(*arguments: Any, **names: Any) -> None:
+        if random.random() < 0.5:
+            time.sleep(0.00005)
+        act(*arguments, **names)
+
+    return hesitate_and_act
+
+
 def race(method: Method, jobs: list[Job], *, locks: LockKind = "folder") -> list[Any]:
-    """Run a crew where locks are of some kind; processes have to be told one by one."""
+    """Run a crew that hesitates, where locks are of some kind; processes have to be told one by one."""
     if method == "thread":
-        found: list[Any] = with_locks(locks, run_crew, method, jobs)
+        found: list[Any] = _racing(locks, run_crew, method, jobs)
         return found
-    return run_crew(method, [partial(with_locks, locks, job) for job in jobs])
+    return run_crew(method, [partial(_racing, locks, job) for job in jobs])
+
+
+def _racing(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any:
+    with hesitating():
+        return with_locks(kind, work, *arguments)
 
 
 def increment(me: int, target: PersiDict[Marked], key: Key, count: int) -> list[int]:
@@ -142,12 +169,17 @@ def popitem_all(me: int, target: PersiDict[Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def finishing(target: PersiDict[Any], me: int) -> Iterator[None]:
-    """Say when this worker is done, also if it fails, so that nobody waits for it in vain."""
+def saying(target: PersiDict[Any], what: Key) -> Iterator[None]:
+    """Say at the end that something was done, also if it failed, so that nobody waits for it in vain."""
     try:
         yield
     finally:
-        target["finished", str(me)] = ""
+        target[what] = ""
+
+
+def finishing(target: PersiDict[Any], me: int) -> AbstractContextManager[None]:
+    """Say when this worker is done."""
+    return saying(target, ("finished", str(me)))
 
 
 def all_finished(target: PersiDict[Any], workers: int) -> bool:
@@ -155,33 +187,50 @@ def all_finished(target: PersiDict[Any], workers: int) -> bool:
     return len(target.get_subdict("finished")) == workers
 
 
+def at_least(count: int, target: PersiDict[Any], until: Key) -> Iterator[int]:
+    """Count that far, and further until somebody else said that something was done meanwhile."""
+    number = 0
+    while number < count or until not in target:
+        yield number
+        number += 1
+
+
 def count_up_then_finish(me: int, target: PersiDict[Any], key: Key, count: int) -> int:
-    """Count up one item, and say when done."""
+    """Count up one item until some of it was taken away, and say when done; return how often."""
+    done = 0
     with finishing(target, me):
-        for _ in range(count):
+        for _ in at_least(count, target, "taken"):
             target.transform_item(
                 key, transformer=lambda found: 1 if found is ITEM_NOT_AVAILABLE else found + 1
             )
-    return count
+            done += 1
+    return done
 
 
 def take_away(me: int, target: PersiDict[Any], key: Key, counters: int) -> int:
     """Delete the item again and again, in either way, until the counters finish; return the sum deleted."""
     taken = 0
-    while not all_finished(target, counters):
-        if random.random() < 0.5:
-            taken += target.pop(key, 0)
-        else:
-            last = 0
-
-            def delete(found: Any) -> Any:
-                nonlocal last
-                last = 0 if found is ITEM_NOT_AVAILABLE else found
-                return DELETE_CURRENT
-
-            target.transform_item(key, transformer=delete)
-            taken += last
+    with saying(target, "taken"):
+        while not all_finished(target, counters):
+            found = _take(target, key)
+            if found and not taken:
+                target["taken"] = ""
+            taken += found
     return taken
+
+
+def _take(target: PersiDict[Any], key: Key) -> int:
+    if random.random() < 0.5:
+        return int(target.pop(key, 0))
+    last = 0
+
+    def delete(found: Any) -> Any:
+        nonlocal last
+        last = 0 if found is ITEM_NOT_AVAILABLE else found
+        return DELETE_CURRENT
+
+    target.transform_item(key, transformer=delete)
+    return last
 
 
 def temporary_names(me: int, count: int) -> list[str]:
@@ -232,32 +281,38 @@ def read_checked(me: int, target: PersiDict[Any], key: Key, writers: int) -> lis
             return seen
 
 
-def write_under_deletion(me: int, target: PersiDict[Any], count: int) -> int:
+DELETIONS: Final = 3
+"""How often a folder is deleted at least while there are writers."""
+
+
+def write_under_deletion(me: int, target: PersiDict[Any], count: int) -> None:
     """Write items of one's own in a folder that is deleted meanwhile; nothing may fail."""
     with finishing(target, me):
-        for number in range(count):
+        for number in at_least(count, target, "deleted"):
             target["a", "b", str(me)] = number
             target.transform_item(("a", "c", str(me)), transformer=lambda _: 0)
             target.discard(("a", "b", str(me)))
             if number % 5 == 0:  # enough of them to be written as one batch
                 target.update({("a", "d", "e", f"{me}-{which}"): number for which in range(20)})
             target.pop(("a", "d", "e", f"{me}-1"), None)
-    return count
 
 
 def write_where_all_is_deleted(me: int, target: PersiDict[int], told: PersiDict[Any], count: int) -> None:
     """Write items on two levels below a base folder that is deleted meanwhile; nothing may fail."""
     with finishing(told, me):
-        for number in range(count):
+        for number in at_least(count, told, "deleted"):
             target["a", str(me)] = number
             target[str(me)] = number
 
 
 def delete_folder(target: PersiDict[Any], folder: Path, writers: int) -> int:
-    """Delete a folder with all that is in it, until the writers finish; return how often."""
+    """Delete a folder with all that is in it, until the writers finish; return how often it was there."""
     deletions = 0
-    while not all_finished(target, writers):
-        shutil.rmtree(folder, ignore_errors=True)
-        deletions += 1
-        time.sleep(random.uniform(0, 0.02))
+    with saying(target, "deleted"):
+        while not all_finished(target, writers):
+            deletions += folder.exists()
+            shutil.rmtree(folder, ignore_errors=True)
+            if deletions >= DELETIONS:
+                target["deleted"] = ""
+            time.sleep(random.uniform(0, 0.02))
     return deletions

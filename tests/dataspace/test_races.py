@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 from crews import METHODS, Method, run_crew, same, times
 
-from perkey.dataspace import Project, errors, init_project
+from perkey.dataspace import Project, init_project
 from perkey.dataspace.workspace import HOME
 
-
-def make_the_same(number: int, path: str, count: int) -> list[bool]:
-    project = init_project("race", path, durability="none")
-    return [project._jobs.create(*_job(project, n)) for n in range(count)]
-
-
-def _job(project: Project, n: int) -> tuple[str, dict[str, Any]]:
-    job = project.open_job({"n": n})
-    return job.id, job._plain_statepoint()
+from .workers import claim, fight, make_the_same, search, write_and_move
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -35,31 +25,7 @@ def test_of_many_that_make_a_job_one_makes_it(method: Method, tmp_path: Path) ->
     assert os.listdir(os.path.join(project.workspace, HOME)) == []
 
 
-def write_and_move(number: int, path: str, count: int) -> list[str]:
-    """Each has jobs of its own, and all write to the documents of some common ones."""
-    project = Project(path, durability="none")
-    other = Project(f"{path}/other", durability="none")
-    choose = random.Random(number)
-    removed = []
-    for n in range(count):
-        job = project.open_job({"owner": number, "n": n})
-        job.doc.n = n
-        job.sp.moved = True
-        common = project.open_job({"common": n % 3})
-        common.doc[f"{number}-{n}"] = n
-        fate = choose.randrange(4)
-        if fate == 0:
-            removed.append(job.id)
-            job.remove()
-        elif fate == 1:
-            job.move(other)
-        elif fate == 2:
-            job.sp = {**job.sp(), "again": n}
-        assert len(project.find_jobs({"owner": number, "doc.n": n})) == (fate > 1)
-    return removed
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_jobs_are_made_written_moved_and_removed_and_nothing_is_lost(method: Method, tmp_path: Path) -> None:
     count = times(12, 200)
     project = init_project("race", tmp_path)
@@ -80,21 +46,6 @@ def test_jobs_are_made_written_moved_and_removed_and_nothing_is_lost(method: Met
     assert sum(map(len, documents)) == 8 * count
 
 
-def fight(number: int, path: str, rounds: int) -> int:
-    """Move one job to a place of one's own, wherever it is at the moment."""
-    project = Project(path, durability="none")
-    won = 0
-    for n in range(rounds):
-        for job in project.find_jobs({"token": 1}):
-            before = job.id
-            try:
-                job.reset_statepoint({"token": 1, "at": [number, n]})
-            except (errors.JobsCorruptedError, KeyError):
-                raise AssertionError(f"{before} was torn") from None
-            won += 1
-    return won
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_one_job_that_all_move_is_always_exactly_one(method: Method, tmp_path: Path) -> None:
     project = init_project("race", tmp_path, durability="none")
@@ -106,16 +57,6 @@ def test_one_job_that_all_move_is_always_exactly_one(method: Method, tmp_path: P
     (job,) = project
     assert job.doc() == {"kept": 1}
     assert sorted(os.listdir(job.path)) == ["signac_job_document.json", "signac_statepoint.json"]
-
-
-def claim(number: int, path: str) -> bool:
-    """Try to bring one's own job to the place that all want."""
-    project = Project(path, durability="none")
-    try:
-        project.open_job({"from": number}).sp = {"to": "here"}
-    except errors.DestinationExistsError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -131,16 +72,6 @@ def test_of_many_that_move_to_one_place_one_succeeds(method: Method, tmp_path: P
     assert sorted(job.sp["from"] for job in fresh.find_jobs({"from": {"$exists": True}})) == [
         n for n in range(8) if not won[n]
     ]
-
-
-def search(number: int, path: str, count: int) -> None:
-    """Make jobs of one's own and find all of them, always."""
-    project = Project(path, durability="none")
-    for n in range(count):
-        project.open_job({"owner": number, "n": n}).init()
-        fresh = Project(path, durability="none")
-        for each in (project, fresh):
-            assert len(each.find_jobs({"owner": number})) == n + 1
 
 
 @pytest.mark.parametrize("method", ["thread", "fork"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from s3 import crews, servers
+from s3.credentials import ACCESS_KEY
 from s3.crews import Crew
 from s3.places import shared_session
 from s3.proxy import Proxy
@@ -26,7 +27,7 @@ def pytest_report_header() -> str:
 def _guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with servers.guarded_environment(tmp_path_factory.mktemp("home")):
         # A session remembers the credentials that it finds first; `mock_aws` would offer others.
-        assert shared_session().get_credentials().access_key == servers.ACCESS_KEY
+        assert shared_session().get_credentials().access_key == ACCESS_KEY
         yield
 
 

@@ -1,28 +1,15 @@
 """Processes that do the same at the same moment; kept for all tests, because starting them costs."""
 
 import contextlib
-import multiprocessing
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, wait
-from typing import Any, Final, Protocol
+from multiprocessing.connection import Connection
+from typing import Any, Final
 
-HANG: Final = 120.0
-"""Seconds after which a worker is taken to hang; nothing is measured by it."""
-
-LONG: Final = bool(os.environ.get("PERKEY_LONG"))
+from crews import HANG, Barrier, adopt, process_context, receive
 
 SIZE: Final = 8
-
-
-def times(short: int, long: int) -> int:
-    """Choose between the bounded and the long form of a stress."""
-    return long if LONG else short
-
-
-class _Barrier(Protocol):
-    def wait(self, timeout: float | None = None) -> int: ...
 
 
 class Crew:
@@ -32,14 +19,15 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["boto3", "perkey.dicts.s3", "perkey.stores.s3_boto"])
+        context: Any = process_context("forkserver")
         self._start = context.Barrier(SIZE)
         self._pipes: list[Connection[Any, Any]] = []
         self._processes = []
         for number in range(SIZE):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(number, theirs, self._start), daemon=True)
+            process = context.Process(
+                target=_serve, args=(number, theirs, self._start, dict(os.environ)), daemon=True
+            )
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -53,7 +41,7 @@ class Crew:
         """
         for pipe in self._pipes:
             pipe.send((work, arguments))
-        return [_receive(pipe) for pipe in self._pipes]
+        return [receive(pipe) for pipe in self._pipes]
 
     def close(self) -> None:
         """End all processes."""
@@ -75,17 +63,8 @@ def crew() -> Iterator[Crew]:
         started.close()
 
 
-def _receive(pipe: "Connection[Any, Any]") -> Any:
-    assert wait([pipe], HANG), "a worker hangs"
-    try:
-        succeeded, result = pipe.recv()
-    except EOFError:
-        raise AssertionError("a worker died") from None
-    assert succeeded, result
-    return result
-
-
-def _serve(number: int, pipe: "Connection[Any, Any]", start: _Barrier) -> None:
+def _serve(number: int, pipe: "Connection[Any, Any]", start: Barrier, environment: dict[str, str]) -> None:
+    adopt(environment)
     with contextlib.suppress(EOFError):
         while True:
             work, arguments = pipe.recv()

@@ -1,4 +1,4 @@
-"""Dictionaries of tests: which class, through which engine, where."""
+"""Dictionaries of tests: which class, through which engine, where; for workers too, so it imports little."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import boto3
-import pytest
 
 from perkey.dicts.s3 import BasicS3Dict, S3Dict
 
 EngineName: TypeAlias = Literal["boto3", "obstore"]
 
 ENGINES: Final[tuple[EngineName, ...]] = ("boto3", "obstore")
-
-each_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from s3.atomic_moto import make_atomic
-
-ACCESS_KEY: Final = "test"
-SECRET_KEY: Final = "testtest1234"
-REGION: Final = "us-east-1"
+from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
 
 CEPH_ENDPOINT: Final = os.environ.get("PERKEY_CEPH_ENDPOINT", "")
 """Address of a Ceph RGW that takes `ACCESS_KEY` and `SECRET_KEY`; without it there are no tests over Ceph."""

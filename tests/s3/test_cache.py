@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from crews import times
 
 from perkey.dicts.s3 import S3Dict
 from perkey.stores.bounded import CacheFolder
 from s3 import workers
-from s3.crews import Crew, times
-from s3.places import EngineName, Place, each_engine
+from s3.crews import Crew
+from s3.engines import each_engine
+from s3.places import EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
 
@@ -281,10 +283,10 @@ def test_the_bound_holds_under_eight_writers(
     place = Place(ministack.endpoint, bucket)
     place.open()["first"] = 1
     with Sampler(CacheFolder(folder, max_bytes=bound), folder) as sampler:
-        crew.run(workers.fill_cache, place, str(folder), bound, times(20, 300))
+        while len(sampler.samples) <= 10:
+            crew.run(workers.fill_cache, place, str(folder), bound, times(20, 300))
     assert max(sampler.samples) <= bound
     assert max(sampler.samples) > bound / 2, "the cache was not used"
-    assert len(sampler.samples) > 10
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from botocore.exceptions import ClientError
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import AccessDeniedError, BackendError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
-from s3.places import EngineName, Place, each_engine
+from s3.credentials import SECRET_KEY
+from s3.engines import each_engine
+from s3.places import EngineName, Place
 from s3.proxy import Exchange, Proxy, Reply, error, says
-from s3.servers import SECRET_KEY, Server, client_of
+from s3.servers import Server, client_of
 
 one_engine_each = True
 """In the bounded form of the tests."""

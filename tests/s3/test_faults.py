@@ -10,7 +10,8 @@ import pytest
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import BackendError, OutcomeUnknownError
 from perkey.jokers import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
-from s3.places import EngineName, Place, each_engine
+from s3.engines import each_engine
+from s3.places import EngineName, Place
 from s3.proxy import (
     Exchange,
     Fault,

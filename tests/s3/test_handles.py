@@ -20,7 +20,8 @@ from perkey.dicts.s3 import BasicS3Dict, S3Dict
 from perkey.jokers import ITEM_NOT_AVAILABLE
 from s3 import workers
 from s3.crews import SIZE, Crew
-from s3.places import EngineName, Place, each_engine
+from s3.engines import each_engine
+from s3.places import EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
 

@@ -23,7 +23,8 @@ from perkey.testing.stores.contents import ContentClauses
 from perkey.testing.stores.handles import HandleClauses
 from perkey.testing.stores.items import ItemClauses
 from perkey.testing.stores.listing import ListingClauses
-from s3.places import EngineName, Place, each_engine
+from s3.engines import each_engine
+from s3.places import EngineName, Place
 from s3.servers import Server
 
 Dict = BasicS3Dict[Any]

@@ -9,7 +9,8 @@ from perkey.errors import BackendError, OutcomeUnknownError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.stores.object_store import ObjectStore
 from perkey.stores.probes import Probes
-from s3.places import EngineName, Place, each_engine
+from s3.engines import each_engine
+from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, drops_request, says, says_after
 from s3.servers import Server
 

@@ -31,9 +31,10 @@ from perkey.stores.obstore_store import ObstoreStore
 from perkey.stores.url_engine import UrlEngine
 from perkey.testing import PolicyContract, WritingStoreContract
 from perkey.testing.dicts import AddOnlyContract
+from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
 from s3.like_clouds import AzureLike, Cloud, GoogleLike
 from s3.proxy import Proxy, drops_reply, drops_request, says
-from s3.servers import ACCESS_KEY, REGION, SECRET_KEY, Server, client_of
+from s3.servers import Server, client_of
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 

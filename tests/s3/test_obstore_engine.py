@@ -33,9 +33,10 @@ from perkey.stores.objects import (
 )
 from perkey.stores.s3_boto import BotoEngine
 from perkey.stores.s3_obstore import ObstoreEngine
+from s3.credentials import SECRET_KEY
 from s3.places import ENGINES, shared_session
 from s3.proxy import Exchange, Proxy, Reply, cuts_body, drops_reply, drops_request, says, stalls
-from s3.servers import SECRET_KEY, Server, client_of
+from s3.servers import Server, client_of
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 

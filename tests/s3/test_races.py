@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from crews import times
 
 from perkey.errors import UnsupportedConditionError
 from perkey.jokers import ETAG_IS_THE_SAME
 from s3 import workers
-from s3.crews import SIZE, Crew, times
-from s3.places import EngineName, Place, each_engine
+from s3.crews import SIZE, Crew
+from s3.engines import each_engine
+from s3.places import EngineName, Place
 from s3.proxy import Proxy, drops_reply
 from s3.servers import Server
 

@@ -20,7 +20,8 @@ from perkey.jokers import (
     KEEP_CURRENT,
     NEVER_RETRIEVE,
 )
-from s3.places import ENGINES, EngineName, Place, each_engine
+from s3.engines import each_engine
+from s3.places import ENGINES, EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server
 

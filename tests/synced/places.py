@@ -8,11 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
-from s3.servers import ACCESS_KEY, REGION, SECRET_KEY
-
 from perkey import FileDirDict, LocalDict, PersiDict
-from perkey.dicts.s3 import BasicS3Dict
 from perkey.stores import MemoryStore
 from perkey.synced import (
     BufferedJSONAttrDict,
@@ -40,6 +36,7 @@ from perkey.synced import (
     ZarrList,
     synced,
 )
+from synced.workers import s3_dict
 
 
 class Place(ABC):
@@ -215,16 +212,6 @@ class InZarr(Place):
 
     def get(self) -> Any:
         return json.loads(str(self.group["document"][0])) if "document" in self.group else None
-
-
-def s3_dict(endpoint: str, bucket: str) -> BasicS3Dict[Any]:
-    """Return a dictionary of JSON objects behind an endpoint; no configuration of the machine is used."""
-    session = boto3.session.Session(
-        aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION
-    )
-    return BasicS3Dict(
-        bucket_name=bucket, region=REGION, file_type="json", endpoint_url=endpoint, session=session
-    )
 
 
 def zarr_group(folder: Path) -> Any:

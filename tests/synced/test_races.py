@@ -7,63 +7,20 @@ import os
 import pickle
 import secrets
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import Method, run_crew, same, times
+from crews import METHODS, Method, run_crew, same, times
 from s3.servers import Server
 
 from perkey import ConcurrencyConflictError, FileDirDict, LocalDict
-from perkey.synced import JSONDict, RedisDict, SyncedDict, synced
+from perkey.synced import JSONDict, synced
 from perkey.synced.document import Document, State
-from synced.places import Place, s3_dict
+from synced.places import Place
+from synced.workers import append, count_up, count_up_in_blocks, open_place, set_keys
 
 KEYS, COUNTS = times(50, 200), times(60, 250)
-
-
-def open_place(place: tuple[str, ...]) -> SyncedDict:
-    """Open a document in a worker."""
-    kind, *where = place
-    if kind == "file":
-        return JSONDict(where[0])
-    if kind == "redis":
-        import redis
-
-        return RedisDict(redis.Redis(unix_socket_path=where[0]), where[1])
-    found: SyncedDict = synced(s3_dict(*where) if kind == "s3" else FileDirDict(where[0]), "document")
-    return found
-
-
-def set_keys(worker: int, place: tuple[str, ...], count: int) -> None:
-    d = open_place(place)
-    for n in range(count):
-        d[f"{worker}-{n}"] = n
-
-
-def count_up(worker: int, place: tuple[str, ...], count: int) -> None:
-    d = open_place(place)
-    for _ in range(count):
-        d.transform(lambda data: {**data, "n": data.get("n", 0) + 1})
-
-
-def count_up_in_blocks(worker: int, place: tuple[str, ...], count: int) -> None:
-    """The same with blocks, each of which is repeated by hand until nobody comes between."""
-    d = open_place(place)
-    done = 0
-    while done < count:
-        with suppress(ConcurrencyConflictError):
-            with d.editing():
-                d["n"] = d.get("n", 0) + 1
-            done += 1
-
-
-def append(worker: int, place: tuple[str, ...], count: int) -> None:
-    d = open_place(place)
-    for n in range(count):
-        d.setdefault("items", [])
-        d["items"] += [[worker, n]]
 
 
 def check_counts(place: tuple[str, ...], method: Method, keys: int, counts: int) -> None:
@@ -85,7 +42,7 @@ def check_races(place: tuple[str, ...], method: Method, keys: int, counts: int) 
         assert [n for w, n in items if w == worker] == list(range(counts // 4))
 
 
-@pytest.mark.parametrize("method", ["thread", "fork", "spawn"])
+@pytest.mark.parametrize("method", METHODS)
 def test_nothing_is_lost_in_a_file(tmp_path: Path, method: Method) -> None:
     check_races(("file", str(tmp_path / "data.json")), method, KEYS, COUNTS)
     assert os.listdir(tmp_path) == ["data.json"]
@@ -97,12 +54,12 @@ def test_nothing_is_lost_in_a_dictionary_of_files(tmp_path: Path) -> None:
 
 @pytest.mark.backends("Redis")
 def test_nothing_is_lost_in_redis(place: Place, redis_socket: str) -> None:
-    check_races(("redis", redis_socket, secrets.token_hex(8)), "spawn", KEYS, COUNTS)
+    check_races(("redis", redis_socket, secrets.token_hex(8)), "forkserver", KEYS, COUNTS)
 
 
 def test_nothing_is_lost_in_s3(moto_server: Server) -> None:
     where = ("s3", moto_server.endpoint, f"synced-{secrets.token_hex(8)}")
-    check_counts(where, "spawn", times(5, 200), times(8, 250))
+    check_counts(where, "forkserver", times(5, 200), times(8, 250))
 
 
 def test_threads_lose_nothing_anywhere(place: Place) -> None:
