@@ -5,12 +5,12 @@ It is run as a program by `crashes.crash_everywhere`, because a fork costs what 
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final, NoReturn
 
@@ -19,37 +19,29 @@ CALLS: Final = frozenset(("posix", "fcntl", "io", "_io"))
 
 
 def serve(parent: Connection[Any, Any]) -> None:
-    """Answer each number of a point with the exit code of a process that was killed there."""
+    """Do the operation once, then answer each number of a point with the exit code of a child killed there.
+
+    It is done once, and told by a 0, so that no points are spent on what is imported or cached at first use.
+    """
     sys.path[:] = parent.recv()
     prepare, act, long = parent.recv()
-    arguments = () if prepare is None else (prepare(),)
-    parent.send(_rehearse(act, arguments))
+    _prepared(prepare, act)()
+    parent.send(0)
+    point = parent.recv()
+    operation = _prepared(prepare, act)  # anew, because the folder is
     while True:
-        try:
-            point = parent.recv()
-        except EOFError:
-            return
         child = os.fork()
         if child == 0:
-            _run_until(point, long, act, arguments)
-        parent.send(_exit_code(child))
+            _run_until(point, operation, long=long)
+        parent.send(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        point = parent.recv()
 
 
-def _rehearse(act: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
-    """Do all in a child, for the modules that are imported at first use: no points are spent on that."""
-    known = set(sys.modules)
-    readable, writable = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _run(act, arguments, lambda: os.write(writable, "\n".join(set(sys.modules) - known).encode()))
-    os.close(writable)
-    with open(readable) as names:
-        for name in names.read().split():
-            importlib.import_module(name)
-    return _exit_code(child)
+def _prepared(prepare: Callable[[], Any] | None, act: Callable[..., Any]) -> Callable[[], Any]:
+    return act if prepare is None else partial(act, prepare())
 
 
-def _run_until(point: int, long: bool, act: Callable[..., Any], arguments: tuple[Any, ...]) -> NoReturn:
+def _run_until(point: int, operation: Callable[[], Any], *, long: bool) -> NoReturn:
     passed = 0
 
     def pass_by(frame: Any, event: str, function: Any) -> None:
@@ -59,16 +51,11 @@ def _run_until(point: int, long: bool, act: Callable[..., Any], arguments: tuple
             if passed == point:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.setprofile(pass_by)
-    sys.setprofile(pass_by)
-    _run(act, arguments, lambda: None)
-
-
-def _run(act: Callable[..., Any], arguments: tuple[Any, ...], then: Callable[[], Any]) -> NoReturn:
     try:
-        act(*arguments)
+        threading.setprofile(pass_by)
+        sys.setprofile(pass_by)
+        operation()
         sys.setprofile(None)
-        then()
         os._exit(0)
     except BaseException:  # noqa: BLE001 - the exit code tells
         sys.setprofile(None)
@@ -83,10 +70,9 @@ def _asks_the_system(function: Any) -> bool:
     return type(function.__self__).__module__ in CALLS  # a method, of a file say
 
 
-def _exit_code(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 if __name__ == "__main__":
-    with Connection(int(sys.argv[1])) as channel:
+    channel = Connection(int(sys.argv[1]))  # open to the end: when it closes, an error has been printed
+    try:
         serve(channel)
+    except (EOFError, BrokenPipeError):
+        sys.exit()  # the parent has gone
