@@ -15,7 +15,7 @@ SOURCE = Path(perkey.__file__).parent
 ROOMS = [
     {"errors", "keys", "jokers", "naming", "content", "comparing", "parallel"},
     {"conditions", "stores", "formats", "query"},
-    {"items", "conditional", "bulk", "ordering", "views", "persi_dict"},
+    {"items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
     {"dicts"},
     {"synced"},
     {"dataspace"},

@@ -3,7 +3,6 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from perkey.conditional import TransformingFunction
 from perkey.conditions import ConditionalOperationResult, OperationResult
 from perkey.dicts import (
     CachedDict,
@@ -59,6 +58,7 @@ from perkey.keys import (
 )
 from perkey.persi_dict import PersiDict
 from perkey.query import find
+from perkey.transforming import TransformingFunction
 
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict

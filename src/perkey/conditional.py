@@ -6,19 +6,14 @@ was found afterwards, and where that would satisfy the condition after all, the 
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from perkey.conditions import (
     ConditionalOperationResult,
-    OperationResult,
     check_arguments,
     is_satisfied,
 )
-from perkey.errors import ConcurrencyConflictError, ConflictError
-from perkey.items import ItemAccess
+from perkey.errors import ConflictError
 from perkey.jokers import (
     ANY_ETAG,
     DELETE_CURRENT,
@@ -31,23 +26,18 @@ from perkey.jokers import (
     ETagConditionFlag,
     ETagIfExists,
     ETagValue,
-    ItemNotAvailableFlag,
     Joker,
     RetrieveValueFlag,
 )
 from perkey.keys import NonEmptyPersiDictKey
 from perkey.naming import Name
-from perkey.stores.base import ABSENT, ANY, Expectation, Version
+from perkey.stores.base import ABSENT, ANY, Expectation
+from perkey.transforming import Transformations, as_found
 
 V = TypeVar("V")
 
-TransformingFunction: TypeAlias = Callable[[Any], Any]
-"""Takes the current value or ITEM_NOT_AVAILABLE; returns the new value or a joker."""
 
-_LONGEST_PAUSE = 0.02
-
-
-class ConditionalOperations(ItemAccess[V]):
+class ConditionalOperations(Transformations[V]):
     """The part of a dictionary that compares before it acts."""
 
     def etag(self, key: NonEmptyPersiDictKey) -> ETagValue:
@@ -193,77 +183,7 @@ class ConditionalOperations(ItemAccess[V]):
         check_arguments(condition, expected_etag)
         return self._discard_if(self._naming.name_of(key), condition, expected_etag, NEVER_RETRIEVE)
 
-    def transform_item(
-        self,
-        key: NonEmptyPersiDictKey,
-        *,
-        transformer: TransformingFunction,
-        n_retries: int | None = None,
-    ) -> OperationResult[V]:
-        """Replace a value by a function of it; no update by anyone is ever lost.
-
-        The function runs without any lock and may run several times: once for each attempt, on the value of
-        that moment. Every conflict means that another writer succeeded; after some, attempts are spaced at
-        random, the less the more there were, so that all contenders whose functions take about as long get
-        through soon. A function much slower than its rivals' may be overtaken for as long as they go on.
-
-        Args:
-            key: The key.
-            transformer: Takes the value, or ITEM_NOT_AVAILABLE; returns the new value, KEEP_CURRENT or
-                DELETE_CURRENT.
-            n_retries: How often to try again after a conflict; None means until it succeeds.
-
-        Returns:
-            The etag and value that this call left.
-
-        Raises:
-            ConcurrencyConflictError: All attempts were overtaken; nothing was changed by this call.
-            MutationPolicyError: Items are immutable and there is one that would change.
-            Whatever `transformer` raises; nothing is changed then.
-
-        Cost: one read and one write for each attempt.
-        """
-        if n_retries is not None and n_retries < 0:
-            raise ValueError(f"n_retries must be None or at least 0, not {n_retries}")
-        name = self._naming.name_of(key)
-        attempts = 0
-        while True:
-            began = time.perf_counter()
-            try:
-                return self._transform(name, transformer)
-            except ConflictError:
-                attempts += 1
-                if n_retries is not None and attempts > n_retries:
-                    raise ConcurrencyConflictError(self._key_of(name), attempts) from None
-            pause(attempts, time.perf_counter() - began)
-
-    # --- One attempt --------------------------------------------------------------------------------
-
-    def _transform(self, name: Name, transformer: TransformingFunction) -> OperationResult[V]:
-        value: V | ItemNotAvailableFlag
-        actual: ETagIfExists
-        try:
-            value, actual = self._load_now(name)
-        except KeyError:
-            value, actual = ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE
-        # Only the lookup's KeyError means absence; the transformer may raise its own.
-        new = transformer(value)
-        if new is KEEP_CURRENT or (new is DELETE_CURRENT and actual is ITEM_NOT_AVAILABLE):
-            return OperationResult(actual, value)
-        if new is DELETE_CURRENT:
-            self._check_deletable()
-            self._store.remove(name, expect=self._expectation(ETAG_IS_THE_SAME, actual))
-            return OperationResult(ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE)
-        data = self._encode(name, new)
-        if self._immutable and actual is not ITEM_NOT_AVAILABLE:
-            self._meet_existing(name, new)
-            return OperationResult(actual, value)
-        resulting = self._write(name, data, self._expectation(ETAG_IS_THE_SAME, actual))
-        return OperationResult(*self._left(resulting, new))
-
-    def _left(self, version: Version, value: Any) -> tuple[ETagIfExists, Any]:
-        """Return etag and value that a write left: here, what was written."""
-        return version, value
+    # --- Attempts -----------------------------------------------------------------------------------
 
     def _find(
         self,
@@ -342,10 +262,4 @@ class ConditionalOperations(ItemAccess[V]):
         """Return what the store is to expect so that acting on `actual` is atomic."""
         if condition is ANY_ETAG:
             return ANY
-        return ABSENT if actual is ITEM_NOT_AVAILABLE else actual
-
-
-def pause(attempts: int, duration: float) -> None:
-    """Let others finish after a conflict; the more often this one was overtaken, the less it gives way."""
-    if attempts > 1:
-        time.sleep(min(_LONGEST_PAUSE, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
+        return as_found(actual)

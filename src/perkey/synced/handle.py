@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from perkey.conditional import pause
 from perkey.errors import ConcurrencyConflictError
 from perkey.synced import trees
 from perkey.synced.buffers import Entry
@@ -17,6 +16,7 @@ from perkey.synced.errors import DetachedNodeError
 from perkey.synced.plain import copy_of
 from perkey.synced.trees import Change, Path, PlaceGone
 from perkey.synced.validators import Rules, rules_of
+from perkey.transforming import pause
 
 if TYPE_CHECKING:
     from perkey.synced.collection import SyncedCollection
