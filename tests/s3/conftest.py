@@ -25,7 +25,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with servers.guarded_environment(tmp_path_factory.mktemp("home")):
+    with servers.guarded_environment(tmp_path_factory.mktemp("home")), servers.descriptions_read_once():
         # A session remembers the credentials that it finds first; `mock_aws` would offer others.
         assert shared_session().get_credentials().access_key == ACCESS_KEY
         yield

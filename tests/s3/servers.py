@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import Any, Final
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 
 from s3.atomic_moto import make_atomic
@@ -86,6 +88,23 @@ def guarded_environment(home: Path) -> Iterator[None]:
             "no_proxy": _LOCAL,
         }.items():
             patch.setenv(name, value)
+        yield
+
+
+@contextlib.contextmanager
+def descriptions_read_once() -> Iterator[None]:
+    """Let sessions of boto3 share what they parse of its descriptions of services: a tenth of a second each.
+
+    Clients of one session share it anyway.
+    """
+    stock = JSONFileLoader.load_file
+
+    @functools.cache
+    def load(path: str) -> Any:
+        return stock(JSONFileLoader(), path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
         yield
 
 

@@ -134,7 +134,11 @@ def coarse_storage(step: int, tick: int | None = None) -> Iterator[None]:
 def coarse_clock(step: int) -> Iterator[None]:
     """Let the clock of the process advance in steps only."""
     time_ns = time.time_ns
-    with mock.patch.object(time, "time_ns", lambda: time_ns() // step * step):
+
+    def coarse_time_ns() -> int:
+        return time_ns() // step * step
+
+    with mock.patch.object(time, "time_ns", coarse_time_ns):
         yield
 
 
