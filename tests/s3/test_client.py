@@ -7,10 +7,11 @@ import boto3
 import botocore.utils
 import pytest
 
+from perkey.errors import BackendError
 from perkey.stores import boto_client
 from perkey.stores.base import ANY
 from perkey.stores.s3_boto import BotoEngine
-from s3.proxy import Proxy
+from s3.proxy import Exchange, Proxy, Reply
 
 MIB = 1 << 20
 
@@ -87,3 +88,35 @@ def test_a_listing_tells_times_as_a_look_does(engine: BotoEngine) -> None:
     engine.put("a", b"x", expect=ANY, write_id="w")
     ((_, listed),) = engine.list("")
     assert int(listed.mtime) == int(engine.head("a").mtime)
+
+
+def test_a_reply_is_read_as_far_as_the_engine_wants_it(engine: BotoEngine) -> None:
+    """And no further: botocore would look for forty headers one by one."""
+    engine.put("a", b"x", expect=ANY, write_id="w")
+    reply = engine.client.get_object(Bucket=engine.bucket, Key="a")
+    reply["Body"].close()
+    assert reply.keys() - {"ResponseMetadata"} == {"Body", "ContentLength", "ETag", "LastModified", "Metadata"}
+    assert engine.head("a").write_id == "w"
+
+
+def test_a_client_of_a_users_session_reads_all(proxy: Proxy, bucket: str) -> None:
+    """Hooks of the session may want it."""
+    engine = BotoEngine(bucket, endpoint_url=proxy.endpoint, session=boto3.Session(region_name="us-east-1"))
+    engine.create_bucket()
+    engine.put("a", b"x", expect=ANY, write_id="w")
+    assert "ContentType" in engine.client.head_object(Bucket=bucket, Key="a")
+    engine.client.close()
+
+
+def test_a_body_that_was_changed_on_its_way_is_refused(engine: BotoEngine, proxy: Proxy) -> None:
+    """By the checksum that the service sends with it."""
+    engine.put("a", b"the value", expect=ANY, write_id="w")
+
+    def change(exchange: Exchange) -> None:
+        reply = exchange.forward()
+        assert any(name.lower().startswith("x-amz-checksum-") for name, _ in reply.headers)
+        exchange.answer(Reply(reply.status, reply.headers, b"The value"))
+
+    proxy.plan(change, "get")
+    with pytest.raises(BackendError, match="a.*checksum"):
+        engine.get("a", unless=None, limit=None)
