@@ -27,7 +27,9 @@ def place(server: Server, bucket: str, engine: EngineName) -> Place:
 
 
 @each_engine
-@pytest.mark.parametrize(("rounds", "ballast"), [(times(6, 200), 0), (1, 8 * MIB)], ids=["small", "8 MiB"])
+@pytest.mark.parametrize(
+    ("rounds", "ballast"), [(times(6, 200), 0), (1, times(2, 8) * MIB)], ids=["small", "streamed"]
+)
 def test_no_increment_is_lost_and_none_is_done_twice(
     rounds: int, ballast: int, place: Place, crew: Crew
 ) -> None:
