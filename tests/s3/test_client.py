@@ -95,7 +95,8 @@ def test_a_reply_is_read_as_far_as_the_engine_wants_it(engine: BotoEngine) -> No
     engine.put("a", b"x", expect=ANY, write_id="w")
     reply = engine.client.get_object(Bucket=engine.bucket, Key="a")
     reply["Body"].close()
-    assert reply.keys() - {"ResponseMetadata"} == {"Body", "ContentLength", "ETag", "LastModified", "Metadata"}
+    wanted = {"Body", "ContentLength", "ETag", "LastModified", "Metadata"}
+    assert reply.keys() - {"ResponseMetadata"} == wanted
     assert engine.head("a").write_id == "w"
 
 
@@ -118,5 +119,5 @@ def test_a_body_that_was_changed_on_its_way_is_refused(engine: BotoEngine, proxy
         exchange.answer(Reply(reply.status, reply.headers, b"The value"))
 
     proxy.plan(change, "get")
-    with pytest.raises(BackendError, match="a.*checksum"):
+    with pytest.raises(BackendError, match=r"a.*checksum"):
         engine.get("a", unless=None, limit=None)
