@@ -11,7 +11,7 @@ from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import BackendError, OutcomeUnknownError
 from perkey.jokers import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from s3.engines import each_engine
-from s3.places import EngineName, Place
+from s3.places import EngineName, Place, know_server
 from s3.proxy import (
     Exchange,
     Fault,
@@ -53,8 +53,7 @@ def hasty(proxy: Proxy, bucket: str) -> Dict:
 
 def prepared(fresh: Dict, proxy: Proxy) -> Dict:
     fresh["a"] = 1
-    for verb, kind in (("write", "absent"), ("write", "version"), ("remove", "version")):
-        assert fresh.store.honours(verb, kind)  # type: ignore[arg-type] # literals all
+    know_server(fresh)
     proxy.forget()
     return fresh
 
