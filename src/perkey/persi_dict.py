@@ -284,13 +284,15 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
     def random_key(self) -> NonEmptySafeStrTuple | None:
         """Return a key, each with the same probability, or None if there is none.
 
-        Cost: one listing in constant memory; no item is read.
+        Cost: one listing in constant memory; no item is read. Two, where strangers put files whose names look
+            like items' but for the digest.
         """
-        chosen = None
-        for count, key in enumerate(self, 1):
-            if random.random() * count < 1:  # noqa: S311 - a sample, not a secret
-                chosen = key
-        return chosen
+        fits = self._naming.shape.fits
+        name = _drawn(filter(fits, self._store.scan()))
+        if name is None:
+            return None
+        key = self._naming.key_of(name)
+        return _drawn(self) if key is None else key
 
     # --- Parts --------------------------------------------------------------------------------------
 
@@ -336,3 +338,12 @@ def _pairs(other: Any) -> Iterable[tuple[Any, Any]]:
         return ((key, other[key]) for key in other.keys())  # noqa: SIM118 - as dict does
     pairs: Iterable[tuple[Any, Any]] = other
     return pairs
+
+
+def _drawn(source: Iterable[T]) -> T | None:
+    """Return one of all, each with the same probability; None if there are none."""
+    chosen = None
+    for count, each in enumerate(source, 1):
+        if random.random() * count < 1:  # noqa: S311 - a sample, not a secret
+            chosen = each
+    return chosen
