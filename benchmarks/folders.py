@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -46,10 +45,9 @@ class Bench:
         self.filled = {name: self._fill(name, opener) for name, opener in self.openers.items()}
 
     def close(self) -> None:
-        """Close and delete all places."""
+        """Close all places. Their files stay till the end of the command, see `benchmarks.rewrites`."""
         for mapping in self._opened:
             peers.close(mapping)
-        shutil.rmtree(self._folder)
 
     def new_folder(self, name: str) -> str:
         """Make an empty folder."""
@@ -192,9 +190,7 @@ def _main_size(settings: Settings) -> Iterator[Outcome]:
             bench.contains(rounds),
             *bench.listings(rounds),
             bench.set_new(rounds, durable=True),
-            bench.set_old(rounds, durable=True),
             bench.set_new(rounds, durable=False),
-            bench.set_old(rounds, durable=False),
         ):
             yield contest.hold(suite)
     finally:

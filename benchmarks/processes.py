@@ -14,17 +14,20 @@ from perkey import ITEM_NOT_AVAILABLE, FileDirDict
 
 
 def run(settings: Settings) -> Iterator[Outcome]:
-    """Measure 1 and 4 writers of disjoint keys, and 1 and 8 that increment one key."""
-    writes, increments = settings.pick(200, 2_000), settings.pick(160, 2_000)
+    """Measure 1 and 4 writers of disjoint keys."""
+    writes = settings.pick(200, 2_000)
     for durability in ("sync", "none"):
         seconds = {
             f"{crowd} processes": _median(settings, crowd, _write, writes, durability) for crowd in (1, 4)
         }
         yield Outcome("processes", f"set new, disjoint keys, durability {durability}", seconds)
-    seconds = {
-        f"{crowd} processes": _median(settings, crowd, _increment, increments, "none") for crowd in (1, 8)
-    }
-    yield Outcome("processes", "transform_item of one key, durability none", seconds)
+
+
+def increments(settings: Settings) -> Outcome:
+    """Measure 1 and 8 that increment one key."""
+    count = settings.pick(160, 2_000)
+    seconds = {f"{crowd} processes": _median(settings, crowd, _increment, count, "none") for crowd in (1, 8)}
+    return Outcome("processes", "transform_item of one key, durability none", seconds)
 
 
 def _median(settings: Settings, crowd: int, work: Callable[..., None], count: int, durability: str) -> float:

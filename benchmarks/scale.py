@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import shutil
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -49,8 +48,6 @@ def run(settings: Settings) -> Iterator[Outcome]:
     }
     for name, ask in once.items():
         yield Outcome(suite, name, {who: _best(partial(ask, d)) for who, d in places.items()})
-    for place in places.values():
-        shutil.rmtree(place.store.describe())
     yield _nesting(settings)
 
 
