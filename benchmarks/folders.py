@@ -209,7 +209,7 @@ def _other_sizes(settings: Settings) -> Iterator[Outcome]:
             continue
         names = keys(100 if size > 1 << 16 else 500)
         values = {key: small_dict(i, size) for i, key in enumerate(names)}
-        bench = Bench(f"{settings.folder}/sizes", values)
+        bench = Bench(f"{settings.folder}/items-{suite}", values)
         try:
             yield bench.get(5).hold(suite)
             yield bench.set_new(5, durable=True).hold(suite)
