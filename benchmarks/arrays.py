@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ def run(settings: Settings) -> Iterator[Outcome]:
 
     register_format("rawpkl", PickleFormat(compression=None), replace=True)
     for size in (settings.pick(1, 10) * MIB,):
-        folder = f"{settings.folder}/arrays"
+        folder = f"{settings.folder}/arrays-{size}"
         os.makedirs(folder)
         array = np.random.default_rng(1).integers(0, 256, size, dtype=np.uint8)
         path = f"{folder}/array.npy"
@@ -49,4 +48,3 @@ def run(settings: Settings) -> Iterator[Outcome]:
         load: dict[str, Act] = {"numpy": partial(np.load, path), FLOOR: partial(floor.read, path)}
         yield Contest("get", 1, {**gets, **load}, rounds=rounds).hold(suite)
         yield Contest("set", 1, {**sets, "numpy": save}, rounds=rounds).hold(suite)
-        shutil.rmtree(folder)

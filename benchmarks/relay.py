@@ -35,8 +35,8 @@ class Client(asyncio.Protocol):
         self._pieces: Final = deque[bytes]()  # an empty one is the end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        client = cast("asyncio.Transport", transport)
-        connect = self._loop.create_connection(partial(Service, client), "127.0.0.1", self._target)
+        self._client = cast("asyncio.Transport", transport)
+        connect = self._loop.create_connection(partial(Service, self._client), "127.0.0.1", self._target)
         self._connection = self._loop.create_task(connect)
 
     def data_received(self, data: bytes) -> None:
@@ -49,6 +49,9 @@ class Client(asyncio.Protocol):
     def _hand_on(self) -> None:
         if not self._connection.done():
             self._connection.add_done_callback(lambda _: self._hand_on())
+            return
+        if self._connection.exception() is not None:
+            self._client.close()
             return
         service, _ = self._connection.result()
         piece = self._pieces.popleft()

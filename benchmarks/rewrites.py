@@ -1,4 +1,4 @@
-"""Whatever replaces many files; last of all, because of what ext4 makes of that.
+"""What replaces most files; last of all, because of what ext4 makes of that.
 
 For one to six minutes ext4 does not give out an inode that was freed, and whoever makes a file looks at all
 of them, one by one (`recently_deleted` in fs/ext4/ialloc.c): after ten thousand files were replaced or
@@ -18,7 +18,6 @@ from benchmarks.values import keys, small_dict
 
 def run(settings: Settings) -> Iterator[Outcome]:
     """Measure writing items that are there, and incrementing one of them."""
-    yield processes.increments(settings)
     names = keys(settings.pick(300, 1000))
     bench = Bench(f"{settings.folder}/rewrites", {key: small_dict(i) for i, key in enumerate(names)})
     try:
@@ -26,3 +25,4 @@ def run(settings: Settings) -> Iterator[Outcome]:
             yield bench.set_old(settings.pick(3, 7), durable=durable).hold("1 KiB, rewritten")
     finally:
         bench.close()
+    yield processes.increments(settings)

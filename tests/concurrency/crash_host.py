@@ -23,18 +23,25 @@ def serve(parent: Connection[Any, Any]) -> None:
 
     It is done once, and told by a 0, so that no points are spent on what is imported or cached at first use.
     """
-    sys.path[:] = parent.recv()
-    prepare, act, long = parent.recv()
+    sys.path[:] = _told(parent)
+    prepare, act, long = _told(parent)
     _prepared(prepare, act)()
     parent.send(0)
-    point = parent.recv()
+    point = _told(parent)
     operation = _prepared(prepare, act)  # anew, because the folder is
     while True:
         child = os.fork()
         if child == 0:
             _run_until(point, operation, long=long)
         parent.send(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        point = parent.recv()
+        point = _told(parent)
+
+
+def _told(parent: Connection[Any, Any]) -> Any:
+    try:
+        return parent.recv()
+    except EOFError:
+        sys.exit()  # it has gone
 
 
 def _prepared(prepare: Callable[[], Any] | None, act: Callable[..., Any]) -> Callable[[], Any]:
@@ -72,7 +79,4 @@ def _asks_the_system(function: Any) -> bool:
 
 if __name__ == "__main__":
     channel = Connection(int(sys.argv[1]))  # open to the end: when it closes, an error has been printed
-    try:
-        serve(channel)
-    except (EOFError, BrokenPipeError):
-        sys.exit()  # the parent has gone
+    serve(channel)

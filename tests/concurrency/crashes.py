@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import crash_host
-from crews import LONG
+from crews import HANG, LONG
 
 
 def crash_everywhere(
@@ -62,7 +62,9 @@ def crash_everywhere(
 def folder_in_memory() -> Iterator[Path]:
     """Make a folder in memory, if there is one: each point costs a copy of all files."""
     memory = "/dev/shm"
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="perkey-", dir=memory if os.access(memory, os.W_OK) else None
+    ) as folder:
         yield Path(folder)
 
 
@@ -81,10 +83,11 @@ def _host() -> Iterator[Connection[Any, Any]]:
 
 
 def _answer(host: Connection[Any, Any]) -> int:
+    assert host.poll(HANG), "the operation hangs"
     try:
         code: int = host.recv()
     except EOFError:
-        raise AssertionError("the operation failed by itself, before any point") from None
+        raise AssertionError("the operation failed by itself, without being killed") from None
     return code
 
 

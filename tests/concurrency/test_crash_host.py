@@ -39,7 +39,8 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[Any
 
     monkeypatch.setattr(subprocess, "Popen", Recorded)
     yield started
-    assert [host.returncode for host in started] == [-signal.SIGKILL]
+    (host,) = started
+    assert host.returncode in {-signal.SIGKILL, 1}, "killed, or of itself with an error"
     with pytest.raises(ProcessLookupError):
         os.killpg(started[0].pid, 0)
 

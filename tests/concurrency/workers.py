@@ -191,6 +191,7 @@ def at_least(count: int, target: PersiDict[Any], until: Key) -> Iterator[int]:
     """Count that far, and further until somebody else said that something was done meanwhile."""
     number = 0
     while number < count or until not in target:
+        assert number < 1000 * count, f"nobody said {until!r}"
         yield number
         number += 1
 

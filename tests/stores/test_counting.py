@@ -57,6 +57,16 @@ def test_items_in_nested_folders_are_counted_without_looking_at_each(
     assert len(list(iter(d))) == len(NESTED)
 
 
+def test_what_an_earlier_folder_left_in_the_buffer_is_not_counted(tmp_path: Path, scans: list[str]) -> None:
+    """Records are padded, and in the padding is what was there before: the end of a longer name, say."""
+    for length in range(1, 40):
+        for folder, key in (("longer", "a" * (length + 6)), ("shorter", "b" * length)):
+            d = FileDirDict[int](tmp_path / f"{folder}-{length}")
+            d[key] = 1
+            assert len(d) == 1
+    assert scans == []
+
+
 def test_a_folder_of_many_pieces_is_counted_to_its_end(tmp_path: Path, scans: list[str]) -> None:
     count = 7_000  # more than fit into one piece
     for number in range(count):

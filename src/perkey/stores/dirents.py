@@ -96,6 +96,8 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
             doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
         if doubtful or buffer.count(ending, 0, filled) != files:
             raise LookupError("names that only look like items")
+        # The kernel leaves in the padding of its records what was there, the end of a name say.
+        ctypes.memset(place, 0, filled)
         yield files, [name.decode("ascii") for name in folders]
     if filled < 0:
         number = ctypes.get_errno()

@@ -77,7 +77,11 @@ class BotoEngine(Engine):
 
     @property
     def client(self) -> Any:
-        """The client of this process."""
+        """The client of this process.
+
+        Unless it or its session is yours, its replies to get, head and put of an object have only what the
+        engine reads.
+        """
         if self._owner != os.getpid():
             with _making:
                 self._make_client()
