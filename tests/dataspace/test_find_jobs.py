@@ -244,15 +244,23 @@ FILTERS = st.recursive(
 def with_namespaces(filter: Any) -> Any:
     if not isinstance(filter, dict):
         return filter
-    result: dict[str, Any] = {}
+    conditions: list[Any] = []
     for key, expected in filter.items():
         if key == "$or":
-            result[key] = [with_namespaces(each) for each in expected]
+            conditions.append({key: [with_namespaces(each) for each in expected]})
         elif key == "$not":
-            result[key] = with_namespaces(expected)
+            conditions.append({key: with_namespaces(expected)})
         else:
-            result[key if key.startswith(("sp.", "doc.")) else f"sp.{key}"] = expected
-    return result
+            conditions.append({key if key.startswith(("sp.", "doc.")) else f"sp.{key}": expected})
+    return {"$and": conditions} if conditions else {}
+
+
+def test_a_key_said_with_and_without_its_namespace_is_two_conditions(project: Project) -> None:
+    project.open_job({"a": 2}).init()
+    both = {"a": 1, "sp.a": 2}
+    assert len(project.find_jobs(both)) == 0
+    assert len(project.find_jobs({"$not": both})) == 1
+    assert len(project.find_jobs({"$or": [both]})) == 0
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

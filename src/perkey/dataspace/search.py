@@ -119,8 +119,11 @@ def _with_namespaces(filter: Filter) -> Filter:
     for key, expected in filter.items():
         if key in LOGICAL:
             result[key] = _each(_with_namespaces, expected)
-        else:
-            result[".".join(part for part in split_path(key) if part)] = expected
+            continue
+        path = ".".join(part for part in split_path(key) if part)
+        if path in result:  # said with and without its namespace: two conditions
+            return {"$and": [_with_namespaces({key: expected}) for key, expected in filter.items()]}
+        result[path] = expected
     return result
 
 
