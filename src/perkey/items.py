@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Final, Generic, TypeVar
 
 from perkey.content import STREAM_ABOVE, Content, Data
 from perkey.errors import (
@@ -17,7 +17,10 @@ from perkey.formats.base import find_format
 from perkey.jokers import ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import Name, naming
-from perkey.stores.base import ABSENT, Expectation, Stat, Store, Version
+from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+
+# Enumerations have no subclasses; isinstance would take ten times as long.
+_NO_VALUES: Final = frozenset((Joker, ItemNotAvailableFlag, ValueNotRetrievedFlag))
 
 V = TypeVar("V")
 E = TypeVar("E", CorruptValueError, UnloadableValueError, UnstorableValueError)
@@ -152,7 +155,7 @@ class ItemAccess(Generic[V]):
 
     def _encode(self, name: Name, value: Any) -> Data:
         """Return the bytes of a value that this dictionary may hold; nothing is touched if it may not."""
-        if isinstance(value, (Joker, ItemNotAvailableFlag, ValueNotRetrievedFlag)):
+        if type(value) in _NO_VALUES:
             raise TypeError(f"{value!r} is no value and cannot be stored here")
         if self._base_class is not None and not isinstance(value, self._base_class):
             raise TypeError(f"values must be of {self._base_class.__name__}, not {type(value).__name__}")
@@ -167,9 +170,9 @@ class ItemAccess(Generic[V]):
         except UnstorableValueError as error:  # of a value that is encoded while it is written
             raise self._located(error, name) from error.__cause__
 
-    def _put(self, name: Name, data: Data) -> None:
+    def _put(self, name: Name, data: Data, expect: Expectation = ANY) -> None:
         try:
-            self._store.put(name, data)
+            self._store.put(name, data, expect=expect)
         except UnstorableValueError as error:  # of a value that is encoded while it is written
             raise self._located(error, name) from error.__cause__
 
@@ -180,7 +183,7 @@ class ItemAccess(Generic[V]):
             self._put(name, data)
             return
         try:
-            self._write(name, data, ABSENT)
+            self._put(name, data, ABSENT)
         except ConflictError:
             self._meet_existing(name, value)
 

@@ -129,7 +129,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
             except KeyError:
                 pass
             try:
-                self._write(name, self._encode(name, default), ABSENT)
+                self._put(name, self._encode(name, default), ABSENT)
             except ConflictError:
                 continue  # another one inserted first
             return default

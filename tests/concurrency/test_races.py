@@ -16,6 +16,7 @@ from workers import (
     assign_immutable,
     claim,
     claim_by_setdefault,
+    claim_with_and_without_lock,
     count_up_then_finish,
     increment,
     increment_through,
@@ -120,6 +121,16 @@ def test_of_many_conditional_inserters_one_wins(tmp_path: Path, method: Method) 
 def test_of_many_conditional_inserters_one_wins_durably(tmp_path: Path) -> None:
     target = FileDirDict[int](tmp_path)
     won = race("fork", same(CLAIMANTS, claim, [(target, ())], NAMES))
+    check_winners(won, dict(target.items()))
+
+
+@every_method
+def test_of_inserters_with_and_without_a_lock_one_wins(tmp_path: Path, method: Method) -> None:
+    """Some rename under the lock, as durable ones do; some link, without it, a file that had no name."""
+    target = FileDirDict[int](tmp_path / "d", durability="none")
+    (tmp_path / "link").symlink_to("d")
+    locking = FileDirDict[int](tmp_path / "link", durability="none")
+    won = race(method, same(CLAIMANTS, claim_with_and_without_lock, target, locking, NAMES))
     check_winners(won, dict(target.items()))
 
 

@@ -22,11 +22,12 @@ from perkey import (
     DELETE_CURRENT,
     ITEM_NOT_AVAILABLE,
     ConsistencyCheckError,
+    FileDirDict,
     MutationPolicyError,
     PersiDict,
     WriteOnceDict,
 )
-from perkey.stores import folders, locks
+from perkey.stores import folders, libc, locks, unnamed
 from perkey.stores.temporaries import temporary_name
 
 Key: TypeAlias = str | tuple[str, ...]
@@ -37,7 +38,11 @@ LockKind: TypeAlias = Literal["folder", "file", "none"]
 
 
 def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do some work where folders can be locked, or only files, or nothing."""
+    """Do some work where folders can be locked, or only files, or nothing.
+
+    File systems that do not lock folders, such as NFS, also know neither files without names nor a rename
+    that refuses a name that is taken.
+    """
     if kind == "folder":
         return work(*arguments)
     original = locks.lock
@@ -45,7 +50,11 @@ def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any
     def lock(fd: int) -> bool:
         return kind == "file" and not stat.S_ISDIR(os.fstat(fd).st_mode) and original(fd)
 
-    with mock.patch.object(folders, "lock", lock):
+    with (
+        mock.patch.object(folders, "lock", lock),
+        mock.patch.object(unnamed, "_POSSIBLE", False),
+        mock.patch.object(libc, "rename_new", return_value=False),
+    ):
         return work(*arguments)
 
 
@@ -57,16 +66,16 @@ def hesitating() -> Iterator[None]:
     in a hundred meet by themselves, and most with this.
     """
     with ExitStack() as patches:
-        for name in ("replace", "link", "unlink"):
-            patches.enter_context(mock.patch.object(os, name, _after_hesitation(getattr(os, name))))
+        for module, name in ((os, "replace"), (os, "link"), (os, "unlink"), (libc, "rename_new")):
+            patches.enter_context(mock.patch.object(module, name, _after_hesitation(getattr(module, name))))
         yield
 
 
-def _after_hesitation(act: Callable[..., None]) -> Callable[..., None]:
-    def hesitate_and_act(*arguments: Any, **names: Any) -> None:
+def _after_hesitation(act: Callable[..., Any]) -> Callable[..., Any]:
+    def hesitate_and_act(*arguments: Any, **names: Any) -> Any:
         if random.random() < 0.5:
             time.sleep(0.00005)
-        act(*arguments, **names)
+        return act(*arguments, **names)
 
     return hesitate_and_act
 
@@ -118,6 +127,14 @@ def claim(me: int, routes: list[tuple[PersiDict[int], Key]], names: Iterable[str
         if result.actual_etag is ITEM_NOT_AVAILABLE:
             won.append(name)
     return won
+
+
+def claim_with_and_without_lock(
+    me: int, target: PersiDict[int], locking: FileDirDict[int], names: Iterable[str]
+) -> list[str]:
+    """The same by workers of which every second one takes the place for one where files need a name."""
+    unnamed._in_vain.add(locking.store.base)  # type: ignore[attr-defined] # of this store
+    return claim_by_setdefault(me, locking if me % 2 else target, names)
 
 
 def claim_by_setdefault(me: int, target: PersiDict[int], names: Iterable[str]) -> list[str]:

@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> DirectoryStore:
 def either_sync(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the file system's own sync, and on systems that have none."""
     if request.param == "fsync of each":
-        monkeypatch.setattr(batches_module, "_syncfs", lambda: None)
+        monkeypatch.setattr(batches_module, "libc_function", lambda *_: None)
 
 
 @pytest.mark.usefixtures("either_sync")
@@ -72,7 +72,7 @@ def test_the_syncs_are_few(store: DirectoryStore, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_syncfs_each_file_is_synced(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches_module, "_syncfs", lambda: None)
+    monkeypatch.setattr(batches_module, "libc_function", lambda *_: None)
     of_files = spy(monkeypatch, "perkey.stores.batches.sync")
     list(store.write_many(some_items(50)))
     assert of_files.call_count == 50

@@ -8,7 +8,7 @@ import pytest
 
 from perkey import FileDirDict
 from perkey.naming import naming
-from perkey.stores import dirents
+from perkey.stores import Store, dirents
 from perkey.stores.folders import Folder
 
 NESTED = [
@@ -76,16 +76,39 @@ def test_a_folder_of_many_pieces_is_counted_to_its_end(tmp_path: Path, scans: li
     assert scans == []
 
 
-def test_names_that_only_look_like_items_are_looked_at_one_by_one(
-    d: FileDirDict[int], scans: list[str], tmp_path: Path
-) -> None:
-    base = tmp_path / "d"
+def plant_strangers(base: Path) -> None:
     (base / "my notes.pkl").touch()
     (base / naming(8, "pkl").name_of("folder")[0]).mkdir()
     (base / naming(8, "pkl").name_of("link")[0]).symlink_to(base / "my notes.pkl")
     (base / "_aaaaaaaa.pkl").touch()
+
+
+def test_names_that_only_look_like_items_are_not_counted(
+    d: FileDirDict[int], scans: list[str], tmp_path: Path
+) -> None:
+    plant_strangers(tmp_path / "d")
+    assert len(d) == len(NESTED)
+    assert not scans
+
+
+def test_where_some_types_may_not_be_told_such_names_are_looked_at_one_by_one(
+    d: FileDirDict[int], scans: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS tells the types of some entries of a folder, and of others not."""
+    monkeypatch.setattr(dirents, "_tells_all_or_none", lambda _: False)
+    assert len(d) == len(NESTED)
+    assert not scans
+    plant_strangers(tmp_path / "d")
     assert len(d) == len(NESTED)
     assert scans
+
+
+def test_what_ends_like_an_item_is_counted_by_all_stores(d: FileDirDict[int], tmp_path: Path) -> None:
+    """Counting computes no digests and looks at the end only; such files are not among the keys."""
+    for name in ("renamed_aaaaaaaa.pkl", "my notes_aaaaaaaa.pkl", "é_aaaaaaaa.pkl"):
+        (tmp_path / "d" / name).touch()
+    assert len(d) == len(NESTED) + 3 == Store.count(d.store, SHAPE)
+    assert len(list(iter(d))) == len(NESTED)
 
 
 def test_a_link_to_a_folder_is_not_followed(d: FileDirDict[int], tmp_path: Path) -> None:
@@ -108,9 +131,12 @@ def test_a_file_system_that_tells_no_types_is_listed_one_by_one(
         return filled
 
     monkeypatch.setattr(dirents, "_getdents", lambda: without_types)
-    assert len(d) == len(NESTED)
-    assert len(d.get_subdict("x")) == 2
-    assert scans
+    for tells_all in (True, False):
+        scans.clear()
+        monkeypatch.setattr(dirents, "_tells_all_or_none", lambda _, told=tells_all: told)
+        assert len(d) == len(NESTED)
+        assert len(d.get_subdict("x")) == 2
+        assert scans
 
 
 def test_where_there_is_no_such_call_items_are_listed(

@@ -11,8 +11,9 @@ from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore,
 from perkey.stores import directory as directory_module
 from perkey.stores import folders as folder_module
 from perkey.stores.base import Version
-from perkey.stores.folders import LOCK_FILE, open_file
+from perkey.stores.folders import LOCK_FILE
 from perkey.stores.locks import lock
+from perkey.stores.ways import open_file
 from perkey.testing import FaultyStore, InsertingStoreContract, StoreContract
 from perkey.testing.stores.suite import A
 
@@ -70,6 +71,7 @@ class TestDirectoryStoreWhereFoldersCannotBeLocked(StoreContract):
 
     @pytest.fixture(autouse=True)
     def _no_folder_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        forget_linux(monkeypatch)
         monkeypatch.setattr(folder_module, "lock", lambda fd: not is_folder(fd) and lock(fd))
 
     def make_store(self) -> Store:
@@ -91,6 +93,7 @@ class TestDirectoryStoreWithoutAnyLocks(InsertingStoreContract):
 
     @pytest.fixture(autouse=True)
     def _no_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        forget_linux(monkeypatch)
         monkeypatch.setattr(folder_module, "lock", lambda _: False)
 
     def make_store(self) -> Store:
@@ -155,6 +158,12 @@ class TestFaultyStoreWithoutFaults(StoreContract):
 
     def make_store(self) -> Store:
         return FaultyStore(DirectoryStore(self.tmp_path / "place", durability="none"))
+
+
+def forget_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do without the system calls that file systems of a network do not know."""
+    monkeypatch.setattr("perkey.stores.unnamed._POSSIBLE", False)
+    monkeypatch.setattr("perkey.stores.libc.rename_new", lambda *_: False)
 
 
 def is_folder(fd: int) -> bool:

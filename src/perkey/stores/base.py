@@ -152,9 +152,9 @@ class Store(ABC):
             raise RuntimeError(f"{self!r} withheld an item for no reason")
         return found[0]
 
-    def put(self, name: Name, data: Data) -> None:
+    def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
         """Store `data` under `name`, as `write`, where nobody asks for the version."""
-        self.write(name, data)
+        self.write(name, data, expect=expect)
 
     def exists(self, name: Name) -> bool:
         """Tell whether there is an item; as cheap as the place allows."""

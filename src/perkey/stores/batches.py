@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from perkey.content import Data
@@ -19,6 +19,7 @@ from perkey.naming import Name
 from perkey.stores import stamps
 from perkey.stores.base import ANY, Expectation, Version
 from perkey.stores.folders import Folder, sync
+from perkey.stores.libc import error_of, libc_function
 from perkey.stores.placing import fill, publish, take_away
 from perkey.stores.temporaries import discard, temporary_name
 
@@ -253,25 +254,15 @@ def attempt(act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 # --- Syncing ----------------------------------------------------------------------------------------
 
 
-@cache
-def _syncfs() -> Callable[[int], int] | None:
-    """Return the C library's syncfs, which Python's os has not, or None where there is none."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if function is not None:
-        function.argtypes = [ctypes.c_int]
-    return function
-
-
 def sync_file_system(folder: Folder) -> bool:
     """Bring all that was written to a folder's file system to the disk; False where there is no such call.
 
     Raises:
         OSError: The disk refused; nothing is known of any file.
     """
-    function = _syncfs()
+    function = libc_function("syncfs", ctypes.c_int, ctypes.c_int)
     if function is None:
         return False
     if function(folder.fileno()) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), folder.path)
+        raise error_of(folder.path)
     return True

@@ -3,8 +3,8 @@
 Half of the time of a listing goes into making Python objects of names that `len` does not look at. So the
 records of getdents64 are searched as they come: ``inode (8 bytes), offset (8), length (2), type (1), name,
 NUL, padding``, where the type is 8 for a file, 4 for a folder, and 0 if the file system does not tell. A name
-cannot be found where none begins: the length's upper byte is 0 or 1, which no name has, and so what is found
-before it would have to lie in the 16 bytes of inode and offset.
+is not found where none begins: up to 236 characters the length has a zero byte, so that what is found before
+it would have to lie in the 16 bytes of inode and offset.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from perkey.naming import Shape
+from perkey.stores.libc import error_of, libc_function
 
 _BYTES: Final = 1 << 17
 SHORTEST: Final = 14
 """So long must the names be that are searched for, to make a chance find in inode and offset impossible."""
 _NO_FOLDERS: Final = 2  # links of a folder that has none in it, where folders count them
+_TYPE: Final = 18  # where the type is in a record
+
+_TELLING: Final = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994))
+"""The file systems ext, XFS, Btrfs and tmpfs (magic numbers of statfs(2)): they tell all types or none."""
 
 _buffers: deque[bytearray] = deque(maxlen=4)
 
@@ -31,15 +35,8 @@ _GetDents: TypeAlias = Callable[[int, Any, int], int]
 _Search: TypeAlias = Callable[[memoryview], list[bytes]]
 
 
-@cache
 def _getdents() -> _GetDents | None:
-    if sys.platform != "linux":  # pragma: not on Linux
-        return None
-    function = getattr(ctypes.CDLL(None, use_errno=True), "getdents64", None)
-    if function is not None:
-        function.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
-        function.restype = ctypes.c_ssize_t
-    return function
+    return libc_function("getdents64", ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 
 
 @lru_cache(64)
@@ -59,6 +56,13 @@ def _taken_buffer() -> bytearray:
         return _buffers.pop()
     except IndexError:
         return bytearray(_BYTES)
+
+
+def _tells_all_or_none(fd: int) -> bool:
+    """Tell whether the first type in a folder says whether the file system tells any."""
+    fstatfs = libc_function("fstatfs", ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    about = (ctypes.c_long * 32)()
+    return fstatfs is not None and fstatfs(fd, about) == 0 and about[0] & 0xFFFF_FFFF in _TELLING
 
 
 def can_count(shape: Shape) -> bool:
@@ -85,6 +89,7 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
         raise LookupError("no getdents64 here")
     find_files, find_folders, find_doubtful = _searches(shape)
     ending = shape.ending.encode() + b"\x00"
+    tells_all = _tells_all_or_none(fd)
     may_have_folders = os.fstat(fd).st_nlink != _NO_FOLDERS
     buffer = _taken_buffer()
     whole = memoryview(buffer)
@@ -94,12 +99,12 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
             files = len(find_files(records))
             folders = find_folders(records) if may_have_folders else []
             doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
-        if doubtful or buffer.count(ending, 0, filled) != files:
+        doubtful = doubtful or not (buffer[_TYPE] if tells_all else buffer.count(ending, 0, filled) == files)
+        if doubtful:
             raise LookupError("names that only look like items")
         # The kernel leaves in the padding of its records what was there, the end of a name say.
         ctypes.memset(place, 0, filled)
         yield files, [name.decode("ascii") for name in folders]
     if filled < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        raise error_of("")
     _buffers.append(buffer)

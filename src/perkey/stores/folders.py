@@ -2,7 +2,6 @@
 
 Everything happens relative to the descriptor. So a folder that is deleted and made anew meanwhile is no
 danger: in the dead one nothing can be created, and the caller, who sees FileNotFoundError, starts again.
-The way from the base folder to here does not follow symbolic links.
 """
 
 from __future__ import annotations
@@ -12,19 +11,16 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Final
 
 from perkey.naming import Name
 from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
+from perkey.stores.ways import FOLDER, READ, enter, explain, refuse_link
 
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
 
-_FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BASE: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
-_PASSAGE: Final = getattr(os, "O_PATH", os.O_RDONLY) | _FOLDER
-# O_NONBLOCK: a planted FIFO must not block its reader.
-_READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _ALL_MAY_LOCK: Final = 0o666
 _LOCK: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
@@ -40,7 +36,7 @@ def sync(fd: int, path: str) -> None:
     try:
         _sync(fd)
     except OSError as error:
-        _explain(error, path)
+        explain(error, path)
 
 
 def _sync(fd: int) -> None:
@@ -51,77 +47,6 @@ def _sync(fd: int) -> None:
         fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
     else:
         os.fsync(fd)
-
-
-def open_file(base: str, name: Name) -> int:
-    """Open the file `name` below `base` for reading.
-
-    Raises:
-        FileNotFoundError, NotADirectoryError: It is not there.
-        OSError: A symbolic link is in the way (ELOOP), or rights are missing.
-    """
-    if len(name) == 1:
-        path = f"{base}/{name[0]}"
-        try:
-            return os.open(path, _READ)
-        except OSError as error:
-            _explain(error, path)
-    passage = _enter(base, name[:-1], _PASSAGE)
-    try:
-        return os.open(name[-1], _READ, dir_fd=passage)
-    except OSError as error:
-        _explain(error, "/".join((base, *name)))
-    finally:
-        os.close(passage)
-
-
-def stat_file(base: str, name: Name) -> os.stat_result:
-    """Return the status of the file `name` below `base`; raises as `open_file`."""
-    if len(name) == 1:
-        found = os.stat(f"{base}/{name[0]}", follow_symlinks=False)
-    else:
-        passage = _enter(base, name[:-1], _PASSAGE)
-        try:
-            found = os.stat(name[-1], dir_fd=passage, follow_symlinks=False)
-        except OSError as error:
-            _explain(error, "/".join((base, *name)))
-        finally:
-            os.close(passage)
-    if stat.S_ISLNK(found.st_mode):
-        _refuse_link("/".join((base, *name)))
-    return found
-
-
-def _enter(base: str, parts: Name, flags: int) -> int:
-    """Return a descriptor of the folder `parts` below `base`, following no symbolic link below `base`."""
-    path = base
-    fd = -1
-    for part in parts:
-        path = f"{path}/{part}"
-        try:
-            inner = os.open(path, flags) if fd < 0 else os.open(part, flags, dir_fd=fd)
-        except OSError as error:
-            _explain(error, path)
-        finally:
-            if fd >= 0:
-                os.close(fd)
-        fd = inner
-    return fd
-
-
-def _explain(error: OSError, path: str) -> NoReturn:
-    """Raise `error` with the full path, and say so if it is due to a symbolic link."""
-    if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
-        _refuse_link(path)
-    raise type(error)(error.errno, error.strerror, path) from None
-
-
-def _refuse_link(path: str) -> NoReturn:
-    raise OSError(
-        errno.ELOOP,
-        "a symbolic link inside a dictionary's folder is not followed; remove or replace it",
-        path,
-    )
 
 
 class Folder:
@@ -154,7 +79,7 @@ class Folder:
             FileNotFoundError: It does not exist (`make` makes it).
         """
         if parts:
-            fd = open_lockable(_enter, base, parts, _FOLDER) if lockable else _enter(base, parts, _FOLDER)
+            fd = open_lockable(enter, base, parts, FOLDER) if lockable else enter(base, parts, FOLDER)
             return cls("/".join((base, *parts)), fd, lockable=lockable)
         fd = open_lockable(os.open, base, _BASE) if lockable else os.open(base, _BASE)
         return cls(base, fd, lockable=lockable)
@@ -178,7 +103,7 @@ class Folder:
             except FileExistsError:
                 pass
             except OSError as error:
-                _explain(error, f"{above.path}/{parts[depth]}")
+                explain(error, f"{above.path}/{parts[depth]}")
             finally:
                 above.close()
 
@@ -203,14 +128,14 @@ class Folder:
         try:
             return os.open(name, _CREATE, 0o666, dir_fd=self._fd)
         except OSError as error:
-            _explain(error, f"{self.path}/{name}")
+            explain(error, f"{self.path}/{name}")
 
     def open(self, name: str) -> int:
         """Open a file for reading."""
         try:
-            return os.open(name, _READ, dir_fd=self._fd)
+            return os.open(name, READ, dir_fd=self._fd)
         except OSError as error:
-            _explain(error, f"{self.path}/{name}")
+            explain(error, f"{self.path}/{name}")
 
     def stat(self, name: str) -> os.stat_result | None:
         """Return the status of a file, or None if there is none."""
@@ -219,9 +144,9 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            _explain(error, f"{self.path}/{name}")
+            explain(error, f"{self.path}/{name}")
         if stat.S_ISLNK(found.st_mode):
-            _refuse_link(f"{self.path}/{name}")
+            refuse_link(f"{self.path}/{name}")
         return found
 
     def replace(self, temporary: str, name: str) -> None:
@@ -229,21 +154,27 @@ class Folder:
         try:
             os.replace(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except OSError as error:
-            _explain(error, f"{self.path}/{name}")
+            explain(error, f"{self.path}/{name}")
+
+    def insert(self, temporary: str, name: str) -> bool:
+        """Rename a file, or raise FileExistsError if the name is taken; False where there is no such call."""
+        from perkey.stores.libc import rename_new  # loads ctypes
+
+        return rename_new(self._fd, temporary, name, f"{self.path}/{name}")
 
     def link(self, temporary: str, name: str) -> None:
         """Give a file a second name; raises FileExistsError if that is taken."""
         try:
             os.link(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
         except OSError as error:
-            _explain(error, f"{self.path}/{name}")
+            explain(error, f"{self.path}/{name}")
 
     def unlink(self, name: str) -> None:
         """Remove a file."""
         try:
             os.unlink(name, dir_fd=self._fd)
         except OSError as error:
-            _explain(error, f"{self.path}/{name}")
+            explain(error, f"{self.path}/{name}")
 
     def sync(self) -> None:
         """Bring the names in this folder to the disk."""
@@ -288,7 +219,7 @@ class Folder:
 
     def enter(self, name: str) -> Folder:
         """Return the folder `name` in this one, open for listing."""
-        return Folder(f"{self.path}/{name}", os.open(name, _FOLDER, dir_fd=self._fd), lockable=False)
+        return Folder(f"{self.path}/{name}", os.open(name, FOLDER, dir_fd=self._fd), lockable=False)
 
     def _is_lock_file(self, fd: int) -> bool:
         found = self.stat(LOCK_FILE)

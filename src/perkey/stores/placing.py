@@ -139,10 +139,10 @@ def publish(
         raise _no_lock(folder, "write")
     stamp = stamps.next_time(None if expect is ANY else compare(folder, name, expect))
     os.utime(fd, ns=(stamp, stamp))
-    if locked or expect is ANY:
-        folder.replace(temporary, name[-1])
+    if expect is ABSENT:
+        _insert(folder, name, fd, temporary, locked=locked)
     else:
-        _insert(folder, name, fd, temporary)
+        folder.replace(temporary, name[-1])
 
 
 def take_away(folder: Folder, name: Name, expect: Expectation, *, locked: bool) -> None:
@@ -169,8 +169,17 @@ def _no_lock(folder: Folder, verb: Verb) -> Exception:
     return refuse(folder.path, verb, "version", "its file system has no locks (flock)")
 
 
-def _insert(folder: Folder, name: Name, fd: int, temporary: str) -> None:
-    """Insert an item if absent, without a lock."""
+def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool) -> None:
+    """Insert an item if absent, also of those that insert without a lock."""
+    try:
+        if folder.insert(temporary, name[-1]):
+            return
+    except FileExistsError:
+        raise ConflictError(name, ABSENT) from None
+    if locked:
+        # File systems that know no such rename know no files without names, either: all take the lock.
+        folder.replace(temporary, name[-1])
+        return
     try:
         folder.link(temporary, name[-1])
     except FileExistsError:

@@ -49,10 +49,10 @@ class PrefixStore(Store):
         check_name_length(full)
         return self.inner.write(full, data, expect=expect)
 
-    def put(self, name: Name, data: Data) -> None:
+    def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
         full = self._full(name)
         check_name_length(full)
-        self.inner.put(full, data)
+        self.inner.put(full, data, expect=expect)
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self.inner.remove(self._full(name), expect=expect)

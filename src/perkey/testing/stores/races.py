@@ -163,6 +163,20 @@ class InsertRaces(RacingSuite):
             )
             self.assert_one_winner(store, name, results)
 
+    def test_of_many_that_insert_with_or_without_wanting_the_version_one_wins(
+        self, store: Store, handles: list[Store]
+    ) -> None:
+        for turn in range(self.rounds):
+            name = (*["x"] * (turn % 2), f"{turn}.pkl")
+
+            def insert(number: int, handle: Store, name: Name = name) -> bytes:
+                (handle.put if number % 2 else handle.write)(name, b"by %d" % number, expect=ABSENT)
+                return b"by %d" % number
+
+            results = self.race(handles, insert)
+            won = [result for result in results if not isinstance(result, ConflictError)]
+            assert won == [content_of(store, name)], results
+
     def test_of_many_that_have_all_looked_before_any_inserts_one_wins(
         self, store: Store, handles: list[Store]
     ) -> None:
@@ -185,8 +199,9 @@ class InsertRaces(RacingSuite):
 
         def work(number: int, handle: Store) -> None:
             while entries[number] < self.rounds:
+                insert = handle.put if number % 2 else handle.write
                 try:
-                    handle.write(A, b"held by %d" % number, expect=ABSENT)
+                    insert(A, b"held by %d" % number, expect=ABSENT)
                 except ConflictError:
                     continue
                 holders.append(number)

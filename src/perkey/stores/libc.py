@@ -1,0 +1,70 @@
+"""System calls of Linux that Python's os has not. Loaded when first needed, because ctypes is heavy."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+_NO_REPLACE: Final = 1
+_UNKNOWN: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
+
+
+@cache
+def libc_function(name: str, result: Any, *arguments: Any) -> Callable[..., int] | None:
+    """Return a function of the C library, or None where there is none.
+
+    Args:
+        name: Its name.
+        result: The ctypes type of what it returns; -1 for an error, which `error_of` tells.
+        *arguments: The ctypes types of its arguments.
+    """
+    function = getattr(ctypes.CDLL(None, use_errno=True), name, None) if sys.platform == "linux" else None
+    if function is not None:
+        function.argtypes = arguments
+        function.restype = result
+    return function
+
+
+def error_of(path: str) -> OSError:
+    """Return the error of the last call of such a function in this thread."""
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), path)
+
+
+def rename_new(folder: int, old: str, new: str, path: str) -> bool:
+    """Rename a file unless the new name is taken (renameat2 with RENAME_NOREPLACE).
+
+    Args:
+        folder: A descriptor of the folder that both names are in.
+        old: Its name.
+        new: The name that it gets.
+        path: The path of `new`, for an error.
+
+    Returns:
+        Whether it was done; False where system or file system do not know this, as NFS.
+
+    Raises:
+        FileExistsError, OSError: The name is taken, or it failed for another reason.
+    """
+    function = libc_function(
+        "renameat2",
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_uint,
+    )
+    if function is None:
+        return False
+    if function(folder, old.encode(), folder, new.encode(), _NO_REPLACE) == 0:
+        return True
+    error = error_of(path)
+    if error.errno in _UNKNOWN:
+        return False
+    raise error
