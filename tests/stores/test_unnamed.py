@@ -7,11 +7,11 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from tracing import system_calls
 
 from perkey.content import read_all
 from perkey.errors import ConflictError
@@ -42,22 +42,6 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr("perkey.stores.folders.lock", note_and_lock)
     return found
-
-
-def system_calls(function: Callable[[], Any]) -> list[str]:
-    """Return the names of the calls into the operating system that a function makes."""
-    calls = []
-
-    def note(frame: Any, event: str, called: Any) -> None:
-        if event == "c_call" and called.__module__ in {"posix", "fcntl"}:
-            calls.append(called.__name__)
-
-    sys.setprofile(note)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> list[Any]:

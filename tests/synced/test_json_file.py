@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from crashes import crash_everywhere
+from tracing import system_calls
 
 from perkey import CorruptValueError
 from perkey.stores import stamps
@@ -32,22 +32,6 @@ from synced import crash_acts
 def path(tmp_path: Path) -> Path:
     """A file that does not exist yet."""
     return tmp_path / "data.json"
-
-
-def system_calls(function: Callable[[], Any]) -> list[str]:
-    """Return the names of the calls into the operating system that a function makes."""
-    calls = []
-
-    def note(frame: Any, event: str, called: Any) -> None:
-        if event == "c_call" and called.__module__ in {"posix", "fcntl", "io", "_io"}:
-            calls.append(called.__name__)
-
-    sys.setprofile(note)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 def test_the_file_is_what_json_writes(path: Path) -> None:
