@@ -164,9 +164,9 @@ class DirectoryStore(Store):
 
     def count(self, shape: Shape, prefix: Name = ()) -> int:
         """Count as `Store.count`; on Linux in 128 KiB of memory and half the time of a `scan`."""
-        from perkey.stores import dirents
+        from perkey.stores.dirents import can_count
 
-        if dirents.can_count(shape):
+        if can_count(shape):
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)

@@ -48,11 +48,11 @@ def count_in(folder: Folder, shape: Shape) -> int:
     Raises:
         LookupError: Not to be had on this file system, see `dirents.count`.
     """
-    from perkey.stores import dirents
+    from perkey.stores.dirents import count
 
     counted = 0
     try:
-        for files, folders in dirents.count(folder.fileno(), shape):
+        for files, folders in count(folder.fileno(), shape):
             counted += files
             for name in folders:
                 with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen
