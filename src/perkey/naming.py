@@ -61,38 +61,45 @@ def digest(part: str, digest_len: int) -> str:
 
 
 class Shape:
-    """What the names that keys are stored under look like; few other names do.
-
-    Nothing of it needs a digest to be computed. Where there are digests, a leaf is told by its end alone,
-    because counting looks for many: what has a character before it that no key has is counted, too.
+    """What the names that keys are stored under look like; most other names do not.
 
     Args:
-        digest_len: Characters of digest in each part of a name.
+        leaf: A regular expression for the last part of a name, of ASCII only.
+        folder: One for each other part.
         ending: What all leaves end in.
+        shortest: How many characters the shortest leaf has.
     """
 
-    def __init__(self, digest_len: int, ending: str) -> None:
-        end, safe = re.escape(ending), r"[A-Za-z0-9()_\-~.=]"
-        tail, shortest = rf"_[a-z2-7]{{{digest_len}}}", 2 + digest_len
-        self.ending = ending
-        if digest_len:
-            self.shortest = shortest + len(ending)
-            # Over all of it, then a look back: to try each place for the digest takes twice the time.
-            self.leaf = rf"[^\x00]{{{self.shortest},}}+(?<={tail}{end})"
-            key_leaf = rf"{safe}{{{self.shortest},}}+(?<={tail}{end})"
-            self.folder = rf"{safe}{{{shortest},}}+(?<={tail})"
-        else:
-            self.shortest = 1 + len(ending)
-            self.leaf = key_leaf = rf"(?!\.{{1,2}}{end}\Z){safe}+{end}"
-            # A folder must not look like a file; see Naming._check_folder.
-            self.folder = rf"(?!\.{{1,2}}\Z){safe}+(?<!{end})"
-        self._leaf_fits = re.compile(self.leaf).fullmatch
-        self.may_be_leaf = re.compile(key_leaf).fullmatch
-        self.may_be_folder = re.compile(self.folder).fullmatch
+    def __init__(self, leaf: str, folder: str, ending: str, shortest: int) -> None:
+        self.leaf, self.folder, self.ending, self.shortest = leaf, folder, ending, shortest
+        self.leaf_fits = re.compile(leaf).fullmatch
+        self.folder_fits = re.compile(folder).fullmatch
 
     def fits(self, name: Name) -> bool:
-        """Tell whether a name is of this shape."""
-        return self._leaf_fits(name[-1]) is not None and all(map(self.may_be_folder, name[:-1]))
+        """Tell whether a name is of this shape; cheap, because digests are not computed."""
+        return self.leaf_fits(name[-1]) is not None and all(map(self.folder_fits, name[:-1]))
+
+
+def _shape(digest_len: int, ending: str) -> Shape:
+    """Return the shape of names with digests of so many characters, and leaves with such an ending."""
+    end, safe = re.escape(ending), r"[A-Za-z0-9()_\-~.=]"
+    over = r"(?:\Z|\x00)"  # the end of a name, also where many are searched at once
+    if not digest_len:
+        # A folder must not look like a file; see Naming._check_folder.
+        return Shape(
+            leaf=rf"(?!\.{{1,2}}{end}{over}){safe}+{end}",
+            folder=rf"(?!\.{{1,2}}{over}){safe}+(?<!{end})",
+            ending=ending,
+            shortest=1 + len(ending),
+        )
+    tail, shortest = rf"_[a-z2-7]{{{digest_len}}}", 2 + digest_len
+    # Over all of it at once and then a look back: to try each place for the digest takes twice as long.
+    return Shape(
+        leaf=rf"{safe}{{{shortest + len(ending)},}}+(?<={tail}{end})",
+        folder=rf"{safe}{{{shortest},}}+(?<={tail})",
+        ending=ending,
+        shortest=shortest + len(ending),
+    )
 
 
 class Naming:
@@ -123,7 +130,7 @@ class Naming:
         self.file_type = file_type
         self._ending = "." + file_type
         self._tail = digest_len + 1
-        self.shape = Shape(digest_len, self._ending)
+        self.shape = _shape(digest_len, self._ending)
         self._cached_name = lru_cache(_CACHED_NAMES)(self._make_name)
         self._cached_part = lru_cache(_CACHED_NAMES)(self._folder_part)
         # Never emptied: a listing of more keys than fit would push each out before it is seen again.
@@ -193,11 +200,11 @@ class Naming:
 
     def _flat_key(self, leaf: str) -> NonEmptySafeStrTuple | None:
         """Return the key stored as a file `leaf` in the base folder, None if none is."""
-        part = self._part_of(leaf[: -len(self._ending)]) if self.shape.may_be_leaf(leaf) else None
+        part = self._part_of(leaf[: -len(self._ending)]) if self.shape.leaf_fits(leaf) else None
         return None if part is None else tuple.__new__(NonEmptySafeStrTuple, (part,))
 
     def _folder_part(self, folder: str) -> str | None:
-        return None if self.shape.may_be_folder(folder) is None else self._part_of(folder)
+        return None if self.shape.folder_fits(folder) is None else self._part_of(folder)
 
     def _part_of(self, stored: str) -> str | None:
         """Return the part of a key that is stored as `stored`, None if none is."""

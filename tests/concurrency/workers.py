@@ -54,6 +54,7 @@ def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any
         mock.patch.object(folders, "lock", lock),
         mock.patch.object(unnamed, "_POSSIBLE", False),
         mock.patch.object(libc, "rename_new", return_value=False),
+        mock.patch.object(folders.Folder, "may_have_unnamed", return_value=False),
     ):
         return work(*arguments)
 
@@ -133,7 +134,7 @@ def claim_with_and_without_lock(
     me: int, target: PersiDict[int], locking: FileDirDict[int], names: Iterable[str]
 ) -> list[str]:
     """The same by workers of which every second one takes the place for one where files need a name."""
-    unnamed._in_vain.add(locking.store.base)  # type: ignore[attr-defined] # of this store
+    unnamed._able[locking.store.base] = False  # type: ignore[attr-defined] # of this store
     return claim_by_setdefault(me, locking if me % 2 else target, names)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from perkey import FileDirDict
 from perkey.naming import naming
-from perkey.stores import Store, dirents
+from perkey.stores import dirents
 from perkey.stores.folders import Folder
 
 NESTED = [
@@ -103,12 +103,31 @@ def test_where_some_types_may_not_be_told_such_names_are_looked_at_one_by_one(
     assert scans
 
 
-def test_what_ends_like_an_item_is_counted_by_all_stores(d: FileDirDict[int], tmp_path: Path) -> None:
-    """Counting computes no digests and looks at the end only; such files are not among the keys."""
-    for name in ("renamed_aaaaaaaa.pkl", "my notes_aaaaaaaa.pkl", "é_aaaaaaaa.pkl"):
-        (tmp_path / "d" / name).touch()
-    assert len(d) == len(NESTED) + 3 == Store.count(d.store, SHAPE)
-    assert len(list(iter(d))) == len(NESTED)
+def test_long_names_of_links_and_folders_are_not_taken_for_those_of_files(
+    tmp_path: Path, scans: list[str]
+) -> None:
+    """Of 237 characters and more, the length of a record has no zero byte, and a lower one like a type."""
+    d = FileDirDict[int](tmp_path)
+    d["a"] = 1
+    for length in range(200, 242):
+        leaf = naming(8, "pkl").name_of("a" * length)[0]
+        (tmp_path / leaf).symlink_to("nowhere")
+        (tmp_path / naming(8, "pkl").name_of("b" * length)[0]).mkdir()
+        d["c" * length] = 1
+    assert len(d) == 1 + 42
+    assert not scans
+    assert len(list(iter(d))) == 1 + 42
+
+
+@pytest.mark.parametrize("digest_len", [0, 1, 5, 26])
+@pytest.mark.parametrize("file_type", ["pkl", "longfiletype12"])
+def test_every_form_of_name_is_counted(tmp_path: Path, digest_len: int, file_type: str) -> None:
+    d = FileDirDict[str](tmp_path, file_type, digest_len=digest_len)
+    for key in NESTED:
+        d[key] = "text"
+    (tmp_path / f"..{file_type}").touch()
+    (tmp_path / f"...{file_type}").touch()
+    assert len(d) == len(NESTED) == len(list(iter(d)))
 
 
 def test_a_link_to_a_folder_is_not_followed(d: FileDirDict[int], tmp_path: Path) -> None:
@@ -116,8 +135,14 @@ def test_a_link_to_a_folder_is_not_followed(d: FileDirDict[int], tmp_path: Path)
     assert len(d) == len(NESTED)
 
 
+@pytest.mark.parametrize("tells_all", [True, False])
+@pytest.mark.parametrize("but", [(), (b".", b"..")], ids=["none", "but of the folder itself, as old XFS"])
 def test_a_file_system_that_tells_no_types_is_listed_one_by_one(
-    d: FileDirDict[int], scans: list[str], monkeypatch: pytest.MonkeyPatch
+    d: FileDirDict[int],
+    scans: list[str],
+    tells_all: bool,
+    but: tuple[bytes, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stock = dirents._getdents()
     assert stock is not None
@@ -126,17 +151,16 @@ def test_a_file_system_that_tells_no_types_is_listed_one_by_one(
         filled = stock(fd, buffer, size)
         start = 0
         while start < filled:
-            buffer[start + 18] = b"\0"
+            if bytes(buffer[start + 19 : start + 22]).split(b"\0")[0] not in but:
+                buffer[start + 18] = b"\0"
             start += int.from_bytes(buffer[start + 16 : start + 18], "little")
         return filled
 
     monkeypatch.setattr(dirents, "_getdents", lambda: without_types)
-    for tells_all in (True, False):
-        scans.clear()
-        monkeypatch.setattr(dirents, "_tells_all_or_none", lambda _, told=tells_all: told)
-        assert len(d) == len(NESTED)
-        assert len(d.get_subdict("x")) == 2
-        assert scans
+    monkeypatch.setattr(dirents, "_tells_all_or_none", lambda _: tells_all)
+    assert len(d) == len(NESTED)
+    assert len(d.get_subdict("x")) == 2
+    assert scans
 
 
 def test_where_there_is_no_such_call_items_are_listed(

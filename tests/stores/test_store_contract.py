@@ -164,6 +164,7 @@ def forget_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do without the system calls that file systems of a network do not know."""
     monkeypatch.setattr("perkey.stores.unnamed._POSSIBLE", False)
     monkeypatch.setattr("perkey.stores.libc.rename_new", lambda *_: False)
+    monkeypatch.setattr("perkey.stores.folders.Folder.may_have_unnamed", lambda _: False)
 
 
 def is_folder(fd: int) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
+from unittest import mock
 
 import pytest
 from tracing import system_calls
@@ -28,6 +29,8 @@ BOTH = pytest.mark.parametrize("name", [FLAT, NESTED], ids=["flat", "nested"])
 def store(tmp_path: Path) -> DirectoryStore:
     store = DirectoryStore(tmp_path / "place", durability="none")
     store.write(("x", "y", "other.pkl"), b"")
+    store.put(("first.pkl",), b"")  # finds out whether it can be done here
+    store.remove(("first.pkl",))
     return store
 
 
@@ -142,7 +145,7 @@ def test_where_files_need_a_name_it_is_tried_once(
     assert (store.content(name), store.content(("x", "y", "b.pkl"))) == (b"one", b"two")
 
 
-@pytest.mark.parametrize("number", [errno.EPERM, errno.EXDEV, errno.EINVAL])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL])
 def test_where_nameless_files_cannot_be_linked_it_is_tried_once(
     store: DirectoryStore, locked: list[int], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +181,86 @@ store.put(("a.pkl",), b"data")
 assert store.content(("a.pkl",)) == b"data"
 """
     subprocess.run([sys.executable, "-c", program, tmp_path], check=True, timeout=60)
+
+
+def test_where_proc_has_gone_files_get_a_name(
+    store: DirectoryStore, locked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = failing(monkeypatch, "link", errno.ENOENT)
+    monkeypatch.setattr(os.path, "isdir", lambda path: path != "/proc/self/fd")
+    store.put(FLAT, b"one")
+    store.put(NESTED, b"two")
+    assert len(tried) == 1
+    assert len(locked) == 2
+
+
+@pytest.mark.parametrize("umask", [0o027, 0])
+def test_where_such_files_do_not_get_the_rights_of_others_they_get_a_name(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in kernels that forget the umask, and with C libraries that forget the mode."""
+    stock, tried = os.open, []
+
+    def forget(path: Any, flags: int, *arguments: Any, **names: Any) -> int:
+        fd = stock(path, flags, *arguments, **names)
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            tried.append(path)
+            os.fchmod(fd, 0o666 if umask else 0)
+        return fd
+
+    before = os.umask(umask)
+    try:
+        store = DirectoryStore(tmp_path / "place", durability="none")
+        monkeypatch.setattr(os, "open", forget)
+        store.put(FLAT, b"one")
+        store.put(NESTED, b"two")
+    finally:
+        os.umask(before)
+    for name in (FLAT, NESTED):
+        assert stat.S_IMODE(os.stat(f"{store.base}/{'/'.join(name)}").st_mode) == 0o666 & ~umask
+    assert len(tried) == 1
+
+
+def test_a_locked_insertion_sees_one_without_a_lock_also_where_no_rename_refuses(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a C library that does not know renameat2, or with an old ZFS."""
+    monkeypatch.setattr("perkey.stores.libc.rename_new", lambda *_: False)
+    utime = os.utime
+
+    def insert_meanwhile(*arguments: Any, **names: Any) -> None:
+        utime(*arguments, **names)
+        monkeypatch.setattr(os, "utime", utime)
+        store.put(FLAT, b"theirs", expect=ABSENT)
+
+    monkeypatch.setattr(os, "utime", insert_meanwhile)
+    with pytest.raises(ConflictError):
+        store.write(FLAT, b"ours", expect=ABSENT)
+    assert store.content(FLAT) == b"theirs"
+    version = store.write(NESTED, b"ours", expect=ABSENT)
+    assert store.read(NESTED) == (b"ours", version)
+    assert {path.suffix for path in Path(store.base).rglob("*") if path.is_file()} == {".pkl"}
+
+
+@BOTH
+def test_without_ctypes_items_can_be_inserted_if_absent(store: DirectoryStore, name: Name) -> None:
+    with mock.patch.dict(sys.modules, {"perkey.stores.libc": None}):
+        store.write(name, b"data", expect=ABSENT)
+        with pytest.raises(ConflictError):
+            store.write(name, b"other", expect=ABSENT)
+    assert store.content(name) == b"data"
+
+
+def test_a_name_that_leads_out_is_refused(store: DirectoryStore) -> None:
+    for name in [("..", "a.pkl"), ("../a.pkl",), ("x", "..", "..", "a.pkl"), ("",), (".",)]:
+        with pytest.raises(ValueError, match="not the name of an item"):
+            store.put(name, b"data")
+
+
+def test_an_absent_item_is_at_no_version(store: DirectoryStore) -> None:
+    with pytest.raises(ConflictError):
+        store.put(FLAT, b"data", expect=store.write(NESTED, b"data"))
+    assert not store.exists(FLAT)
 
 
 @BOTH

@@ -34,6 +34,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data.json"
 
 
+def test_a_file_may_have_any_name_that_the_system_allows(tmp_path: Path) -> None:
+    """One that is not UTF-8, say; also when it is made."""
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.json")
+    d = JSONDict(path)
+    d["a"] = 1
+    d["b"] = 2
+    with open(path) as file:
+        assert json.load(file) == {"a": 1, "b": 2}
+
+
 def test_the_file_is_what_json_writes(path: Path) -> None:
     d = JSONDict(path)
     d["size"] = 10

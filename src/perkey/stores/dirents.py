@@ -3,8 +3,8 @@
 Half of the time of a listing goes into making Python objects of names that `len` does not look at. So the
 records of getdents64 are searched as they come: ``inode (8 bytes), offset (8), length (2), type (1), name,
 NUL, padding``, where the type is 8 for a file, 4 for a folder, and 0 if the file system does not tell. A name
-is not found where none begins: up to 236 characters the length has a zero byte, so that what is found before
-it would have to lie in the 16 bytes of inode and offset.
+cannot be found where none begins: the length's upper byte is 0 or 1, which no name has, and so what is found
+before it would have to lie in the 16 bytes of inode and offset.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ _BYTES: Final = 1 << 17
 SHORTEST: Final = 14
 """So long must the names be that are searched for, to make a chance find in inode and offset impossible."""
 _NO_FOLDERS: Final = 2  # links of a folder that has none in it, where folders count them
-_TYPE: Final = 18  # where the type is in a record
-
 _TELLING: Final = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994))
-"""The file systems ext, XFS, Btrfs and tmpfs (magic numbers of statfs(2)): they tell all types or none."""
+"""The file systems ext, XFS, Btrfs and tmpfs (magic numbers of statfs(2)): they tell all types or none,
+but for those of the folder itself and the one above it."""
 
 _buffers: deque[bytearray] = deque(maxlen=4)
 
@@ -59,7 +58,7 @@ def _taken_buffer() -> bytearray:
 
 
 def _tells_all_or_none(fd: int) -> bool:
-    """Tell whether the first type in a folder says whether the file system tells any."""
+    """Tell whether one type that is told in a folder means that all are."""
     fstatfs = libc_function("fstatfs", ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
     about = (ctypes.c_long * 32)()
     return fstatfs is not None and fstatfs(fd, about) == 0 and about[0] & 0xFFFF_FFFF in _TELLING
@@ -99,7 +98,8 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
             files = len(find_files(records))
             folders = find_folders(records) if may_have_folders else []
             doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
-        doubtful = doubtful or not (buffer[_TYPE] if tells_all else buffer.count(ending, 0, filled) == files)
+        if not (tells_all and files):
+            doubtful = doubtful or buffer.count(ending, 0, filled) != files
         if doubtful:
             raise LookupError("names that only look like items")
         # The kernel leaves in the padding of its records what was there, the end of a name say.

@@ -15,7 +15,7 @@ from typing import Final
 
 from perkey.naming import Name
 from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
-from perkey.stores.ways import FOLDER, READ, enter, explain, refuse_link
+from perkey.stores.ways import FOLDER, NEEDS_NAME, READ, UNNAMED, enter, explain, refuse_link
 
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
@@ -158,9 +158,19 @@ class Folder:
 
     def insert(self, temporary: str, name: str) -> bool:
         """Rename a file, or raise FileExistsError if the name is taken; False where there is no such call."""
-        from perkey.stores.libc import rename_new  # loads ctypes
-
+        try:
+            from perkey.stores.libc import rename_new  # loads ctypes
+        except ImportError:  # an interpreter built without it
+            return False
         return rename_new(self._fd, temporary, name, f"{self.path}/{name}")
+
+    def may_have_unnamed(self) -> bool:
+        """Tell whether somebody could make a file without a name here, and link it into its place."""
+        try:
+            os.close(os.open(".", UNNAMED, 0o600, dir_fd=self._fd))
+        except OSError as error:
+            return error.errno not in NEEDS_NAME
+        return True
 
     def link(self, temporary: str, name: str) -> None:
         """Give a file a second name; raises FileExistsError if that is taken."""

@@ -23,7 +23,12 @@ def libc_function(name: str, result: Any, *arguments: Any) -> Callable[..., int]
         result: The ctypes type of what it returns; -1 for an error, which `error_of` tells.
         *arguments: The ctypes types of its arguments.
     """
-    function = getattr(ctypes.CDLL(None, use_errno=True), name, None) if sys.platform == "linux" else None
+    if sys.platform != "linux":  # pragma: not on Linux
+        return None
+    try:
+        function = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    except OSError:  # a static interpreter
+        return None
     if function is not None:
         function.argtypes = arguments
         function.restype = result
@@ -62,7 +67,7 @@ def rename_new(folder: int, old: str, new: str, path: str) -> bool:
     )
     if function is None:
         return False
-    if function(folder, old.encode(), folder, new.encode(), _NO_REPLACE) == 0:
+    if function(folder, os.fsencode(old), folder, os.fsencode(new), _NO_REPLACE) == 0:
         return True
     error = error_of(path)
     if error.errno in _UNKNOWN:

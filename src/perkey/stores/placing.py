@@ -170,16 +170,20 @@ def _no_lock(folder: Folder, verb: Verb) -> Exception:
 
 
 def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool) -> None:
-    """Insert an item if absent, also of those that insert without a lock."""
-    try:
-        if folder.insert(temporary, name[-1]):
-            return
-    except FileExistsError:
-        raise ConflictError(name, ABSENT) from None
+    """Insert an item if absent, also of those that insert without a lock.
+
+    The last way is for where there is no lock, or no rename that refuses: the file has both names for a
+    moment, and a version that a reader sees in that moment is outdated by the loss of the first.
+    """
     if locked:
-        # File systems that know no such rename know no files without names, either: all take the lock.
-        folder.replace(temporary, name[-1])
-        return
+        try:
+            if folder.insert(temporary, name[-1]):
+                return
+        except FileExistsError:
+            raise ConflictError(name, ABSENT) from None
+        if not folder.may_have_unnamed():  # so everybody takes the lock
+            folder.replace(temporary, name[-1])
+            return
     try:
         folder.link(temporary, name[-1])
     except FileExistsError:

@@ -13,24 +13,23 @@ from __future__ import annotations
 
 import errno
 import os
+import stat as modes
 from typing import Final
 
 from perkey.content import Data
 from perkey.naming import Name
 from perkey.stores import stamps
 from perkey.stores.placing import fill
-from perkey.stores.ways import enter
+from perkey.stores.ways import NEEDS_NAME, UNNAMED, enter
 
-_UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", 0)
-_PROCESS: Final = "/proc/self/fd"
-_UNABLE: Final = frozenset(
-    (errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV)
-)
+_ALL_MAY: Final = 0o666  # as far as the umask lets them
+_PROCESS: Final = "/proc/self"
+_POSSIBLE = hasattr(os, "O_TMPFILE") and os.path.isdir(f"{_PROCESS}/fd")
+_REFUSALS: Final = NEEDS_NAME | {errno.EACCES, errno.EPERM, errno.EXDEV}
+"""What is said to a link by who will never allow it: the folder itself could be written to."""
 
-_POSSIBLE = hasattr(os, "O_TMPFILE") and os.path.isdir(_PROCESS)
-
-_in_vain: set[str] = set()
-"""Base folders on file systems that cannot do it, so that it is tried once."""
+_able: dict[str, bool] = {}
+"""Base folders to whether it can be done there, so that this is found out once."""
 
 
 def insert_unnamed(base: str, name: Name, data: Data) -> bool:
@@ -51,7 +50,7 @@ def insert_unnamed(base: str, name: Name, data: Data) -> bool:
     Raises:
         OSError: The data cannot be written; nothing was changed.
     """
-    if base in _in_vain or not _POSSIBLE:
+    if not _able.get(base, _POSSIBLE):
         return False
     if len(name) == 1:
         return _insert(base, name, None, data)
@@ -74,25 +73,45 @@ def _insert(base: str, name: Name, folder: int | None, data: Data) -> bool:
     if os.access(leaf, os.F_OK, dir_fd=folder):
         return False  # seen before the cost of a file
     try:
-        fd = os.open(here, _UNNAMED, 0o666, dir_fd=folder)
+        fd = os.open(here, UNNAMED, _ALL_MAY, dir_fd=folder)
     except OSError as error:
-        _remember(base, error)
+        if error.errno in NEEDS_NAME:
+            _able[base] = False
         return False
     try:
+        if base not in _able and not _has_right_mode(base, fd):
+            return False
         fill(fd, data, leaf if folder is None else "/".join((base, *name)))
         stamp = stamps.next_time(None)
         os.utime(fd, ns=(stamp, stamp))
         try:
             # With a descriptor of a folder, which an absolute path does not need, links are followed.
-            os.link(f"{_PROCESS}/{fd}", leaf, src_dir_fd=fd, dst_dir_fd=folder, follow_symlinks=True)
+            os.link(f"{_PROCESS}/fd/{fd}", leaf, src_dir_fd=fd, dst_dir_fd=folder, follow_symlinks=True)
         except OSError as error:
-            _remember(base, error)
+            if error.errno in _REFUSALS or not os.path.isdir(f"{_PROCESS}/fd"):
+                _able[base] = False
             return False
         return True
     finally:
         os.close(fd)
 
 
-def _remember(base: str, error: OSError) -> None:
-    if error.errno in _UNABLE:
-        _in_vain.add(base)
+def _has_right_mode(base: str, fd: int) -> bool:
+    """Tell whether such files get the rights of others, and remember it.
+
+    Some kernels before 6.0 forget the umask, and old C libraries the mode.
+    """
+    umask = _umask()
+    right = modes.S_IMODE(os.fstat(fd).st_mode) == _ALL_MAY & ~umask
+    if umask or not right:  # else it cannot be told
+        _able[base] = right
+    return right
+
+
+def _umask() -> int:
+    """Return the umask, which Python can only tell by changing it; all bits if the system does not tell."""
+    try:
+        with open(f"{_PROCESS}/status", encoding="ascii", errors="replace") as lines:
+            return next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), _ALL_MAY)
+    except OSError:
+        return _ALL_MAY
