@@ -14,6 +14,7 @@ from dataspace.signac_side import signac
 from dataspace.trees import leftovers, read_tree
 from perkey.dataspace import Project
 from perkey.dataspace.errors import ExchangePathError
+from perkey.dataspace.views import _require_free
 
 
 @pytest.fixture
@@ -192,3 +193,27 @@ def test_many_update_one_view_at_once(project: Project, view: Path) -> None:
     project.create_linked_view(view)
     assert links(view) == {f"a/{n}/b/{n}/job": {"a": n, "b": n} for n in range(10)}
     assert leftovers(view) == []
+
+
+def test_folders_and_links_that_others_make_and_remove_meanwhile_are_in_nobodys_way(tmp_path: Path) -> None:
+    """They are there at one look and not at the next."""
+    root, workspace = str(tmp_path / "view"), str(tmp_path / "workspace")
+    link, job = f"{root}/a/1/job", f"{workspace}/{'0' * 32}"
+    os.makedirs(f"{root}/a")
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            os.mkdir(f"{root}/a/1")
+            os.symlink(job, link)
+            os.unlink(link)
+            os.rmdir(f"{root}/a/1")
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(3_000):
+            _require_free(root, workspace, {link: job}, {})
+    finally:
+        done.set()
+        thread.join()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat as modes
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -78,15 +79,24 @@ def _is_ours(link: str, text: str, workspace: str) -> bool:
 def _require_free(root: str, workspace: str, wanted: Mapping[str, str], present: Mapping[str, str]) -> None:
     """Raise FileExistsError if somebody's file is where a link or a folder must be."""
     for link in wanted:
-        text = _text_of(link)
-        if os.path.lexists(link) if text is None else not _is_ours(link, text, workspace):
+        mode, text = _mode_of(link), _text_of(link)
+        is_another = text is not None and not _is_ours(link, text, workspace)
+        if is_another or (mode and not modes.S_ISLNK(mode)):
             raise FileExistsError(f"{link} is not a link of this view; nothing was changed")
         folder = os.path.dirname(link)
         while len(folder) >= len(root):
-            is_folder = os.path.isdir(folder) and not os.path.islink(folder)
-            if os.path.lexists(folder) and not is_folder and folder not in present.keys() - wanted.keys():
+            mode = _mode_of(folder)
+            if mode and not modes.S_ISDIR(mode) and folder not in present.keys() - wanted.keys():
                 raise FileExistsError(f"{folder} is no folder; nothing was changed")
             folder = os.path.dirname(folder)
+
+
+def _mode_of(path: str) -> int:
+    """Return what is there and its rights, by one look because others come and go; 0 if nothing is."""
+    try:
+        return os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _remove(link: str, root: str) -> None:
