@@ -106,5 +106,5 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
         ctypes.memset(place, 0, filled)
         yield files, [name.decode("ascii") for name in folders]
     if filled < 0:
-        raise error_of("")
+        raise error_of()
     _buffers.append(buffer)

@@ -35,7 +35,7 @@ def libc_function(name: str, result: Any, *arguments: Any) -> Callable[..., int]
     return function
 
 
-def error_of(path: str) -> OSError:
+def error_of(path: str | None = None) -> OSError:
     """Return the error of the last call of such a function in this thread."""
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number), path)
