@@ -3,14 +3,17 @@
 import os
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import pytest
 from crews import times
 
+from perkey.content import STREAM_ABOVE, close
 from perkey.dicts.s3 import S3Dict
+from perkey.stores import CachedStore, DirectoryStore
 from perkey.stores.bounded import CacheFolder
 from s3 import workers
 from s3.crews import Crew
@@ -337,6 +340,37 @@ def test_what_is_larger_than_the_cache_is_not_kept_and_pushes_nothing_out(cache:
     cache.write(name(0), bytes(10_000))
     cache.write(name(1), bytes(100_001))
     assert kept(cache, 2) == [0]
+
+
+def test_a_large_value_is_kept_and_read_a_piece_at_a_time(folder: Path, tmp_path: Path) -> None:
+    size = 32 << 20
+    main = DirectoryStore(tmp_path / "main", durability="none")
+    version = main.write(name(0), os.urandom(size))
+    store = CachedStore(main, CacheFolder(folder, max_bytes=2 * size))
+    tracemalloc.start()
+    try:
+        for _ in range(2):  # from the main store, and from the cache
+            found = store.read(name(0), limit=STREAM_ABOVE)
+            assert found is not None
+            assert found[1] == version
+            close(found[0])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 4
+    assert sum(map(size_if_there, entries(folder))) > size
+
+
+def test_a_large_value_that_is_too_large_for_the_cache_is_not_even_read(cache: CacheFolder) -> None:
+    class Unread:
+        def __len__(self) -> int:
+            return 100_001
+
+        def write_to(self, file: BinaryIO) -> None:
+            raise AssertionError(file)
+
+    cache.write(name(0), Unread())
+    assert kept(cache, 1) == []
 
 
 def test_what_grows_too_large_is_no_longer_kept(cache: CacheFolder) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -65,17 +65,18 @@ class CacheFolder:
         return found
 
     def write(self, name: Name, data: Data) -> None:
-        """Keep an entry, if it is not too large."""
-        content = bytes_of(data)
-        if len(content) > self.max_bytes:
+        """Keep an entry, if it is not too large; what has a length is streamed."""
+        entry = data if isinstance(data, Sized) else bytes_of(data)
+        size = len(entry)
+        if size > self.max_bytes:
             self._discard(name)
             return
         with self._ledger() as ledger:
-            total = self._total(ledger) + len(content)
+            total = self._total(ledger) + size
             if total > self.max_bytes:
-                total = self._evict(len(content)) + len(content)
+                total = self._evict(size) + size
             os.pwrite(ledger, _TOTAL.pack(total), 0)
-            self._files.write(self._hashed(name), content)
+            self._files.write(self._hashed(name), entry)
 
     def remove(self, name: Name) -> None:
         """Remove an entry; raises KeyError."""

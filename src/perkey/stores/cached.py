@@ -7,6 +7,7 @@ used only for the version that it names. A damaged entry, or a cache that fails,
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -178,20 +179,28 @@ def _warn(message: str, *arguments: object) -> None:
 
 
 class _FileEntry:
-    """An entry made of the content of an open file."""
+    """An entry made of the content of an open file; its length is known before it is written."""
 
     def __init__(self, content: BinaryIO, version: Version) -> None:
         self._content = content
         self._start = content.tell()
         self._version = version
+        self._length = len(_header(version, 0)) + content.seek(0, io.SEEK_END) - self._start
+
+    def __len__(self) -> int:
+        return self._length
 
     def write_to(self, file: BinaryIO) -> None:
+        start = file.tell()
+        file.write(_header(self._version, 0))
         self._content.seek(self._start)
-        crc = _crc(self._content)
-        file.write(_header(self._version, crc))
-        self._content.seek(self._start)
+        crc = 0
         while piece := self._content.read(STREAM_ABOVE):
+            crc = zlib.crc32(piece, crc)
             file.write(piece)
+        file.seek(start)
+        file.write(_header(self._version, crc))
+        file.seek(0, io.SEEK_END)
 
 
 def _entry(content: Content, version: Version) -> Data:
