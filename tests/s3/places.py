@@ -36,20 +36,20 @@ class Place:
 
     def open(self, **params: Any) -> BasicS3Dict[Any]:
         """Return a dictionary without a cache."""
-        return BasicS3Dict(**{**self._params(), **params})
+        return BasicS3Dict(**self._params(params))
 
     def open_cached(self, base_dir: Path | str, **params: Any) -> S3Dict[Any]:
         """Return a dictionary with a cache."""
-        return S3Dict(**{**self._params(), "base_dir": base_dir, **params})
+        return S3Dict(**self._params({"base_dir": base_dir, **params}))
 
-    def _params(self) -> dict[str, Any]:
+    def _params(self, more: dict[str, Any]) -> dict[str, Any]:
+        service = {"region": "us-east-1", "endpoint_url": self.endpoint, "session": shared_session()}
         return {
             "bucket_name": self.bucket,
-            "region": "us-east-1",
             "root_prefix": self.prefix,
-            "endpoint_url": self.endpoint,
             "engine": self.engine,
-            "session": shared_session(),
+            **({} if "client" in more else service),  # a client says by itself where it is
+            **more,
         }
 
 

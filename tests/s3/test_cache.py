@@ -1,6 +1,8 @@
 """The local cache of a dictionary in a bucket: never older than the bucket, bounded, healing itself."""
 
+import errno
 import os
+import pickle
 import threading
 import time
 import tracemalloc
@@ -10,7 +12,9 @@ from typing import Any, BinaryIO, Self
 
 import pytest
 from crews import times
+from moto import mock_aws
 
+from perkey import FileDirDict
 from perkey.content import STREAM_ABOVE, close
 from perkey.dicts.s3 import S3Dict
 from perkey.stores import CachedStore, DirectoryStore
@@ -26,6 +30,7 @@ one_engine_each = True
 """In the bounded form of the tests."""
 
 Dict = S3Dict[Any]
+OWN = ".@perkey-cache"
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def entries(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name != ".@perkey-ledger"]
+    return [path for path in (folder / OWN).iterdir() if path.name != ".@perkey-ledger"]
 
 
 def statuses(proxy: Proxy) -> list[int]:
@@ -124,6 +129,10 @@ def test_every_byte_of_an_entry_counts(ministack: Server, bucket: str, folder: P
         damaged[position] ^= 0x55
         entry.write_bytes(damaged)
         assert d["a"] == "value"
+    for position in range(21, 21 + 32):  # of the version: what no header of a request may have in it
+        for byte in b"\0\n\r":
+            entry.write_bytes(sound[:position] + bytes([byte]) + sound[position + 1 :])
+            assert d["a"] == "value"
 
 
 @each_engine
@@ -223,6 +232,51 @@ def test_dictionaries_in_different_places_do_not_meet_in_one_cache(
         make()["a"] = number
     for _ in range(2):
         assert [make()["a"] for make in places] == list(range(len(places)))
+
+
+def test_what_was_cached_while_items_could_change_is_not_trusted(
+    ministack: Server, bucket: str, folder: Path
+) -> None:
+    place = Place(ministack.endpoint, bucket)
+    place.open_cached(folder)["a"] = "old"
+    place.open()["a"] = "new"
+    assert place.open_cached(folder, immutable_items=True)["a"] == "new"
+
+
+def test_services_named_by_the_environment_do_not_meet_in_one_cache(
+    ministack: Server, moto_server: Server, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for server in (ministack, moto_server):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        d = S3Dict[str](bucket, "us-east-1", base_dir=folder, immutable_items=True)
+        d["a"] = server.endpoint
+        assert pickle.loads(pickle.dumps(d))["a"] == server.endpoint
+
+
+def test_what_moto_said_is_forgotten_with_it(bucket: str, folder: Path) -> None:
+    for number in range(2):
+        with mock_aws():
+            d = S3Dict[int](bucket, "us-east-1", base_dir=folder, immutable_items=True)
+            assert "a" not in d
+            assert d.setdefault("a", number) == number
+
+
+@each_engine
+def test_another_users_cache_can_be_read(
+    place: Place, proxy: Proxy, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is time to note that it was used, which only its owner may."""
+
+    def not_ours(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    d = place.open_cached(folder, immutable_items=True)
+    d["a"] = 1
+    make_older(folder)
+    monkeypatch.setattr("os.utime", not_ours)
+    proxy.forget()
+    assert [d["a"], d["a"]] == [1, 1]
+    assert statuses(proxy) == []
 
 
 @each_engine
@@ -384,7 +438,7 @@ def test_what_grows_too_large_is_no_longer_kept(cache: CacheFolder) -> None:
 def test_the_bound_holds_whatever_became_of_the_ledger(
     entry: bytes | None, cache: CacheFolder, folder: Path
 ) -> None:
-    ledger = folder / ".@perkey-ledger"
+    ledger = folder / OWN / ".@perkey-ledger"
     for number in range(30):
         if entry is None:
             ledger.unlink(missing_ok=True)
@@ -399,11 +453,29 @@ def test_the_bound_holds_whatever_became_of_the_ledger(
 
 def test_leftovers_of_dead_writers_are_counted_and_go(cache: CacheFolder, folder: Path) -> None:
     cache.write(name(0), bytes(10))
-    (folder / ".@perkey-left-by-a-dead-writer").write_bytes(bytes(80_000))
+    (folder / OWN / ".@perkey-left-by-a-dead-writer").write_bytes(bytes(80_000))
     make_older(folder)
     for number in range(1, 30):
         cache.write(name(number), bytes(10_000))
     assert sum(map(size_if_there, entries(folder))) <= 100_000
+
+
+def test_what_others_keep_in_the_folder_is_neither_counted_nor_removed(folder: Path) -> None:
+    """A cache was once made in a folder of results, and made room for itself."""
+    others = FileDirDict[int](folder, durability="none")
+    others.update({f"key{number}": number for number in range(20)})
+    (folder / "dataset.h5").write_bytes(bytes(200_000))
+    before = dict(others)
+    cache = CacheFolder(folder, max_bytes=100_000)
+    for number in range(30):
+        cache.write(name(number), bytes(10_000))
+    assert len(kept(cache, 30)) >= 5
+    assert dict(others) == before
+    assert len(others) == 20
+    assert list(others.subdicts()) == []
+    others.clear()
+    assert sorted(path.name for path in folder.iterdir()) == [OWN, "dataset.h5"]
+    assert len(kept(cache, 30)) >= 5
 
 
 def test_a_bound_must_be_positive(folder: Path) -> None:

@@ -119,7 +119,6 @@ def test_without_the_right_to_list_it_is_told_that_403_may_mean_absence(
         (403, "InvalidAccessKeyId"),
         (400, "InvalidToken"),
         (403, "SignatureDoesNotMatch"),
-        (403, "RequestTimeTooSkewed"),
     ],
 )
 @pytest.mark.parametrize("name", ["[]", "set", "insert", "len"])
@@ -129,6 +128,21 @@ def test_bad_credentials_are_told_as_such(name: str, status: int, code: str, d: 
     told = refused(act, d)
     assert "the credentials are expired or not valid" in str(told)
     assert code in str(told)
+
+
+@each_engine
+def test_a_wrong_clock_is_told_as_such(d: Dict, proxy: Proxy) -> None:
+    verb, act = OPERATIONS["set"]
+    proxy.plan(says(403, "RequestTimeTooSkewed"), verb, times=None)
+    assert "the clocks" in str(refused(act, d))
+
+
+@each_engine
+def test_what_lies_in_an_archive_is_not_a_matter_of_rights(d: Dict, proxy: Proxy) -> None:
+    proxy.plan(says(403, "InvalidObjectState"), "get")
+    with pytest.raises(BackendError, match="InvalidObjectState") as caught:
+        d["a"]
+    assert not isinstance(caught.value, PermissionError)
 
 
 @each_engine

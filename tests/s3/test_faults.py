@@ -1,5 +1,6 @@
 """What a service or the way to it may spoil, and what becomes of the operation: done once, or an error."""
 
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,13 @@ from typing import Any
 import pytest
 
 from perkey.dicts.s3 import BasicS3Dict
-from perkey.errors import BackendError, OutcomeUnknownError
+from perkey.errors import (
+    AccessDeniedError,
+    BackendError,
+    BulkOperationError,
+    OutcomeUnknownError,
+    PerkeyError,
+)
 from perkey.jokers import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from s3.engines import each_engine
 from s3.places import EngineName, Place, know_server
@@ -331,7 +338,7 @@ def test_one_item_of_a_batch_that_cannot_be_removed_is_named_and_the_rest_is_gon
         exchange.answer(Reply(200, [("Content-Type", "application/xml")], body.encode()))
 
     proxy.plan(refuses_one, "delete_many")
-    with pytest.raises(BackendError, match=f"s3://{bucket}/root/prefix/b.pkl: AccessDenied") as caught:
+    with pytest.raises(BackendError, match=f"s3://{bucket}/root/prefix/b.pkl: access denied") as caught:
         d.clear()
     assert caught.value.key == "root/prefix/b.pkl"
     assert items(d) == {"b": 2}
@@ -396,11 +403,114 @@ def test_a_lost_reply_to_a_swap_that_was_overwritten_since_has_an_unknown_outcom
 
 
 @each_engine
-def test_a_lost_reply_to_a_plain_write_is_a_plain_write_again(d: Dict, proxy: Proxy) -> None:
-    proxy.plan(drops_reply, "put", times=3)
+def test_a_lost_reply_to_a_plain_write_is_looked_for_before_it_is_sent_again(d: Dict, proxy: Proxy) -> None:
+    proxy.plan(drops_reply, "put")
     d["a"] = 7
-    assert proxy.counts == {"put": 4}
+    assert proxy.counts == {"put": 1, "head": 1}
+    proxy.plan(drops_request, "put", times=3)
+    proxy.forget()
+    d["a"] = 8
+    assert proxy.counts == {"put": 4, "head": 3}
+    d["a"] = 7
     assert d.get_item_if("a", condition=ANY_ETAG, expected_etag=ITEM_NOT_AVAILABLE).new_value == 7
+
+
+@each_engine
+def test_a_plain_write_whose_reply_is_lost_overwrites_nothing_that_was_built_upon_it(
+    d: Dict, proxy: Proxy, bucket: str
+) -> None:
+    """It is done once: whoever saw it may have gone on from there, if only by writing the same again."""
+
+    def is_seen(exchange: Exchange) -> None:
+        exchange.forward()
+        assert Place(None, bucket).open(client=client_of(proxy.endpoint))["a"] == 100
+        exchange.hang_up()
+
+    proxy.plan(is_seen, "put")
+    d["a"] = 100
+    assert proxy.counts["put"] == 1
+
+
+@each_engine
+def test_whoever_may_write_but_not_read_has_a_plain_write_sent_again(d: Dict, proxy: Proxy) -> None:
+    proxy.plan(says(403, "AccessDenied"), "head", times=None)
+    proxy.plan(drops_reply, "put")
+    d["a"] = 7
+    assert proxy.counts == {"put": 2, "head": 1}
+
+
+@each_engine
+@pytest.mark.parametrize(
+    ("status", "code"), [(501, "NotImplemented"), (404, "NotFound"), (412, "PreconditionFailed")]
+)
+@pytest.mark.parametrize(
+    ("verb", "act"),
+    [
+        ("put", lambda d: d.update(a=2)),
+        ("get", lambda d: d["a"]),
+        ("head", lambda d: "a" in d),
+        ("list", len),
+        ("list", lambda d: list(d.subdicts())),
+        ("delete_many", lambda d: d.clear()),
+        ("delete", lambda d: d.discard("a")),
+    ],
+    ids=["set", "get", "in", "len", "subdicts", "clear", "discard"],
+)
+def test_what_a_service_should_not_say_is_an_error_that_names_the_bucket(
+    verb: str, act: Callable[[Dict], object], status: int, code: str, d: Dict, proxy: Proxy, bucket: str
+) -> None:
+    proxy.plan(says(status, code), verb, times=None)
+    if status == 404 and verb in {"get", "head", "delete"}:
+        with contextlib.suppress(KeyError):
+            act(d)
+        return
+    with pytest.raises(PerkeyError, match=bucket) as caught:
+        act(d)
+    assert type(caught.value).__module__ == "perkey.errors"
+
+
+@each_engine
+def test_an_item_of_a_batch_that_is_put_off_is_removed_later(d: Dict, proxy: Proxy) -> None:
+    def puts_off(exchange: Exchange) -> None:
+        body = (
+            "<DeleteResult><Error><Key>root/prefix/a.pkl</Key><Code>SlowDown</Code><Message>m</Message>"
+            "</Error></DeleteResult>"
+        )
+        exchange.answer(Reply(200, [("Content-Type", "application/xml")], body.encode()))
+
+    proxy.plan(puts_off, "delete_many", times=2)
+    d.clear()
+    assert items(d) == {}
+    assert proxy.counts["delete_many"] == 3
+
+
+@each_engine
+def test_a_batch_that_fails_keeps_no_other_from_being_removed_and_all_is_told(d: Dict, proxy: Proxy) -> None:
+    d.update({f"k{number}": number for number in range(1100)})
+    proxy.plan(says(403, "AccessDenied"), "delete_many")
+    with pytest.raises(BulkOperationError) as caught:
+        d.delete_many(f"k{number}" for number in range(1100))
+    assert len(caught.value.failures) == 1000
+    assert all(isinstance(why, AccessDeniedError) for why in caught.value.failures.values())
+    assert len(d) == 1001
+
+
+@each_engine
+def test_a_lost_reply_to_a_probe_harms_nobody(proxy: Proxy, bucket: str, engine: EngineName) -> None:
+    d = Place(proxy.endpoint, bucket, engine).open()
+    d["a"] = 1
+    proxy.plan(drops_reply, "put")
+    del d["a"]
+    assert items(d) == {}
+
+
+@each_engine
+def test_threads_that_need_the_same_answer_ask_once(proxy: Proxy, bucket: str, engine: EngineName) -> None:
+    place = Place(proxy.endpoint, bucket, engine)
+    place.open()["first"] = 1
+    d = place.open(immutable_items=True)
+    d.update({f"k{number}": number for number in range(60)})
+    assert 0 < sum(".@perkey-probe" in request.key for request in proxy.requests) <= 4
 
 
 # --- A client that repeats by itself ----------------------------------------------------------------

@@ -120,7 +120,8 @@ def test_a_fault_on_the_way_is_another_attempt(verb: str, fault: Fault, d: Dict,
     proxy.plan(fault, verb)
     d["a"] = large(1)
     assert d["a"] == large(1)
-    assert proxy.counts[verb] >= 2
+    # After the last request the object itself tells whether it is there.
+    assert proxy.counts[verb] >= 2 or (verb == "complete" and proxy.counts["head"] == 1)
     assert "abort" not in proxy.counts or verb == "complete"
 
 

@@ -456,7 +456,8 @@ SECRETS = {
     "sas_key": "THE-SECRET",
     "google_service_account_key": "THE-SECRET",
     "something_new": "THE-SECRET",
-    "endpoint": "http://user:THE-SECRET@127.0.0.1",
+    "url_of_something": "http://user:THE-SECRET@127.0.0.1",
+    "bucket": "b?sig=THE-SECRET",
 }
 
 
@@ -473,6 +474,14 @@ def test_nothing_that_may_be_a_secret_is_pickled_or_shown() -> None:
     assert woken.get_params() == d.get_params()
     assert woken.get_params()["options"] == {"AWS_REGION": "here", "virtual_hosted_style_request": True}
     assert woken.get_params()["client_options"] == {"timeout": "9s"}
+
+
+@pytest.mark.parametrize("name", ["endpoint", "AWS_ENDPOINT_URL", "azure_endpoint"])
+@pytest.mark.parametrize("url", ["http://user:THE-SECRET@127.0.0.1", "http://h/account?sig=THE-SECRET"])
+def test_an_endpoint_with_a_secret_is_refused_without_showing_it(name: str, url: str) -> None:
+    with pytest.raises(ValueError, match="credentials") as caught:
+        ObjectStoreDict("s3://bucket/p", options={name: url})
+    assert "THE-SECRET" not in str(caught.value)
 
 
 def test_options_are_harmless_by_their_names_with_and_without_the_services() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from perkey.persi_dict import PersiDict, V
@@ -10,6 +11,7 @@ from perkey.stores.base import Store
 from perkey.stores.bounded import CacheFolder
 from perkey.stores.cached import CachedStore
 from perkey.stores.object_store import ObjectStore
+from perkey.stores.objects import is_mocked
 from perkey.stores.prefix import PrefixStore
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def make_engine(
 
     Raises:
         MissingExtraError: The client library is not installed.
-        ValueError: The engine is not known.
+        TypeError, ValueError: An argument is of the wrong kind, or the engine is not known.
     """
     if engine == "boto3":
         from perkey.stores.s3_boto import BotoEngine  # noqa: PLC0415 - an extra
@@ -178,11 +180,26 @@ class S3Dict(BasicS3Dict[V]):
         base_dir, max_bytes = self._cache_params["base_dir"], self._cache_params["max_bytes"]
         if base_dir is None:
             return objects
-        # Trusted entries are not validated: whose they are must be told by all that names the bucket.
-        owner = f"{objects.engine.endpoint} {objects.describe()}"
-        cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=owner)
+        # What a stand-in says is gone with it.
+        trusting = immutable_items and not is_mocked()
+        cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(objects, trusting))
         self._cache_params["base_dir"] = cache.describe()
-        return CachedStore(objects, cache, trusting=immutable_items)
+        return CachedStore(objects, cache, trusting=trusting)
 
     def get_params(self) -> dict[str, Any]:
         return {**super().get_params(), **self._cache_params}
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """Whose entries they are, as text.
+
+    Trusted entries are not validated, so all that names the bucket is in it, as it is when it is asked; and
+    what a dictionary of mutable items once cached is not to be trusted.
+    """
+
+    objects: ObjectStore
+    trusting: bool
+
+    def __str__(self) -> str:
+        return f"{self.objects.engine.endpoint} {self.objects.describe()}{' immutable' * self.trusting}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ _KINDS: Final = {
     "abfss": "az",
 }
 
+_BUCKET: Final = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^\s?#@]+")
+_ENDPOINTS: Final = ("endpoint", "endpoint_url")
+
 _HARMLESS: Final = frozenset(
     ("region", "default_region", "endpoint", "endpoint_url", "virtual_hosted_style_request", "skip_signature",
      "unsigned_payload", "checksum_algorithm", "request_payer", "disable_tagging", "disable_bulk_delete",
@@ -36,12 +40,50 @@ _HARMLESS_TO_CLIENTS: Final = frozenset(
 )  # fmt: skip
 
 
+def check_bucket(name: str) -> None:
+    """Refuse what cannot be the name of a bucket, nor the ARN of an access point."""
+    if not isinstance(name, str):
+        raise TypeError(f"bucket_name must be a str, not {type(name).__name__}")
+    if not _BUCKET.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name of a bucket: it has only letters, digits, dots, hyphens and underscores, "
+            "no address and no prefix (that is root_prefix)"
+        )
+
+
+def check_endpoint(url: str) -> None:
+    """Refuse what is no address of a service, and secrets in it: it is shown, and travels with pickles."""
+    if not isinstance(url, str):
+        raise TypeError(f"an endpoint must be a str, not {type(url).__name__}")
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("an endpoint has no user, password, query or fragment; credentials go elsewhere")
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError(f"an endpoint begins with http:// or https:// and a host, not as {url!r}")
+
+
+def endpoint_in(options: Mapping[str, Any]) -> str | None:
+    """Return the endpoint that is among the options of a service.
+
+    Raises:
+        TypeError, ValueError: It is none.
+    """
+    for name, value in options.items():
+        if _bare(name) in _ENDPOINTS:
+            check_endpoint(value)
+            return str(value)
+    return None
+
+
 def kind_of(url: str) -> str:
     """Return the kind of service: ``"memory"``, ``"file"``, ``"s3"``, ``"gs"`` or ``"az"``.
 
     Raises:
-        ValueError: The address is none of those, or has something in it that looks like a secret.
+        TypeError: The address is no str.
+        ValueError: It is none of those, or has something in it that looks like a secret.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"an address must be a str, not {type(url).__name__}")
     parts = urlsplit(url)
     if parts.scheme not in _KINDS:
         raise ValueError(f"an address begins with one of {sorted(_KINDS)}, and ://, not {parts.scheme!r}")
@@ -83,8 +125,8 @@ def harmless_to_clients(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_open(value: Any) -> bool:
-    """Tell whether a value cannot be an address with a password in it."""
-    return not (isinstance(value, str) and "@" in value)
+    """Tell whether a value cannot be an address with a password or a signature in it."""
+    return not (isinstance(value, str) and ("@" in value or "?" in value))
 
 
 def _bare(option: str) -> str:

@@ -12,6 +12,7 @@ from perkey.stores.objects import (
     NoSuchObject,
     NotHonoured,
     PreconditionFailed,
+    Signal,
     TryAgain,
     Unclear,
 )
@@ -52,8 +53,11 @@ _UNCLEAR: Final = frozenset(("InternalError", "RequestTimeout", "500", "502", "5
 _NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound", "NoSuchUpload"))
 _CREDENTIALS: Final = frozenset(
     ("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
-     "TokenRefreshRequired", "RequestTimeTooSkewed")
+     "TokenRefreshRequired")
 )  # fmt: skip
+_WRONG_TIME: Final = "RequestTimeTooSkewed"
+_DENIED: Final = frozenset(("AccessDenied", "403", "Forbidden"))
+_NOT_A_MATTER_OF_RIGHTS: Final = frozenset(("InvalidObjectState",))  # it is in an archive
 _WRONG_REGION: Final = frozenset(
     ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307")
 )
@@ -69,21 +73,16 @@ def translate(error: Exception, operation: str, key: str, *, place: str, region:
         place: Its address.
         region: Where the client looks for it.
     """
-    code, status, repeated = code_of(error), status_of(error), _retries(error) > 0
-    if code == "NoSuchBucket":
-        return NoSuchBucket(repeated=repeated)
-    if code in _NO_OBJECT:
-        return NoSuchObject(repeated=repeated)
-    if code in {"PreconditionFailed", "412"}:
-        return PreconditionFailed(repeated=repeated)
-    if code == "NotImplemented" or status == _NOT_IMPLEMENTED:
-        return NotHonoured()
+    code, status = code_of(error), status_of(error)
     about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
-    why_denied = _denial(error, code, status, reading=operation in _READS)
     why_elsewhere = _misplacement(error, code, status, region)
+    failure = BackendError(f"cannot {operation} {place}: {why_elsewhere or _sentence(error)}", **about)
+    signal = _signal(code, status)
+    if signal is not None:
+        return signal(failure, repeated=_retries(error) > 0)
+    why_denied = _denial(error, code, status, reading=operation in _READS)
     if why_denied and not why_elsewhere:
         return AccessDeniedError(f"cannot {operation} {place}: {why_denied}", **about)
-    failure = BackendError(f"cannot {operation} {place}: {why_elsewhere or _sentence(error)}", **about)
     if why_elsewhere:
         return failure
     if code in _TRY_AGAIN or isinstance(error, _NEVER_SENT):
@@ -91,6 +90,19 @@ def translate(error: Exception, operation: str, key: str, *, place: str, region:
     if code in _UNCLEAR or status >= _SERVER_ERROR or isinstance(error, _LOST):
         return Unclear(failure, lost_race=code == _LOST_RACE)
     return failure
+
+
+def _signal(code: str, status: int) -> type[Signal] | None:
+    """Return what the service says of the object, if that is what it says."""
+    if code == "NoSuchBucket":
+        return NoSuchBucket
+    if code in _NO_OBJECT:
+        return NoSuchObject
+    if code in {"PreconditionFailed", "412"}:
+        return PreconditionFailed
+    if code == "NotImplemented" or status == _NOT_IMPLEMENTED:
+        return NotHonoured
+    return None
 
 
 def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
@@ -102,9 +114,13 @@ def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
         )
     if code in _CREDENTIALS or (status == _BAD_REQUEST and code == "400"):
         return f"the credentials are expired or not valid ({code})"
-    if status == _FORBIDDEN:
+    if code == _WRONG_TIME:
+        return f"the clocks of this machine and of the service differ too much ({code})"
+    if code in _DENIED:
         of_absent = " (without the right s3:ListBucket, S3 also says this of absent objects)"
         return f"access denied{of_absent if reading else ''}"
+    if status == _FORBIDDEN and code not in _NOT_A_MATTER_OF_RIGHTS:
+        return f"access denied: {_sentence(error)}"
     return ""
 
 

@@ -16,6 +16,7 @@ from perkey.stores.base import Version
 from perkey.stores.directory import DirectoryStore
 from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
 
+_OWN: Final = ".@perkey-cache"
 _LEDGER: Final = ".@perkey-ledger"
 _TOTAL: Final = struct.Struct(">Q")
 _KEPT: Final = 0.75
@@ -31,24 +32,28 @@ class _File(NamedTuple):
 class CacheFolder:
     """Keeps the entries of a `CachedStore` in a folder of its own, where they may vanish at any time.
 
+    That is `.@perkey-cache` in the folder that is named: whatever else lies there belongs to others, and is
+    neither counted nor removed.
+
     Atomic as a `DirectoryStore`, without durability. However many processes write, all files together take at
     most `max_bytes`: a ledger of the total is kept under a lock, in which the entry is written, too. When it
     is full, the least recently used entries are removed until a quarter is free. (On a file system without
     locks the bound is approximate.) Names are hashed, so that those that differ only in case do not meet.
 
     Args:
-        base: Path of the folder, made if it does not exist.
+        base: Path of the folder that the cache's own is in, made if it does not exist.
         max_bytes: How much it may hold; an entry larger than that is not kept.
-        owner: What the entries are of, an address say: several owners may share a folder.
+        owner: What has the text that says what the entries are of, an address say; it is asked at each use.
+            Several owners may share a folder.
 
     Raises:
         ValueError: `max_bytes` is not positive.
     """
 
-    def __init__(self, base: str | os.PathLike[str], *, max_bytes: int, owner: str = "") -> None:
+    def __init__(self, base: str | os.PathLike[str], *, max_bytes: int, owner: object = "") -> None:
         if max_bytes <= 0:
             raise ValueError(f"max_bytes must be positive, not {max_bytes}")
-        self._files = DirectoryStore(base, durability="none")
+        self._files = DirectoryStore(os.path.join(base, _OWN), durability="none")
         self.max_bytes = max_bytes
         self._owner = owner
 
@@ -60,8 +65,8 @@ class CacheFolder:
         try:
             if time.time() - os.stat(path).st_mtime > _TOUCH_SECONDS:
                 os.utime(path)
-        except FileNotFoundError:
-            pass  # evicted since
+        except OSError:
+            pass  # evicted since, or another user's: it is read all the same
         return found
 
     def write(self, name: Name, data: Data) -> None:
@@ -83,11 +88,11 @@ class CacheFolder:
         self._files.remove(self._hashed(name))
 
     def describe(self) -> str:
-        """Return the path of the folder."""
-        return self._files.describe()
+        """Return the absolute path of the folder that the cache's own is in."""
+        return os.path.dirname(self._files.describe())
 
     def _hashed(self, name: Name) -> Name:
-        return (blake2b("\0".join((self._owner, *name)).encode(), digest_size=20).hexdigest(),)
+        return (blake2b("\0".join((str(self._owner), *name)).encode(), digest_size=20).hexdigest(),)
 
     def _discard(self, name: Name) -> None:
         try:

@@ -1,8 +1,8 @@
 """A fast store in front of a slow one.
 
-An entry of the cache is one item, so that version and content cannot part: a mark, the version, a CRC-32 and
-the content. Whatever the order in which processes write to the main store and to the cache, an entry is
-used only for the version that it names. A damaged entry, or a cache that fails, is a miss.
+An entry of the cache is one item, so that version and content cannot part: a mark, a CRC-32 of all that
+follows, the version and the content. Whatever the order in which processes write to the main store and to the
+cache, an entry is used only for the version that it names. A damaged entry, or a cache that fails, is a miss.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from perkey.errors import BackendError
 from perkey.naming import Name, Shape
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 
-_MARK: Final = b"perkey-cache-1\n"
+_MARK: Final = b"perkey-cache-2\n"
 _HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the version, CRC-32
+_LENGTH: Final = struct.Struct(">H")
 _HEADROOM: Final = 512  # an entry is larger than its content by the header and the version
 _FAILURES: Final = (OSError, BackendError)
 """What a cache may fail with without anybody being the worse for it."""
@@ -194,7 +195,7 @@ class _FileEntry:
         start = file.tell()
         file.write(_header(self._version, 0))
         self._content.seek(self._start)
-        crc = 0
+        crc = _crc_of_version(self._version.encode())
         while piece := self._content.read(STREAM_ABOVE):
             crc = zlib.crc32(piece, crc)
             file.write(piece)
@@ -205,7 +206,7 @@ class _FileEntry:
 
 def _entry(content: Content, version: Version) -> Data:
     if isinstance(content, bytes):
-        return _header(version, zlib.crc32(content)) + content
+        return _header(version, zlib.crc32(content, _crc_of_version(version.encode()))) + content
     return _FileEntry(content, version)
 
 
@@ -214,8 +215,13 @@ def _header(version: Version, crc: int) -> bytes:
     return _HEADER.pack(_MARK, len(encoded), crc) + encoded
 
 
-def _crc(content: BinaryIO) -> int:
-    crc = 0
+def _crc_of_version(version: bytes) -> int:
+    """Return where the checksum begins: with the length, so that version and content are told apart."""
+    return zlib.crc32(version, zlib.crc32(_LENGTH.pack(len(version))))
+
+
+def _crc(version: bytes, content: BinaryIO) -> int:
+    crc = _crc_of_version(version)
     while piece := content.read(STREAM_ABOVE):
         crc = zlib.crc32(piece, crc)
     return crc
@@ -233,11 +239,11 @@ def _unpack(entry: Content) -> tuple[Content, Version] | None:
         version, content = entry[_HEADER.size : start], entry[start:]
         return (
             (content, version.decode("ascii", "replace"))
-            if mark == _MARK and zlib.crc32(content) == crc
+            if mark == _MARK and zlib.crc32(content, _crc_of_version(version)) == crc
             else None
         )
     version = entry.read(length)
-    if mark != _MARK or _crc(entry) != crc:
+    if mark != _MARK or _crc(version, entry) != crc:
         entry.close()
         return None
     entry.seek(start)

@@ -42,7 +42,9 @@ from perkey.stores.objects import (
     Head,
     NoSuchBucket,
     NoSuchObject,
+    NotHonoured,
     PreconditionFailed,
+    Signal,
     TryAgain,
     Unclear,
     again,
@@ -53,7 +55,6 @@ from perkey.stores.probes import Probes
 
 _ATTEMPTS: Final = 6
 _BATCH: Final = 1000
-_WORKERS: Final = 48
 _IN_MEMORY: Final = 8 << 20
 
 
@@ -75,7 +76,7 @@ class ObjectStore(Store):
     def __init__(self, engine: Engine, root_prefix: str = "") -> None:
         self.engine = engine
         self.root_prefix = root_prefix if root_prefix.endswith("/") or not root_prefix else root_prefix + "/"
-        self.workers = _WORKERS
+        self.workers = engine.connections
         self._probes = Probes(engine, self.root_prefix)
 
     def read(
@@ -83,7 +84,7 @@ class ObjectStore(Store):
     ) -> tuple[Content, Version] | None:
         key = self._key(name)
         try:
-            return again(lambda: self.engine.get(key, unless=unless, limit=limit))
+            return again(lambda: self.engine.get(key, unless=unless, limit=limit), NoSuchObject, NoSuchBucket)
         except (NoSuchObject, NoSuchBucket):
             raise KeyError(name) from None
 
@@ -121,15 +122,13 @@ class ObjectStore(Store):
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         with contextlib.suppress(NoSuchBucket):
-            yield from again(lambda: list(self.engine.list_folders(self._below(prefix))))
+            yield from again(lambda: list(self.engine.list_folders(self._below(prefix))), NoSuchBucket)
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
         """Remove many items, 1,000 with a request; that one was absent is not told."""
         source = iter(names)
         while batch := {self._key(name): name for name in islice(source, _BATCH)}:
-            failed: dict[str, Exception] = {}
-            with contextlib.suppress(NoSuchBucket):
-                failed = again(partial(self.engine.delete_many, list(batch)))
+            failed = self._remove_batch(list(batch))
             for key, name in batch.items():
                 yield name, failed.get(key)
 
@@ -154,7 +153,9 @@ class ObjectStore(Store):
                 if isinstance(expect, str):
                     raise ConflictError(name, expect, ABSENT) from None
                 again(self.engine.create_bucket)
-            except (PreconditionFailed, NoSuchObject) as signal:
+            except (NotHonoured, PreconditionFailed, NoSuchObject) as signal:
+                if expect is ANY or isinstance(signal, NotHonoured):
+                    raise signal.cause from signal.__cause__
                 if signal.repeated or in_doubt:
                     return self._mine(name, write_id)
                 found = ABSENT if isinstance(signal, NoSuchObject) else None
@@ -162,7 +163,7 @@ class ObjectStore(Store):
             except (TryAgain, Unclear) as signal:
                 failure = signal.cause
                 pause(attempt)
-                if isinstance(signal, Unclear) and expect is not ANY:
+                if isinstance(signal, Unclear):
                     done = self._settle(name, expect, write_id, lost_race=signal.lost_race and not in_doubt)
                     # Even if it did not happen so far, it may be on its way still.
                     in_doubt = True
@@ -178,15 +179,22 @@ class ObjectStore(Store):
         return expect is ANY or self._probes.ask("write", kind, parts=True)
 
     def _settle(self, name: Name, expect: Expectation, write_id: str, *, lost_race: bool) -> Version | None:
-        """Return the version of a write whose reply was lost, None if it did not happen.
+        """Return the version of a write whose reply was lost, None if it is to be sent again.
 
         Raises:
             OutcomeUnknownError: That cannot be told.
             ConflictError: It can: another one was faster.
         """
-        head = self._head(name)
+        try:
+            head = self._head(name)
+        except BackendError:
+            if expect is not ANY:
+                raise
+            return None  # whoever may not look may still write
         if head is not None and head.write_id == write_id:
             return head.version
+        if expect is ANY:
+            return None
         if lost_race:
             raise ConflictError(name, expect)
         if head is not None and head.version == expect:
@@ -217,7 +225,7 @@ class ObjectStore(Store):
                 continue
             return
         with contextlib.suppress(NoSuchObject, NoSuchBucket):
-            again(lambda: self.engine.delete(self._key(name)))
+            again(lambda: self.engine.delete(self._key(name)), NoSuchObject, NoSuchBucket)
 
     def _compares_on_removal(self) -> bool:
         try:
@@ -225,12 +233,33 @@ class ObjectStore(Store):
         except BackendError:
             return False  # whoever may not ask may still remove
 
+    def _remove_batch(self, keys: list[str]) -> dict[str, Exception]:
+        """Remove up to 1,000 objects, those again that were put off; return what went wrong, by key."""
+        failed: dict[str, Exception] = {}
+        for attempt in range(_ATTEMPTS):
+            try:
+                told = again(partial(self.engine.delete_many, keys), NoSuchBucket)
+            except NoSuchBucket:
+                break
+            except BackendError as error:
+                failed.update(dict.fromkeys(keys, error))
+                break
+            failed = {key: why for key, why in failed.items() if key not in keys}
+            failed.update({key: why.cause if isinstance(why, Signal) else why for key, why in told.items()})
+            keys = [key for key, why in told.items() if isinstance(why, (TryAgain, Unclear))]
+            if not keys:
+                break
+            pause(attempt)
+        return failed
+
     def _remove_version(self, name: Name, version: Version) -> None:
         failure: Exception = _vanishing(self.engine)
         in_doubt = False
         for attempt in range(_ATTEMPTS):
             try:
                 self.engine.delete(self._key(name), version=version)
+            except NotHonoured as signal:
+                raise signal.cause from signal.__cause__
             except (PreconditionFailed, NoSuchObject, NoSuchBucket) as signal:
                 if signal.repeated or in_doubt:
                     raise OutcomeUnknownError(name, self.describe(name)) from None
@@ -264,7 +293,7 @@ class ObjectStore(Store):
     def _head(self, name: Name) -> Head | None:
         key = self._key(name)
         try:
-            return again(lambda: self.engine.head(key))
+            return again(lambda: self.engine.head(key), NoSuchObject, NoSuchBucket)
         except (NoSuchObject, NoSuchBucket):
             return None
 
@@ -289,6 +318,10 @@ class ObjectStore(Store):
                 if attempt == _ATTEMPTS:
                     raise signal.cause from signal.__cause__
                 pause(attempt - 1)
+            except NoSuchBucket:
+                raise
+            except Signal as signal:
+                raise signal.cause from signal.__cause__
             else:
                 return
 

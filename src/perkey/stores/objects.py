@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import random
+import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias, TypeVar
 
 from perkey.content import Content
+from perkey.errors import BackendError
 from perkey.stores.base import ConditionKind, Expectation, Verb, Version
 
 Body: TypeAlias = bytes | BinaryIO
@@ -39,12 +41,14 @@ class Signal(Exception):  # noqa: N818 - not an error by itself
     """Something that an object service said, and that `ObjectStore` understands.
 
     Attributes:
+        cause: The error to raise where it was not to be expected, or goes on being said.
         repeated: Whether the client library had sent the request before, so that the first one may have
             taken effect.
     """
 
-    def __init__(self, *, repeated: bool = False) -> None:
-        super().__init__(repeated)
+    def __init__(self, cause: Exception, *, repeated: bool = False) -> None:
+        super().__init__(cause)
+        self.cause = cause
         self.repeated = repeated
 
 
@@ -65,28 +69,18 @@ class NotHonoured(Signal):
 
 
 class TryAgain(Signal):
-    """The service did nothing, and says that it may do it later (409, 503).
-
-    Attributes:
-        cause: What it said, raised if it goes on saying so.
-    """
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__()
-        self.cause = cause
+    """The service did nothing, and says that it may do it later (409, 503)."""
 
 
 class Unclear(Signal):
     """Nobody can tell from the reply, or its absence, whether the request took effect (500, time-outs).
 
     Attributes:
-        cause: What happened, raised if it goes on happening.
         lost_race: Whether these are the service's words for a conditional write that was overtaken.
     """
 
     def __init__(self, cause: Exception, *, lost_race: bool = False) -> None:
-        super().__init__()
-        self.cause = cause
+        super().__init__(cause)
         self.lost_race = lost_race
 
 
@@ -113,9 +107,11 @@ class Engine(ABC):
 
     Attributes:
         multipart_above: Bodies of more bytes than this are uploaded in parts.
+        connections: How many requests it can make at a time.
     """
 
     multipart_above = 64 << 20
+    connections = 48
 
     @abstractmethod
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
@@ -146,7 +142,7 @@ class Engine(ABC):
 
     @abstractmethod
     def delete_many(self, keys: list[str]) -> dict[str, Exception]:
-        """Delete up to 1,000 objects; return what went wrong, by key."""
+        """Delete up to 1,000 objects; return what went wrong, by key: errors, or signals."""
 
     @abstractmethod
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
@@ -175,6 +171,12 @@ class Engine(ABC):
         return True
 
 
+def is_mocked() -> bool:
+    """Tell whether moto stands in for AWS; only boto3 takes notice."""
+    moto = sys.modules.get("moto.core.models")
+    return moto is not None and bool(moto.botocore_stubber.enabled)
+
+
 def content_type(key: str) -> str:
     """Return what an object is said to be."""
     return "application/json" if key.endswith(".json") else "application/octet-stream"
@@ -182,7 +184,13 @@ def content_type(key: str) -> str:
 
 def spooled(pieces: Iterable[Any]) -> BinaryIO:
     """Return a temporary file of these pieces, at its start; the taker closes it."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+    except OSError as error:
+        # As it is, it could be taken for the service's word for an absent object.
+        raise BackendError(
+            f"no temporary file can be made for a large value: {error}", backend="local", operation="read"
+        ) from error
     try:
         for piece in pieces:
             file.write(piece)
@@ -198,22 +206,29 @@ def size_of(body: Body) -> int:
     return len(body) if isinstance(body, bytes) else body.seek(0, io.SEEK_END)
 
 
-def again(request: Callable[[], T]) -> T:
+def again(request: Callable[[], T], *expected: type[Signal]) -> T:
     """Make a request that can be repeated without harm, up to six times, with growing pauses.
+
+    Args:
+        request: Makes it.
+        expected: The signals that the caller understands, beside those that mean "again".
 
     Raises:
         BackendError: The service did not do it, whatever the pauses.
-        Signal: What else it said.
+        Signal: One of those expected.
     """
-    for attempt in range(_ATTEMPTS - 1):
+    for attempt in range(_ATTEMPTS):
         try:
             return request()
-        except (TryAgain, Unclear):
+        except (TryAgain, Unclear) as signal:
+            if attempt == _ATTEMPTS - 1:
+                raise signal.cause from signal.__cause__
             pause(attempt)
-    try:
-        return request()
-    except (TryAgain, Unclear) as signal:
-        raise signal.cause from signal.__cause__
+        except expected:
+            raise
+        except Signal as signal:
+            raise signal.cause from signal.__cause__
+    raise AssertionError("not reached")
 
 
 def pause(attempt: int) -> None:

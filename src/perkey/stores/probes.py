@@ -23,12 +23,23 @@ from perkey.stores.objects import (
     Signal,
     again,
 )
+from perkey.stores.process_lock import ProcessLock
 
 _Question: TypeAlias = tuple[str, str, Verb, ConditionKind, bool]
 
 _NO_VERSION: Final = "0" * 32
 _BODY: Final = b"?"  # an upload in parts has at least one, of at least a byte
 _answers: dict[_Question, bool] = {}
+_turns: dict[_Question, ProcessLock] = {}
+_making = ProcessLock()
+
+
+def _turn_for(question: _Question) -> ProcessLock:
+    """Return the lock of those threads that would all ask the same at once."""
+    with _making:
+        if question not in _turns:
+            _turns[question] = ProcessLock()
+        return _turns[question]
 
 
 class Probes:
@@ -58,7 +69,9 @@ class Probes:
             return False
         question = (self._engine.endpoint, self._engine.describe(), verb, kind, parts)
         if question not in _answers:
-            _answers[question] = self._find_out(verb, kind, parts)
+            with _turn_for(question):
+                if question not in _answers:  # nobody was faster
+                    _answers[question] = self._find_out(verb, kind, parts)
         return _answers[question]
 
     def _find_out(self, verb: Verb, kind: ConditionKind, parts: bool) -> bool:
@@ -92,9 +105,10 @@ class Probes:
     def _compares_on_removal(self) -> bool:
         key = self._own()
         with self._removed(key):
-            again(lambda: self._engine.put(key, b"", expect=ABSENT, write_id="probe"))
+            with contextlib.suppress(PreconditionFailed):  # it is there: a reply was lost
+                again(lambda: self._engine.put(key, b"", expect=ABSENT, write_id="probe"), Signal)
             try:
-                again(lambda: self._engine.delete(key, version=_NO_VERSION))
+                again(lambda: self._engine.delete(key, version=_NO_VERSION), Signal)
             except PreconditionFailed:
                 return True
             return False
@@ -102,7 +116,7 @@ class Probes:
     def _puts(self, key: str, expect: Expectation, parts: bool) -> bool:
         """Tell whether a conditional write happens."""
         try:
-            again(lambda: self._engine.put(key, _BODY, expect=expect, write_id="probe", parts=parts))
+            again(lambda: self._engine.put(key, _BODY, expect=expect, write_id="probe", parts=parts), Signal)
         except (PreconditionFailed, NoSuchObject):
             return False
         return True
@@ -113,7 +127,7 @@ class Probes:
         try:
             yield
         finally:
-            with contextlib.suppress(BackendError, Signal):
+            with contextlib.suppress(BackendError):
                 again(lambda: self._engine.delete(key))
 
     def _own(self) -> str:

@@ -7,8 +7,11 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from perkey.content import Content
 from perkey.errors import BackendError
+from perkey.stores.addresses import check_bucket, check_endpoint
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.boto_client import mend, new_client
 from perkey.stores.boto_errors import FOREIGN, NOT_MODIFIED, code_of, status_of, translate
@@ -36,14 +39,20 @@ class BotoEngine(Engine):
     """One bucket through boto3.
 
     A client is made on first use, in each process anew, and shared by its threads. Pickling keeps names,
-    never clients, sessions or credentials: the other process finds its own through boto3's chain.
+    never clients, sessions or credentials: the other process finds its own through boto3's chain, for the
+    same region and endpoint.
 
     Args:
-        bucket: The bucket's name.
+        bucket: The bucket's name, or the ARN of an access point.
         region: Its region; None leaves it to boto3's configuration.
         endpoint_url: Address of a service other than AWS.
         client: A client of your own, used as it is.
         session: A session of your own, to make the client of.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: A name or an address is none, an endpoint has a password in it, or a client is for
+            another region or endpoint than is said here, or comes with a session.
     """
 
     def __init__(
@@ -55,25 +64,42 @@ class BotoEngine(Engine):
         client: Any = None,
         session: Any = None,
     ) -> None:
+        check_bucket(bucket)
+        if client is not None:
+            region, endpoint_url = _place_of(client, region, endpoint_url, session)
+        elif session is not None:
+            region = region or session.region_name
+        if endpoint_url is not None:
+            check_endpoint(endpoint_url)
+        if region is not None and not isinstance(region, str):
+            raise TypeError(f"region must be a str or None, not {type(region).__name__}")
         self.bucket = bucket
-        self.region = region or (client.meta.region_name if client is not None else None)
-        self.endpoint_url = endpoint_url or (client.meta.endpoint_url if client is not None else None)
+        self.region = region
+        self.endpoint_url = endpoint_url
         self._session = session
         self._client: Any = client
         self._is_users = client is not None
+        if self._is_users:
+            self.connections = min(self.connections, client.meta.config.max_pool_connections)
         self._owner = os.getpid() if client is not None else 0
         if self._is_users:
             mend(client)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"bucket": self.bucket, "region": self.region, "endpoint_url": self.endpoint_url}
+        # A session may know an endpoint, which is seen only by its client.
+        endpoint_url = self.endpoint_url if self._session is None else self.client.meta.endpoint_url
+        return {"bucket": self.bucket, "region": self.region, "endpoint_url": endpoint_url}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc] # the same as making it anew
 
     @property
     def endpoint(self) -> str:
-        return self.endpoint_url or "aws"
+        """Where the requests of this process go; the environment or a profile may have named it."""
+        try:
+            return self.endpoint_url or str(self.client.meta.endpoint_url)
+        except FOREIGN:
+            return "aws"  # what is wrong, the first request tells better
 
     @property
     def client(self) -> Any:
@@ -138,11 +164,8 @@ class BotoEngine(Engine):
         objects = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
         reply = self._call("remove", "", "delete_objects", Delete=objects)
         return {
-            failed["Key"]: BackendError(
-                f"{self.describe(failed['Key'])}: {failed.get('Code')}: {failed.get('Message', '')}",
-                backend="s3",
-                operation="remove",
-                key=failed["Key"],
+            failed["Key"]: self._translate(
+                ClientError({"Error": failed}, "DeleteObjects"), "remove", failed["Key"]
             )
             for failed in reply.get("Errors", [])
         }
@@ -229,9 +252,28 @@ class BotoEngine(Engine):
 
     def _put_part(self, key: str, number: int, part: bytes, whose: dict[str, Any]) -> str:
         # A part can be sent again without harm.
-        reply = again(lambda: self._call("write", key, "upload_part", PartNumber=number, Body=part, **whose))
+        reply = again(
+            lambda: self._call("write", key, "upload_part", PartNumber=number, Body=part, **whose), Signal
+        )
         etag: str = reply["ETag"]
         return etag
+
+
+def _place_of(
+    client: Any, region: str | None, endpoint_url: str | None, session: Any
+) -> tuple[str | None, str | None]:
+    """Return region and endpoint of a user's client, which must not be contradicted."""
+    if not hasattr(client, "get_object"):
+        raise TypeError(f"client must be one of boto3 for S3, not {type(client).__name__}")
+    if session is not None:
+        raise ValueError("pass a client or a session, not both")
+    here = (client.meta.region_name, client.meta.endpoint_url)
+    for what, said, found in zip(("region", "endpoint_url"), (region, endpoint_url), here, strict=True):
+        if said is not None and said.rstrip("/") != (found or "").rstrip("/"):
+            raise ValueError(
+                f"{what} is {said!r}, but that of the client is {found!r}; leave one of them out"
+            )
+    return here
 
 
 def _version(reply: Any) -> Version:

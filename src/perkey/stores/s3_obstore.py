@@ -8,7 +8,6 @@ itself; and anything else that obstore cannot do, so that both engines can do th
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from perkey.content import Content
 from perkey.errors import MissingExtraError
 from perkey.stores.base import ABSENT, Expectation, Version
-from perkey.stores.objects import WRITE_ID, Body, Head, content_type
+from perkey.stores.objects import WRITE_ID, Body, Head, content_type, is_mocked
 
 try:
     from obstore.exceptions import InvalidPathError, NotModifiedError
@@ -182,7 +181,7 @@ class ObstoreEngine(BotoEngine):
 
     def _able(self, key: str) -> S3Store | None:
         """Return the store of this process, None if obstore cannot be used, here or for such a key."""
-        if not obstores.nameable(key) or _is_mocked() or not obstores.begin():
+        if not obstores.nameable(key) or is_mocked() or not obstores.begin():
             return None
         if self._store_owner != os.getpid():
             self._store = self._make_store()  # several threads may make one each, and the last one stays
@@ -244,12 +243,6 @@ class _Unknown(boto_says.BotoCoreError):
 
 
 _BY_BOTO: Final[Any] = object()
-
-
-def _is_mocked() -> bool:
-    """Tell whether moto stands in for AWS, of which obstore would not know, and reach the real one."""
-    moto = sys.modules.get("moto.core.models")
-    return moto is not None and bool(moto.botocore_stubber.enabled)
 
 
 def _is_elsewhere(said: Said) -> bool:

@@ -45,7 +45,7 @@ except ImportError as error:
     raise MissingExtraError("ObjectStoreDict", "obstore", "obstore") from error
 
 from perkey.stores import obstores
-from perkey.stores.addresses import base_of, harmless, harmless_to_clients, kind_of
+from perkey.stores.addresses import base_of, endpoint_in, harmless, harmless_to_clients, kind_of
 from perkey.stores.obstores import FOREIGN, Said
 
 _CONTENT_TYPE: Final = "Content-Type"
@@ -87,6 +87,7 @@ class UrlEngine(Engine):
             # Obstore cannot replace a certain version of a file, and syncs none.
             raise ValueError("a folder is no object service: use DirectoryStore")
         self.options = dict(options or {})
+        self._endpoint = endpoint_in(self.options)
         self.client_options = dict(client_options or {})
         self._provider = credential_provider
         # What is in memory is kept by its handles, used or not.
@@ -105,7 +106,7 @@ class UrlEngine(Engine):
 
     @property
     def endpoint(self) -> str:
-        return str(self.options.get("endpoint") or self.options.get("endpoint_url") or self.kind)
+        return self._endpoint or self.kind
 
     def describe(self, key: str = "") -> str:
         return f"{base_of(self.url)}/{key}"
@@ -156,7 +157,11 @@ class UrlEngine(Engine):
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         if version is not None:
-            raise NotHonoured
+            failure = BackendError(
+                f"cannot remove a certain version of {self.describe(key)}: obstore has no such request",
+                **self._about("remove", key),
+            )
+            raise NotHonoured(failure)
         with self._translated("remove", key) as store:
             store.delete(key)
 
@@ -197,7 +202,7 @@ class UrlEngine(Engine):
 
     def _delete_again(self, key: str) -> None:
         with contextlib.suppress(NoSuchObject, NoSuchBucket):
-            again(lambda: self.delete(key))
+            again(lambda: self.delete(key), NoSuchObject, NoSuchBucket)
 
     @contextlib.contextmanager
     def _translated(self, operation: str, key: str) -> Iterator[Any]:
@@ -222,7 +227,7 @@ class UrlEngine(Engine):
     def _make_store(self) -> Any:
         if self.kind == "memory":
             return _memory(base_of(self.url))
-        plain = {"allow_http": True} if self.endpoint.startswith("http:") else {}
+        plain = {"allow_http": True} if self._is_plain() else {}
         more: Any = {"credential_provider": self._provider} if self._provider is not None else {}
         return from_url(
             self.url,
@@ -231,6 +236,11 @@ class UrlEngine(Engine):
             retry_config={"max_retries": 0},
             **more,
         )
+
+    def _is_plain(self) -> bool:
+        """Tell whether the endpoint is one without TLS; obstore takes it from the environment, too."""
+        there = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+        return (self._endpoint or (there if self.kind == "s3" else "")).startswith("http:")
 
     def _write_id_name(self) -> str:
         # On Azure a name must be an identifier.
@@ -257,18 +267,18 @@ class UrlEngine(Engine):
     def _translate(self, error: Exception, operation: str, key: str) -> Exception:
         """Return the signal or error that a foreign exception means; the only place that knows them."""
         said = obstores.said_by(error)
+        failure = BackendError(
+            f"cannot {operation} {self.describe(key)}: {_words(said)}", **self._about(operation, key)
+        )
         signal = _signal(error, said)
         if signal is not None:
-            return signal
+            return signal(failure)
         if _is_refusal(error, said):
             return AccessDeniedError(
                 f"cannot {operation} {self.describe(key)}: access denied, or no valid credentials "
                 f"({_words(said)})",
                 **self._about(operation, key),
             )
-        failure = BackendError(
-            f"cannot {operation} {self.describe(key)}: {_words(said)}", **self._about(operation, key)
-        )
         if said.status in _LATER or said.trouble == "Connect":
             return TryAgain(failure)
         return Unclear(failure) if said.status >= _ERROR or said.trouble else failure
@@ -277,16 +287,16 @@ class UrlEngine(Engine):
         return {"backend": self.kind, "operation": operation, "key": key or None}
 
 
-def _signal(error: Exception, said: Said) -> Signal | None:
+def _signal(error: Exception, said: Said) -> type[Signal] | None:
     if said.code in _NO_CONTAINER:
-        return NoSuchBucket()
+        return NoSuchBucket
     if said.status == _NOT_FOUND or isinstance(error, FileNotFoundError):
-        return NoSuchObject()
+        return NoSuchObject
     compared = isinstance(error, (AlreadyExistsError, PreconditionError)) and not said.status
     if compared or said.code in _EXISTS or said.status == _FAILED_PRECONDITION:
-        return PreconditionFailed()
+        return PreconditionFailed
     if said.status == _NOT_IMPLEMENTED or isinstance(error, (NotImplementedError, NotSupportedError)):
-        return NotHonoured()
+        return NotHonoured
     return None
 
 
