@@ -269,7 +269,7 @@ def test_schema(project: Project, space: Run) -> None:
         (["--exclude-const"], "'a'", "constant"),
         (["-t", "2"], "'nested': {'b'", "nested.b"),
         (["--depth", "1"], "'nested': {...}", "nested.b"),
-        (["-r", "1"], "[..., 1, 2]", "[0, 1, 2]"),
+        (["-r", "1"], "[..., 2]", "[0, 1, 2]"),
         (["--max-num-range", "2"], "[..., 1, 2]", "[0, 1, 2]"),
         (["-f", "a.$gt", "0"], "[1, 2]", "[0, 1, 2]"),
         (["--filter", "a.$gt", "0"], "[1, 2]", "[0, 1, 2]"),

@@ -275,3 +275,12 @@ def test_find_jobs_means_what_a_plain_reading_says(project: Project, jobs: Any, 
         expected = {job.id for job in project if matches({"sp": job.sp(), "doc": job.doc()}, wanted)}
         assert {job.id for job in project.find_jobs(filter)} == expected
         assert {job.id for job in Project(project.path).find_jobs(filter)} == expected
+
+
+@pytest.mark.parametrize("value", [{1}, b"x", object(), [b"x"], 1j], ids=lambda value: type(value).__name__)
+def test_what_json_cannot_hold_is_no_value_to_look_for(project: Project, value: Any) -> None:
+    """Nothing could be equal to it, and "no jobs" would be a misleading answer."""
+    project.open_job({"a": 1}).init()
+    for wanted in ({"a": value}, {"a": {"$eq": value}}, {"doc.a": value}, {"$and": [{"a": value}]}):
+        with pytest.raises(TypeError):
+            project.find_jobs(wanted)

@@ -65,7 +65,7 @@ def test_deleting(stores: H5StoreManager) -> None:
         del stores.a
 
 
-@pytest.mark.parametrize("name", ["", "a.b", "../a", "/a"])
+@pytest.mark.parametrize("name", ["", "a.b", "../a", "/a", "a/b", "a\0b"])
 def test_names_that_are_refused(stores: H5StoreManager, name: str) -> None:
     with pytest.raises(InvalidKeyError):
         stores[name] = {"a": 1}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,38 @@ def test_no_project(tmp_path: Path) -> None:
     for act in (get_project, get_job, Project):
         with pytest.raises(LookupError):
             act(tmp_path)
+
+
+def test_a_path_that_does_not_exist_is_not_in_the_project_above(project: Project) -> None:
+    """Else whoever mistypes a path would delete jobs of another project."""
+    job = project.open_job({"a": 1}).init()
+    with pytest.raises(LookupError, match="does not exist"):
+        get_project(project.fn("no/such/place"))
+    with pytest.raises(LookupError, match="does not exist"):
+        get_job(job.fn("no/such/place"))
+
+
+@pytest.mark.filterwarnings("ignore::perkey.dataspace.DataspaceDeprecationWarning")
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda project: project.find_job_ids({}, None, []),
+        lambda project: project.detect_schema(index=[]),
+        lambda project: project.repair(None, []),
+        lambda project: project.create_linked_view("view", index=[]),
+    ],
+    ids=["find_job_ids", "detect_schema", "repair", "create_linked_view"],
+)
+def test_an_index_of_signac_1_is_refused_with_advice(
+    act: Callable[[Project], object], project: Project
+) -> None:
+    with pytest.raises(ValueError, match="find_jobs"):
+        act(project)
+
+
+def test_the_rooms_are_attributes(project: Project) -> None:
+    code = "import perkey.dataspace as signac; signac.cite.bibtex; signac.sync.FileSync; signac.errors"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=project.path)
 
 
 def test_open_job_by_id_or_its_beginning(project: Project) -> None:

@@ -60,6 +60,8 @@ def test_format(study: Project) -> None:
     assert "'n': {'k': 'str([x0, ..., x5, x6], 7)', 'm': 'int([0, 1], 2)'}" in nested
     assert "'n': {...}" in schema.format(depth=1)
     assert "[..., 5, 6]" in schema.format(max_num_range=2)
+    assert "[..., 6]" in schema.format(max_num_range=1)
+    assert "[...]" in schema.format(max_num_range=0)
     floats = ProjectSchema.detect({"f": n / 7} for n in range(2))
     assert floats.format(precision=2) == "{\n 'f': 'float([0.0, 0.14], 2)',\n}"
     assert schema._repr_html_().startswith("<strong>ProjectSchema(&lt;len=6&gt;)</strong><pre>{")

@@ -39,10 +39,13 @@ _ON_DEMAND = {
     "H5Store": "perkey.dataspace.h5store",
     "H5StoreManager": "perkey.dataspace.h5store_manager",
 }
+_ROOMS = ("cite", "sync")
 
 
 def __getattr__(name: str) -> Any:
     """Load what is seldom needed when it is first asked for."""
+    if name in _ROOMS:
+        return _import_module(f"{__name__}.{name}")
     if name in _ON_DEMAND:
         return getattr(_import_module(_ON_DEMAND[name]), name)
     raise _replaced(f"module {__name__!r}", name)

@@ -19,6 +19,7 @@ from perkey.dataspace.files import write_file
 from perkey.dataspace.staging import delete_tree
 from perkey.dataspace.transfers import CopyTree
 from perkey.dataspace.workspace import FN_STATEPOINT
+from perkey.stores.temporaries import TEMPORARY
 
 if TYPE_CHECKING:
     from perkey.dataspace.project import Project
@@ -150,7 +151,10 @@ def _move_in(project: Project, found: list[FoundJob]) -> None:
 
 
 def _complete(folder: str, job: FoundJob, *, durable: bool) -> None:
-    """Write the state point into a folder that has none."""
+    """Write the state point into a folder that has none; what was left by one that died at it, goes."""
     path = os.path.join(folder, FN_STATEPOINT)
     if not os.path.exists(path):
+        for name in os.listdir(folder):
+            if name.startswith(TEMPORARY):
+                os.unlink(os.path.join(folder, name))
         write_file(path, json.dumps(job.statepoint).encode("ascii"), durable=durable)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from perkey.dataspace.replaced import REPLACED
+from perkey.dataspace.replaced import refuse_index
 
 if TYPE_CHECKING:
     from perkey.dataspace.exchange_paths import PathSpec
@@ -136,8 +136,7 @@ class ExchangingProject:
         """
         from perkey.dataspace.views import link_jobs  # noqa: PLC0415 - seldom needed
 
-        if index is not None:
-            raise ValueError(f"views are not made from an index: {REPLACED['index']}")
+        refuse_index(index)
         jobs = None if job_ids is None else {job: self._index.statepoint(job) for job in map(str, job_ids)}
         statepoints = self._index.all() if jobs is None else jobs
         return link_jobs(self, statepoints, os.fspath(prefix or "view"), path)

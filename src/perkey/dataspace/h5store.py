@@ -45,6 +45,8 @@ class H5Store(H5Group):
     _file: h5py.File | None
 
     def __init__(self, filename: str | os.PathLike[str], *, wait: float = 10.0, **kwargs: Any) -> None:
+        if not os.fspath(filename):
+            raise ValueError("an H5Store needs the name of a file, which is not empty")
         super().__init__(self, "/")
         values = {
             "_filename": os.path.abspath(filename),

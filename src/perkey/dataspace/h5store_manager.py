@@ -12,6 +12,8 @@ from perkey.dataspace.h5store_group import held
 from perkey.stores.temporaries import temporary_name
 from perkey.synced.errors import InvalidKeyError, KeyTypeError
 
+_NOT_IN_NAMES = {".", "/", "\0", os.sep}
+
 
 class H5StoreManager(MutableMapping[str, H5Store]):
     """A mapping from names to the HDF5 files of a folder; a file is made when something is written to it.
@@ -42,8 +44,10 @@ class H5StoreManager(MutableMapping[str, H5Store]):
     def _path(self, name: str) -> str:
         if not isinstance(name, str):
             raise KeyTypeError(f"names of stores are text, not {type(name).__name__}")
-        if not name or "." in name or "\0" in name or os.path.isabs(name):
-            raise InvalidKeyError(f"{name!r} cannot be the name of a store: no dots, and not empty")
+        if not name or any(sign in name for sign in _NOT_IN_NAMES):
+            raise InvalidKeyError(
+                f"{name!r} cannot be the name of a store: no dots or slashes, and not empty"
+            )
         return os.path.join(self.prefix, name) + self.suffix
 
     def __getitem__(self, name: str) -> H5Store:

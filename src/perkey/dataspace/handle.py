@@ -125,8 +125,13 @@ def _reopen(cls: type[H], path: str, durability: Durability) -> H:
 
 
 def find(start: StrPath | None, *, search: bool) -> configuration.ProjectConfig:
-    """Return the configuration of the project in a folder, or above it; raises LookupError."""
+    """Return the configuration of the project in a folder, or above it; raises LookupError.
+
+    A folder that does not exist is in no project: whoever mistypes it must not get the one above.
+    """
     folder = os.path.abspath(start or os.getcwd())
+    if not os.path.exists(folder):
+        raise LookupError(f"there is no project in {folder}, which does not exist")
     found = configuration.search(folder) if search else configuration.load(folder)
     if found is None:
         raise LookupError(f"there is no project in {folder}" + (" or above it" if search else ""))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perkey.dataspace.job import Job
-from perkey.dataspace.replaced import deprecated, replaced
+from perkey.dataspace.replaced import deprecated, refuse_index, replaced
 from perkey.dataspace.selection import Selection
 from perkey.dataspace.statepoints import StatePoints
 
@@ -42,9 +42,13 @@ class LegacyProject(Selection, StatePoints):
             return entries[jobid]
 
     def find_job_ids(
-        self, filter: Mapping[str, Any] | None = None, doc_filter: Mapping[str, Any] | None = None
+        self,
+        filter: Mapping[str, Any] | None = None,
+        doc_filter: Mapping[str, Any] | None = None,
+        index: None = None,
     ) -> list[str]:
         """Return the ids of the jobs that match. Deprecated: `Project.find_jobs`."""
+        refuse_index(index)
         deprecated("Project.find_job_ids()", "[job.id for job in Project.find_jobs()]")
         return [job.id for job in self.find_jobs(filter, doc_filter)]
 

@@ -117,6 +117,8 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
             LookupError: There is none.
         """
         start = os.path.realpath(path or root or os.getcwd())  # it may be the link in a view
+        if not os.path.exists(start):
+            raise LookupError(f"{start} is not in a job's folder: it does not exist")
         folder = start
         while True:
             above, name = os.path.split(folder)

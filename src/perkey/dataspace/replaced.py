@@ -49,6 +49,12 @@ def replaced(owner: str, name: str) -> AttributeError:
     return AttributeError(f"{owner} has no attribute {name!r}{advice}")
 
 
+def refuse_index(index: object) -> None:
+    """Refuse an index of signac 1 where it took one."""
+    if index is not None:
+        raise ValueError(f"no index can be passed: {REPLACED['index']}")
+
+
 def deprecated(old: str, new: str) -> None:
     """Warn the caller's caller that a name is kept for old programs only."""
     warnings.warn(f"{old} is deprecated: use {new}", DataspaceDeprecationWarning, stacklevel=3)

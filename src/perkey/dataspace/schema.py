@@ -168,7 +168,8 @@ def _range(values: set[Any], precision: int | None, most: int) -> str:
         ordered = sorted(values, key=repr)
     texts = [_shown(value, precision) for value in ordered]
     if len(texts) > most:
-        texts = [*texts[: max(most - _AT_END, 0)], "...", *texts[-_AT_END:]]
+        at_end = min(_AT_END, most)
+        texts = [*texts[: most - at_end], "...", *texts[len(texts) - at_end :]]
     return f"[{', '.join(texts)}]"
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeAlias
 from perkey.dataspace.ids import StatePoint
 from perkey.dataspace.needles import needle_of
 from perkey.query import Filter, compile_filter
-from perkey.query.filters import LOGICAL, Predicate, paths_of
+from perkey.query.filters import LOGICAL, Predicate, equalities_of, paths_of
+from perkey.synced.plain import to_plain
 
 STATEPOINT: Final = "sp"
 DOCUMENT: Final = "doc"
@@ -30,11 +31,14 @@ class JobFilter:
         needle: What is in the text of each state point that matches, see `needle_of`; None if unknown.
 
     Raises:
-        TypeError, ValueError: It is no filter.
+        TypeError: It is no filter, or JSON has no form for a value that is to be equal.
+        ValueError: It is no filter.
     """
 
     def __init__(self, filter: Filter | None = None, doc_filter: Filter | None = None) -> None:
         compile_filter(filter)
+        for _, value in (*equalities_of(filter or {}), *equalities_of(doc_filter or {})):
+            to_plain(value)  # what JSON cannot hold, nothing is equal to: a mistake
         conditions = [*_conditions(filter), {DOCUMENT: doc_filter}] if doc_filter else [*_conditions(filter)]
         by_namespaces: dict[frozenset[str], list[Filter]] = {}
         for each in conditions:

@@ -10,6 +10,7 @@ from perkey.dataspace.cursor import JobsCursor
 from perkey.dataspace.handle import Handle
 from perkey.dataspace.ids import ID_LENGTH, is_job_id
 from perkey.dataspace.job import Job
+from perkey.dataspace.replaced import refuse_index
 from perkey.dataspace.schema import ProjectSchema
 
 if TYPE_CHECKING:
@@ -112,17 +113,22 @@ class Selection(Handle):
         return self.find_jobs().to_dataframe(*args, **kwargs)
 
     def detect_schema(
-        self, exclude_const: bool = False, subset: Iterable[Job | str] | None = None
+        self,
+        exclude_const: bool = False,
+        subset: Iterable[Job | str] | None = None,
+        index: None = None,
     ) -> ProjectSchema:
         """Return which keys the state points have, of which types and with which values.
 
         Args:
             exclude_const: Whether to leave out keys that have one value, the same in all jobs.
             subset: Look at these jobs (or ids) only.
+            index: Not supported: use `subset`.
 
         Raises:
             JobsCorruptedError: The state points of some jobs cannot be read.
         """
+        refuse_index(index)
         if subset is None:
             return ProjectSchema.detect(self._index.all().values(), exclude_const=exclude_const)
         jobs = [job if isinstance(job, str) else job.id for job in subset]

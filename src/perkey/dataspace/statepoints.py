@@ -11,6 +11,7 @@ from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError
 from perkey.dataspace.files import read_file, write_file
 from perkey.dataspace.handle import Handle
 from perkey.dataspace.ids import StatePoint, job_id, normalized
+from perkey.dataspace.replaced import refuse_index
 from perkey.dataspace.statepoint_index import read_cache
 
 
@@ -72,7 +73,12 @@ class StatePoints(Handle):
         if corrupted:
             raise JobsCorruptedError(corrupted)
 
-    def repair(self, fn_statepoints: str | None = None, job_ids: Iterable[str] | None = None) -> None:
+    def repair(
+        self,
+        fn_statepoints: str | None = None,
+        index: None = None,
+        job_ids: Iterable[str] | None = None,
+    ) -> None:
         """Give jobs that have lost their state points or ids what they have lost.
 
         A state point is taken from a file, from the index, or from signac's cache. A folder of a wrong name,
@@ -80,12 +86,14 @@ class StatePoints(Handle):
 
         Args:
             fn_statepoints: A file of `write_statepoints`, by default `FN_STATEPOINTS` if it exists.
+            index: Not supported: use `job_ids`.
             job_ids: The jobs to look at, by default all.
 
         Raises:
             JobsCorruptedError: Some could not be repaired; it names them all.
             FileNotFoundError: The file named does not exist.
         """
+        refuse_index(index)
         jobs = self._jobs.ids() if job_ids is None else list(job_ids)
         corrupted = [job for job in jobs if not self._is_sound(job)]
         known = self._known_elsewhere(fn_statepoints) if corrupted else {}
