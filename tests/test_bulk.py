@@ -334,10 +334,16 @@ def test_values_of_a_wrong_class_are_told_and_the_others_are_stored(slow: PersiD
     assert numbers == {"a": 1, "c": 3}
 
 
-def test_a_key_that_is_none_ends_it_when_all_before_it_are_stored(d: PersiDict[Any]) -> None:
-    with pytest.raises(ValueError, match="bad/key"):
+def test_a_key_that_is_none_keeps_no_other_value_from_being_stored(d: PersiDict[Any]) -> None:
+    with pytest.raises(ValueError, match="bad/key") as caught:
         d.set_many([*numbered(30).items(), ("bad/key", 1), ("after", 2)])
-    assert d == numbered(30)
+    assert caught.value.__notes__ == ["This was for the key 'bad/key'; 31 other items were done."]
+    assert d == {**numbered(30), "after": 2}
+    wrong: list[tuple[Any, int]] = [(([5],), 1), ("a", 3), (5, 2)]
+    with pytest.raises(BulkOperationError, match="2 items failed, 1 were done") as several:
+        d.set_many(wrong)
+    assert {type(error) for error in several.value.failures.values()} == {TypeError}
+    assert d["a"] == 3
 
 
 def test_a_damaged_value_is_told_and_the_others_are_returned_by_what_goes_on(d: PersiDict[Any]) -> None:

@@ -148,6 +148,31 @@ def test_leaving_early_makes_no_further_calls_and_puts_results_away() -> None:
     assert sorted([first[0], *put_away]) == sorted(made), "a result was lost"
 
 
+def test_heavy_arguments_count_as_many() -> None:
+    drawn = 0
+
+    def source() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(200):
+            drawn = number
+            yield number
+
+    gauge = Gauge()
+
+    def call(_: int) -> None:
+        with gauge:
+            time.sleep(0.001)
+
+    results = map_unordered(
+        call, source(), workers=8, discard=no_discard, weigh=lambda n: 4 if n < 100 else 1
+    )
+    for told, (number, _) in enumerate(results, 1):
+        if number < 80:
+            assert drawn <= told + 4
+    assert drawn == 199
+    assert gauge.most <= 8
+
+
 def test_no_thread_stays() -> None:
     list(map_unordered(lambda n: n, range(100), workers=8, discard=no_discard))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("perkey")]

@@ -7,7 +7,13 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from perkey.content import STREAM_ABOVE, Data
-from perkey.errors import BulkOperationError, ConflictError, MissingExtraError, UnstorableValueError
+from perkey.errors import (
+    BulkOperationError,
+    ConflictError,
+    MissingExtraError,
+    UnstorableValueError,
+    shown_key,
+)
 from perkey.items import ItemAccess
 from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
@@ -138,7 +144,11 @@ class BulkOperations(ItemAccess[V]):
     ) -> Iterator[tuple[Name, Data]]:
         """Yield name and bytes of each value that is to be stored; act on jokers on the way."""
         for key, value in pairs:
-            name = self._naming.name_of(key)
+            try:
+                name = self._naming.name_of(key)
+            except (TypeError, ValueError) as error:
+                tally.count(key, error)
+                continue
             if value is KEEP_CURRENT:
                 continue
             if name in pending:  # it must not be overtaken
@@ -160,14 +170,14 @@ class Tally:
     """Counts what was done, collects what was not, and raises in the end."""
 
     def __init__(self, what: str, progress: bool = False) -> None:
-        self._failures: dict[NonEmptySafeStrTuple, Exception] = {}
+        self._failures: dict[Any, Exception] = {}
         self._done = 0
         self._bar = _bar(what) if progress else None
 
-    def count(self, key: NonEmptySafeStrTuple, result: object) -> None:
+    def count(self, key: Any, result: object) -> None:
         """Take note of one item: of what went wrong, if that is an exception."""
         if isinstance(result, Exception):
-            self._failures[key] = result
+            self._failures[_hashable(key)] = result
         else:
             self._done += 1
         if self._bar is not None:
@@ -189,8 +199,17 @@ class Tally:
         if len(self._failures) > 1:
             raise BulkOperationError(self._failures, self._done)
         for key, error in self._failures.items():
-            error.add_note(f"This was for the key {tuple(key)}; {self._done} other items were done.")
+            error.add_note(f"This was for the key {shown_key(key)}; {self._done} other items were done.")
             raise error
+
+
+def _hashable(key: Any) -> Any:
+    """Return a key as it is, or the text of what is none, if that has no hash."""
+    try:
+        hash(key)
+    except TypeError:
+        return repr(key)
+    return key
 
 
 def _bar(what: str) -> Any:

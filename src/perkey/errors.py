@@ -142,7 +142,7 @@ class BulkOperationError(PerkeyError, RuntimeError):
     Where only one fails, its own error is raised instead, with a note of how many were done.
 
     Attributes:
-        failures: The error of each key that failed.
+        failures: The error of each key that failed; what is no key is there as it was given.
         succeeded: How many items were done.
     """
 
@@ -153,7 +153,7 @@ class BulkOperationError(PerkeyError, RuntimeError):
 
     def __str__(self) -> str:
         """Count, and show the first few."""
-        shown = [f"{tuple(key)}: {error}" for key, error in list(self.failures.items())[:3]]
+        shown = [f"{shown_key(key)}: {error}" for key, error in list(self.failures.items())[:3]]
         more = ["..."] if len(self.failures) > len(shown) else []
         lines = "\n  ".join([*shown, *more])
         return f"{len(self.failures)} items failed, {self.succeeded} were done:\n  {lines}"
@@ -205,7 +205,7 @@ class UnstorableValueError(_ValueAtPlaceError, TypeError):
     _verdict = "cannot be stored"
 
 
-class ConsistencyCheckError(PerkeyError, ValueError):
+class ConsistencyCheckError(MutationPolicyError, ValueError):
     """A write-once dictionary was given another value than the one it holds; the first one stays.
 
     Attributes:
@@ -214,11 +214,16 @@ class ConsistencyCheckError(PerkeyError, ValueError):
     """
 
     def __init__(self, key: Any, differences: list[str]) -> None:
-        super().__init__(key, differences)
-        self.key = key
+        super().__init__("write-once", key)
+        self.args = (key, differences)  # what a pickle makes it anew of
         self.differences = differences
 
     def __str__(self) -> str:
         """List the differences, one a line."""
         lines = "\n  ".join(self.differences)
         return f"{tuple(self.key)}: the new value differs from the one written first:\n  {lines}"
+
+
+def shown_key(key: Any) -> str:
+    """Return how messages show a key, or what was to be one."""
+    return repr(tuple(key) if isinstance(key, tuple) else key)

@@ -16,7 +16,7 @@ from perkey.formats import Format, format_of
 from perkey.formats.base import find_format
 from perkey.jokers import ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
 from perkey.keys import NonEmptySafeStrTuple
-from perkey.naming import Name, naming
+from perkey.naming import DEFAULT_DIGEST_LEN, Name, naming
 from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
 
 # Enumerations have no subclasses; isinstance would take ten times as long.
@@ -35,7 +35,7 @@ class ItemAccess(Generic[V]):
         *,
         file_type: str = "pkl",
         immutable_items: bool = False,
-        digest_len: int = 8,
+        digest_len: int = DEFAULT_DIGEST_LEN,
         base_class_for_values: type | None = None,
     ) -> None:
         if not isinstance(store, Store):

@@ -23,6 +23,8 @@ Name: TypeAlias = tuple[str, ...]
 """A stored name: the parts of a key with their digests, the last one with the file type."""
 
 MAX_DIGEST_LEN: Final = 26
+DEFAULT_DIGEST_LEN: Final = 8
+"""In folders, whose file systems may ignore case."""
 """Base32 of an MD5 has this many characters."""
 
 MAX_PART_BYTES: Final = 255

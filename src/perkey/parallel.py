@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 A = TypeVar("A")
 R = TypeVar("R")
+
+
+_END: Final[Any] = object()
 
 
 def map_unordered(
@@ -18,6 +20,7 @@ def map_unordered(
     *,
     workers: int,
     discard: Callable[[R], object],
+    weigh: Callable[[A], int] = lambda _: 1,
 ) -> Iterator[tuple[A, R | Exception]]:
     """Yield each argument with its result, or the exception raised for it, as they are completed.
 
@@ -30,14 +33,20 @@ def map_unordered(
             before is done and told.
         workers: How many threads.
         discard: Is given the results that nobody took, when the iteration is left early.
+        weigh: Tells as how many arguments one is to be counted, for those that take much memory.
     """
     source = _Source(arguments)
     with ThreadPoolExecutor(workers, thread_name_prefix="perkey") as pool:
         running: dict[Future[R], A] = {}
+        load = 0
         done: SimpleQueue[Future[R]] = SimpleQueue()  # unlike wait(), at no cost for those that still run
         try:
             while True:
-                for argument in islice(source, 2 * workers - len(running)):
+                while load < 2 * workers:
+                    argument = next(source, _END)
+                    if argument is _END:
+                        break
+                    load += weigh(argument)
                     future = pool.submit(function, argument)
                     running[future] = argument
                     future.add_done_callback(done.put)
@@ -47,7 +56,9 @@ def map_unordered(
                 error = future.exception()
                 if error is not None and not isinstance(error, Exception):
                     raise error
-                yield running.pop(future), future.result() if error is None else error
+                argument = running.pop(future)
+                load -= weigh(argument)
+                yield argument, future.result() if error is None else error
         finally:
             for future in running:
                 if not future.cancel() and future.exception() is None:

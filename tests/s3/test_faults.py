@@ -466,7 +466,7 @@ def test_what_a_service_should_not_say_is_an_error_that_names_the_bucket(
         with contextlib.suppress(KeyError):
             act(d)
         return
-    with pytest.raises(PerkeyError, match="s3://perkey-.*/root/prefix") as caught:
+    with pytest.raises(PerkeyError, match="s3://perkey-") as caught:
         act(d)
     assert type(caught.value).__module__ == "perkey.errors"
 

@@ -387,3 +387,80 @@ def test_an_unknown_engine_is_refused() -> None:
 
 def test_no_real_cloud_can_be_reached_by_these_tests() -> None:
     assert os.environ["HTTPS_PROXY"] == "http://127.0.0.1:9"
+
+
+# --- What cannot be right ---------------------------------------------------------------------------
+
+
+@each_engine
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"bucket_name": ""},
+        {"bucket_name": "has space"},
+        {"bucket_name": "bucket/prefix"},
+        {"bucket_name": "s3://bucket"},
+        {"bucket_name": ".."},
+        {"bucket_name": None},
+        {"region": 5},
+        {"root_prefix": 5},
+        {"root_prefix": "a\nb"},
+        {"endpoint_url": "127.0.0.1:9000"},
+        {"endpoint_url": "http://user:THE-SECRET@127.0.0.1:9"},
+        {"endpoint_url": "http://127.0.0.1:9?x=THE-SECRET"},
+        {"client": "client"},
+        {"client": boto3.resource("s3", "us-east-1")},
+        {"base_dir": "cache", "max_bytes": "1G"},
+    ],
+    ids=str,
+)
+def test_arguments_that_cannot_be_right_are_refused_at_once(
+    wrong: dict[str, Any], engine: EngineName
+) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        S3Dict(**{"bucket_name": "bucket", "base_dir": None, "engine": engine, **wrong})
+    assert "THE-SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"endpoint_url": "http://127.0.0.1:9"}, {"region": "eu-west-1"}, {"session": boto3.session.Session()}],
+    ids=["endpoint_url", "region", "session"],
+)
+def test_a_client_is_not_contradicted(more: dict[str, Any]) -> None:
+    client = client_of("http://127.0.0.1:1")
+    with pytest.raises(ValueError, match="client"):
+        BasicS3Dict("bucket", client=client, **more)
+    d = BasicS3Dict[int]("bucket", client=client, region="us-east-1", endpoint_url="http://127.0.0.1:1/")
+    assert (d.region, d.get_params()["endpoint_url"]) == ("us-east-1", "http://127.0.0.1:1")
+
+
+def test_a_session_is_followed_to_its_region_and_endpoint(
+    ministack: Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its profile may name a service of one's own; no other process may ask another one."""
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile ours]\nregion = eu-west-1\nendpoint_url = {ministack.endpoint}\n"
+        "aws_access_key_id = test\naws_secret_access_key = test\n"
+    )
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    session = boto3.session.Session(profile_name="ours")
+    monkeypatch.delenv("AWS_CONFIG_FILE")
+    d = BasicS3Dict[int](bucket, session=session)
+    assert d.region == "eu-west-1"
+    d["a"] = 1
+    woken = pickle.loads(pickle.dumps(d))
+    assert woken["a"] == 1
+    assert (
+        woken.get_params() | {"endpoint_url": ministack.endpoint, "region": "eu-west-1"} == woken.get_params()
+    )
+
+
+def test_where_a_dictionary_is_can_be_asked(tmp_path: Path) -> None:
+    d = S3Dict[int]("bucket", "eu-west-1", "root", tmp_path / "cache")
+    assert (d.bucket_name, d.region, d.root_prefix) == ("bucket", "eu-west-1", "root/")
+    assert d.base_dir == str(tmp_path / "cache")
+    assert d.get_subdict("part").root_prefix == "root/part/"
+    assert S3Dict[int]("bucket", base_dir=None).base_dir is None

@@ -355,14 +355,14 @@ def test_the_same_items_are_found_by_the_dictionaries_made_for_a_place(
     in_folder: Dict = ObjectStoreDict(f"file://{tmp_path}/x", "json")
     in_folder["a", "b"] = [1]
     assert in_folder.transform_item(("a", "b"), transformer=lambda it: [*it, 2]).new_value == [1, 2]
-    assert dict(FileDirDict[Any](tmp_path / "x", "json", digest_len=0).items()) == {("a", "b"): [1, 2]}
+    assert dict(FileDirDict[Any](tmp_path / "x", "json").items()) == {("a", "b"): [1, 2]}
     assert in_folder.pop(("a", "b")) == [1, 2]
 
 
 def test_a_subdict_has_an_address_of_its_own(d: Dict, s3_url: str, tmp_path: Path) -> None:
     places = {
         s3_url: d,
-        f"file://{tmp_path}": ObjectStoreDict[Any](f"file://{tmp_path}"),
+        f"file://{tmp_path}": ObjectStoreDict[Any](f"file://{tmp_path}", digest_len=0),
         "memory://": ObjectStoreDict[Any]("memory://"),
         "memory://name/": ObjectStoreDict[Any]("memory://name/"),
     }

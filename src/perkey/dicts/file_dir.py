@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.directory import DirectoryStore, Durability
 
@@ -44,7 +45,7 @@ class FileDirDict(PersiDict[V]):
         base_dir: str | os.PathLike[str] = "__file_dir_dict__",
         file_type: str = "pkl",
         immutable_items: bool = False,
-        digest_len: int = 8,
+        digest_len: int = DEFAULT_DIGEST_LEN,
         base_class_for_values: type | None = None,
         *,
         durability: Durability = "sync",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perkey.jokers import ITEM_NOT_AVAILABLE, ETagIfExists
+from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.base import Version
 from perkey.stores.memory import MemoryStore
@@ -20,7 +21,7 @@ class _PlacelessDict(PersiDict[V]):
         self,
         file_type: str = "pkl",
         immutable_items: bool = False,
-        digest_len: int = 8,
+        digest_len: int = DEFAULT_DIGEST_LEN,
         base_class_for_values: type | None = None,
     ) -> None:
         super().__init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict
 from perkey.stores.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
 from perkey.stores.base import Store
@@ -41,8 +42,8 @@ class ObjectStoreDict(PersiDict[V]):
             ``file:///folder`` or ``memory://name/prefix``.
         file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
         immutable_items: Whether items can only be added, never changed or deleted.
-        digest_len: Characters of digest added to each part of a key; 0 because names of objects are
-            case-sensitive. Choose another for a folder on a file system that ignores case.
+        digest_len: Characters of digest added to each part of a key; by default 0, because names of objects
+            are case-sensitive, and in a folder 8, as `FileDirDict` has it.
         base_class_for_values: A class that all values must be of.
         options: The service's options, as obstore's: ``region``, ``endpoint``, ``account_name``, keys, ...
         client_options: Options of obstore's HTTP client, such as ``read_timeout``.
@@ -58,7 +59,7 @@ class ObjectStoreDict(PersiDict[V]):
         url: str,
         file_type: str = "pkl",
         immutable_items: bool = False,
-        digest_len: int = 0,
+        digest_len: int | None = None,
         base_class_for_values: type | None = None,
         *,
         options: Mapping[str, Any] | None = None,
@@ -66,6 +67,8 @@ class ObjectStoreDict(PersiDict[V]):
         credential_provider: Any = None,
     ) -> None:
         store = _store_at(url, options or {}, client_options or {}, credential_provider)
+        if digest_len is None:
+            digest_len = DEFAULT_DIGEST_LEN if kind_of(url) == "file" else 0
         super().__init__(
             store,
             file_type=file_type,

@@ -120,6 +120,21 @@ class BasicS3Dict(PersiDict[V]):
         del immutable_items
         return objects
 
+    @property
+    def bucket_name(self) -> str:
+        """The bucket."""
+        return str(self._place["bucket_name"])
+
+    @property
+    def region(self) -> str | None:
+        """The region that was given; None if it is left to boto3's configuration."""
+        return self._place["region"]
+
+    @property
+    def root_prefix(self) -> str:
+        """The beginning of the names of all objects of this dictionary, or part of one."""
+        return str(self.get_params()["root_prefix"])
+
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters; a client or session of your own is not among them."""
         below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
@@ -185,6 +200,12 @@ class S3Dict(BasicS3Dict[V]):
         cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(objects, trusting))
         self._cache_params["base_dir"] = cache.describe()
         return CachedStore(objects, cache, trusting=trusting)
+
+    @property
+    def base_dir(self) -> str | None:
+        """The absolute path of the folder that the cache is in; None without a cache."""
+        base_dir: str | None = self._cache_params["base_dir"]
+        return base_dir
 
     def get_params(self) -> dict[str, Any]:
         return {**super().get_params(), **self._cache_params}

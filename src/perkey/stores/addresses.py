@@ -23,6 +23,7 @@ _KINDS: Final = {
 }
 
 _BUCKET: Final = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^\s?#@]+")
+_FIRST_PRINTABLE: Final = 0x20
 _ENDPOINTS: Final = ("endpoint", "endpoint_url")
 
 _HARMLESS: Final = frozenset(
@@ -39,16 +40,27 @@ _HARMLESS_TO_CLIENTS: Final = frozenset(
      "randomize_addresses")
 )  # fmt: skip
 
+_TO_CLIENTS: Final = _HARMLESS_TO_CLIENTS | {"allow_invalid_certificates", "default_headers", "proxy_url"}
+"""Options of an HTTP client: among those of a service they would end obstore, and with it the program."""
+
 
 def check_bucket(name: str) -> None:
     """Refuse what cannot be the name of a bucket, nor the ARN of an access point."""
     if not isinstance(name, str):
         raise TypeError(f"bucket_name must be a str, not {type(name).__name__}")
-    if not _BUCKET.fullmatch(name):
+    if not _BUCKET.fullmatch(name) or name in {".", ".."}:
         raise ValueError(
             f"{name!r} is no name of a bucket: it has only letters, digits, dots, hyphens and underscores, "
             "no address and no prefix (that is root_prefix)"
         )
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse what cannot be the beginning of the names of objects."""
+    if not isinstance(prefix, str):
+        raise TypeError(f"root_prefix must be a str, not {type(prefix).__name__}")
+    if any(ord(sign) < _FIRST_PRINTABLE for sign in prefix):
+        raise ValueError(f"root_prefix {prefix!r} has control characters in it, which no listing can tell")
 
 
 def check_endpoint(url: str) -> None:
@@ -69,6 +81,8 @@ def endpoint_in(options: Mapping[str, Any]) -> str | None:
         TypeError, ValueError: It is none.
     """
     for name, value in options.items():
+        if name.lower() in _TO_CLIENTS:
+            raise ValueError(f"{name} is an option of the client: pass it in client_options")
         if _bare(name) in _ENDPOINTS:
             check_endpoint(value)
             return str(value)

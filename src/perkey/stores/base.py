@@ -31,6 +31,9 @@ class _Expectation(Enum):
         return self.name
 
 
+_LARGE: Final = 12
+"""As how many items one counts that is streamed, so that of 48 threads 8 write such at a time."""
+
 ANY: Final = _Expectation.ANY
 """Expect nothing in particular."""
 
@@ -56,6 +59,12 @@ class Stat(NamedTuple):
     version: Version
     mtime: float
     size: int
+
+
+def _weight(item: tuple[Name, Data]) -> int:
+    """Return as how many items one counts that waits to be written: those that are streamed are large."""
+    data = item[1]
+    return 1 + (len(data) >> 20) if isinstance(data, bytes) else _LARGE
 
 
 def _forget(result: object) -> None:
@@ -193,7 +202,7 @@ class Store(ABC):
         Each is atomic as a single write, and as durable when its name is yielded. Iterate to the end: what
         was not yielded may not have been written.
         """
-        results = self._each(lambda item: self.write(*item, expect=expect), items)
+        results = self._each(lambda item: self.write(*item, expect=expect), items, weigh=_weight)
         return ((item[0], result) for item, result in results)
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
@@ -205,12 +214,13 @@ class Store(ABC):
         function: Callable[[A], R],
         arguments: Iterable[A],
         discard: Callable[[R], object] = _forget,
+        weigh: Callable[[A], int] = lambda _: 1,
     ) -> Iterator[tuple[A, R | Exception]]:
         """Yield each argument with the result of a function, or what it raised."""
         if self.workers > 1:
             from perkey.parallel import map_unordered  # with concurrent.futures, the heaviest import of all
 
-            yield from map_unordered(function, arguments, workers=self.workers, discard=discard)
+            yield from map_unordered(function, arguments, workers=self.workers, discard=discard, weigh=weigh)
             return
         for argument in arguments:
             try:

@@ -47,10 +47,12 @@ class CacheFolder:
             Several owners may share a folder.
 
     Raises:
-        ValueError: `max_bytes` is not positive.
+        TypeError, ValueError: `max_bytes` is no int, or not positive.
     """
 
     def __init__(self, base: str | os.PathLike[str], *, max_bytes: int, owner: object = "") -> None:
+        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int):
+            raise TypeError(f"max_bytes must be an int, not {type(max_bytes).__name__}")
         if max_bytes <= 0:
             raise ValueError(f"max_bytes must be positive, not {max_bytes}")
         self._files = DirectoryStore(os.path.join(base, _OWN), durability="none")

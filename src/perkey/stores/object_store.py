@@ -24,6 +24,7 @@ from typing import Final
 from perkey.content import Content, Data
 from perkey.errors import BackendError, ConflictError, OutcomeUnknownError
 from perkey.naming import Name
+from perkey.stores.addresses import check_prefix
 from perkey.stores.base import (
     ABSENT,
     ANY,
@@ -74,6 +75,7 @@ class ObjectStore(Store):
     """
 
     def __init__(self, engine: Engine, root_prefix: str = "") -> None:
+        check_prefix(root_prefix)
         self.engine = engine
         self.root_prefix = root_prefix if root_prefix.endswith("/") or not root_prefix else root_prefix + "/"
         self.workers = engine.connections
