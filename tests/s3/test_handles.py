@@ -447,11 +447,12 @@ def test_a_session_is_followed_to_its_region_and_endpoint(
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     session = boto3.session.Session(profile_name="ours")
-    monkeypatch.delenv("AWS_CONFIG_FILE")
     d = BasicS3Dict[int](bucket, session=session)
     assert d.region == "eu-west-1"
     d["a"] = 1
-    woken = pickle.loads(pickle.dumps(d))
+    pickled = pickle.dumps(d)
+    monkeypatch.delenv("AWS_CONFIG_FILE")
+    woken = pickle.loads(pickled)
     assert woken["a"] == 1
     assert (
         woken.get_params() | {"endpoint_url": ministack.endpoint, "region": "eu-west-1"} == woken.get_params()

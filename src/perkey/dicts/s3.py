@@ -114,7 +114,8 @@ class BasicS3Dict(PersiDict[V]):
             "region": bucket.region,
             "root_prefix": objects.root_prefix,
         }
-        self._service = {"endpoint_url": bucket.endpoint_url, "engine": engine}
+        self._bucket = bucket
+        self._engine_name = engine
 
     def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
         del immutable_items
@@ -142,7 +143,8 @@ class BasicS3Dict(PersiDict[V]):
             **self._place,
             "root_prefix": "".join((self._place["root_prefix"] or "", *(f"{p}/" for p in below))),
         }
-        return {**place, **self._common_params(), **self._service}
+        service = {"endpoint_url": self._bucket.endpoint_url, "engine": self._engine_name}
+        return {**place, **self._common_params(), **service}
 
 
 class S3Dict(BasicS3Dict[V]):
