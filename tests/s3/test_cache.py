@@ -249,6 +249,8 @@ def test_services_named_by_the_environment_do_not_meet_in_one_cache(
     for server in (ministack, moto_server):
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
         d = S3Dict[str](bucket, "us-east-1", base_dir=folder, immutable_items=True)
+        assert "a" not in d
+        assert d.get("a") is None
         d["a"] = server.endpoint
         assert pickle.loads(pickle.dumps(d))["a"] == server.endpoint
 

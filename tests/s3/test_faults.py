@@ -487,6 +487,21 @@ def test_an_item_of_a_batch_that_is_put_off_is_removed_later(d: Dict, proxy: Pro
 
 
 @each_engine
+def test_an_item_of_a_batch_that_is_gone_already_is_no_failure(d: Dict, proxy: Proxy) -> None:
+    def has_gone(exchange: Exchange) -> None:
+        exchange.forward()
+        body = (
+            "<DeleteResult><Error><Key>root/prefix/a.pkl</Key><Code>NoSuchKey</Code><Message>m</Message>"
+            "</Error></DeleteResult>"
+        )
+        exchange.answer(Reply(200, [("Content-Type", "application/xml")], body.encode()))
+
+    proxy.plan(has_gone, "delete_many")
+    d.clear()
+    assert items(d) == {}
+
+
+@each_engine
 def test_a_batch_that_fails_keeps_no_other_from_being_removed_and_all_is_told(d: Dict, proxy: Proxy) -> None:
     d.update({f"k{number}": number for number in range(1100)})
     proxy.plan(says(403, "AccessDenied"), "delete_many")

@@ -404,7 +404,7 @@ def test_no_real_cloud_can_be_reached_by_these_tests() -> None:
         {"bucket_name": None},
         {"region": 5},
         {"root_prefix": 5},
-        {"root_prefix": "a\nb"},
+        {"root_prefix": "a\x01b"},
         {"endpoint_url": "127.0.0.1:9000"},
         {"endpoint_url": "http://user:THE-SECRET@127.0.0.1:9"},
         {"endpoint_url": "http://127.0.0.1:9?x=THE-SECRET"},
@@ -457,6 +457,19 @@ def test_a_session_is_followed_to_its_region_and_endpoint(
     assert (
         woken.get_params() | {"endpoint_url": ministack.endpoint, "region": "eu-west-1"} == woken.get_params()
     )
+
+
+def test_a_session_for_aws_names_no_endpoint_of_its_own(bucket: str) -> None:
+    d = BasicS3Dict[int](bucket, session=boto3.session.Session(region_name="eu-west-1"))
+    params = pickle.loads(pickle.dumps(d)).get_params()
+    assert (params["region"], params["endpoint_url"]) == ("eu-west-1", None)
+
+
+def test_a_client_whose_endpoint_has_a_secret_is_refused_without_showing_it() -> None:
+    client = client_of("http://user:THE-SECRET@127.0.0.1:1")
+    with pytest.raises(ValueError, match="credentials") as caught:
+        BasicS3Dict("bucket", client=client, endpoint_url="http://127.0.0.1:1")
+    assert "THE-SECRET" not in str(caught.value)
 
 
 def test_where_a_dictionary_is_can_be_asked(tmp_path: Path) -> None:

@@ -339,6 +339,25 @@ def test_an_option_that_does_not_exist_is_told(bucket: str) -> None:
         d["a"] = 1
 
 
+@pytest.mark.parametrize("name", ["allow_http", "timeout", "proxy_url"])
+def test_an_option_of_the_client_is_sent_to_where_it_belongs(name: str) -> None:
+    """Obstore would end the thread that meets it, with no exception that programs catch."""
+    with pytest.raises(ValueError, match="client_options"):
+        ObjectStoreDict("s3://bucket/p", options={name: "true"})
+
+
+def test_a_missing_folder_for_temporary_files_is_not_a_missing_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    d: Dict = ObjectStoreDict(f"memory://{tmp_path.name}")
+    d["large"] = secrets.token_bytes(3 << 20)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "swept"))
+    with pytest.raises(BackendError, match="no temporary file"):
+        d["large"]
+    monkeypatch.undo()
+    assert len(d["large"]) == 3 << 20
+
+
 # --- Places -----------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ _KINDS: Final = {
 }
 
 _BUCKET: Final = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^\s?#@]+")
-_FIRST_PRINTABLE: Final = 0x20
+_NOT_IN_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _ENDPOINTS: Final = ("endpoint", "endpoint_url")
 
 _HARMLESS: Final = frozenset(
@@ -59,8 +59,10 @@ def check_prefix(prefix: str) -> None:
     """Refuse what cannot be the beginning of the names of objects."""
     if not isinstance(prefix, str):
         raise TypeError(f"root_prefix must be a str, not {type(prefix).__name__}")
-    if any(ord(sign) < _FIRST_PRINTABLE for sign in prefix):
-        raise ValueError(f"root_prefix {prefix!r} has control characters in it, which no listing can tell")
+    if _NOT_IN_XML.search(prefix):
+        raise ValueError(
+            f"root_prefix {prefix!r} has characters in it that no request for a removal can name"
+        )
 
 
 def check_endpoint(url: str) -> None:

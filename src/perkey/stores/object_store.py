@@ -247,7 +247,9 @@ class ObjectStore(Store):
                 failed.update(dict.fromkeys(keys, error))
                 break
             failed = {key: why for key, why in failed.items() if key not in keys}
-            failed.update({key: why.cause if isinstance(why, Signal) else why for key, why in told.items()})
+            for key, why in told.items():
+                if not isinstance(why, NoSuchObject):
+                    failed[key] = why.cause if isinstance(why, Signal) else why
             keys = [key for key, why in told.items() if isinstance(why, (TryAgain, Unclear))]
             if not keys:
                 break

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -65,14 +66,14 @@ class BotoEngine(Engine):
         session: Any = None,
     ) -> None:
         check_bucket(bucket)
+        if region is not None and not isinstance(region, str):
+            raise TypeError(f"region must be a str or None, not {type(region).__name__}")
+        if endpoint_url is not None:
+            check_endpoint(endpoint_url)
         if client is not None:
             region, endpoint_url = _place_of(client, region, endpoint_url, session)
         elif session is not None:
             region = region or session.region_name
-        if endpoint_url is not None:
-            check_endpoint(endpoint_url)
-        if region is not None and not isinstance(region, str):
-            raise TypeError(f"region must be a str or None, not {type(region).__name__}")
         self.bucket = bucket
         self.region = region
         self.endpoint_url = endpoint_url
@@ -86,8 +87,11 @@ class BotoEngine(Engine):
             mend(client)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A session may know an endpoint, which is seen only by its client.
-        endpoint_url = self.endpoint_url if self._session is None else self.client.meta.endpoint_url
+        endpoint_url = self.endpoint_url
+        if endpoint_url is None and self._session is not None:
+            # A session may know a service of one's own, which is seen only by its client.
+            there = self.client.meta.endpoint_url
+            endpoint_url = None if _is_of_aws(there) else there
         return {"bucket": self.bucket, "region": self.region, "endpoint_url": endpoint_url}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -268,12 +272,17 @@ def _place_of(
     if session is not None:
         raise ValueError("pass a client or a session, not both")
     here = (client.meta.region_name, client.meta.endpoint_url)
+    check_endpoint(here[1])
     for what, said, found in zip(("region", "endpoint_url"), (region, endpoint_url), here, strict=True):
         if said is not None and said.rstrip("/") != (found or "").rstrip("/"):
             raise ValueError(
                 f"{what} is {said!r}, but that of the client is {found!r}; leave one of them out"
             )
     return here
+
+
+def _is_of_aws(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def _version(reply: Any) -> Version:
