@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 A = TypeVar("A")
 R = TypeVar("R")
 
-
 _END: Final[Any] = object()
 
 
@@ -24,8 +23,8 @@ def map_unordered(
 ) -> Iterator[tuple[A, R | Exception]]:
     """Yield each argument with its result, or the exception raised for it, as they are completed.
 
-    At most twice `workers` arguments are drawn ahead of what was yielded. Leaving the iteration early waits
-    for the calls under way, and makes no further ones.
+    At most twice `workers` arguments, as `weigh` counts them, are drawn ahead of what was yielded. Leaving
+    the iteration early waits for the calls under way, and makes no further ones.
 
     Args:
         function: What to call, in threads.

@@ -12,7 +12,7 @@ from perkey.dataspace.h5store_group import held
 from perkey.stores.temporaries import temporary_name
 from perkey.synced.errors import InvalidKeyError, KeyTypeError
 
-_NOT_IN_NAMES = {".", "/", "\0", os.sep}
+_NOT_IN_NAMES: Final = {".", "/", "\0", os.sep}
 
 
 class H5StoreManager(MutableMapping[str, H5Store]):
@@ -54,7 +54,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
         """Return a store, whether there is such a file or not, and the same one each time.
 
         Raises:
-            KeyTypeError, InvalidKeyError: The name is no text, is empty or has dots.
+            KeyTypeError, InvalidKeyError: The name is no text, is empty, or has dots or slashes.
         """
         path = self._path(name)
         store: H5Store = self._known.setdefault(name, H5Store(path))

@@ -158,12 +158,13 @@ class S3Dict(BasicS3Dict[V]):
         bucket_name: as for `BasicS3Dict`.
         region: as for `BasicS3Dict`.
         root_prefix: as for `BasicS3Dict`.
-        base_dir: The folder of the cache, made if it does not exist; None for no cache.
+        base_dir: The folder in which the cache makes its own, ``.@perkey-cache``; whatever else lies there is
+            left alone. Made if it does not exist; None for no cache.
         file_type: as for `BasicS3Dict`.
         immutable_items: as for `BasicS3Dict`.
         digest_len: as for `BasicS3Dict`.
         base_class_for_values: as for `BasicS3Dict`.
-        max_bytes: The most that the cache may take; 1 GiB by default.
+        max_bytes: The most that the cache may take, in bytes; 1 GiB by default.
         **service: `endpoint_url`, `client`, `session`, `engine`, as for `BasicS3Dict`.
     """
 
