@@ -34,6 +34,9 @@ _HARMLESS: Final = frozenset(
 )  # fmt: skip
 """Options that travel with a pickle and are shown; whatever else there is may be a secret."""
 
+_SPELLINGS: Final = {"default_region": "region", "endpoint_url": "endpoint", "session_token": "token"}
+"""Other spellings of options."""
+
 _HARMLESS_TO_CLIENTS: Final = frozenset(
     ("allow_http", "connect_timeout", "read_timeout", "timeout", "http1_only", "http2_only",
      "pool_idle_timeout", "pool_max_idle_per_host", "user_agent", "default_content_type",
@@ -138,6 +141,11 @@ def harmless(options: Mapping[str, Any]) -> dict[str, Any]:
 def harmless_to_clients(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those options of an HTTP client that may be shown, and sent to other processes."""
     return {name: value for name, value in options.items() if name in _HARMLESS_TO_CLIENTS}
+
+
+def option_names(options: Mapping[str, Any]) -> set[str]:
+    """Return the names of options of a service, without the service's own and each in one spelling."""
+    return {_SPELLINGS.get(name, name) for name in map(_bare, options)}
 
 
 def _is_open(value: Any) -> bool:
