@@ -270,15 +270,12 @@ class UrlEngine(Engine):
             raise self._translate(error, operation, key) from error
 
     def _is_outdated(self, error: Exception) -> bool:
-        """Return whether a service rejects the credentials, or refuses without a word and there are others."""
+        """Return whether a service rejects the credentials, or refuses silently while there are others."""
         if self.kind == "memory":
             return False
         said = obstores.said_by(error)
-        if said.code in _CREDENTIALS or said.status == _UNAUTHENTICATED:
-            return True
-        if said.code:
-            return False
-        if said.status == _BAD_REQUEST:
+        wordless = not said.code and said.status == _BAD_REQUEST  # a reply to HEAD
+        if said.code in _CREDENTIALS or said.status == _UNAUTHENTICATED or wordless:
             return True
         return said.status == _FORBIDDEN and self._seen() != self._environment
 
@@ -409,6 +406,11 @@ def _forget(result: None) -> None:
 
 
 def _words(said: Said) -> str:
+    if said.unsigned and any(place in said.message for place in obstores.METADATA_SERVICES):
+        return (
+            "no credentials were found in the options or in the environment, nor at the metadata service of a "
+            f"cloud's machine; public data can be read with options={{'skip_signature': True}}: {said.message}"
+        )
     return f"{said.code}: {said.message}" if said.code else said.message
 
 
