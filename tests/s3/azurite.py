@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from typing import Any, Final
 
 ENDPOINT: Final = os.environ.get("PERKEY_AZURITE_ENDPOINT", "")
-"""Address of an Azurite with its usual account, for example http://127.0.0.1:10000; `azurite_up.sh` starts one."""
+"""Address of an Azurite with its usual account; `azurite_up.sh` starts one. Without it it is not tested."""
 
 ACCOUNT: Final = "devstoreaccount1"
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

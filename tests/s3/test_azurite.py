@@ -1,4 +1,4 @@
-"""Dictionaries on Azure's storage, over Azurite: the contracts, conditions in a race, large values, errors."""
+"""Dictionaries on Azure's storage, over Azurite: contracts, conditions in a race, large values, errors."""
 
 import pickle
 import secrets
@@ -60,6 +60,8 @@ class TestStore(UncomparedRemovals):
 
 
 class TestDict(AddOnlyContract, PolicyContract):
+    time_resolution = 1.05  # listings have whole seconds
+
     @pytest.fixture(autouse=True)
     def _place(self, container: str) -> None:
         self.container = container

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from perkey.persi_dict import PersiDict, V
+from perkey.stores.addresses import check_flags
 from perkey.stores.base import Store
 from perkey.stores.bounded import CacheFolder
 from perkey.stores.cached import CachedStore
@@ -102,6 +103,7 @@ class BasicS3Dict(PersiDict[V]):
         requester_pays: bool = False,
         trust_service: bool = False,
     ) -> None:
+        check_flags(trust_service=trust_service)
         bucket = make_engine(
             engine,
             bucket_name,

@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from obstore.exceptions import UnauthenticatedError
 
+from perkey.stores.addresses import check_endpoint
+
 _STATIC: Final = (
     ("access_key_id", "aws_access_key_id"),
     ("secret_access_key", "aws_secret_access_key"),
@@ -127,7 +129,10 @@ def _endpoint(profile: Mapping[str, str], services: Mapping[str, str], region: s
     if ignored.lower() == "true":
         # Obstore would take that of the environment all the same.
         return _OF_AWS.format(region=region) if by_environment else ""
-    return by_environment or services.get("endpoint_url", "") or profile.get("endpoint_url", "")
+    found = by_environment or services.get("endpoint_url", "") or profile.get("endpoint_url", "")
+    if found:
+        check_endpoint(found)
+    return found
 
 
 def _checksum(profile: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from perkey.content import Content
 from perkey.errors import BackendError
-from perkey.stores.addresses import check_bucket, check_endpoint
+from perkey.stores.addresses import check_bucket, check_endpoint, check_flags
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.boto_client import has_old_credentials, is_unsigned, mend, new_client, sends_unsigned
 from perkey.stores.boto_errors import (
@@ -381,13 +381,6 @@ def _place_of(
                 f"{what} is {said!r}, but that of the client is {found!r}; leave one of them out"
             )
     return here
-
-
-def check_flags(**flags: object) -> None:
-    """Refuse what is neither True nor False: a text would be taken for True."""
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
 
 
 def _is_of_aws(url: str) -> bool:

@@ -408,8 +408,8 @@ def _forget(result: None) -> None:
 def _words(said: Said) -> str:
     if said.unsigned and any(place in said.message for place in obstores.METADATA_SERVICES):
         return (
-            "no credentials were found in the options or in the environment, nor at the metadata service of a "
-            f"cloud's machine; public data can be read with options={{'skip_signature': True}}: {said.message}"
+            "no credentials were found in the options, in the environment or at the metadata service of this "
+            f"machine; public data can be read with options={{'skip_signature': True}}: {said.message}"
         )
     return f"{said.code}: {said.message}" if said.code else said.message
 
