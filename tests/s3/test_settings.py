@@ -63,7 +63,7 @@ each_way = pytest.mark.parametrize("way", WAYS)
 
 def copies_of(d: PersiDict[Any]) -> list[PersiDict[Any]]:
     """Return what a handle becomes elsewhere."""
-    return [d, pickle.loads(pickle.dumps(d)), type(d)(**d.get_params()), d.get_subdict("sub")]  # type: ignore[attr-defined]
+    return [d, pickle.loads(pickle.dumps(d)), type(d)(**d.get_params()), d.get_subdict("sub")]
 
 
 @each_way
@@ -95,7 +95,7 @@ def public(way: str, endpoint: str, bucket: str, source: str) -> PersiDict[Any]:
         return opened(None, bucket, way, client=client)
     if source == "session":
         session = boto3.session.Session(region_name=REGION)
-        session._session.set_default_client_config(config)  # type: ignore[attr-defined]
+        session._session.set_default_client_config(config)
         return opened(endpoint, bucket, way, session=session)
     return opened(endpoint, bucket, way, unsigned=True)
 
@@ -312,8 +312,14 @@ def test_errors_about_settings_name_the_setting(
     settings, words = BROKEN[name]
     settle(settings, "")
     d = opened(None, bucket, way)
-    acts: list[Callable[[], object]] = [lambda: d["a"], lambda: "a" in d, lambda: len(d)]
-    for act in (*acts, lambda: d.__setitem__("a", 1), lambda: d.setdefault_if("a", default_value=1)):
+    acts: list[Callable[[], object]] = [
+        lambda: d["a"],
+        lambda: "a" in d,
+        lambda: len(d),
+        lambda: d.__setitem__("a", 1),
+        lambda: d.setdefault_if("a", default_value=1),
+    ]
+    for act in acts:
         with pytest.raises(BackendError, match=words) as told:
             act()
         assert f"s3://{bucket}" in str(told.value)

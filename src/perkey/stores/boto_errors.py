@@ -10,6 +10,7 @@ from perkey.errors import AccessDeniedError, BackendError
 from perkey.stores.objects import (
     NoSuchBucket,
     NoSuchObject,
+    NoSuchUpload,
     NotHonoured,
     PreconditionFailed,
     Signal,
@@ -55,7 +56,7 @@ _TRY_AGAIN: Final = frozenset(
 # Ceph says so, with 500, to those that lost a race without being compared (ECANCELED); the others get 412.
 _LOST_RACE: Final = "UnknownError"
 _UNCLEAR: Final = frozenset(("InternalError", "RequestTimeout", "500", "502", "504"))
-_NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound", "NoSuchUpload"))
+_NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound"))
 _CREDENTIALS: Final = frozenset(
     ("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
      "TokenRefreshRequired")
@@ -106,6 +107,8 @@ def _signal(code: str, status: int) -> type[Signal] | None:
     """Return what the service says of the object, if that is what it says."""
     if code == "NoSuchBucket":
         return NoSuchBucket
+    if code == "NoSuchUpload":
+        return NoSuchUpload
     if code in _NO_OBJECT:
         return NoSuchObject
     if code in {"PreconditionFailed", "412"}:

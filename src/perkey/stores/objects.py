@@ -60,6 +60,10 @@ class NoSuchBucket(Signal):
     """The bucket is not there."""
 
 
+class NoSuchUpload(Signal):
+    """The upload in parts is not there: it was completed or aborted, not necessarily by the one that asks."""
+
+
 class PreconditionFailed(Signal):
     """The object was not as expected (412)."""
 

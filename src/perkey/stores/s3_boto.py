@@ -29,8 +29,10 @@ from perkey.stores.objects import (
     Body,
     Engine,
     Head,
-    NoSuchObject,
+    NoSuchUpload,
     Signal,
+    TryAgain,
+    Unclear,
     Upload,
     again,
     content_type,
@@ -240,7 +242,7 @@ class BotoEngine(Engine):
             more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def abort(self, upload: Upload) -> None:
-        with contextlib.suppress(NoSuchObject):  # it has ended meanwhile
+        with contextlib.suppress(NoSuchUpload):  # it has ended meanwhile
             self._call("remove", upload.key, "abort_multipart_upload", Key=upload.key, UploadId=upload.id)
 
     def create_bucket(self) -> None:
@@ -337,11 +339,13 @@ class BotoEngine(Engine):
         """Upload in parts; nothing shows before the last request, and nothing stays if one fails."""
         upload = self._call("write", key, "create_multipart_upload", Key=key, **about)["UploadId"]
         whose = {"Key": key, "UploadId": upload}
+        is_sent = False
         try:
             parts = [
                 {"PartNumber": number, "ETag": self._put_part(key, number, part, whose)}
                 for number, part in enumerate(_parts(body, size), 1)
             ]
+            is_sent = True
             reply = self._call(
                 "write",
                 key,
@@ -350,6 +354,9 @@ class BotoEngine(Engine):
                 **whose,
                 **condition,
             )
+        except NoSuchUpload as signal:
+            # Aborted, by `sweep` or by a rule of the bucket; or completed by a request that was repeated.
+            raise (Unclear if is_sent else TryAgain)(signal.cause) from signal.__cause__
         except BaseException:
             with contextlib.suppress(BackendError, Signal):  # the first error is the one to know
                 self._call("write", key, "abort_multipart_upload", **whose)
