@@ -398,12 +398,16 @@ REJECTED: Final[dict[str, Callable[[PersiDict[Any]], object]]] = {
 }
 
 
+SAID: Final = [(403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (403, "SignatureDoesNotMatch")]
+
+ROTATIONS: Final = [
+    *((where, name, *SAID[0]) for where in ("environment", "profile", "session") for name in REJECTED),
+    *(("profile", name, *said) for said in SAID[1:] for name in ("get", "put", "head", "list")),
+]
+
+
 @each_way
-@pytest.mark.parametrize("where", ["environment", "profile"])
-@pytest.mark.parametrize("name", REJECTED)
-@pytest.mark.parametrize(
-    ("status", "code"), [(400, "ExpiredToken"), (403, "InvalidAccessKeyId"), (403, "SignatureDoesNotMatch")]
-)
+@pytest.mark.parametrize(("where", "name", "status", "code"), ROTATIONS)
 def test_credentials_that_were_rotated_are_looked_for_once_more(  # noqa: PLR0917 - fixtures and parameters
     way: str,
     where: str,
@@ -418,14 +422,16 @@ def test_credentials_that_were_rotated_are_looked_for_once_more(  # noqa: PLR091
 ) -> None:
     monkeypatch.setattr("perkey.stores.objects.Engine.multipart_above", 1 << 20)
     ministack.client().create_bucket(Bucket=bucket)
-    if where == "profile":
+    if where != "environment":
         settle({**SETTINGS["named profile"], "credentials": f"[work]\n{STATIC.replace(KEY, 'OLD')}"}, "")
     else:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OLD")
-    d = opened(proxy.endpoint, bucket, way)
+    by_session = where == "session" and way != "url"
+    about = {"session": boto3.session.Session(profile_name="work")} if by_session else {}
+    d = opened(proxy.endpoint, bucket, way, **about)
     d["a"] = 1
     d.setdefault_if("a", default_value=1)
-    if where == "profile":
+    if where != "environment":
         settle({"credentials": f"[work]\n{STATIC}"}, "")
     else:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
@@ -462,6 +468,32 @@ def test_credentials_that_stay_rejected_are_tried_once_more_only(
     with pytest.raises(AccessDeniedError):
         "a" in d  # noqa: B015 - a reply to HEAD has no words, and there are no other credentials
     assert proxy.counts == {"head": 1}
+
+
+@each_engine
+def test_credentials_that_a_session_was_given_stay(
+    engine: EngineName, proxy: Proxy, ministack: Server, bucket: str
+) -> None:
+    """It is not for us to look for others."""
+    ministack.client().create_bucket(Bucket=bucket)
+    session = boto3.session.Session(aws_access_key_id="GIVEN", aws_secret_access_key=SECRET_KEY)
+    d = opened(proxy.endpoint, bucket, engine, session=session, region=REGION)
+    proxy.plan(knows_only(ACCESS_KEY), times=None)
+    for act in (lambda: d["a"], lambda: "a" in d):
+        with pytest.raises(AccessDeniedError):
+            act()
+    assert {asked_as(request)[0] for request in proxy.requests} == {"GIVEN"}
+
+
+def test_what_is_given_needs_no_profile(
+    ministack: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ministack.client().create_bucket(Bucket=bucket)
+    monkeypatch.setenv("AWS_PROFILE", "prod")
+    keys = {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY, "region": REGION}
+    d = opened(ministack.endpoint, bucket, "url", **keys)
+    d["a"] = 1
+    assert d["a"] == 1
 
 
 # --- Checksums --------------------------------------------------------------------------------------

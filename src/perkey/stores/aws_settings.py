@@ -59,7 +59,7 @@ def read_settings(*, credentials: bool) -> Settings:
         UnauthenticatedError: There cannot be any; the text says why, and what to do.
         ValueError: A file cannot be read.
     """
-    name, profile, services = _profile()
+    name, profile, services = _profile(required=credentials)
     region = _env("AWS_DEFAULT_REGION") or profile.get("region") or _env("AWS_REGION")
     found = {
         "region": region,
@@ -144,14 +144,18 @@ def _checksum(profile: Mapping[str, str]) -> str:
 # --- Files ------------------------------------------------------------------------------------------
 
 
-def _profile() -> tuple[str, Mapping[str, str], Mapping[str, str]]:
-    """Return the name of the profile, what is in it, and what its services say of S3."""
+def _profile(*, required: bool) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
+    """Return the name of the profile, what is in it, and what its services say of S3.
+
+    Args:
+        required: Whether a profile that is named has to exist.
+    """
     asked = _env("AWS_DEFAULT_PROFILE") or _env("AWS_PROFILE")  # boto3's order
     name = asked or "default"
     config = _sections("AWS_CONFIG_FILE", "~/.aws/config")
     profiles = {_name_in_config(section): about for section, about in config.items()}
     keys = _sections("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
-    if asked and name not in profiles and name not in keys:
+    if required and asked and name not in profiles and name not in keys:
         raise UnauthenticatedError(
             f"The config profile ({name}) could not be found: it is named by AWS_PROFILE or "
             "AWS_DEFAULT_PROFILE, and looked for in the files of AWS_CONFIG_FILE and "

@@ -32,6 +32,8 @@ _CONNECTIONS: Final = 64
 # Botocore renews its credentials ten minutes before they expire at the latest.
 _ASK_AGAIN: Final = timedelta(minutes=9)
 _LENGTH_OF_DATE: Final = 10
+_STATIC: Final = frozenset(("env", "shared-credentials-file", "config-file"))
+"""What botocore calls credentials that it reads once, and that may be rotated meanwhile."""
 
 
 def new_client(session: Any, *, region: str | None, endpoint_url: str | None, unsigned: bool = False) -> Any:
@@ -95,10 +97,26 @@ def has_old_credentials(client: Any, session: Any) -> bool:
     if old is None or isinstance(old, RefreshableCredentials):
         return False  # the latter look for new ones by themselves
     try:
-        new = (session or _own_session()).get_credentials()
+        new = _looked_up(session) if session is not None else _own_session().get_credentials()
     except BotoCoreError:
         return False
     return new is not None and new.get_frozen_credentials() != old.get_frozen_credentials()
+
+
+def look_up_again(session: Any) -> None:
+    """Let a user's session look again for credentials that it found in the environment or in a file.
+
+    A session reads them once. Credentials that were given to it, or that it renews by itself, stay.
+    """
+    if (found := _looked_up(session)) is not None:
+        session._session._credentials = found
+
+
+def _looked_up(session: Any) -> Any:
+    held = session.get_credentials()
+    if held is None or held.method not in _STATIC:
+        return held
+    return session._session.get_component("credential_provider").load_credentials()
 
 
 def credentials_of_profile() -> Any:

@@ -12,7 +12,14 @@ from perkey.content import Content
 from perkey.errors import BackendError
 from perkey.stores.addresses import check_bucket, check_endpoint, check_flags
 from perkey.stores.base import ABSENT, Expectation, Version
-from perkey.stores.boto_client import has_old_credentials, is_unsigned, mend, new_client, sends_unsigned
+from perkey.stores.boto_client import (
+    has_old_credentials,
+    is_unsigned,
+    look_up_again,
+    mend,
+    new_client,
+    sends_unsigned,
+)
 from perkey.stores.boto_errors import (
     FOREIGN,
     NOT_MODIFIED,
@@ -308,6 +315,8 @@ class BotoEngine(Engine):
         with _making:
             if self._client is used:  # no other thread was faster
                 try:
+                    if self._session is not None:
+                        look_up_again(self._session)
                     self._client = self._new_client()
                 except FOREIGN:
                     return False  # the service's own words are the ones to raise
