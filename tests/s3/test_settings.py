@@ -26,6 +26,9 @@ from s3.places import EngineName
 from s3.proxy import Exchange, Fault, Proxy, error
 from s3.servers import Server
 
+one_engine_each = True
+"""In the bounded form of the tests."""
+
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
 OF_OBJECTS: Final = ("get", "head", "put", "delete", "delete_many", "list", "begin", "part", "complete")
@@ -345,7 +348,7 @@ print(json.dumps(said))
 """
 
 
-def test_dictionaries_by_address_need_no_boto3(
+def test_dictionaries_by_address_need_nothing_of_aws(
     settle: Callable[[dict[str, str], str], None], ministack: Server, bucket: str
 ) -> None:
     ministack.client().create_bucket(Bucket=bucket)
@@ -359,7 +362,7 @@ def test_dictionaries_by_address_need_no_boto3(
     ]
 
 
-def test_what_only_boto3_can_fetch_is_said_where_it_is_missing(
+def test_credentials_that_only_the_client_of_aws_can_fetch_are_said_to_be(
     settle: Callable[[dict[str, str], str], None], monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> None:
     settle({"keys": "", "config": "[default]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = x\n"}, "")
