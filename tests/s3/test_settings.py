@@ -164,16 +164,25 @@ def test_the_cached_dictionary_knows_each_parameter_by_name() -> None:
 # --- Trust ------------------------------------------------------------------------------------------
 
 
-@each_engine
-def test_a_service_that_is_trusted_is_asked_nothing(engine: EngineName, proxy: Proxy, bucket: str) -> None:
-    d = opened(proxy.endpoint, bucket, engine, trust_service=True)
+@each_way
+def test_a_service_that_is_trusted_is_asked_nothing(
+    way: str, proxy: Proxy, ministack: Server, bucket: str
+) -> None:
+    ministack.client().create_bucket(Bucket=bucket)
+    d: Any = (
+        ObjectStoreDict(f"s3://{bucket}/p", options={"endpoint": proxy.endpoint}, trust_service=True)
+        if way == "url"
+        else opened(proxy.endpoint, bucket, way, trust_service=True)
+    )
     d["a"] = 1
     for handle in copies_of(d)[:3]:
         proxy.forget()
         assert not handle.setdefault_if("a", default_value=2).condition_was_satisfied
         assert proxy.counts == {"put": 1, "get": 1}
         handle.transform_item("a", transformer=lambda value: value + 1)
-        assert handle.pop("a") == 2
+        assert handle["a"] == 2
+        if way != "url":
+            assert handle.pop("a") == 2
         assert {it.key for it in proxy.requests} == {"p/a.pkl"}
         handle["a"] = 1
 
