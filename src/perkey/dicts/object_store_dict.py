@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict
+from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
 from perkey.stores.base import Store
 from perkey.stores.directory import DirectoryStore
@@ -48,6 +49,9 @@ class ObjectStoreDict(PersiDict[V]):
         options: The service's options, as obstore's: ``region``, ``endpoint``, ``account_name``, keys, ...
         client_options: Options of obstore's HTTP client, such as ``read_timeout``.
         credential_provider: What returns credentials, as obstore's.
+        retry_for: as for `BasicS3Dict`; without meaning for a folder or memory. obstore does not pass on how
+            long a service asks to wait (Retry-After).
+        timeout: as for `BasicS3Dict`.
 
     Raises:
         MissingExtraError: obstore is not installed; the message names the extra.
@@ -65,8 +69,11 @@ class ObjectStoreDict(PersiDict[V]):
         options: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
+        retry_for: float = RETRY_FOR,
+        timeout: float | None = None,
     ) -> None:
-        store = _store_at(url, options or {}, client_options or {}, credential_provider)
+        retry = Retry(retry_for, timeout)
+        store = _store_at(url, options or {}, client_options or {}, credential_provider, retry)
         if digest_len is None:
             digest_len = DEFAULT_DIGEST_LEN if kind_of(url) == "file" else 0
         super().__init__(
@@ -80,6 +87,8 @@ class ObjectStoreDict(PersiDict[V]):
         self._shown = {
             "options": harmless(options or {}),
             "client_options": harmless_to_clients(client_options or {}),
+            "retry_for": retry_for,
+            "timeout": timeout,
         }
 
     def get_params(self) -> dict[str, Any]:
@@ -89,7 +98,11 @@ class ObjectStoreDict(PersiDict[V]):
 
 
 def _store_at(
-    url: str, options: Mapping[str, Any], client_options: Mapping[str, Any], credential_provider: Any
+    url: str,
+    options: Mapping[str, Any],
+    client_options: Mapping[str, Any],
+    credential_provider: Any,
+    retry: Retry,
 ) -> Store:
     if kind_of(url) == "file":
         if options or client_options or credential_provider:
@@ -98,5 +111,9 @@ def _store_at(
     from perkey.stores.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
 
     return ObstoreStore(
-        url, options=options, client_options=client_options, credential_provider=credential_provider
+        url,
+        options=options,
+        client_options=client_options,
+        credential_provider=credential_provider,
+        retry=retry,
     )

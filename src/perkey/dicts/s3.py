@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from perkey.persi_dict import PersiDict, V
+from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores.base import Store
 from perkey.stores.bounded import CacheFolder
 from perkey.stores.cached import CachedStore
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 EngineName: TypeAlias = Literal["boto3", "obstore"]
 """The client library on the data path."""
 
+DEFAULT_RETRY: Final = Retry()
+"""For how long requests are repeated unless something else is said."""
+
 
 def make_engine(
     engine: EngineName,
@@ -29,6 +33,7 @@ def make_engine(
     endpoint_url: str | None,
     client: Any,
     session: Any,
+    retry: Retry = DEFAULT_RETRY,
 ) -> BotoEngine:
     """Return the engine for a bucket; making it sends nothing.
 
@@ -40,13 +45,23 @@ def make_engine(
         from perkey.stores.s3_boto import BotoEngine  # noqa: PLC0415 - an extra
 
         return BotoEngine(
-            bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+            bucket_name,
+            region=region,
+            endpoint_url=endpoint_url,
+            client=client,
+            session=session,
+            retry=retry,
         )
     if engine == "obstore":
         from perkey.stores.s3_obstore import ObstoreEngine  # noqa: PLC0415 - an extra
 
         return ObstoreEngine(
-            bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+            bucket_name,
+            region=region,
+            endpoint_url=endpoint_url,
+            client=client,
+            session=session,
+            retry=retry,
         )
     raise ValueError(f"engine must be 'boto3' or 'obstore', not {engine!r}")
 
@@ -76,6 +91,11 @@ class BasicS3Dict(PersiDict[V]):
         client: A boto3 client of your own. It is not pickled with the dictionary.
         session: A boto3 session of your own. Nor is it.
         engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+        retry_for: For how many seconds an operation repeats a request after throttling, an error of the
+            service or a lost connection. Each retry is logged. 0 means one attempt only.
+        timeout: Seconds that one operation may take, all attempts included; then it raises
+            `OperationTimeoutError`, at the latest when the request under way ends. None means no limit: a
+            request ends when no byte comes for 20 s, so that large uploads may take as long as they need.
 
     Raises:
         MissingExtraError: The client library is not installed; the message names the extra.
@@ -96,9 +116,17 @@ class BasicS3Dict(PersiDict[V]):
         client: Any = None,
         session: Any = None,
         engine: EngineName = "boto3",
+        retry_for: float = RETRY_FOR,
+        timeout: float | None = None,
     ) -> None:
         bucket = make_engine(
-            engine, bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+            engine,
+            bucket_name,
+            region=region,
+            endpoint_url=endpoint_url,
+            client=client,
+            session=session,
+            retry=Retry(retry_for, timeout),
         )
         objects = ObjectStore(bucket, root_prefix)
         super().__init__(
@@ -143,7 +171,13 @@ class BasicS3Dict(PersiDict[V]):
             **self._place,
             "root_prefix": "".join((self._place["root_prefix"] or "", *(f"{p}/" for p in below))),
         }
-        service = {"endpoint_url": self._bucket.endpoint_url, "engine": self._engine_name}
+        retry = self._bucket.retry
+        service = {
+            "endpoint_url": self._bucket.endpoint_url,
+            "engine": self._engine_name,
+            "retry_for": retry.retry_for,
+            "timeout": retry.timeout,
+        }
         return {**place, **self._common_params(), **service}
 
 
@@ -165,7 +199,8 @@ class S3Dict(BasicS3Dict[V]):
         digest_len: as for `BasicS3Dict`.
         base_class_for_values: as for `BasicS3Dict`.
         max_bytes: The most that the cache may take, in bytes; 1 GiB by default.
-        **service: `endpoint_url`, `client`, `session`, `engine`, as for `BasicS3Dict`.
+        **service: `endpoint_url`, `client`, `session`, `engine`, `retry_for`, `timeout`, as for
+            `BasicS3Dict`.
     """
 
     def __init__(

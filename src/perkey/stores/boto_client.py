@@ -25,10 +25,11 @@ _READ: Final = frozenset(("Body", "ContentLength", "ETag", "LastModified", "Meta
 _LISTED: Final = frozenset(("Key", "ETag", "LastModified", "Size"))
 """What it wants to know of an object in a listing."""
 _CONNECTIONS: Final = 64
+_CONNECT_SECONDS: Final = 10.0
 _LENGTH_OF_DATE: Final = 10
 
 
-def new_client(session: Any, *, region: str | None, endpoint_url: str | None) -> Any:
+def new_client(session: Any, *, region: str | None, endpoint_url: str | None, idle: float) -> Any:
     """Make a client for S3.
 
     Retries are the engine's, not botocore's: after a lost reply it would repeat a conditional write and take
@@ -38,10 +39,13 @@ def new_client(session: Any, *, region: str | None, endpoint_url: str | None) ->
         session: A user's session of boto3, or None.
         region: Name of the region; None leaves it to the configuration.
         endpoint_url: Address of a service other than AWS.
+        idle: Seconds after which a request ends if not a byte comes.
     """
     config = Config(
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=_CONNECTIONS,
+        connect_timeout=min(_CONNECT_SECONDS, idle),
+        read_timeout=idle,
         parameter_validation=False,  # there are no parameters but the engine's
         # Given whole, it need not be put together from twenty pieces for each request: a tenth of its time.
         user_agent=f"perkey Boto3/{boto3.__version__}",

@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from perkey.naming import Name
+from perkey.retrying import Retry
 from perkey.stores.base import Stat, Store
 from perkey.stores.object_store import ObjectStore
+from perkey.stores.objects import Engine
 from perkey.stores.url_engine import UrlEngine
 
 
@@ -31,6 +33,7 @@ class ObstoreStore(ObjectStore):
         options: The service's options, as obstore's, such as ``region`` or ``account_name``.
         client_options: Options of the HTTP client, as obstore's.
         credential_provider: What returns credentials, as obstore's.
+        retry: For how long failed requests are tried again.
 
     Raises:
         ValueError: The address is not one of these, or has a password or a query in it.
@@ -43,9 +46,14 @@ class ObstoreStore(ObjectStore):
         options: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
+        retry: Retry = Engine.retry,
     ) -> None:
         engine = UrlEngine(
-            url, options=options, client_options=client_options, credential_provider=credential_provider
+            url,
+            options=options,
+            client_options=client_options,
+            credential_provider=credential_provider,
+            retry=retry,
         )
         super().__init__(engine, urlsplit(url).path.strip("/") if engine.kind == "memory" else "")
         self._kind = engine.kind

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from perkey.content import Content
 from perkey.errors import BackendError
+from perkey.retrying import Retry
 from perkey.stores.addresses import check_bucket, check_endpoint
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.boto_client import mend, new_client
@@ -22,6 +23,7 @@ from perkey.stores.objects import (
     Body,
     Engine,
     Head,
+    Marked,
     Signal,
     again,
     content_type,
@@ -49,6 +51,7 @@ class BotoEngine(Engine):
         endpoint_url: Address of a service other than AWS.
         client: A client of your own, used as it is.
         session: A session of your own, to make the client of.
+        retry: For how long failed requests are tried again.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -64,6 +67,7 @@ class BotoEngine(Engine):
         endpoint_url: str | None = None,
         client: Any = None,
         session: Any = None,
+        retry: Retry = Engine.retry,
     ) -> None:
         check_bucket(bucket)
         if region is not None and not isinstance(region, str):
@@ -77,6 +81,7 @@ class BotoEngine(Engine):
         self.bucket = bucket
         self.region = region
         self.endpoint_url = endpoint_url
+        self.retry = retry
         self._session = session
         self._client: Any = client
         self._is_users = client is not None
@@ -92,7 +97,8 @@ class BotoEngine(Engine):
             # A session may know a service of one's own, which is seen only by its client.
             there = self.client.meta.endpoint_url
             endpoint_url = None if _is_of_aws(there) else there
-        return {"bucket": self.bucket, "region": self.region, "endpoint_url": endpoint_url}
+        place = {"bucket": self.bucket, "region": self.region, "endpoint_url": endpoint_url}
+        return {**place, "retry": self.retry}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc] # the same as making it anew
@@ -123,7 +129,12 @@ class BotoEngine(Engine):
         if self._is_users:
             self._client.close()  # connections are the parent's; it opens new ones
         else:
-            self._client = new_client(self._session, region=self.region, endpoint_url=self.endpoint_url)
+            self._client = new_client(
+                self._session,
+                region=self.region,
+                endpoint_url=self.endpoint_url,
+                idle=self.retry.idle(),
+            )
         self._owner = os.getpid()
 
     # --- Verbs --------------------------------------------------------------------------------------
@@ -137,7 +148,7 @@ class BotoEngine(Engine):
             if status_of(error) == NOT_MODIFIED:
                 return None
             raise self._translate(error, "read", key) from error
-        return content, _version(reply)
+        return content, Marked(_version(reply), reply.get("Metadata", {}).get(WRITE_ID))
 
     def head(self, key: str) -> Head:
         reply = self._call("stat", key, "head_object", Key=key)
@@ -257,7 +268,9 @@ class BotoEngine(Engine):
     def _put_part(self, key: str, number: int, part: bytes, whose: dict[str, Any]) -> str:
         # A part can be sent again without harm.
         reply = again(
-            lambda: self._call("write", key, "upload_part", PartNumber=number, Body=part, **whose), Signal
+            lambda: self._call("write", key, "upload_part", PartNumber=number, Body=part, **whose),
+            Signal,
+            retry=self.retry,
         )
         etag: str = reply["ETag"]
         return etag

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from perkey.content import Content
 from perkey.errors import MissingExtraError
+from perkey.retrying import Retry
 from perkey.stores.base import ABSENT, Expectation, Version
-from perkey.stores.objects import WRITE_ID, Body, Head, content_type, is_mocked
+from perkey.stores.objects import WRITE_ID, Body, Head, Marked, content_type, is_mocked
 
 try:
     from obstore.exceptions import InvalidPathError, NotModifiedError
@@ -67,6 +68,7 @@ class ObstoreEngine(BotoEngine):
         endpoint_url: as for `BotoEngine`.
         client: as for `BotoEngine`.
         session: as for `BotoEngine`.
+        retry: as for `BotoEngine`.
     """
 
     def __init__(
@@ -77,8 +79,11 @@ class ObstoreEngine(BotoEngine):
         endpoint_url: str | None = None,
         client: Any = None,
         session: Any = None,
+        retry: Retry = BotoEngine.retry,
     ) -> None:
-        super().__init__(bucket, region=region, endpoint_url=endpoint_url, client=client, session=session)
+        super().__init__(
+            bucket, region=region, endpoint_url=endpoint_url, client=client, session=session, retry=retry
+        )
         self._store: S3Store | None = None
         self._store_owner = 0
 
@@ -90,7 +95,8 @@ class ObstoreEngine(BotoEngine):
                 result = store.get(key, options={} if unless is None else {"if_none_match": f'"{unless}"'})
             except NotModifiedError:
                 return None
-            return obstores.content_of(result, limit), obstores.etag_of(result.meta)
+            marked = Marked(obstores.etag_of(result.meta), result.attributes.get(WRITE_ID))
+            return obstores.content_of(result, limit), marked
 
         return self._do(
             by_obstore, lambda: super(ObstoreEngine, self).get(key, unless=unless, limit=limit), "read", key

@@ -12,12 +12,14 @@ from typing import Any, Final, cast
 from perkey.content import Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.parallel import map_unordered
+from perkey.retrying import Retry
 from perkey.stores.base import ABSENT, ANY, ConditionKind, Expectation, Verb, Version
 from perkey.stores.objects import (
     WRITE_ID,
     Body,
     Engine,
     Head,
+    Marked,
     NoSuchBucket,
     NoSuchObject,
     NotHonoured,
@@ -80,6 +82,7 @@ class UrlEngine(Engine):
         options: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
+        retry: Retry = Engine.retry,
     ) -> None:
         self.url = url
         self.kind = kind_of(url)
@@ -89,6 +92,7 @@ class UrlEngine(Engine):
         self.options = dict(options or {})
         self._endpoint = endpoint_in(self.options)
         self.client_options = dict(client_options or {})
+        self.retry = retry
         self._provider = credential_provider
         # What is in memory is kept by its handles, used or not.
         self._store: Any = _memory(base_of(url)) if self.kind == "memory" else None
@@ -99,6 +103,7 @@ class UrlEngine(Engine):
             "url": self.url,
             "options": harmless(self.options),
             "client_options": harmless_to_clients(self.client_options),
+            "retry": self.retry,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -125,7 +130,8 @@ class UrlEngine(Engine):
                 result = store.get(key, options=condition)
             except NotModifiedError:
                 return None
-            return obstores.content_of(result, limit), self._version(result.meta)
+            marked = Marked(self._version(result.meta), result.attributes.get(self._write_id_name()))
+            return obstores.content_of(result, limit), marked
 
     def head(self, key: str) -> Head:
         with self._translated("stat", key) as store:
@@ -202,7 +208,7 @@ class UrlEngine(Engine):
 
     def _delete_again(self, key: str) -> None:
         with contextlib.suppress(NoSuchObject, NoSuchBucket):
-            again(lambda: self.delete(key), NoSuchObject, NoSuchBucket)
+            again(lambda: self.delete(key), NoSuchObject, NoSuchBucket, retry=self.retry)
 
     @contextlib.contextmanager
     def _translated(self, operation: str, key: str) -> Iterator[Any]:
