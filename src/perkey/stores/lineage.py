@@ -28,6 +28,7 @@ _LENGTH: Final = 3
 _OLDER: Final = 112
 """How many abbreviated marks are kept; all metadata of an object must be shorter than 2 KB."""
 _FIELDS: Final = 4
+_NONE: Final = "-"
 
 
 class Root(Enum):
@@ -60,7 +61,8 @@ class Lineage:
         """Return the metadata; that of an assignment is the mark alone."""
         if self.began is Root.ASSIGNED and not self.depth:
             return self.marks[0]
-        return f"{','.join(self.marks)} {self.began.value}{self.root} {self.depth} {self.older}"
+        # The end must not be empty: clients and services drop spaces there.
+        return f"{','.join(self.marks)} {self.older or _NONE} {self.began.value}{self.root} {self.depth}"
 
 
 def read_lineage(metadata: str | None, version: Version) -> Lineage:
@@ -75,8 +77,9 @@ def read_lineage(metadata: str | None, version: Version) -> Lineage:
         return Lineage((mark,), Root.ASSIGNED, mark)
     marks, *about = metadata.split(" ")
     chain = tuple(marks.split(","))
-    if len(about) == _FIELDS - 1 and about[0][:1] in {"+", "="} and about[1].isdecimal():
-        return Lineage(chain, Root(about[0][0]), about[0][1:], int(about[1]), about[2])
+    if len(about) == _FIELDS - 1 and about[1][:1] in {"+", "="} and about[2].isdecimal():
+        older = "" if about[0] == _NONE else about[0]
+        return Lineage(chain, Root(about[1][0]), about[1][1:], int(about[2]), older)
     return Lineage(chain[:1], Root.ASSIGNED, chain[0])
 
 

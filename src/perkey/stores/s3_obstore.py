@@ -7,17 +7,19 @@ itself; and anything else that obstore cannot do, so that both engines can do th
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from perkey.content import Content
+from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import MissingExtraError
-from perkey.retrying import Retry
+from perkey.retrying import UPLOAD_IDLE_SECONDS, Retry
 from perkey.stores.base import ABSENT, Expectation, Version
-from perkey.stores.objects import WRITE_ID, Body, Head, Marked, content_type, is_mocked
+from perkey.stores.objects import WRITE_ID, Body, Head, Marked, TryAgain, content_type, is_mocked
 
 try:
     from obstore.exceptions import InvalidPathError, NotModifiedError
@@ -85,7 +87,9 @@ class ObstoreEngine(BotoEngine):
             bucket, region=region, endpoint_url=endpoint_url, client=client, session=session, retry=retry
         )
         self._store: S3Store | None = None
+        self._large_store: S3Store | None = None
         self._store_owner = 0
+        self._thread = threading.local()
 
     # --- Verbs --------------------------------------------------------------------------------------
 
@@ -129,7 +133,7 @@ class ObstoreEngine(BotoEngine):
         def by_obstore(store: S3Store) -> Version:
             return obstores.etag_of(store.put(key, body, attributes=about, mode=mode, use_multipart=False))
 
-        return self._do(by_obstore, by_boto, "write", key)
+        return self._do(by_obstore, by_boto, "write", key, large=len(body) > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         def by_boto() -> None:
@@ -171,30 +175,53 @@ class ObstoreEngine(BotoEngine):
         key: str,
         *,
         named: str | None = None,
+        large: bool = False,
     ) -> T:
-        """Do something by obstore if it can, else by boto3."""
-        store = self._able(key if named is None else named)
-        if store is None:
-            return by_boto()
+        """Do something by obstore if it can, else by boto3.
+
+        What was put off is repeated by boto3, because obstore does not tell for how long (Retry-After).
+        """
+        put_off, self._thread.put_off = getattr(self._thread, "put_off", False), False
+        store = self._able(key if named is None else named, large=large)
+        if store is None or put_off:
+            with self._noted():
+                return by_boto()
         try:
             return by_obstore(store)
         except FOREIGN as error:
             said = obstores.said_by(error)
             if not (isinstance(error, InvalidPathError) or _is_elsewhere(said)):
-                raise self._translate(self._retold(said, operation), operation, key) from error
+                with self._noted():
+                    raise self._translate(self._retold(said, operation), operation, key) from error
         # Nothing was done; boto3 lists what obstore has no name for, and sees which region the bucket is in.
         return by_boto()
 
-    def _able(self, key: str) -> S3Store | None:
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Remember for the next request of this thread that the last one was put off."""
+        try:
+            yield
+        except TryAgain:
+            self._thread.put_off = True
+            raise
+
+    def _able(self, key: str, *, large: bool = False) -> S3Store | None:
         """Return the store of this process, None if obstore cannot be used, here or for such a key."""
         if not obstores.nameable(key) or is_mocked() or not obstores.begin():
             return None
         if self._store_owner != os.getpid():
-            self._store = self._make_store()  # several threads may make one each, and the last one stays
+            # Several threads may make them, and the last ones stay.
+            self._store = self._make_store(self.client.meta.config.read_timeout)
+            self._large_store = self._make_store(self._upload_seconds())
             self._store_owner = os.getpid()
-        return self._store
+        return self._large_store if large else self._store
 
-    def _make_store(self) -> S3Store | None:
+    def _upload_seconds(self) -> float:
+        """Return how long a large value may take: the time-out of obstore is for sending it and the reply."""
+        idle: float = self.client.meta.config.read_timeout
+        return idle if self._is_users else max(idle, self.retry.idle(UPLOAD_IDLE_SECONDS))
+
+    def _make_store(self, read_timeout: float) -> S3Store | None:
         client = self.client
         config, endpoint = client.meta.config, client.meta.endpoint_url
         credentials = client._request_signer._credentials
@@ -217,7 +244,7 @@ class ObstoreEngine(BotoEngine):
             client_options={
                 "allow_http": endpoint.startswith("http:"),
                 "connect_timeout": timedelta(seconds=config.connect_timeout),
-                "read_timeout": timedelta(seconds=config.read_timeout),
+                "read_timeout": timedelta(seconds=read_timeout),
                 "timeout": _NO_TIMEOUT,
             },
             retry_config={"max_retries": 0},

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, cast
 
-from perkey.content import Content
+from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.parallel import map_unordered
-from perkey.retrying import Retry
+from perkey.retrying import UPLOAD_IDLE_SECONDS, Retry
 from perkey.stores.base import ABSENT, ANY, ConditionKind, Expectation, Verb, Version
 from perkey.stores.objects import (
     WRITE_ID,
@@ -54,12 +54,8 @@ _CONTENT_TYPE: Final = "Content-Type"
 _WORKERS: Final = 16
 _CHUNK: Final = 16 << 20
 _CHUNKS_AT_ONCE: Final = 4
-_CLIENT: Final = {
-    "connect_timeout": timedelta(seconds=60),
-    # Until the reply begins or goes on; the whole may take as long as it takes.
-    "read_timeout": timedelta(minutes=5),
-    "timeout": timedelta(days=1),
-}
+_CONNECT_SECONDS: Final = 10.0
+_NO_TIMEOUT: Final = timedelta(days=1)
 
 _NO_CONTAINER: Final = frozenset(("NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"))
 _EXISTS: Final = frozenset(("BlobAlreadyExists", "PreconditionFailed", "ConditionNotMet"))
@@ -96,6 +92,7 @@ class UrlEngine(Engine):
         self._provider = credential_provider
         # What is in memory is kept by its handles, used or not.
         self._store: Any = _memory(base_of(url)) if self.kind == "memory" else None
+        self._large_store: Any = self._store
         self._owner = os.getpid() if self.kind == "memory" else 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,7 +146,7 @@ class UrlEngine(Engine):
         # Obstore has no conditional uploads in parts: these are read into memory and go up at once.
         large = size > self.multipart_above if parts is None else parts
         about = {self._write_id_name(): write_id, _CONTENT_TYPE: content_type(key)}
-        with self._translated("write", key) as store:
+        with self._translated("write", key, large=size > STREAM_ABOVE) as store:
             reply = store.put(
                 key,
                 body,
@@ -211,14 +208,14 @@ class UrlEngine(Engine):
             again(lambda: self.delete(key), NoSuchObject, NoSuchBucket, retry=self.retry)
 
     @contextlib.contextmanager
-    def _translated(self, operation: str, key: str) -> Iterator[Any]:
+    def _translated(self, operation: str, key: str, *, large: bool = False) -> Iterator[Any]:
         """Give the store of this process; what it raises is told in our words."""
         try:
-            yield self._able(operation, key)
+            yield self._able(operation, key, large=large)
         except FOREIGN as error:
             raise self._translate(error, operation, key) from error
 
-    def _able(self, operation: str, key: str) -> Any:
+    def _able(self, operation: str, key: str, *, large: bool) -> Any:
         if not obstores.begin() and self.kind != "memory":  # which needs no threads
             raise BackendError(
                 f"cannot {operation} {self.describe(key)}: obstore had been used before this process was "
@@ -226,19 +223,28 @@ class UrlEngine(Engine):
                 **self._about(operation, key),
             )
         if self._owner != os.getpid():
-            self._store = self._make_store()  # several threads may make one each, and the last one stays
+            # Several threads may make them, and the last ones stay.
+            self._store = self._make_store(self.retry.idle())
+            # The time-out of obstore is for sending a value and the reply.
+            self._large_store = self._make_store(self.retry.idle(UPLOAD_IDLE_SECONDS))
             self._owner = os.getpid()
-        return self._store
+        return self._large_store if large else self._store
 
-    def _make_store(self) -> Any:
+    def _make_store(self, read_timeout: float) -> Any:
         if self.kind == "memory":
             return _memory(base_of(self.url))
+        client = {
+            "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, read_timeout)),
+            # Until the reply begins or goes on; the whole may take as long as it takes.
+            "read_timeout": timedelta(seconds=read_timeout),
+            "timeout": _NO_TIMEOUT,
+        }
         plain = {"allow_http": True} if self._is_plain() else {}
         more: Any = {"credential_provider": self._provider} if self._provider is not None else {}
         return from_url(
             self.url,
             config=cast("Any", self.options),
-            client_options=cast("Any", {**_CLIENT, **plain, **self.client_options}),
+            client_options=cast("Any", {**client, **plain, **self.client_options}),
             retry_config={"max_retries": 0},
             **more,
         )
