@@ -19,7 +19,7 @@ from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import MissingExtraError
 from perkey.retrying import UPLOAD_IDLE_SECONDS, Retry
 from perkey.stores.base import ABSENT, Expectation, Version
-from perkey.stores.objects import WRITE_ID, Body, Head, Marked, TryAgain, content_type, is_mocked
+from perkey.stores.objects import WRITE_ID, Body, Head, Marked, TryAgain, Unclear, content_type, is_mocked
 
 try:
     from obstore.exceptions import InvalidPathError, NotModifiedError
@@ -179,7 +179,8 @@ class ObstoreEngine(BotoEngine):
     ) -> T:
         """Do something by obstore if it can, else by boto3.
 
-        What was put off is repeated by boto3, because obstore does not tell for how long (Retry-After).
+        After a failure of the service the next request is boto3's, because obstore does not tell for how long
+        the service asks to wait (Retry-After).
         """
         put_off, self._thread.put_off = getattr(self._thread, "put_off", False), False
         store = self._able(key if named is None else named, large=large)
@@ -198,10 +199,10 @@ class ObstoreEngine(BotoEngine):
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
-        """Remember for the next request of this thread that the last one was put off."""
+        """Remember for the next request of this thread that the service failed in the last one."""
         try:
             yield
-        except TryAgain:
+        except (TryAgain, Unclear):
             self._thread.put_off = True
             raise
 
