@@ -162,7 +162,7 @@ def test_a_repeated_write_whose_replies_are_lost_is_done_once(name: str, d: Dict
 def test_a_repeated_write_needs_no_request_more_than_a_conflict(name: str, d: Dict, proxy: Proxy) -> None:
     """What was there is read after a conflict anyway."""
     proxy.plan(repeats, "put")
-    swap_with = {"condition": ETAG_IS_THE_SAME, "expected_etag": d.etag("a")}
+    swap_with: dict[str, Any] = {"condition": ETAG_IS_THE_SAME, "expected_etag": d.etag("a")}
     proxy.forget()
     if name == "swap":
         d.set_item_if("a", value=2, **swap_with)
@@ -246,9 +246,13 @@ def test_a_rival_that_was_faster_is_a_conflict_though_the_request_is_repeated(
         rival.transform_item("a", transformer=lambda value: value + 10)
         repeats(exchange)
 
+    def is_late_again(exchange: Exchange) -> None:
+        rival.setdefault("new", 5)
+        repeats(exchange)
+
     proxy.plan(is_late, "put")
     assert d.transform_item("a", transformer=plus_one).new_value == 12
-    proxy.plan(lambda exchange: (rival.setdefault("new", 5), repeats(exchange))[1], "put")
+    proxy.plan(is_late_again, "put")
     assert not d.setdefault_if("new", default_value=6).condition_was_satisfied
     assert d["new"] == 5
 

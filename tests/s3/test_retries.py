@@ -119,17 +119,15 @@ def test_a_service_that_asks_to_wait_is_not_asked_before(
     status: int, form: str, open_it: Callable[..., Dict], proxy: Proxy, client: Client
 ) -> None:
     d = open_it()
-    if form == "date":
+    code = "InternalError" if status == 500 else "SlowDown"
 
-        def fault(exchange: Any) -> None:
-            now = datetime.now(UTC)
-            until = format_datetime(now + timedelta(seconds=2), usegmt=True)
-            reply = [("Date", format_datetime(now, usegmt=True)), ("Retry-After", until)]
-            asked = says(status, "SlowDown")
-            exchange.answer = _with(exchange.answer, reply)
-            asked(exchange)
-    else:
-        fault = asks_to_wait(status, "SlowDown" if status != 500 else "InternalError", "2")
+    def names_a_moment(exchange: Any) -> None:
+        now = datetime.now(UTC)
+        said, until = (format_datetime(at, usegmt=True) for at in (now, now + timedelta(seconds=2)))
+        exchange.answer = _with(exchange.answer, [("Date", said), ("Retry-After", until)])
+        says(status, code)(exchange)
+
+    fault = names_a_moment if form == "date" else asks_to_wait(status, code, "2")
     # obstore does not tell: what was put off is asked again by boto3, which does.
     proxy.plan(fault, "get", times=1 if client == "boto3" else 2)
     began = time.monotonic()

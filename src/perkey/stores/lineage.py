@@ -4,7 +4,7 @@ A proxy or a client library may send a request twice, and pass on the second rep
 meets its own success as a conflict. So each write has a random mark, kept in the object's metadata. A
 conditional write also keeps the marks of the last 16 writes that it was built on, which its writer has read:
 its lineage. After a conflict the writer compares: its own mark in the lineage of what is there means that its
-write took place, even if others have built on it since.
+write took place, even if other writers have built on it since.
 
 Beyond those 16, the lineage has the first mark of the unbroken chain (the root), the length of the chain, and
 three characters of each of the 112 marks before. They tell in nearly all cases that a write did not take

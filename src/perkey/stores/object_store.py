@@ -355,7 +355,7 @@ class ObjectStore(Store):
         return None
 
     def _version_of(self, write: _Write, found: Version, lineage: Lineage) -> Version:
-        """Return the version that a write left; one that no item is at if others have written on it since."""
+        """Return the version that a write left; one that no item has if it was built on since."""
         mark = write.lineage.marks[0]
         version = found if lineage.marks[0] == mark else f"1/superseded-{mark}"
         self._lineages.remember(self._key(write.name), version, str(write.lineage))
