@@ -62,14 +62,18 @@ class Retry:
 class Attempts:
     """The attempts of one operation, and of the requests that are parts of it.
 
+    Args:
+        retry: For how long.
+        began: When the operation began, as `time.monotonic` counts; None means now.
+
     Attributes:
         count: How many attempts have failed.
         end: When the time of the whole operation is over, as `time.monotonic` counts.
     """
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, began: float | None = None) -> None:
         self._retry = retry
-        self._began = time.monotonic()
+        self._began = time.monotonic() if began is None else began
         self.count = 0
         whole: Attempts | None = getattr(_current, "attempts", None)
         end = math.inf if retry.timeout is None else self._began + retry.timeout

@@ -86,7 +86,7 @@ def test_an_outage_longer_than_retry_for_is_an_error_without_a_pause_after_the_l
     with pytest.raises(BackendError, match="SlowDown"):
         d.__setitem__("a", 1) if verb == "put" else d["a"]
     took = time.monotonic() - began
-    assert 0.6 <= took < 3
+    assert 0.6 <= took < 6
     assert 3 <= proxy.counts[verb] <= 8
 
 
@@ -148,7 +148,7 @@ def test_a_service_that_asks_to_wait_for_longer_than_there_is_time_is_an_error_a
     began = time.monotonic()
     with pytest.raises(BackendError):
         d["a"]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
     assert proxy.counts == {"get": 1}
 
 
@@ -172,7 +172,7 @@ def test_a_service_that_never_answers_ends_an_operation_soon_after_its_timeout(
     began = time.monotonic()
     with pytest.raises((OperationTimeoutError, OutcomeUnknownError)) as caught:
         ACTS[name](d)
-    assert time.monotonic() - began < 0.7 + 0.7 + 1.5
+    assert time.monotonic() - began < 0.7 + 0.7 + 5
     assert isinstance(caught.value, TimeoutError) or name == "insert"
 
 
@@ -185,7 +185,7 @@ def test_a_service_that_never_answers_ends_an_operation_without_a_timeout_too(
     began = time.monotonic()
     with pytest.raises(BackendError):
         d["a"]
-    assert time.monotonic() - began < 0.8 + 0.5 + 1.5
+    assert time.monotonic() - began < 0.8 + 0.5 + 5
     assert proxy.counts == {"get": 2}, "after a time without a byte another attempt follows"
 
 

@@ -146,7 +146,7 @@ class ObjectStore(Store):
         return content, version
 
     def stat(self, name: Name) -> Stat:
-        head = self._head(name, self.engine.retry.attempts())
+        head = self._head(name)
         if head is None:
             raise KeyError(name)
         return Stat(head.version, head.mtime, head.size)
@@ -324,7 +324,7 @@ class ObjectStore(Store):
         return self._told_by_service(write) if lineage is None else self._told(write, found, lineage)
 
     def _told_by_service(self, write: _Write) -> Version | None:
-        return self._told_by_head(write, self._head(write.name, self.engine.retry.attempts()))
+        return self._told_by_head(write, self._head(write.name))
 
     def _told_by_head(self, write: _Write, head: Head | None) -> Version | None:
         if head is None:
@@ -497,10 +497,16 @@ class ObjectStore(Store):
             ignored = f"the endpoint {self.engine.endpoint} ignores such conditions"
             raise refuse(self.engine.describe(), verb, kind, ignored)
 
-    def _head(self, name: Name, tries: Attempts) -> Head | None:
+    def _head(self, name: Name, tries: Attempts | None = None) -> Head | None:
         key = self._key(name)
         try:
-            head = again(lambda: self.engine.head(key), NoSuchObject, NoSuchBucket, attempts=tries)
+            head = again(
+                lambda: self.engine.head(key),
+                NoSuchObject,
+                NoSuchBucket,
+                retry=self.engine.retry,
+                attempts=tries,
+            )
         except (NoSuchObject, NoSuchBucket):
             return None
         self._lineages.remember(key, head.version, head.write_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Final, NamedTuple, Self, TypeAlias, TypeVar
@@ -254,12 +255,13 @@ def again(
         BackendError: The service did not do it, whatever the pauses.
         Signal: One of those expected.
     """
-    tries = attempts or retry.attempts()
+    began = time.monotonic()
     while True:
         try:
             return request()
         except (TryAgain, Unclear) as signal:
-            pause(tries, signal)
+            attempts = attempts or Attempts(retry, began)
+            pause(attempts, signal)
         except expected:
             raise
         except Signal as signal:
