@@ -32,7 +32,7 @@ from perkey.jokers import (
 from perkey.keys import NonEmptyPersiDictKey
 from perkey.naming import Name
 from perkey.stores.base import ABSENT, ANY, Expectation
-from perkey.transforming import Transformations, as_found
+from perkey.transforming import Transformations, as_found, written_after_all
 
 V = TypeVar("V")
 
@@ -112,6 +112,7 @@ class ConditionalOperations(Transformations[V]):
             return self._discard_if(name, condition, expected_etag, retrieve_value)
         data = self._encode(name, value)
         while True:
+            conflict: ConflictError | None = None
             actual = self._likely_etag(name, condition, expected_etag)
             if is_satisfied(condition, expected_etag, actual):
                 if self._immutable and actual is not ITEM_NOT_AVAILABLE:
@@ -120,11 +121,14 @@ class ConditionalOperations(Transformations[V]):
                 expect = ABSENT if self._immutable else self._expectation(condition, actual)
                 try:
                     resulting = self._write(name, data, expect)
-                except ConflictError:
-                    pass  # what is there now decides
+                except ConflictError as error:
+                    conflict = error  # what is there now decides
                 else:
                     return ConditionalOperationResult(True, actual, *self._left(resulting, value))
             found = self._find(name, condition, expected_etag, retrieve_value)
+            mine = written_after_all(conflict, found.actual_etag)
+            if mine is not None:
+                return ConditionalOperationResult(True, actual, *self._left(mine, value))
             if not found.condition_was_satisfied:
                 return found
 
@@ -155,15 +159,20 @@ class ConditionalOperations(Transformations[V]):
         name = self._naming.name_of(key)
         data = self._encode(name, default_value)
         while True:
+            conflict: ConflictError | None = None
             if is_satisfied(condition, expected_etag, ITEM_NOT_AVAILABLE):
                 try:
                     resulting = self._write(name, data, ABSENT)
-                except ConflictError:
-                    pass
+                except ConflictError as error:
+                    conflict = error
                 else:
                     left = self._left(resulting, default_value)
                     return ConditionalOperationResult(True, ITEM_NOT_AVAILABLE, *left)
             found = self._find(name, condition, expected_etag, retrieve_value)
+            mine = written_after_all(conflict, found.actual_etag)
+            if mine is not None:
+                left = self._left(mine, default_value)
+                return ConditionalOperationResult(True, ITEM_NOT_AVAILABLE, *left)
             if found.actual_etag is not ITEM_NOT_AVAILABLE or not found.condition_was_satisfied:
                 return found
 

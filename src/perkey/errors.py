@@ -98,11 +98,15 @@ class AccessDeniedError(BackendError, PermissionError):
     """A storage service refused for lack of rights, or of valid credentials; nothing was changed."""
 
 
-class OutcomeUnknownError(PerkeyError, RuntimeError):
-    """A conditional write may or may not have happened, and it can no longer be told which.
+class OperationTimeoutError(BackendError, TimeoutError):
+    """The `timeout` of an operation on a storage service is over; a plain write may have happened."""
 
-    A reply was lost, and what is there now does not tell. It was not tried again: that could have applied
-    it twice. Read the item and decide.
+
+class OutcomeUnknownError(PerkeyError, RuntimeError):
+    """A conditional write or removal may or may not have happened, and it can no longer be told which.
+
+    A reply was lost, or the request was repeated on its way, and what is there now does not tell. It was not
+    tried again: that could have applied it twice. Read the item and decide.
 
     Attributes:
         name: The stored name, a tuple of parts.
@@ -117,8 +121,8 @@ class OutcomeUnknownError(PerkeyError, RuntimeError):
     def __str__(self) -> str:
         """Say what to do."""
         return (
-            f"{self.place}: the reply to a conditional write was lost, and what is there now does not "
-            "tell whether it took place; read the item and decide"
+            f"{self.place}: the reply to a conditional write was lost, or the request was repeated on its "
+            "way, and what is there now does not tell whether it took place; read the item and decide"
         )
 
 

@@ -165,8 +165,9 @@ class ItemAccess(Generic[V]):
             raise self._located(error, name) from error.__cause__
 
     def _write(self, name: Name, data: Data, expect: Expectation) -> Version:
+        """Store an item and return its version; after a conflict the caller reads it and asks `settled`."""
         try:
-            return self._store.write(name, data, expect=expect)
+            return self._store.try_write(name, data, expect=expect)
         except UnstorableValueError as error:  # of a value that is encoded while it is written
             raise self._located(error, name) from error.__cause__
 

@@ -129,9 +129,9 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
             except KeyError:
                 pass
             try:
-                self._put(name, self._encode(name, default), ABSENT)
+                self._write(name, self._encode(name, default), ABSENT)
             except ConflictError:
-                continue  # another one inserted first
+                continue  # another writer inserted first; or this one did, which makes no difference here
             return default
 
     def discard(self, key: NonEmptyPersiDictKey) -> bool:

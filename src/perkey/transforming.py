@@ -19,7 +19,7 @@ from perkey.jokers import (
 )
 from perkey.keys import NonEmptyPersiDictKey
 from perkey.naming import Name
-from perkey.stores.base import ABSENT, Expectation, Version
+from perkey.stores.base import ABSENT, Expectation, UnsettledConflict, Version, settled
 
 V = TypeVar("V")
 
@@ -66,41 +66,84 @@ class Transformations(ItemAccess[V]):
             raise ValueError(f"n_retries must be None or at least 0, not {n_retries}")
         name = self._naming.name_of(key)
         attempts = 0
+        last: _Overtaken | None = None
         while True:
             began = time.perf_counter()
             try:
-                return self._transform(name, transformer)
-            except ConflictError:
+                return self._transform(name, transformer, last)
+            except _Overtaken as overtaken:
+                last = overtaken
                 attempts += 1
-                if n_retries is not None and attempts > n_retries:
-                    raise ConcurrencyConflictError(self._key_of(name), attempts) from None
+            if n_retries is not None and attempts > n_retries:
+                return self._last_attempt(name, last, attempts)
             pause(attempts, time.perf_counter() - began)
 
-    def _transform(self, name: Name, transformer: TransformingFunction) -> OperationResult[V]:
+    def _last_attempt(self, name: Name, last: _Overtaken, attempts: int) -> OperationResult[V]:
+        """Return the result of an attempt after which the item is not read again, or raise that it failed."""
+        conflict = last.conflict
+        mine = conflict.settle() if isinstance(conflict, UnsettledConflict) else None
+        if mine is None:
+            raise ConcurrencyConflictError(self._key_of(name), attempts) from None
+        return OperationResult(*self._left(mine, last.value))
+
+    def _transform(
+        self, name: Name, transformer: TransformingFunction, last: _Overtaken | None
+    ) -> OperationResult[V]:
         value: V | ItemNotAvailableFlag
         actual: ETagIfExists
         try:
             value, actual = self._load_now(name)
         except KeyError:
             value, actual = ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE
+        if last is not None:
+            mine = written_after_all(last.conflict, actual)
+            if mine is not None:
+                return OperationResult(*self._left(mine, last.value))
         # Only the lookup's KeyError means absence; the transformer may raise its own.
         new = transformer(value)
         if new is KEEP_CURRENT or (new is DELETE_CURRENT and actual is ITEM_NOT_AVAILABLE):
             return OperationResult(actual, value)
         if new is DELETE_CURRENT:
             self._check_deletable()
-            self._store.remove(name, expect=as_found(actual))
+            try:
+                self._store.remove(name, expect=as_found(actual))
+            except ConflictError as error:
+                raise _Overtaken(error, None) from None
             return OperationResult(ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE)
         data = self._encode(name, new)
         if self._immutable and actual is not ITEM_NOT_AVAILABLE:
             self._meet_existing(name, new)
             return OperationResult(actual, value)
-        resulting = self._write(name, data, as_found(actual))
+        try:
+            resulting = self._write(name, data, as_found(actual))
+        except ConflictError as error:
+            raise _Overtaken(error, new) from None
         return OperationResult(*self._left(resulting, new))
 
     def _left(self, version: Version, value: Any) -> tuple[ETagIfExists, Any]:
         """Return etag and value that a write left: here, what was written."""
         return version, value
+
+
+class _Overtaken(Exception):  # noqa: N818 - not an error by itself
+    """An attempt met a conflict.
+
+    Attributes:
+        conflict: What the store said.
+        value: What was to be written.
+    """
+
+    def __init__(self, conflict: ConflictError, value: Any) -> None:
+        super().__init__(conflict)
+        self.conflict = conflict
+        self.value = value
+
+
+def written_after_all(conflict: ConflictError | None, found: ETagIfExists) -> Version | None:
+    """Return the version that a write left though it met a conflict, None if the conflict is a true one."""
+    if conflict is None:
+        return None
+    return settled(conflict, None if found is ITEM_NOT_AVAILABLE else found)
 
 
 def as_found(actual: ETagIfExists) -> Expectation:

@@ -98,7 +98,7 @@ def proxy(ministack: Server) -> Iterator[Proxy]:
 @pytest.fixture
 def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let attempts follow each other at once."""
-    monkeypatch.setattr("perkey.stores.objects._FIRST_PAUSE", 0.0001)
+    monkeypatch.setattr("perkey.retrying._FIRST_PAUSE", 0.0001)
 
 
 @pytest.fixture(scope="session")

@@ -148,6 +148,33 @@ def is_slow(exchange: Exchange) -> None:
     exchange.answer(exchange.forward())
 
 
+def repeats(exchange: Exchange) -> None:
+    """Send the request twice, and pass on the second reply, as a load balancer does after a time-out."""
+    exchange.forward()
+    exchange.answer(exchange.forward())
+
+
+def repeats_after(act: Callable[[], object]) -> Fault:
+    """Do the same, and let something happen in between."""
+
+    def fault(exchange: Exchange) -> None:
+        exchange.forward()
+        act()
+        exchange.answer(exchange.forward())
+
+    return fault
+
+
+def asks_to_wait(status: int, code: str, retry_after: str) -> Fault:
+    """Answer with an error that says when to come again."""
+
+    def fault(exchange: Exchange) -> None:
+        said = error(exchange.request, status, code, "as planned")
+        exchange.answer(Reply(status, [*said.headers, ("Retry-After", retry_after)], said.body))
+
+    return fault
+
+
 def error(request: Request, status: int, code: str, message: str) -> Reply:
     """Return an error as S3 says it: of a HEAD without a word."""
     body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()

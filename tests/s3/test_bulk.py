@@ -45,8 +45,8 @@ def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path)
     engine, form = request.param
     place = Place(proxy.endpoint, bucket, engine)
     if form == "cached":
-        return place.open_cached(tmp_path / "cache")
-    return place.open().get_subdict("part") if form == "part" else place.open()
+        return place.open_cached(tmp_path / "cache", retry_for=1.0)
+    return place.open(retry_for=1.0).get_subdict("part") if form == "part" else place.open(retry_for=1.0)
 
 
 class Traffic:

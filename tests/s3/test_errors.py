@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("quick_pauses")
 
 @pytest.fixture
 def d(proxy: Proxy, bucket: str, engine: EngineName) -> Dict:
-    d = Place(proxy.endpoint, bucket, engine).open()
+    d = Place(proxy.endpoint, bucket, engine).open(retry_for=0.2)
     d["a"] = 1
     know_server(d)
     proxy.forget()
@@ -222,7 +222,7 @@ def test_a_bucket_that_another_one_makes_at_the_same_moment_is_made(
         exchange.forward()
         exchange.answer(error(exchange.request, 409, "BucketAlreadyExists", "somebody was faster"))
 
-    d = Place(proxy.endpoint, bucket, engine).open()
+    d = Place(proxy.endpoint, bucket, engine).open(retry_for=0.2)
     proxy.plan(is_overtaken, "bucket")
     d["a"] = 1
     assert d["a"] == 1
@@ -240,7 +240,7 @@ def test_what_is_not_known_is_passed_on_in_the_services_own_words(d: Dict, proxy
 def test_a_service_that_does_not_know_conditions_refuses_them(
     proxy: Proxy, bucket: str, engine: EngineName
 ) -> None:
-    d = Place(proxy.endpoint, bucket, engine).open()
+    d = Place(proxy.endpoint, bucket, engine).open(retry_for=0.2)
     d["a"] = 1
     proxy.plan(says(501, "NotImplemented"), "put", times=None)
     with pytest.raises(NotImplementedError, match=f"s3://{bucket}/.*ignores such conditions"):
@@ -253,7 +253,7 @@ def test_a_service_that_does_not_know_conditions_refuses_them(
 def test_whoever_may_not_ask_about_conditions_may_still_remove(
     proxy: Proxy, bucket: str, engine: EngineName
 ) -> None:
-    d = Place(proxy.endpoint, bucket, engine).open()
+    d = Place(proxy.endpoint, bucket, engine).open(retry_for=0.2)
     d["a"] = 1
     proxy.plan(says(403, "AccessDenied"), "put", times=None)
     del d["a"]
@@ -266,7 +266,7 @@ def test_an_address_where_nobody_listens_is_an_error_that_names_it(
     ministack: Server, bucket: str, engine: EngineName
 ) -> None:
     with Proxy(ministack.endpoint).running() as gone:
-        d = Place(gone.endpoint, bucket, engine).open()
+        d = Place(gone.endpoint, bucket, engine).open(retry_for=0.2)
     told = refused(OPERATIONS["[]"][1], d, BackendError)
     assert f"s3://{bucket}/root/prefix/a.pkl" in str(told)
     told = refused(OPERATIONS["set"][1], d, BackendError)

@@ -262,12 +262,19 @@ STAYING = {
 }
 
 
+@pytest.fixture
+def brief(proxy: Proxy, bucket: str, engine: EngineName) -> Dict:
+    """A dictionary whose operations go on for a tenth of a second."""
+    return prepared(Place(proxy.endpoint, bucket, engine).open(retry_for=0.1), proxy)
+
+
 @each_engine
 @pytest.mark.parametrize("fault", STAYING.values(), ids=list(STAYING))
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - INSERTIONS))
-def test_a_fault_that_stays_is_an_error_after_six_attempts_that_names_bucket_and_key(
-    name: str, fault: Fault, d: Dict, proxy: Proxy, bucket: str
+def test_a_fault_that_stays_is_an_error_after_some_attempts_that_names_bucket_and_key(
+    name: str, fault: Fault, brief: Dict, proxy: Proxy, bucket: str
 ) -> None:
+    d = brief
     operation = OPERATIONS[name]
     proxy.plan(fault, operation.verb, times=None)
     with pytest.raises(BackendError, match=f"s3://{bucket}/") as caught:
@@ -275,7 +282,7 @@ def test_a_fault_that_stays_is_an_error_after_six_attempts_that_names_bucket_and
     assert operation.key in str(caught.value)
     assert (caught.value.backend, caught.value.key or "")[0] == "s3"
     assert (caught.value.key or "").endswith(operation.key)
-    assert proxy.counts[operation.verb] == 6
+    assert proxy.counts[operation.verb] > 2
     proxy.heal()
     assert items(d) == {"a": 1}
 
@@ -362,6 +369,11 @@ class Late:
         self._held.forward()
         exchange.answer(exchange.forward())
 
+    def arrives_and_is_refused_again(self, exchange: Exchange) -> None:
+        assert self._held is not None
+        self._held.forward()
+        exchange.answer(error(exchange.request, 412, "PreconditionFailed", ""))
+
 
 @each_engine
 @pytest.mark.parametrize("name", ["set", "swap", "transform"])
@@ -381,8 +393,8 @@ def test_a_request_that_arrives_late_is_not_taken_for_another_writers(
 def test_a_removal_that_arrives_late_has_an_unknown_outcome(d: Dict, proxy: Proxy) -> None:
     late = Late()
     proxy.plan(late.is_held_back, "delete")
-    # The server would take the removal of an absent item for a success.
-    proxy.plan(says(412, "PreconditionFailed"), "delete")
+    # This server would take the removal of an absent item for a success.
+    proxy.plan(late.arrives_and_is_refused_again, "delete")
     with pytest.raises(OutcomeUnknownError):
         discard_compared(d)
 

@@ -33,7 +33,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def d(proxy: Proxy, bucket: str, engine: EngineName) -> Dict:
     """A dictionary with a small item "a"; values above 1 MiB go up in parts."""
-    d = with_small_parts(Place(proxy.endpoint, bucket, engine).open())
+    d = with_small_parts(Place(proxy.endpoint, bucket, engine).open(retry_for=1.0))
     d["a"] = b"small"
     for parts in (False, True):
         assert questions(d).ask("write", "absent", parts=parts)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict
+from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores.addresses import check_flags, folder_of, harmless, harmless_to_clients, joined, kind_of
 from perkey.stores.base import Store
 from perkey.stores.directory import DirectoryStore
@@ -50,6 +51,9 @@ class ObjectStoreDict(PersiDict[V]):
         credential_provider: What returns credentials, as obstore's.
         trust_service: Whether conditions are relied upon without a test of the service. Set it to True only
             for a service that is known to compare, such as AWS S3; no probe objects are written then.
+        retry_for: as for `BasicS3Dict`; without meaning for a folder or memory. obstore does not pass on how
+            long a service asks to wait (Retry-After).
+        timeout: as for `BasicS3Dict`.
 
     Raises:
         MissingExtraError: obstore is not installed; the message names the extra.
@@ -68,10 +72,13 @@ class ObjectStoreDict(PersiDict[V]):
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
         trust_service: bool = False,
+        retry_for: float = RETRY_FOR,
+        timeout: float | None = None,
     ) -> None:
         check_flags(trust_service=trust_service)
         store = _store_at(
             url,
+            Retry(retry_for, timeout),
             options=options or {},
             client_options=client_options or {},
             credential_provider=credential_provider,
@@ -91,6 +98,8 @@ class ObjectStoreDict(PersiDict[V]):
             "options": harmless(options or {}),
             "client_options": harmless_to_clients(client_options or {}),
             "trust_service": trust_service,
+            "retry_for": retry_for,
+            "timeout": timeout,
         }
 
     def get_params(self) -> dict[str, Any]:
@@ -99,11 +108,11 @@ class ObjectStoreDict(PersiDict[V]):
         return {"url": joined(self._url, below), **self._common_params(), **self._shown}
 
 
-def _store_at(url: str, **service: Any) -> Store:
+def _store_at(url: str, retry: Retry, **service: Any) -> Store:
     if kind_of(url) == "file":
         if any(service.values()):
             raise ValueError("a folder has no options, needs no credentials and is not a service to trust")
         return DirectoryStore(folder_of(url))
     from perkey.stores.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
 
-    return ObstoreStore(url, **service)
+    return ObstoreStore(url, retry=retry, **service)

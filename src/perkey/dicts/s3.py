@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from perkey.persi_dict import PersiDict, V
+from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores.addresses import check_flags
 from perkey.stores.base import Store
 from perkey.stores.bounded import CacheFolder
@@ -79,6 +80,11 @@ class BasicS3Dict(PersiDict[V]):
         requester_pays: Whether your account pays for the requests, as some buckets demand.
         trust_service: Whether conditions are relied upon without a test of the endpoint. Set it to True only
             for a service that is known to compare, such as AWS S3; no probe objects are written then.
+        retry_for: For how many seconds an operation repeats a request after throttling, an error of the
+            service or a lost connection. Each retry is logged. 0 means one attempt only.
+        timeout: Seconds that one operation may take, all attempts included; then it raises
+            `OperationTimeoutError`, at the latest when the request under way ends. None means no limit: a
+            request ends when no byte comes for 20 s, so that large uploads may take as long as they need.
 
     Raises:
         MissingExtraError: The client library is not installed; the message names the extra.
@@ -102,6 +108,8 @@ class BasicS3Dict(PersiDict[V]):
         unsigned: bool = False,
         requester_pays: bool = False,
         trust_service: bool = False,
+        retry_for: float = RETRY_FOR,
+        timeout: float | None = None,
     ) -> None:
         check_flags(trust_service=trust_service)
         bucket = make_engine(
@@ -113,6 +121,7 @@ class BasicS3Dict(PersiDict[V]):
             session=session,
             unsigned=unsigned,
             requester_pays=requester_pays,
+            retry=Retry(retry_for, timeout),
         )
         objects = ObjectStore(bucket, root_prefix, trust_service=trust_service)
         super().__init__(
@@ -171,12 +180,15 @@ class BasicS3Dict(PersiDict[V]):
             **self._place,
             "root_prefix": "".join((self._place["root_prefix"] or "", *(f"{p}/" for p in below))),
         }
+        retry = self._bucket.retry
         service = {
             "endpoint_url": self._bucket.endpoint_url,
             "engine": self._engine_name,
             "unsigned": self._bucket.unsigned,
             "requester_pays": self._bucket.requester_pays,
             "trust_service": self._objects.trust_service,
+            "retry_for": retry.retry_for,
+            "timeout": retry.timeout,
         }
         return {**place, **self._common_params(), **service}
 
@@ -206,6 +218,8 @@ class S3Dict(BasicS3Dict[V]):
         unsigned: as for `BasicS3Dict`.
         requester_pays: as for `BasicS3Dict`.
         trust_service: as for `BasicS3Dict`.
+        retry_for: as for `BasicS3Dict`.
+        timeout: as for `BasicS3Dict`.
     """
 
     def __init__(
@@ -227,6 +241,8 @@ class S3Dict(BasicS3Dict[V]):
         unsigned: bool = False,
         requester_pays: bool = False,
         trust_service: bool = False,
+        retry_for: float = RETRY_FOR,
+        timeout: float | None = None,
     ) -> None:
         self._cache_params: dict[str, Any] = {"base_dir": base_dir, "max_bytes": max_bytes}
         super().__init__(
@@ -244,6 +260,8 @@ class S3Dict(BasicS3Dict[V]):
             unsigned=unsigned,
             requester_pays=requester_pays,
             trust_service=trust_service,
+            retry_for=retry_for,
+            timeout=timeout,
         )
 
     def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from perkey.content import Content, Data, close
-from perkey.errors import UnsupportedConditionError
+from perkey.errors import ConflictError, UnsupportedConditionError
 from perkey.naming import Name, Shape
 
 A = TypeVar("A")
@@ -45,6 +45,43 @@ Expectation: TypeAlias = Version | _Expectation
 
 Verb: TypeAlias = Literal["write", "remove"]
 ConditionKind: TypeAlias = Literal["absent", "version"]
+
+
+class UnsettledConflict(ConflictError):  # noqa: N818 - perhaps it is not an error
+    """A conflict that may be the write's own success, met when the request was repeated on its way.
+
+    Raised by `Store.try_write` only. What the caller reads next tells which of the two it is.
+
+    Args:
+        name: The item.
+        expected: What was expected.
+        judge: Returns the version of the write if it took place, given the version that is there now.
+        look: Does the same by a request of its own.
+    """
+
+    def __init__(
+        self,
+        name: Name,
+        expected: Expectation,
+        judge: Callable[[Version | None], Version | None],
+        look: Callable[[], Version | None],
+    ) -> None:
+        super().__init__(name, expected)
+        self.settled = judge
+        self.settle = look
+
+
+def settled(conflict: ConflictError, found: Version | None) -> Version | None:
+    """Return the version that a write left after all, None if the conflict is a true one.
+
+    Args:
+        conflict: What `Store.try_write` raised.
+        found: The version that was read since; None if the item was absent.
+
+    Raises:
+        OutcomeUnknownError: What was read does not tell.
+    """
+    return conflict.settled(found) if isinstance(conflict, UnsettledConflict) else None
 
 
 class Stat(NamedTuple):
@@ -115,6 +152,19 @@ class Store(ABC):
             ConflictError: The item was not as expected; nothing was changed.
             UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
         """
+
+    def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
+        """Store `data` under `name`, as `write`, for a caller that reads the item after a conflict.
+
+        The caller passes the conflict and what it has read to `settled`. Where requests may be repeated on
+        their way, this saves the request by which `write` would find out whether a conflict is its own
+        success.
+
+        Raises:
+            ConflictError: The item was not as expected; an `UnsettledConflict` may also be a success.
+            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+        """
+        return self.write(name, data, expect=expect)
 
     @abstractmethod
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:

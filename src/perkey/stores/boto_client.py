@@ -29,6 +29,7 @@ _READ: Final = frozenset(("Body", "ContentLength", "ETag", "LastModified", "Meta
 _LISTED: Final = frozenset(("Key", "ETag", "LastModified", "Size"))
 """What it wants to know of an object in a listing."""
 _CONNECTIONS: Final = 64
+_CONNECT_SECONDS: Final = 10.0
 # Botocore renews its credentials ten minutes before they expire at the latest.
 _ASK_AGAIN: Final = timedelta(minutes=9)
 _LENGTH_OF_DATE: Final = 10
@@ -36,7 +37,9 @@ _STATIC: Final = frozenset(("env", "shared-credentials-file", "config-file"))
 """What botocore calls credentials that it reads once, and that may be rotated meanwhile."""
 
 
-def new_client(session: Any, *, region: str | None, endpoint_url: str | None, unsigned: bool = False) -> Any:
+def new_client(
+    session: Any, *, region: str | None, endpoint_url: str | None, idle: float, unsigned: bool = False
+) -> Any:
     """Make a client for S3.
 
     Retries are the engine's, not botocore's: after a lost reply it would repeat a conditional write and take
@@ -46,6 +49,7 @@ def new_client(session: Any, *, region: str | None, endpoint_url: str | None, un
         session: A user's session of boto3, or None.
         region: Name of the region; None leaves it to the configuration.
         endpoint_url: Address of a service other than AWS.
+        idle: Seconds after which a request ends if not a byte comes.
         unsigned: Whether requests are sent without a signature, for public data.
 
     Raises:
@@ -55,6 +59,8 @@ def new_client(session: Any, *, region: str | None, endpoint_url: str | None, un
         **({"signature_version": UNSIGNED} if unsigned else {}),
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=_CONNECTIONS,
+        connect_timeout=min(_CONNECT_SECONDS, idle),
+        read_timeout=idle,
         parameter_validation=False,  # there are no parameters but the engine's
         # Given whole, it need not be put together from twenty pieces for each request: a tenth of its time.
         user_agent=f"perkey Boto3/{boto3.__version__}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 from typing import Any, Final
 
 import botocore.exceptions as foreign
@@ -97,9 +98,9 @@ def translate(
     if why_elsewhere:
         return failure
     if code in _TRY_AGAIN or isinstance(error, _NEVER_SENT):
-        return TryAgain(failure)
+        return TryAgain(failure, retry_after=_retry_after(error))
     if code in _UNCLEAR or status >= _SERVER_ERROR or isinstance(error, _LOST):
-        return Unclear(failure, lost_race=code == _LOST_RACE)
+        return Unclear(failure, lost_race=code == _LOST_RACE, retry_after=_retry_after(error))
     return failure
 
 
@@ -194,6 +195,19 @@ def status_of(error: Exception) -> int:
 
 def _retries(error: Exception) -> int:
     return int(_response(error).get("ResponseMetadata", {}).get("RetryAttempts", 0))
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Return how many seconds the service asks to wait, by its own clock if it names a moment."""
+    headers = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    said = str(headers.get("retry-after", "")).strip()
+    if said.isdecimal():
+        return float(said)
+    try:
+        until, now = (email.utils.parsedate_to_datetime(at) for at in (said, headers["date"]))
+        return max(0.0, (until - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _sentence(error: Exception) -> str:

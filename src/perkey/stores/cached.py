@@ -100,7 +100,12 @@ class CachedStore(Store):
         return (self.trusting and self._in_cache(name)) or self.main.exists(name)
 
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
-        version = self.main.write(name, data, expect=expect)
+        return self._written(name, data, self.main.write(name, data, expect=expect))
+
+    def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
+        return self._written(name, data, self.main.try_write(name, data, expect=expect))
+
+    def _written(self, name: Name, data: Data, version: Version) -> Version:
         if isinstance(data, bytes):
             self._keep(name, data, version)
         else:

@@ -7,16 +7,16 @@ one of the signals below or a `BackendError`. What follows from a signal is deci
 from __future__ import annotations
 
 import io
-import random
 import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Final, NamedTuple, Self, TypeAlias, TypeVar
 
 from perkey.content import Content
-from perkey.errors import BackendError
+from perkey.errors import BackendError, OperationTimeoutError
+from perkey.retrying import Attempts, Retry
 from perkey.stores.base import ConditionKind, Expectation, Verb, Version
 
 Body: TypeAlias = bytes | BinaryIO
@@ -24,14 +24,11 @@ Body: TypeAlias = bytes | BinaryIO
 
 T = TypeVar("T")
 
-_ATTEMPTS = 6
-_FIRST_PAUSE = 0.05
-
 COPY_BYTES: Final = 1 << 20
 """How much of a large object is read at a time."""
 
 WRITE_ID: Final = "perkey-write-id"
-"""Name of the metadata that tells whose write an object is."""
+"""Name of the metadata that has the marks of a write and of those that it was built on."""
 
 PROBE = ".@perkey-probe"
 """The beginning of the names of objects that ask an endpoint a question; "@" is in no key."""
@@ -73,7 +70,15 @@ class NotHonoured(Signal):
 
 
 class TryAgain(Signal):
-    """The service did nothing, and says that it may do it later (409, 503)."""
+    """The service did nothing, and says that it may do it later (409, 503).
+
+    Attributes:
+        retry_after: Seconds that it asks to wait (Retry-After), or None.
+    """
+
+    def __init__(self, cause: Exception, *, retry_after: float | None = None) -> None:
+        super().__init__(cause)
+        self.retry_after = retry_after
 
 
 class Unclear(Signal):
@@ -81,11 +86,32 @@ class Unclear(Signal):
 
     Attributes:
         lost_race: Whether these are the service's words for a conditional write that was overtaken.
+        retry_after: Seconds that it asks to wait (Retry-After), or None.
     """
 
-    def __init__(self, cause: Exception, *, lost_race: bool = False) -> None:
+    def __init__(
+        self, cause: Exception, *, lost_race: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(cause)
         self.lost_race = lost_race
+        self.retry_after = retry_after
+
+
+class Marked(str):
+    """A version as an engine returns it, with the metadata that has the marks of the write.
+
+    Attributes:
+        write_id: The metadata; None if another program wrote the object.
+    """
+
+    __slots__ = ("write_id",)
+
+    write_id: str | None
+
+    def __new__(cls, version: str, write_id: str | None) -> Self:
+        made = super().__new__(cls, version)
+        made.write_id = write_id
+        return made
 
 
 class Head(NamedTuple):
@@ -95,7 +121,7 @@ class Head(NamedTuple):
         version: Its ETag.
         mtime: When it was written, in seconds since the epoch.
         size: Its length in bytes.
-        write_id: The mark of the write that made it, or None if another program did.
+        write_id: The marks of the write that made it, or None if another program did.
     """
 
     version: Version
@@ -126,14 +152,19 @@ class Engine(ABC):
     Attributes:
         multipart_above: Bodies of more bytes than this are uploaded in parts.
         connections: How many requests it can make at a time.
+        retry: For how long failed requests are tried again.
     """
 
     multipart_above = 64 << 20
     connections = 48
+    retry = Retry()
 
     @abstractmethod
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
-        """Return content and version, None if the object is still at `unless`; raises NoSuchObject."""
+        """Return content and version, None if the object is still at `unless`; raises NoSuchObject.
+
+        The version is `Marked`.
+        """
 
     @abstractmethod
     def head(self, key: str) -> Head:
@@ -149,7 +180,7 @@ class Engine(ABC):
             key: The object.
             body: Its content.
             expect: What it must be at.
-            write_id: The mark of this write, kept with the object.
+            write_id: The marks of this write, kept with the object.
             parts: Whether to upload in parts, which takes several requests, none of which shows before the
                 last; None leaves it to the size.
         """
@@ -236,31 +267,48 @@ def size_of(body: Body) -> int:
     return len(body) if isinstance(body, bytes) else body.seek(0, io.SEEK_END)
 
 
-def again(request: Callable[[], T], *expected: type[Signal]) -> T:
-    """Make a request that can be repeated without harm, up to six times, with growing pauses.
+def again(
+    request: Callable[[], T],
+    *expected: type[Signal],
+    retry: Retry = Engine.retry,
+    attempts: Attempts | None = None,
+) -> T:
+    """Make a request that can be repeated without harm, until it succeeds or its time is over.
 
     Args:
         request: Makes it.
         expected: The signals that the caller understands, beside those that mean "again".
+        retry: For how long.
+        attempts: Those of the operation that the request is a part of, if it is one.
 
     Raises:
         BackendError: The service did not do it, whatever the pauses.
         Signal: One of those expected.
     """
-    for attempt in range(_ATTEMPTS):
+    began = time.monotonic()
+    while True:
         try:
             return request()
         except (TryAgain, Unclear) as signal:
-            if attempt == _ATTEMPTS - 1:
-                raise signal.cause from signal.__cause__
-            pause(attempt)
+            attempts = attempts or Attempts(retry, began)
+            pause(attempts, signal)
         except expected:
             raise
         except Signal as signal:
             raise signal.cause from signal.__cause__
-    raise AssertionError("not reached")
 
 
-def pause(attempt: int) -> None:
-    """Wait before another attempt: 25 to 50 ms after the first, twice as long after each further one."""
-    time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
+def pause(attempts: Attempts, signal: TryAgain | Unclear) -> None:
+    """Wait before another attempt.
+
+    Raises:
+        OperationTimeoutError: The time of the whole operation is over.
+        BackendError: There is no time for another attempt.
+    """
+    if attempts.pause(signal.cause, wanted=signal.retry_after):
+        return
+    cause = signal.cause
+    if attempts.timed_out and isinstance(cause, BackendError):
+        about = {"backend": cause.backend, "operation": cause.operation, "key": cause.key}
+        raise OperationTimeoutError(f"the timeout is over: {cause}", **about) from cause
+    raise cause from signal.__cause__

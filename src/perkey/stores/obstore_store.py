@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from perkey.naming import Name
+from perkey.retrying import Retry
 from perkey.stores.base import Stat, Store
 from perkey.stores.object_store import ObjectStore
+from perkey.stores.objects import Engine
 from perkey.stores.url_engine import UrlEngine
 
 
@@ -32,6 +34,7 @@ class ObstoreStore(ObjectStore):
         client_options: Options of the HTTP client, as obstore's.
         credential_provider: What returns credentials, as obstore's.
         trust_service: Whether conditions are relied upon without a test of the service.
+        retry: For how long failed requests are tried again.
 
     Raises:
         ValueError: The address is not one of these, or has a password or a query in it.
@@ -45,9 +48,14 @@ class ObstoreStore(ObjectStore):
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
         trust_service: bool = False,
+        retry: Retry = Engine.retry,
     ) -> None:
         engine = UrlEngine(
-            url, options=options, client_options=client_options, credential_provider=credential_provider
+            url,
+            options=options,
+            client_options=client_options,
+            credential_provider=credential_provider,
+            retry=retry,
         )
         prefix = urlsplit(url).path.strip("/") if engine.kind == "memory" else ""
         super().__init__(engine, prefix, trust_service=trust_service)

@@ -49,6 +49,11 @@ class PrefixStore(Store):
         check_name_length(full)
         return self.inner.write(full, data, expect=expect)
 
+    def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
+        full = self._full(name)
+        check_name_length(full)
+        return self.inner.try_write(full, data, expect=expect)
+
     def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
         full = self._full(name)
         check_name_length(full)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from perkey.errors import BackendError
+from perkey.retrying import Attempts
 from perkey.stores.base import ABSENT, ConditionKind, Expectation, Verb
 from perkey.stores.objects import (
     PROBE,
@@ -56,13 +57,21 @@ class Probes:
         self._trusts = trust_service
         self._root = root_prefix
 
-    def ask(self, verb: Verb, kind: ConditionKind, *, parts: bool = False) -> bool:
+    def ask(
+        self,
+        verb: Verb,
+        kind: ConditionKind,
+        *,
+        parts: bool = False,
+        attempts: Attempts | None = None,
+    ) -> bool:
         """Tell whether a kind of condition is honoured; 1 to 4 requests the first time, then none.
 
         Args:
             verb: Of which verb.
             kind: Which kind.
             parts: Whether of uploads in parts, which takes three requests for each of one.
+            attempts: Those of the operation that needs the answer, and whose time is not to be exceeded.
 
         Raises:
             BackendError: It could not be asked, for lack of rights say.
@@ -74,8 +83,9 @@ class Probes:
         question = (self._engine.endpoint, self._engine.describe(), verb, kind, parts)
         if question not in _answers:
             with _turn_for(question):
-                if question not in _answers:  # nobody was faster
-                    _answers[question] = self._find_out(verb, kind, parts)
+                if question not in _answers:  # no other thread was faster
+                    with (attempts or self._engine.retry.attempts()).shared():
+                        _answers[question] = self._find_out(verb, kind, parts)
         return _answers[question]
 
     def _find_out(self, verb: Verb, kind: ConditionKind, parts: bool) -> bool:
@@ -86,7 +96,7 @@ class Probes:
         except NotHonoured:
             return False
         except NoSuchBucket:
-            again(self._engine.create_bucket)
+            again(self._engine.create_bucket, retry=self._engine.retry)
             return self._find_out(verb, kind, parts)
 
     def _refuses_second(self, parts: bool) -> bool:
@@ -110,9 +120,9 @@ class Probes:
         key = self._own()
         with self._removed(key):
             with contextlib.suppress(PreconditionFailed):  # it is there: a reply was lost
-                again(lambda: self._engine.put(key, b"", expect=ABSENT, write_id="probe"), Signal)
+                self._again(lambda: self._engine.put(key, b"", expect=ABSENT, write_id="probe"))
             try:
-                again(lambda: self._engine.delete(key, version=_NO_VERSION), Signal)
+                self._again(lambda: self._engine.delete(key, version=_NO_VERSION))
             except PreconditionFailed:
                 return True
             return False
@@ -120,7 +130,7 @@ class Probes:
     def _puts(self, key: str, expect: Expectation, parts: bool) -> bool:
         """Tell whether a conditional write happens."""
         try:
-            again(lambda: self._engine.put(key, _BODY, expect=expect, write_id="probe", parts=parts), Signal)
+            self._again(lambda: self._engine.put(key, _BODY, expect=expect, write_id="probe", parts=parts))
         except (PreconditionFailed, NoSuchObject):
             return False
         return True
@@ -132,7 +142,10 @@ class Probes:
             yield
         finally:
             with contextlib.suppress(BackendError):
-                again(lambda: self._engine.erase(key))
+                again(lambda: self._engine.erase(key), retry=self._engine.retry)
+
+    def _again(self, request: Callable[[], object]) -> None:
+        again(request, Signal, retry=self._engine.retry)
 
     def _own(self) -> str:
         return f"{self._root}{PROBE}-{os.urandom(9).hex()}"

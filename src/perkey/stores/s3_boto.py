@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from perkey.content import Content
 from perkey.errors import BackendError
+from perkey.retrying import Retry
 from perkey.stores.addresses import check_bucket, check_endpoint, check_flags
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.boto_client import (
@@ -36,6 +37,7 @@ from perkey.stores.objects import (
     Body,
     Engine,
     Head,
+    Marked,
     NoSuchUpload,
     Signal,
     TryAgain,
@@ -71,6 +73,7 @@ class BotoEngine(Engine):
         session: A session of your own, to make the client of.
         unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
         requester_pays: Whether the caller's account pays for the requests, as some buckets demand.
+        retry: For how long failed requests are tried again.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -89,6 +92,7 @@ class BotoEngine(Engine):
         session: Any = None,
         unsigned: bool = False,
         requester_pays: bool = False,
+        retry: Retry = Engine.retry,
     ) -> None:
         check_bucket(bucket)
         check_flags(unsigned=unsigned, requester_pays=requester_pays)
@@ -110,6 +114,7 @@ class BotoEngine(Engine):
         self.unsigned = unsigned
         self.requester_pays = requester_pays
         self._about = {"RequestPayer": "requester"} if requester_pays else {}
+        self.retry = retry
         self._session = session
         self._client: Any = client
         self._is_users = client is not None
@@ -131,6 +136,7 @@ class BotoEngine(Engine):
             "endpoint_url": endpoint_url,
             "unsigned": self.unsigned,
             "requester_pays": self.requester_pays,
+            "retry": self.retry,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -167,7 +173,11 @@ class BotoEngine(Engine):
 
     def _new_client(self) -> Any:
         return new_client(
-            self._session, region=self.region, endpoint_url=self.endpoint_url, unsigned=self.unsigned
+            self._session,
+            region=self.region,
+            endpoint_url=self.endpoint_url,
+            idle=self.retry.idle(),
+            unsigned=self.unsigned,
         )
 
     # --- Verbs --------------------------------------------------------------------------------------
@@ -181,7 +191,7 @@ class BotoEngine(Engine):
             if status_of(error) == NOT_MODIFIED:
                 return None
             raise self._translate(error, "read", key) from error
-        return content, _version(reply)
+        return content, Marked(_version(reply), reply.get("Metadata", {}).get(WRITE_ID))
 
     def head(self, key: str) -> Head:
         reply = self._call("stat", key, "head_object", Key=key)
@@ -375,7 +385,9 @@ class BotoEngine(Engine):
     def _put_part(self, key: str, number: int, part: bytes, whose: dict[str, Any]) -> str:
         # A part can be sent again without harm.
         reply = again(
-            lambda: self._call("write", key, "upload_part", PartNumber=number, Body=part, **whose), Signal
+            lambda: self._call("write", key, "upload_part", PartNumber=number, Body=part, **whose),
+            Signal,
+            retry=self.retry,
         )
         etag: str = reply["ETag"]
         return etag

@@ -7,15 +7,18 @@ itself; and anything else that obstore cannot do, so that both engines can do th
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from perkey.content import Content
+from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import MissingExtraError
+from perkey.retrying import UPLOAD_IDLE_SECONDS
 from perkey.stores.base import ABSENT, Expectation, Version
-from perkey.stores.objects import WRITE_ID, Body, Head, content_type, is_mocked
+from perkey.stores.objects import WRITE_ID, Body, Head, Marked, TryAgain, Unclear, content_type, is_mocked
 
 try:
     from obstore.exceptions import InvalidPathError, NotModifiedError
@@ -50,6 +53,23 @@ _REDIRECTS: Final = frozenset((301, 302, 307, 308))
 _BAD_REQUEST: Final = 400
 
 
+class _Made(NamedTuple):
+    """The stores that were made after a client of boto3.
+
+    Attributes:
+        client: The client.
+        store: None if obstore cannot be used.
+        large_store: That for large values: the time-out of obstore is for sending a value and the reply.
+    """
+
+    client: Any
+    store: S3Store | None
+    large_store: S3Store | None
+
+
+_NOTHING: Final = _Made(None, None, None)
+
+
 class ObstoreEngine(BotoEngine):
     """One bucket through obstore, several times faster than boto3 alone.
 
@@ -67,7 +87,8 @@ class ObstoreEngine(BotoEngine):
 
     def __init__(self, bucket: str, **service: Any) -> None:
         super().__init__(bucket, **service)
-        self._made: tuple[Any, S3Store | None] = (None, None)  # a client of boto3, and the store like it
+        self._made = _NOTHING
+        self._thread = threading.local()
 
     # --- Verbs --------------------------------------------------------------------------------------
 
@@ -77,7 +98,8 @@ class ObstoreEngine(BotoEngine):
                 result = store.get(key, options={} if unless is None else {"if_none_match": f'"{unless}"'})
             except NotModifiedError:
                 return None
-            return obstores.content_of(result, limit), obstores.etag_of(result.meta)
+            marked = Marked(obstores.etag_of(result.meta), result.attributes.get(WRITE_ID))
+            return obstores.content_of(result, limit), marked
 
         return self._do(
             by_obstore, lambda: super(ObstoreEngine, self).get(key, unless=unless, limit=limit), "read", key
@@ -110,7 +132,7 @@ class ObstoreEngine(BotoEngine):
         def by_obstore(store: S3Store) -> Version:
             return obstores.etag_of(store.put(key, body, attributes=about, mode=mode, use_multipart=False))
 
-        return self._do(by_obstore, by_boto, "write", key)
+        return self._do(by_obstore, by_boto, "write", key, large=len(body) > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         def by_boto() -> None:
@@ -154,11 +176,17 @@ class ObstoreEngine(BotoEngine):
         key: str,
         *,
         named: str | None = None,
+        large: bool = False,
     ) -> T:
-        """Do something by obstore if it can, else by boto3."""
+        """Do something by obstore if it can, else by boto3.
+
+        After a failure of the service the next request is boto3's, because obstore does not tell for how long
+        the service asks to wait (Retry-After).
+        """
+        put_off, self._thread.put_off = getattr(self._thread, "put_off", False), False
         for attempt in range(2):
-            client, store = self._able(key if named is None else named)
-            if store is None:
+            client, store = self._able(key if named is None else named, large=large)
+            if store is None or put_off:
                 break
             try:
                 return by_obstore(store)
@@ -170,10 +198,21 @@ class ObstoreEngine(BotoEngine):
                     break
                 told = self._retold(said, operation)
                 if attempt or not self._renew(client, told):
-                    raise self._translate(told, operation, key) from error
-        return by_boto()
+                    with self._noted():
+                        raise self._translate(told, operation, key) from error
+        with self._noted():
+            return by_boto()
 
-    def _able(self, key: str) -> tuple[Any, S3Store | None]:
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Remember for the next request of this thread that the service failed in the last one."""
+        try:
+            yield
+        except (TryAgain, Unclear):
+            self._thread.put_off = True
+            raise
+
+    def _able(self, key: str, *, large: bool = False) -> tuple[Any, S3Store | None]:
         """Return the client and the store of this process.
 
         There is no store if obstore cannot be used, here or for such a key.
@@ -185,12 +224,15 @@ class ObstoreEngine(BotoEngine):
         except FOREIGN_TO_BOTO:
             return _NOT_ABLE  # boto3 says what is wrong with the settings
         made = self._made
-        if made[0] is not client:
-            # Several threads may make one each, and the last one stays.
-            made = self._made = (client, self._make_store(client))
-        return made
+        if made.client is not client:
+            # Several threads may make them, and the last ones stay.
+            idle: float = client.meta.config.read_timeout
+            upload = idle if self._is_users else max(idle, self.retry.idle(UPLOAD_IDLE_SECONDS))
+            stores = (self._make_store(client, seconds) for seconds in (idle, upload))
+            made = self._made = _Made(client, *stores)
+        return client, made.large_store if large else made.store
 
-    def _make_store(self, client: Any) -> S3Store | None:
+    def _make_store(self, client: Any, read_timeout: float) -> S3Store | None:
         config, endpoint = client.meta.config, client.meta.endpoint_url
         credentials = client._request_signer._credentials
         if ":" in self.bucket or not (credentials or self.unsigned):
@@ -215,7 +257,7 @@ class ObstoreEngine(BotoEngine):
             client_options={
                 "allow_http": endpoint.startswith("http:"),
                 "connect_timeout": timedelta(seconds=config.connect_timeout),
-                "read_timeout": timedelta(seconds=config.read_timeout),
+                "read_timeout": timedelta(seconds=read_timeout),
                 "timeout": _NO_TIMEOUT,
             },
             retry_config={"max_retries": 0},

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
-from perkey.content import Content
+from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.parallel import map_unordered
+from perkey.retrying import UPLOAD_IDLE_SECONDS, Retry
 from perkey.stores.base import ABSENT, ANY, ConditionKind, Expectation, Verb, Version
 from perkey.stores.objects import (
     WRITE_ID,
     Body,
     Engine,
     Head,
+    Marked,
     NoSuchBucket,
     NoSuchObject,
     NotHonoured,
@@ -56,12 +58,8 @@ _CONTENT_TYPE: Final = "Content-Type"
 _WORKERS: Final = 16
 _CHUNK: Final = 16 << 20
 _CHUNKS_AT_ONCE: Final = 4
-_CLIENT: Final = {
-    "connect_timeout": timedelta(seconds=60),
-    # Until the reply begins or goes on; the whole may take as long as it takes.
-    "read_timeout": timedelta(minutes=5),
-    "timeout": timedelta(days=1),
-}
+_CONNECT_SECONDS: Final = 10.0
+_NO_TIMEOUT: Final = timedelta(days=1)
 
 _NO_CONTAINER: Final = frozenset(("NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"))
 _EXISTS: Final = frozenset(("BlobAlreadyExists", "PreconditionFailed", "ConditionNotMet"))
@@ -94,6 +92,7 @@ class UrlEngine(Engine):
         options: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
+        retry: Retry = Engine.retry,
     ) -> None:
         self.url = url
         self.kind = kind_of(url)
@@ -103,11 +102,13 @@ class UrlEngine(Engine):
         self.options = dict(options or {})
         self._endpoint = endpoint_in(self.options)
         self.client_options = dict(client_options or {})
+        self.retry = retry
         self._provider = credential_provider
         self._configured: str | None = None
         self._environment: dict[str, str] = {}
         # What is in memory is kept by its handles, used or not.
         self._store: Any = _memory(base_of(url)) if self.kind == "memory" else None
+        self._large_store: Any = self._store
         self._owner = os.getpid() if self.kind == "memory" else 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -115,6 +116,7 @@ class UrlEngine(Engine):
             "url": self.url,
             "options": harmless(self.options),
             "client_options": harmless_to_clients(self.client_options),
+            "retry": self.retry,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -149,7 +151,8 @@ class UrlEngine(Engine):
                 result = store.get(key, options=condition)
             except NotModifiedError:
                 return None
-            return obstores.content_of(result, limit), self._version(result.meta)
+            marked = Marked(self._version(result.meta), result.attributes.get(self._write_id_name()))
+            return obstores.content_of(result, limit), marked
 
         return self._do("read", key, get)
 
@@ -180,7 +183,7 @@ class UrlEngine(Engine):
                 max_concurrency=_CHUNKS_AT_ONCE,
             )
 
-        return self._version(self._do("write", key, put))
+        return self._version(self._do("write", key, put, large=size > STREAM_ABOVE))
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         if version is not None:
@@ -250,22 +253,22 @@ class UrlEngine(Engine):
 
     def _delete_again(self, key: str) -> None:
         with contextlib.suppress(NoSuchObject, NoSuchBucket):
-            again(lambda: self.delete(key), NoSuchObject, NoSuchBucket)
+            again(lambda: self.delete(key), NoSuchObject, NoSuchBucket, retry=self.retry)
 
-    def _do(self, operation: str, key: str, request: Callable[[Any], T]) -> T:
+    def _do(self, operation: str, key: str, request: Callable[[Any], T], *, large: bool = False) -> T:
         """Do something by the store of this process; raises in our words.
 
         If the service rejects the credentials, it is done once more by a new store, which looks for
         credentials anew: they may be rotated while a program runs, and a rejected request has no effect.
         """
         try:
-            return request(self._able(operation, key))
+            return request(self._able(operation, key, large=large))
         except FOREIGN as error:
             if not self._is_outdated(error):
                 raise self._translate(error, operation, key) from error
         self._owner = 0
         try:
-            return request(self._able(operation, key))
+            return request(self._able(operation, key, large=large))
         except FOREIGN as error:
             raise self._translate(error, operation, key) from error
 
@@ -279,7 +282,7 @@ class UrlEngine(Engine):
             return True
         return said.status == _FORBIDDEN and self._seen() != self._environment
 
-    def _able(self, operation: str, key: str) -> Any:
+    def _able(self, operation: str, key: str, *, large: bool) -> Any:
         if not obstores.begin() and self.kind != "memory":  # which needs no threads
             raise BackendError(
                 f"cannot {operation} {self.describe(key)}: obstore had been used before this process was "
@@ -287,25 +290,40 @@ class UrlEngine(Engine):
                 **self._about(operation, key),
             )
         if self._owner != os.getpid():
-            self._store = self._make_store()  # several threads may make one each, and the last one stays
+            # Several threads may make them, and the last ones stay.
+            self._store, self._large_store = self._make_stores()
             self._owner = os.getpid()
-        return self._store
+        return self._large_store if large else self._store
 
-    def _make_store(self) -> Any:
+    def _make_stores(self) -> tuple[Any, Any]:
+        """Return the store of this process, and that for large values.
+
+        The read time-out of obstore is also for sending a value.
+        """
         if self.kind == "memory":
-            return _memory(base_of(self.url))
+            return (_memory(base_of(self.url)),) * 2
         self._environment = self._seen()
         options, provider = self._settings()
         endpoint = self._endpoint or str(options.get("endpoint", "")) or os.environ.get("AWS_ENDPOINT", "")
         plain = {"allow_http": True} if endpoint.startswith("http:") else {}
         more: Any = {"credential_provider": provider} if provider is not None else {}
-        return from_url(
-            self.url,
-            config=cast("Any", options),
-            client_options=cast("Any", {**_CLIENT, **plain, **self.client_options}),
-            retry_config={"max_retries": 0},
-            **more,
-        )
+
+        def make(read_timeout: float) -> Any:
+            client = {
+                "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, read_timeout)),
+                # Until the reply begins or goes on; the whole may take as long as it takes.
+                "read_timeout": timedelta(seconds=read_timeout),
+                "timeout": _NO_TIMEOUT,
+            }
+            return from_url(
+                self.url,
+                config=cast("Any", options),
+                client_options=cast("Any", {**client, **plain, **self.client_options}),
+                retry_config={"max_retries": 0},
+                **more,
+            )
+
+        return make(self.retry.idle()), make(self.retry.idle(UPLOAD_IDLE_SECONDS))
 
     def _settings(self) -> tuple[dict[str, Any], Any]:
         """Return options and provider of credentials; for S3 with what boto3 would take from elsewhere."""

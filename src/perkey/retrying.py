@@ -1,0 +1,139 @@
+"""Trying again: for how long, with which pauses, and with a line in the log for each retry."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+RETRY_FOR: Final = 30.0
+"""Seconds for which a request is repeated, unless the user says otherwise."""
+
+IDLE_SECONDS: Final = 20.0
+"""Seconds after which an attempt ends if not a byte comes; less than `RETRY_FOR`, so that another follows."""
+
+UPLOAD_IDLE_SECONDS: Final = 300.0
+"""The same for a client that counts the time of a whole upload as a time without a byte from the service."""
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE: Final = 5.0
+_MOST_DOUBLINGS: Final = 16  # 2 ** attempts must not overflow in a day of attempts
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How long an operation goes on trying.
+
+    Args:
+        retry_for: Seconds since the beginning of an operation during which what failed is tried again; 0 for
+            one attempt only.
+        timeout: Seconds that the whole operation may take, all attempts included; None for no limit. An
+            attempt that is under way ends when not a byte comes for a while.
+
+    Raises:
+        TypeError: An argument is not a number.
+        ValueError: An argument is negative or not a number at all (nan), or `timeout` is 0.
+    """
+
+    retry_for: float = RETRY_FOR
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        _check("retry_for", self.retry_for)
+        if self.timeout is not None:
+            _check("timeout", self.timeout)
+            if self.timeout == 0:
+                raise ValueError("timeout must be positive or None, not 0")
+
+    def idle(self, most: float = IDLE_SECONDS) -> float:
+        """Return after how many seconds without a byte an attempt ends."""
+        return most if self.timeout is None else min(most, self.timeout)
+
+    def attempts(self) -> Attempts:
+        """Begin an operation."""
+        return Attempts(self)
+
+
+class Attempts:
+    """The attempts of one operation, and of the requests that are parts of it.
+
+    Args:
+        retry: For how long.
+        began: When the operation began, as `time.monotonic` counts; None means now.
+
+    Attributes:
+        count: How many attempts have failed.
+        end: When the time of the whole operation is over, as `time.monotonic` counts.
+    """
+
+    def __init__(self, retry: Retry, began: float | None = None) -> None:
+        self._retry = retry
+        self._began = time.monotonic() if began is None else began
+        self.count = 0
+        whole: Attempts | None = getattr(_current, "attempts", None)
+        end = math.inf if retry.timeout is None else self._began + retry.timeout
+        self.end: float = end if whole is None else min(end, whole.end)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the time of the whole operation is over."""
+        return time.monotonic() >= self.end
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no time for another attempt."""
+        return time.monotonic() >= min(self._began + self._retry.retry_for, self.end)
+
+    def pause(self, failure: Exception, *, wanted: float | None = None) -> bool:
+        """Wait before another attempt, and log it; return False at once if there is no time for one.
+
+        The first pause is 25 to 50 ms, each further one twice as long, up to 5 s.
+
+        Args:
+            failure: Why the last attempt failed.
+            wanted: Seconds that the service asked to wait (Retry-After), if it did.
+        """
+        now = time.monotonic()
+        left = min(self._began + self._retry.retry_for, self.end) - now
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self.count, _MOST_DOUBLINGS))
+        seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        self.count += 1
+        if left <= 0 or (wanted is not None and wanted >= left):
+            return False
+        seconds = min(max(seconds, wanted or 0), left)
+        _log(failure, self.count + 1, seconds, now - self._began)
+        time.sleep(seconds)
+        return True
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        """Let the requests that this thread makes inside the block end with this operation."""
+        before = getattr(_current, "attempts", None)
+        _current.attempts = self
+        try:
+            yield
+        finally:
+            _current.attempts = before
+
+
+_current = threading.local()
+
+
+def _check(name: str, seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
+    if not seconds >= 0:
+        raise ValueError(f"{name} must be at least 0 seconds, not {seconds!r}")
+
+
+def _log(failure: Exception, attempt: int, seconds: float, since: float) -> None:
+    import logging  # noqa: PLC0415 - it is needed only when something fails
+
+    logging.getLogger(__name__).warning(
+        "%s; attempt %d follows in %.2f s (the operation began %.1f s ago)", failure, attempt, seconds, since
+    )
