@@ -13,9 +13,9 @@ SOURCE = Path(perkey.__file__).parent
 
 # Each room may import from its own and earlier ones only.
 ROOMS = [
-    {"errors", "keys", "jokers", "naming", "content", "comparing", "parallel"},
+    {"arguments", "errors", "showing", "keys", "jokers", "naming", "content", "comparing", "parallel"},
     {"conditions", "stores", "formats", "query"},
-    {"items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
+    {"fitting", "items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
     {"dicts"},
     {"synced"},
     {"dataspace"},

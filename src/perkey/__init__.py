@@ -21,12 +21,14 @@ from perkey.errors import (
     ConsistencyCheckError,
     CorruptValueError,
     MissingExtraError,
+    MissingItemError,
     MutationPolicyError,
     OutcomeUnknownError,
     PerkeyError,
     UnloadableValueError,
     UnstorableValueError,
     UnsupportedConditionError,
+    WrongParametersWarning,
 )
 from perkey.formats import register_format
 from perkey.jokers import (
@@ -52,6 +54,7 @@ from perkey.keys import (
     PersiDictKey,
     SafeStrTuple,
     get_safe_chars,
+    key_of,
     quote,
     replace_unsafe_chars,
     unquote,
@@ -76,6 +79,11 @@ def __getattr__(name: str) -> Any:
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_import_module(_ON_DEMAND[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 __version__ = "0.1.0"
@@ -109,6 +117,7 @@ __all__ = [
     "Joker",
     "LocalDict",
     "MissingExtraError",
+    "MissingItemError",
     "MutationPolicyError",
     "NonEmptyPersiDictKey",
     "NonEmptySafeStrTuple",
@@ -127,8 +136,10 @@ __all__ = [
     "UnstorableValueError",
     "UnsupportedConditionError",
     "WriteOnceDict",
+    "WrongParametersWarning",
     "find",
     "get_safe_chars",
+    "key_of",
     "quote",
     "register_format",
     "replace_unsafe_chars",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
+from perkey.arguments import check_flag, check_iterable
 from perkey.content import STREAM_ABOVE, Data
 from perkey.errors import (
     BulkOperationError,
@@ -43,6 +44,7 @@ class BulkOperations(ItemAccess[V]):
         Cost: one read for each key, in parallel where each waits for a network.
         """
         found: dict[NonEmptySafeStrTuple, V] = {}
+        check_iterable("keys", keys, "keys")
         tally = Tally("get_many", progress)
         names = (self._naming.name_of(key) for key in keys)
         for name, result in self._read_many(names):
@@ -74,7 +76,7 @@ class BulkOperations(ItemAccess[V]):
 
         Cost: one write for each item; a folder shares the syncs of many, a bucket is asked in parallel.
         """
-        source = iter(items.items() if isinstance(items, Mapping) else items)
+        source = pairs_of("items", items)
         tally = Tally("set_many", progress)
         held: list[tuple[Any, V]] = []
         while True:
@@ -114,6 +116,7 @@ class BulkOperations(ItemAccess[V]):
 
         Cost: a removal for each key, in a folder with shared syncs; in a bucket one request for 1,000.
         """
+        check_iterable("keys", keys, "keys")
         self._check_deletable()
         self._remove_many((self._naming.name_of(key) for key in keys), Tally("delete_many", progress))
 
@@ -166,13 +169,42 @@ class BulkOperations(ItemAccess[V]):
             yield name, data
 
 
+def pairs_of(argument: str, items: Any) -> Iterator[tuple[Any, Any]]:
+    """Return key and value of each item of what `dict.update` takes.
+
+    Args:
+        argument: The name of the argument that `items` are, for errors.
+        items: A mapping, or pairs.
+
+    Raises:
+        TypeError: `items` are neither, at once; something among them is not a pair, when it is drawn.
+    """
+    if isinstance(items, Mapping):
+        return iter(items.items())
+    if hasattr(items, "keys"):
+        return ((key, items[key]) for key in items.keys())  # noqa: SIM118 - as dict does
+    check_iterable(argument, items, "pairs of key and value")
+    return _checked_pairs(argument, items)
+
+
+def _checked_pairs(argument: str, pairs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    for pair in pairs:
+        try:
+            key, value = pair
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{argument} must be pairs of key and value; {type(pair).__name__} is not one"
+            ) from None
+        yield key, value
+
+
 class Tally:
     """Counts what was done, collects what was not, and raises in the end."""
 
     def __init__(self, what: str, progress: bool = False) -> None:
         self._failures: dict[Any, Exception] = {}
         self._done = 0
-        self._bar = _bar(what) if progress else None
+        self._bar = _bar(what) if check_flag("progress", progress) else None
 
     def count(self, key: Any, result: object) -> None:
         """Take note of one item: of what went wrong, if that is an exception."""

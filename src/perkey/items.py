@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Final, Generic, TypeVar
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from types import NoneType
+from typing import Any, BinaryIO, Final, Generic, Self, TypeVar
 
+from perkey.arguments import check_flag, check_kind
 from perkey.content import STREAM_ABOVE, Content, Data
 from perkey.errors import (
     ConflictError,
     CorruptValueError,
+    MissingItemError,
     MutationPolicyError,
     UnloadableValueError,
     UnstorableValueError,
 )
+from perkey.fitting import watched
 from perkey.formats import Format, format_of
 from perkey.formats.base import find_format
 from perkey.jokers import ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import DEFAULT_DIGEST_LEN, Name, naming
 from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+from perkey.stores.prefix import PrefixStore
 
 # Enumerations have no subclasses; isinstance would take ten times as long.
 _NO_VALUES: Final = frozenset((Joker, ItemNotAvailableFlag, ValueNotRetrievedFlag))
+_UNIQUE_BYTES: Final = 16
+_LOOKED_THROUGH: Final = 1000
 
 V = TypeVar("V")
+S = TypeVar("S")
+T = TypeVar("T", bound=tuple[Any, ...])
 E = TypeVar("E", CorruptValueError, UnloadableValueError, UnstorableValueError)
 
 
@@ -38,14 +51,12 @@ class ItemAccess(Generic[V]):
         digest_len: int = DEFAULT_DIGEST_LEN,
         base_class_for_values: type | None = None,
     ) -> None:
-        if not isinstance(store, Store):
-            raise TypeError(f"store must be a Store, not {type(store).__name__}")
-        if base_class_for_values is not None and not isinstance(base_class_for_values, type):
-            raise TypeError(f"base_class_for_values must be a class or None, not {base_class_for_values!r}")
+        check_kind("store", store, Store, "a Store")
+        check_kind("base_class_for_values", base_class_for_values, (type, NoneType), "a class or None")
         self._naming = naming(digest_len, file_type)
-        self._format: Format = format_of(file_type)
+        self._format: Format = format_of(self._naming.file_type)
         self._store = store
-        self._immutable = bool(immutable_items)
+        self._immutable = check_flag("immutable_items", immutable_items)
         self._base_class = base_class_for_values
         of_format = self._format.value_class
         if of_format and base_class_for_values and not issubclass(base_class_for_values, of_format):
@@ -54,13 +65,18 @@ class ItemAccess(Generic[V]):
                 f"base_class_for_values={base_class_for_values.__name__} excludes"
             )
 
+    _shares_place = False
+    """Whether dictionaries with other parameters are expected in the same place."""
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave the format behind: it is found by name, and may hold a secret."""
-        state = {**self.__dict__, "_registered": find_format(self.file_type) is not None}
+        registered = find_format(self.file_type) is not None
+        state = {**self.__dict__, "_registered": registered, "_unique": os.urandom(_UNIQUE_BYTES)}
         del state["_format"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        del state["_unique"]
         registered = state.pop("_registered")
         self.__dict__.update(state)
         if registered and find_format(self.file_type) is None:
@@ -68,6 +84,16 @@ class ItemAccess(Generic[V]):
                 f"file type {self.file_type!r} has no format here; call perkey.register_format first"
             )
         self._format = format_of(self.file_type)
+
+    def __copy__(self) -> Self:
+        handle = object.__new__(type(self))
+        handle.__dict__.update(self.__dict__)
+        return handle
+
+    # The items behind a handle change, so a result computed from them must not be used again for the same
+    # handle. Dask asks for a token; joblib hashes the pickle, of which no two are equal therefore.
+    def __dask_tokenize__(self) -> object:
+        return type(self).__name__, os.urandom(_UNIQUE_BYTES).hex()
 
     @property
     def store(self) -> Store:
@@ -101,13 +127,35 @@ class ItemAccess(Generic[V]):
 
     _policy = "immutable_items=True"
 
+    def _is_whole(self) -> bool:
+        """Tell whether a place without items of this dictionary may be due to wrong parameters."""
+        return not self._shares_place and not isinstance(self._store, PrefixStore)
+
+    def _watched(self, scanned: Iterator[S], pick: Callable[[Iterator[S]], Iterator[T]]) -> Iterator[T]:
+        """Return what `pick` finds in a listing; if that is nothing, warn if other parameters would fit."""
+        if self._is_whole():
+            return watched(scanned, pick, self._store, self._naming)
+        return pick(scanned)
+
+    def _missing(self, name: Name) -> MissingItemError:
+        """Return the error about an item that does not exist."""
+        error = MissingItemError(self._naming.key_of(name) or NonEmptySafeStrTuple(name))
+        error.find_longer = partial(self._longer_key, name)
+        return error
+
+    def _longer_key(self, name: Name) -> NonEmptySafeStrTuple | None:
+        """Return a key that begins with the key of a name, or None."""
+        key = self._key_of(name)
+        below = islice(self._store.scan(self._naming.prefix_of(key)), _LOOKED_THROUGH)
+        return next((found for longer in below if (found := self._naming.key_of(longer)) is not None), None)
+
     def _stat(self, key: Any) -> Stat:
         """Return what the store knows of an item; raises KeyError by key."""
         name = self._naming.name_of(key)
         try:
             return self._store.stat(name)
         except KeyError:
-            raise KeyError(self._key_of(name)) from None
+            raise self._missing(name) from None
 
     # --- Reading ------------------------------------------------------------------------------------
 

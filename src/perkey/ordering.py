@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from functools import partial
 from typing import TypeVar
 
+from perkey.arguments import check_count
 from perkey.items import ItemAccess
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
+from perkey.naming import Name
+from perkey.stores.base import Stat
 
 V = TypeVar("V")
 
@@ -27,10 +31,7 @@ class TimeOrder(ItemAccess[V]):
 
     def keys_and_timestamps(self) -> Iterator[tuple[NonEmptySafeStrTuple, float]]:
         """Yield each key with its timestamp; in no order. Cost: a listing, and in a folder a stat an item."""
-        for name, stat in self._store.scan_stats():
-            key = self._naming.key_of(name)
-            if key is not None:
-                yield key, stat.mtime
+        return ((self._key_of(name), stat.mtime) for name, stat in self._seen())
 
     def values_and_timestamps(self) -> Iterator[tuple[V, float]]:
         """Yield each value with its timestamp, in no order; as `items_and_timestamps`."""
@@ -41,14 +42,12 @@ class TimeOrder(ItemAccess[V]):
 
         Cost: a listing with timestamps, and one read an item. The timestamp is that of the listing.
         """
-        for name, stat in self._store.scan_stats():
-            key = self._naming.key_of(name)
-            if key is not None:
-                try:
-                    value = self._load_now(name)[0]
-                except KeyError:
-                    continue
-                yield key, value, stat.mtime
+        for name, stat in self._seen():
+            try:
+                value = self._load_now(name)[0]
+            except KeyError:
+                continue
+            yield self._key_of(name), value, stat.mtime
 
     def oldest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
         """Return the keys, those written longest ago first.
@@ -58,12 +57,14 @@ class TimeOrder(ItemAccess[V]):
 
         Cost: as `keys_and_timestamps`.
         """
+        check_count("max_n", max_n, or_none=True)
         by_time = ((written, key) for key, written in self.keys_and_timestamps())
         ordered = sorted(by_time) if max_n is None else heapq.nsmallest(max_n, by_time)
         return [key for _, key in ordered]
 
     def newest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
         """Return the keys, those written last first; as `oldest_keys`."""
+        check_count("max_n", max_n, or_none=True)
         by_time = ((-written, key) for key, written in self.keys_and_timestamps())
         ordered = sorted(by_time) if max_n is None else heapq.nsmallest(max_n, by_time)
         return [key for _, key in ordered]
@@ -75,6 +76,11 @@ class TimeOrder(ItemAccess[V]):
     def newest_values(self, max_n: int | None = None) -> list[V]:
         """Return the values in the order of `newest_keys`; items removed meanwhile are left out."""
         return list(self._values_of(self.newest_keys(max_n)))
+
+    def _seen(self) -> Iterator[tuple[Name, Stat]]:
+        """Return the name of each item, with what the store knows of it."""
+        key_of = self._naming.key_of
+        return self._watched(self._store.scan_stats(), partial(filter, lambda found: key_of(found[0])))
 
     def _values_of(self, keys: list[NonEmptySafeStrTuple]) -> Iterator[V]:
         for key in keys:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from perkey.arguments import check_callable, check_count
 from perkey.conditions import OperationResult
 from perkey.errors import ConcurrencyConflictError, ConflictError
 from perkey.items import ItemAccess
@@ -62,8 +63,8 @@ class Transformations(ItemAccess[V]):
 
         Cost: one read and one write for each attempt.
         """
-        if n_retries is not None and n_retries < 0:
-            raise ValueError(f"n_retries must be None or at least 0, not {n_retries}")
+        check_callable("transformer", transformer)
+        check_count("n_retries", n_retries, or_none=True)
         name = self._naming.name_of(key)
         attempts = 0
         while True:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, TypeVar
 
+from perkey.arguments import check_callable, check_kind
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict
 from perkey.stores.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
@@ -66,6 +68,11 @@ class ObjectStoreDict(PersiDict[V]):
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
     ) -> None:
+        check_kind("url", url, str, "a string")
+        check_kind("options", options, (Mapping, NoneType), "a mapping or None")
+        check_kind("client_options", client_options, (Mapping, NoneType), "a mapping or None")
+        if credential_provider is not None:
+            check_callable("credential_provider", credential_provider)
         store = _store_at(url, options or {}, client_options or {}, credential_provider)
         if digest_len is None:
             digest_len = DEFAULT_DIGEST_LEN if kind_of(url) == "file" else 0

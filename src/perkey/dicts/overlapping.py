@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from perkey.arguments import check_kind
+from perkey.keys import text_of
 from perkey.persi_dict import PersiDict
 
 
@@ -38,14 +40,18 @@ class OverlappingMultiDict:
         shared_subdicts_params: dict[str, Any],
         **individual_subdicts_params: dict[str, Any],
     ) -> None:
+        # A parametrised class, such as FileDirDict[int], is one, too.
         if PersiDict not in getattr(dict_type, "__mro__", ()):
             raise TypeError(f"dict_type must be a class of PersiDict, not {dict_type!r}")
+        check_kind("shared_subdicts_params", shared_subdicts_params, Mapping, "a dict of parameters")
+        for file_type, params in individual_subdicts_params.items():
+            check_kind(text_of(file_type), params, Mapping, "a dict of parameters")
         self.dict_type = dict_type
         self.shared_subdicts_params = dict(shared_subdicts_params)
         self.individual_subdicts_params = {
-            file_type: dict(params) for file_type, params in individual_subdicts_params.items()
+            text_of(file_type): dict(params) for file_type, params in individual_subdicts_params.items()
         }
-        self.subdicts_names = list(individual_subdicts_params)
+        self.subdicts_names = list(self.individual_subdicts_params)
         self._subdicts: dict[str, PersiDict[Any]] = {}
         for file_type, params in self.individual_subdicts_params.items():
             merged = {**self.shared_subdicts_params, **params}
@@ -53,7 +59,9 @@ class OverlappingMultiDict:
                 raise ValueError(
                     "file_type is given by the name of each dictionary, not among its parameters"
                 )
-            self._subdicts[file_type] = dict_type(**merged, file_type=file_type)
+            subdict = dict_type(**merged, file_type=file_type)
+            subdict._shares_place = True
+            self._subdicts[file_type] = subdict
 
     def __getattr__(self, name: str) -> PersiDict[Any]:
         """Return the dictionary of a file type."""
@@ -71,6 +79,10 @@ class OverlappingMultiDict:
 
     def __len__(self) -> int:
         return len(self._subdicts)
+
+    # As for each of the dictionaries.
+    def __dask_tokenize__(self) -> object:
+        return type(self).__name__, [each.__dask_tokenize__() for each in self._subdicts.values()]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._subdicts.values()))})"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from perkey.arguments import check_kind
+from perkey.keys import text_of
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.base import Store
 from perkey.stores.bounded import CacheFolder
@@ -97,8 +100,18 @@ class BasicS3Dict(PersiDict[V]):
         session: Any = None,
         engine: EngineName = "boto3",
     ) -> None:
+        check_kind("bucket_name", bucket_name, str, "a string")
+        check_kind("region", region, (str, NoneType), "a string or None")
+        check_kind("root_prefix", root_prefix, (str, NoneType), "a string or None")
+        check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
+        check_kind("engine", engine, str, "'boto3' or 'obstore'")
         bucket = make_engine(
-            engine, bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+            engine,
+            text_of(bucket_name),
+            region=region,
+            endpoint_url=endpoint_url,
+            client=client,
+            session=session,
         )
         objects = ObjectStore(bucket, root_prefix)
         super().__init__(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from numbers import Real
+from types import NoneType
 from typing import Any, Self
 
+from perkey.arguments import check_kind
 from perkey.comparing import differences
 from perkey.content import bytes_of
 from perkey.dicts.file_dir import FileDirDict
@@ -25,6 +28,7 @@ class WriteOnceDict(PersiDict[V]):
         p_consistency_checks: The probability of a check, 0 to 1; None is 0.
 
     Raises:
+        TypeError: An argument is of the wrong kind.
         ValueError: `p_consistency_checks` is not a probability.
 
     >>> from perkey import LocalDict
@@ -43,8 +47,7 @@ class WriteOnceDict(PersiDict[V]):
         self, wrapped_dict: PersiDict[V] | None = None, p_consistency_checks: float | None = None
     ) -> None:
         wrapped = FileDirDict[V](immutable_items=True) if wrapped_dict is None else wrapped_dict
-        if not isinstance(wrapped, PersiDict):
-            raise TypeError(f"wrapped_dict must be a PersiDict, not {type(wrapped).__name__}")
+        check_kind("wrapped_dict", wrapped, PersiDict, "a PersiDict")
         super().__init__(
             wrapped.store,
             file_type=wrapped.file_type,
@@ -52,6 +55,7 @@ class WriteOnceDict(PersiDict[V]):
             digest_len=wrapped.digest_len,
             base_class_for_values=wrapped.base_class_for_values,
         )
+        self._shares_place = wrapped._shares_place
         self._wrapped = wrapped
         self.p_consistency_checks = p_consistency_checks
         self._attempted = 0
@@ -64,6 +68,7 @@ class WriteOnceDict(PersiDict[V]):
 
     @p_consistency_checks.setter
     def p_consistency_checks(self, probability: float | None) -> None:
+        check_kind("p_consistency_checks", probability, (Real, NoneType), "a number or None")
         chosen = 0.0 if probability is None else float(probability)
         if not 0 <= chosen <= 1:
             raise ValueError(f"p_consistency_checks must be between 0 and 1, not {probability!r}")

@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Iterable
 from typing import Any, BinaryIO, NoReturn
 
+from perkey.arguments import check_iterable, check_kind
 from perkey.content import Content, Data, bytes_of, read_all
 from perkey.errors import CorruptValueError, UnloadableValueError
 from perkey.formats.base import Format
@@ -39,6 +40,8 @@ class SignedFormat(Format):
     """
 
     def __init__(self, inner: Format, *, secret: bytes) -> None:
+        check_kind("inner", inner, Format, "a Format")
+        check_kind("secret", secret, bytes, "bytes")
         if len(secret) < _LEAST_SECRET:
             raise ValueError(f"secret must have at least {_LEAST_SECRET} bytes")
         self._inner = inner
@@ -76,6 +79,7 @@ class AllowListPickleFormat(PickleFormat):
 
     def __init__(self, allowed: Iterable[Any]) -> None:
         super().__init__()
+        check_iterable("allowed", allowed, "classes and names")
         self._allowed = frozenset(
             name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in allowed
         )

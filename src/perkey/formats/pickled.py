@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import io
 import pickle
+from types import NoneType
 from typing import Any, BinaryIO, Final, Literal
 
+from perkey.arguments import check_kind
 from perkey.content import STREAM_ABOVE, Content, Data
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
@@ -108,6 +110,7 @@ class PickleFormat(Format):
     """
 
     def __init__(self, *, compression: Literal["lz4"] | None = "lz4") -> None:
+        check_kind("compression", compression, (str, NoneType), "'lz4' or None")
         if compression not in {"lz4", None}:
             raise ValueError(f"compression must be 'lz4' or None, not {compression!r}")
         self._compresses = compression is not None

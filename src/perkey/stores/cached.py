@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
 
+from perkey.arguments import check_flag, check_kind, wrong_kind
 from perkey.content import STREAM_ABOVE, Content, Data, close
 from perkey.errors import BackendError
 from perkey.naming import Name, Shape
@@ -61,9 +62,12 @@ class CachedStore(Store):
     """
 
     def __init__(self, main: Store, cache: Cache, *, trusting: bool = False) -> None:
+        check_kind("main", main, Store, "a Store")
+        if not all(callable(getattr(cache, verb, None)) for verb in ("read", "write", "remove")):
+            raise wrong_kind("cache", "a Store or what reads, writes and removes entries like one", cache)
         self.main = main
         self.cache = cache
-        self.trusting = trusting
+        self.trusting = check_flag("trusting", trusting)
         self.workers = main.workers
 
     def read(

@@ -11,6 +11,7 @@ Batches and counting need ctypes and threads, and are loaded when first used.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -18,15 +19,18 @@ import stat as modes
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
+from numbers import Real
 from operator import itemgetter
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
+from perkey.arguments import check_flag, check_kind
 from perkey.content import Content, Data
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
+from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
@@ -51,23 +55,40 @@ class DirectoryStore(Store):
 
     Args:
         base: Path of the base folder; made absolute, so that a later change of directory does no harm.
+            A leading ``~`` is the user's own folder.
         durability: ``"sync"`` or ``"none"``, see `Durability`. With ``"none"`` a file written shortly
             before a power failure may be empty or missing afterwards, and its old content lost; after a
             mere crash of the process nothing is.
+        create: Whether the base folder is made if it does not exist. An unpickled store never makes it: if it
+            is not there, it may be on another machine.
 
     Raises:
-        ValueError: `durability` is not known.
+        TypeError: An argument is of the wrong kind.
+        ValueError: `durability` is not known, or `base` is empty or an address.
         NotADirectoryError: `base` is a file.
+        FileNotFoundError: `base` does not exist, and `create` is False.
         PermissionError, OSError: `base` does not exist and cannot be made.
     """
 
-    def __init__(self, base: str | os.PathLike[str], *, durability: Durability = "sync") -> None:
+    def __init__(
+        self, base: str | os.PathLike[str], *, durability: Durability = "sync", create: bool = True
+    ) -> None:
+        check_kind("durability", durability, str, "'sync' or 'none'")
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
-        self.base = os.path.abspath(os.fspath(base))
+        self.base = folder_path(base, "base")
         self.durability: Durability = durability
         self._durable = durability == "sync"
-        make_base(self.base, durable=self._durable)
+        self.may_create = check_flag("create", create)
+        self._was_there = True
+        if create:
+            make_base(self.base, durable=self._durable)
+        else:
+            self._require_base()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.may_create = self._was_there = False
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
@@ -122,6 +143,7 @@ class DirectoryStore(Store):
         try:
             folder = Folder.at(self.base, name[:-1])
         except (FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             raise_absent(name, expect)
         try:
             locked = folder.lock()
@@ -138,6 +160,7 @@ class DirectoryStore(Store):
         self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
+        self._require_base_once()
         if not self._durable:
             yield from super().write_many(items, expect=expect)
             return
@@ -150,6 +173,7 @@ class DirectoryStore(Store):
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
         """Remove many items; as `Store.remove_many`, with one lock and one sync a folder."""
+        self._require_base_once()
         from perkey.stores.batches import Batches, remove_batch
 
         for batch in Batches(names, name_of=_itself, size_of=len):
@@ -218,6 +242,7 @@ class DirectoryStore(Store):
         Args:
             min_age: Seconds for which a temporary file must not have been written to.
         """
+        check_kind("min_age", min_age, Real, "a number")
         top = self._open_for_listing(())
         return 0 if top is None else sweep_in(top, min_age)
 
@@ -228,6 +253,7 @@ class DirectoryStore(Store):
         try:
             return open_file(self.base, name)
         except (FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             raise KeyError(name) from None
 
     def _open_current(self, name: Name) -> tuple[int, os.stat_result]:
@@ -251,6 +277,7 @@ class DirectoryStore(Store):
         try:
             found = stat_file(self.base, name)
         except (FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
             raise KeyError(name)
@@ -274,14 +301,33 @@ class DirectoryStore(Store):
                     folder.close()
             except FileNotFoundError:
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
+                if not self.may_create:
+                    self._require_base()
                 attempts -= 1
                 if not attempts:
                     raise
                 with suppress(FileNotFoundError):  # deleted again meanwhile
                     Folder.make(self.base, name[:-1], durable=self._durable)
 
+    def _require_base_once(self) -> None:
+        """Raise if the base folder that this store must not make has never been there."""
+        if not self._was_there:
+            self._require_base()
+            self._was_there = True
+
+    def _require_base(self) -> None:
+        if not os.path.isdir(self.base):
+            if os.path.lexists(self.base):
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", self.base) from None
+            raise FileNotFoundError(
+                errno.ENOENT,
+                "the folder of this dictionary does not exist; only a constructor with create=True makes it",
+                self.base,
+            ) from None
+
     def _has_locks(self) -> bool:
-        make_base(self.base, durable=self._durable)
+        if self.may_create:
+            make_base(self.base, durable=self._durable)
         folder = Folder.at(self.base, ())
         try:
             locked = folder.lock()
@@ -304,6 +350,7 @@ class DirectoryStore(Store):
         try:
             return Folder.at(self.base, prefix, lockable=False)
         except (FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             return None
 
 

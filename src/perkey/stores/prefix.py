@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from perkey.arguments import check_kind, wrong_kind
 from perkey.content import Content, Data
 from perkey.naming import Name, Shape, check_name_length
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
@@ -22,10 +23,14 @@ class PrefixStore(Store):
         prefix: The beginning of the names, may be empty.
 
     Raises:
+        TypeError: An argument is of the wrong kind.
         ValueError: `prefix` leaves no room for names.
     """
 
     def __init__(self, inner: Store, prefix: Name) -> None:
+        check_kind("inner", inner, Store, "a Store")
+        if not isinstance(prefix, tuple) or not all(isinstance(part, str) for part in prefix):
+            raise wrong_kind("prefix", "a tuple of strings", prefix)
         self.inner: Store = inner
         self.prefix: Name = prefix
         if isinstance(inner, PrefixStore):
