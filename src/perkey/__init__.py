@@ -28,6 +28,7 @@ from perkey.errors import (
     UnloadableValueError,
     UnstorableValueError,
     UnsupportedConditionError,
+    UnsupportedPlatformError,
     WrongParametersWarning,
 )
 from perkey.formats import register_format
@@ -135,6 +136,7 @@ __all__ = [
     "UnloadableValueError",
     "UnstorableValueError",
     "UnsupportedConditionError",
+    "UnsupportedPlatformError",
     "WriteOnceDict",
     "WrongParametersWarning",
     "find",

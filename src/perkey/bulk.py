@@ -191,10 +191,11 @@ def _checked_pairs(argument: str, pairs: Iterable[Any]) -> Iterator[tuple[Any, A
     for pair in pairs:
         try:
             key, value = pair
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"{argument} must be pairs of key and value; {type(pair).__name__} is not one"
-            ) from None
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError  # as dict.update
+            raise kind(
+                f"{argument} must be pairs of key and value; one is a {type(pair).__name__}"
+            ) from error
         yield key, value
 
 

@@ -124,6 +124,10 @@ class UnsupportedConditionError(PerkeyError, NotImplementedError):
     """The place cannot honour this kind of condition, so the operation was refused; nothing was changed."""
 
 
+class UnsupportedPlatformError(PerkeyError, NotImplementedError):
+    """The operating system lacks what this kind of dictionary is built on; nothing was changed."""
+
+
 class BackendError(PerkeyError, RuntimeError):
     """A storage service failed in a way that is not the operating system's.
 

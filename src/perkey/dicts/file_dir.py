@@ -31,6 +31,7 @@ class FileDirDict(PersiDict[V]):
 
     Raises:
         FileNotFoundError: `base_dir` does not exist, and `create` is False.
+        UnsupportedPlatformError: The system is Windows.
         NotADirectoryError: `base_dir` is a file.
         PermissionError: It does not exist and cannot be made. (One that cannot be written to can be opened
             and read; nothing is created in it.)

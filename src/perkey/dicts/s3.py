@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from perkey.arguments import check_kind
+from perkey.arguments import check_flag, check_kind
 from perkey.keys import text_of
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.base import Store
@@ -102,8 +102,9 @@ class BasicS3Dict(PersiDict[V]):
     ) -> None:
         check_kind("bucket_name", bucket_name, str, "a string")
         check_kind("region", region, (str, NoneType), "a string or None")
-        check_kind("root_prefix", root_prefix, (str, NoneType), "a string or None")
+        check_kind("root_prefix", root_prefix, str, "a string")
         check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
+        check_flag("immutable_items", immutable_items)
         check_kind("engine", engine, str, "'boto3' or 'obstore'")
         bucket = make_engine(
             engine,
@@ -113,7 +114,7 @@ class BasicS3Dict(PersiDict[V]):
             client=client,
             session=session,
         )
-        objects = ObjectStore(bucket, root_prefix)
+        objects = ObjectStore(bucket, text_of(root_prefix))
         super().__init__(
             self._cached(objects, immutable_items),
             file_type=file_type,

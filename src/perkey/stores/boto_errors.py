@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import botocore.exceptions as foreign
-
-from perkey.errors import AccessDeniedError, BackendError
+from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.stores.objects import (
     NoSuchBucket,
     NoSuchObject,
@@ -16,6 +14,11 @@ from perkey.stores.objects import (
     TryAgain,
     Unclear,
 )
+
+try:
+    import botocore.exceptions as foreign
+except ImportError as error:
+    raise MissingExtraError("S3", "aws", "boto3") from error
 
 FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError)
 """What boto3 raises."""

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from perkey.arguments import check_flag, check_kind
 from perkey.content import Content, Data
+from perkey.errors import UnsupportedPlatformError
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
@@ -63,6 +64,7 @@ class DirectoryStore(Store):
             is not there, it may be on another machine.
 
     Raises:
+        UnsupportedPlatformError: The system is Windows.
         TypeError: An argument is of the wrong kind.
         ValueError: `durability` is not known, or `base` is empty or an address.
         NotADirectoryError: `base` is a file.
@@ -76,6 +78,11 @@ class DirectoryStore(Store):
         check_kind("durability", durability, str, "'sync' or 'none'")
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
+        if os.open not in os.supports_dir_fd:
+            raise UnsupportedPlatformError(
+                "dictionaries in folders need descriptors of folders, which this system does not have; "
+                "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"
+            )
         self.base = folder_path(base, "base")
         self.durability: Durability = durability
         self._durable = durability == "sync"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from perkey.arguments import check_kind, wrong_kind
+from perkey.arguments import check_kind
 from perkey.content import Content, Data
 from perkey.naming import Name, Shape, check_name_length
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
@@ -29,8 +29,9 @@ class PrefixStore(Store):
 
     def __init__(self, inner: Store, prefix: Name) -> None:
         check_kind("inner", inner, Store, "a Store")
-        if not isinstance(prefix, tuple) or not all(isinstance(part, str) for part in prefix):
-            raise wrong_kind("prefix", "a tuple of strings", prefix)
+        check_kind("prefix", prefix, tuple, "a tuple of strings")
+        for part in prefix:
+            check_kind("each part of prefix", part, str, "a string")
         self.inner: Store = inner
         self.prefix: Name = prefix
         if isinstance(inner, PrefixStore):

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError
-
 from perkey.content import Content
-from perkey.errors import BackendError
+from perkey.errors import BackendError, MissingExtraError
 from perkey.stores.addresses import check_bucket, check_endpoint
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.boto_client import mend, new_client
@@ -29,6 +27,11 @@ from perkey.stores.objects import (
     spooled,
 )
 from perkey.stores.process_lock import ProcessLock
+
+try:
+    from botocore.exceptions import ClientError
+except ImportError as error:
+    raise MissingExtraError("S3", "aws", "boto3") from error
 
 _making = ProcessLock()
 

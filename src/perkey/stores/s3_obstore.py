@@ -24,9 +24,12 @@ try:
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "obstore", "obstore") from error
 
-import botocore.exceptions as boto_says
-from botocore import UNSIGNED
-from botocore.credentials import RefreshableCredentials
+try:
+    import botocore.exceptions as boto_says
+    from botocore import UNSIGNED
+    from botocore.credentials import RefreshableCredentials
+except ImportError as error:
+    raise MissingExtraError("engine='obstore'", "aws", "boto3") from error
 
 from perkey.stores import obstores
 from perkey.stores.obstores import FOREIGN, Said

@@ -22,7 +22,7 @@ PASSAGE: Final = getattr(os, "O_PATH", os.O_RDONLY) | FOLDER
 READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """How a file is opened for reading."""
 
-UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", os.O_DIRECTORY)
+UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 """How a folder is opened to make a file in it that has no name; fails where there is no such thing."""
 
 NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP))
