@@ -103,12 +103,14 @@ def entrances() -> Iterator[tuple[str, Callable[..., Any]]]:
     for module in (perkey, stores, formats):
         for name in module.__all__:
             thing = getattr(module, name)
-            ours = getattr(thing, "__module__", "").startswith("perkey")
-            if ours and (
-                inspect.isfunction(thing) or (inspect.isclass(thing) and not inspect.isabstract(thing))
+            built = inspect.isclass(thing) and not inspect.isabstract(thing)
+            made_here = name in INNER or any(word in name for word in MADE_HERE)
+            if (
+                (built or inspect.isfunction(thing))
+                and thing.__module__.startswith("perkey")
+                and not made_here
             ):
-                if not any(word in name for word in MADE_HERE) and name not in INNER:
-                    yield name, thing
+                yield name, thing
     for kind in (PersiDict, FileDirDict):
         for name, method in inspect.getmembers(kind, callable):
             if not name.startswith("_") and inspect.isfunction(method):

@@ -15,15 +15,15 @@ MODULES = ("fcntl", "grp", "pwd", "resource", "termios")
 NAMES = re.findall(
     r"\w+",
     """
-    O_ASYNC O_CLOEXEC O_DIRECT O_DIRECTORY O_DSYNC O_EVTONLY O_FSYNC O_LARGEFILE O_NDELAY O_NOATIME O_NOCTTY
-    O_NOFOLLOW O_NOFOLLOW_ANY O_NONBLOCK O_PATH O_RSYNC O_SYNC O_TMPFILE WNOHANG SCHED_OTHER RTLD_NOW
-    chown chroot copy_file_range ctermid eventfd fchdir fchmod fchown fdatasync fork forkpty fpathconf fstatvfs
-    getegid geteuid getgid getgrouplist getgroups getloadavg getpgid getpgrp getpriority getrandom getsid getuid
-    getxattr initgroups killpg lchown listxattr lockf major makedev memfd_create minor mkfifo mknod nice openpty
-    pathconf pidfd_open pipe2 posix_fadvise posix_fallocate posix_spawn pread preadv pwrite pwritev readv
-    register_at_fork removexattr sched_getaffinity sched_yield sendfile setegid seteuid setgid setgroups setns
-    setpgid setpriority setsid setuid setxattr splice statvfs sync sysconf tcgetpgrp uname unshare wait wait3
-    wait4 waitid writev
+    O_ASYNC O_CLOEXEC O_DIRECT O_DIRECTORY O_DSYNC O_EVTONLY O_FSYNC O_LARGEFILE O_NDELAY O_NOATIME
+    O_NOCTTY O_NOFOLLOW O_NOFOLLOW_ANY O_NONBLOCK O_PATH O_RSYNC O_SYNC O_TMPFILE WNOHANG SCHED_OTHER
+    RTLD_NOW chown chroot copy_file_range ctermid eventfd fchdir fchmod fchown fdatasync fork forkpty
+    fpathconf fstatvfs getegid geteuid getgid getgrouplist getgroups getloadavg getpgid getpgrp
+    getpriority getrandom getsid getuid getxattr initgroups killpg lchown listxattr lockf major makedev
+    memfd_create minor mkfifo mknod nice openpty pathconf pidfd_open pipe2 posix_fadvise posix_fallocate
+    posix_spawn pread preadv pwrite pwritev readv register_at_fork removexattr sched_getaffinity
+    sched_yield sendfile setegid seteuid setgid setgroups setns setpgid setpriority setsid setuid
+    setxattr splice statvfs sync sysconf tcgetpgrp uname unshare wait wait3 wait4 waitid writev
     """,
 )
 """Names that `os` has on Linux or macOS, and not on Windows."""

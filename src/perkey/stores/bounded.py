@@ -60,7 +60,7 @@ class CacheFolder:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._files.may_create = True  # a cache is made wherever its dictionary arrives
+        self._files.make_base_again()
 
     def read(self, name: Name, *, limit: int | None = None) -> tuple[Content, Version] | None:
         """Return an entry; raises KeyError. Marks it as used, to the minute."""

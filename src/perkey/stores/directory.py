@@ -97,6 +97,10 @@ class DirectoryStore(Store):
         self.__dict__.update(state)
         self.may_create = self._was_there = False
 
+    def make_base_again(self) -> None:
+        """Let an unpickled store make its base folder: for caches, which are made wherever they arrive."""
+        self.may_create = self._was_there = True
+
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
