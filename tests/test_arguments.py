@@ -189,7 +189,7 @@ def test_the_right_arguments_of_the_table_are_right(entrance: str, folder: str) 
     function = ENTRANCES[entrance]
     if entrance in {"register_format", "EmptyDict"}:
         return  # the one has a format of that name already
-    handle = [LocalDict()] if "." in entrance else []
+    handle: list[PersiDict[Any]] = [LocalDict()] if "." in entrance else []
     arguments = right_for(entrance, function, folder)
     kinds = inspect.signature(function).parameters
     by_position = [

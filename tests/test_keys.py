@@ -79,8 +79,8 @@ class AnyCase(str):
 
 def member(text: str) -> str:
     """Return a member of a ``(str, Enum)`` that is this text."""
-    made: Any = enum.Enum("Stage", {"TRAIN": text}, type=str)
-    found: str = made.TRAIN
+    kinds: Any = enum
+    found: str = kinds.Enum("Stage", {"TRAIN": text}, type=str).TRAIN
     return found
 
 
@@ -517,8 +517,10 @@ class TestKeysOfParameters:
 
             __int__ = __index__ = lambda self: 9
 
-        level: Any = enum.IntEnum("Level", {"LOW": 3})
-        assert key_of([Odd(3), level.LOW, np.float64(0.1)]) == key_of([3, 3, 0.1])
+        class Level(enum.IntEnum):
+            LOW = 3
+
+        assert key_of([Odd(3), Level.LOW, np.float64(0.1)]) == key_of([3, 3, 0.1])
 
     @pytest.mark.parametrize(
         ("parameters", "where"),

@@ -226,8 +226,8 @@ def disguised(text: str) -> str:
 
 
 def member(text: str) -> str:
-    made: Any = enum.Enum("Stage", {"TRAIN": text}, type=str)
-    found: str = made.TRAIN
+    kinds: Any = enum
+    found: str = kinds.Enum("Stage", {"TRAIN": text}, type=str).TRAIN
     return found
 
 
@@ -270,7 +270,7 @@ class TestText:
                 for name, d in every_dictionary(tmp_path / f"{verb}-{number}").items():
                     d[["s", "Key"]] = 1
                     d["key"] = 2
-                    with suppress(MutationPolicyError):
+                    with suppress(MutationPolicyError, KeyError):
                         act(d, key)
                     left.append((name, sorted(d.copy().items())))
             third = len(left) // 3

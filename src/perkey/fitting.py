@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
 from perkey.errors import WrongParametersWarning
@@ -58,10 +59,10 @@ def parameters_of(leaf: str) -> Parameters | None:
     """
     if _STORED.fullmatch(leaf) is None:
         return None
-    for dot in (at for at, char in enumerate(leaf) if char == "." and at):
-        length = digest_len_of(leaf[:dot])
-        if length and leaf[dot + 1 :]:
-            return Parameters(leaf[dot + 1 :], length)
+    dots = [at for at, char in enumerate(leaf) if char == "." and 0 < at < len(leaf) - 1]
+    suffixed = [Parameters(leaf[dot + 1 :], length) for dot in dots if (length := digest_len_of(leaf[:dot]))]
+    if suffixed:
+        return max(suffixed, key=attrgetter("digest_len"))  # a short one may be right by chance
     stem, _, file_type = leaf.rpartition(".")
     return Parameters(file_type, 0) if stem and find_format(file_type) is not None else None
 
@@ -154,10 +155,13 @@ def warn_of_others(store: Store, naming: Naming) -> None:
 
 
 def _level_of_caller() -> int:
-    """Return how many frames lie between `warn_of_others` and the first one outside of this package."""
-    level, package = 1, __name__.partition(".")[0]
+    """Return how many frames lie between `warn_of_others` and the first one outside of this package.
+
+    Those of the standard library's mixins for mappings belong to it.
+    """
+    level, inside = 1, (__name__.partition(".")[0], "_collections_abc", "collections")
     frame = sys._getframe(1)  # noqa: SLF001 - what the warnings module itself uses
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
         level += 1
         frame = frame.f_back
     return level

@@ -5,6 +5,7 @@ import os
 import pickle
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -63,6 +64,10 @@ def filled(folder: Path, **params: Any) -> FileDirDict[Any]:
     return d
 
 
+def _listed(d: PersiDict[Any]) -> list[Any]:
+    return list(iter(d))
+
+
 class TestOtherParameters:
     @pytest.mark.parametrize("verb", LISTINGS)
     @pytest.mark.parametrize("params", OTHER, ids=str)
@@ -104,27 +109,28 @@ class TestOtherParameters:
             list(FileDirDict(tmp_path, "json"))
 
     def test_are_noticed_through_wrappers(self, tmp_path: Path) -> None:
-        for number, wrap in enumerate((WriteOnceDict[Any], lambda d: CachedDict(d, LocalDict()))):
+        wraps: list[Callable[[Any], PersiDict[Any]]] = [WriteOnceDict, lambda d: CachedDict(d, LocalDict())]
+        for number, wrap in enumerate(wraps):
             filled(tmp_path / str(number))
             with pytest.warns(WrongParametersWarning):
                 list(wrap(FileDirDict(tmp_path / str(number))))
 
     def test_are_noticed_by_a_count_again_and_again_but_seldom(self, tmp_path: Path) -> None:
-        """Items with other parameters may come later; a count of nothing must not cost two listings each time."""
+        """Other items may come later; but a count of nothing must not cost two listings each time."""
         d = FileDirDict[Any](tmp_path)
         costs = [len(system_calls(lambda: len(d))) for _ in range(20)]
         assert sorted(set(costs)) == [costs[2], costs[0]]
         assert [number for number, cost in enumerate(costs, 1) if cost == costs[0]] == [1, 2, 4, 8, 16]
         filled(tmp_path)
         with pytest.warns(WrongParametersWarning):
-            for _ in range(20):
-                len(d)
+            counts = [len(d) for _ in range(20)]
+        assert set(counts) == {0}
 
     def test_cost_nothing_where_there_are_items_or_nothing_at_all(self, tmp_path: Path) -> None:
         empty, full = FileDirDict[Any](tmp_path / "empty"), filled(tmp_path / "full")
         for d in (empty, full):
-            whole, part = (system_calls(lambda x=x: list(iter(x))) for x in (d, d.get_subdict()))
-            assert whole == part
+            part = d.get_subdict()
+            assert system_calls(partial(_listed, d)) == system_calls(partial(_listed, part))
 
 
 class TestNoNotice:
@@ -159,7 +165,7 @@ class TestNoNotice:
             ["README.md", "LICENSE", ".gitignore", "notes.txt"],
             [".@perkey-tmp-1", ".@perkey-lock"],
             ["my data.json", "é_btaxlooa.pkl"],
-            ["_btaxlooa.pkl", "x_aaaaaaaa.pkl"],
+            ["y_btaxlooa.pkl", "x_aaaaaaaa.pkl"],
             ["a_b.md"],
         ],
     )
@@ -178,7 +184,7 @@ class TestNoNotice:
         self.check(FileDirDict(tmp_path, digest_len=0))
 
 
-@pytest.mark.parametrize("digest_len", range(1, 27))
+@pytest.mark.parametrize("digest_len", range(2, 27))
 @pytest.mark.parametrize("file_type", ["pkl", "tar.gz", "a_b", "x_y.z"])
 def test_parameters_are_read_off_a_name(digest_len: int, file_type: str) -> None:
     for key in ("a", "a.b", "a_b.pkl", "_", ("x", "y_z")):
@@ -265,7 +271,7 @@ FIRST: dict[str, Callable[[PersiDict[Any]], object]] = {
     "etag": lambda d: d.etag("a"),
     "timestamp": lambda d: d.timestamp("a"),
     "get_many": lambda d: d.get_many(["a"]),
-    "set_many": lambda d: d.set_many({"a": 1, ("b", "c"): 2}),
+    "set_many": lambda d: d.set_many({("b", "c"): 2}),
     "delete_many": lambda d: d.delete_many(["a"]),
     "random_key": lambda d: d.random_key(),
     "subdicts": lambda d: d.subdicts(),

@@ -51,6 +51,11 @@ def __getattr__(name: str) -> Any:
     raise _replaced(f"module {__name__!r}", name)
 
 
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "Collection",
     "DataspaceDeprecationWarning",
