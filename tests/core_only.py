@@ -71,7 +71,7 @@ def main() -> None:
         except perkey.MissingExtraError as error:
             print("extra:", error)
         else:
-            print(f"{name} did not miss anything")
+            sys.exit(f"{name} did not miss anything")
     from perkey.cli import main as program
 
     print("status", program(["space", "find"]))

@@ -61,7 +61,7 @@ class OperationResult(NamedTuple, Generic[ValueType]):
 def is_satisfied(condition: ETagConditionFlag, expected: ETagIfExists, actual: ETagIfExists) -> bool:
     """Decide whether `condition` holds for an item expected at one etag and found at another.
 
-    >>> is_satisfied(ETAG_HAS_CHANGED, "v1", ITEM_NOT_AVAILABLE)
+    >>> is_satisfied(ETagConditionFlag.ETAG_HAS_CHANGED, "v1", ITEM_NOT_AVAILABLE)
     True
     """
     if condition is ANY_ETAG:
