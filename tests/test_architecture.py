@@ -13,7 +13,18 @@ SOURCE = Path(perkey.__file__).parent
 
 # Each room may import from its own and earlier ones only.
 ROOMS = [
-    {"arguments", "errors", "showing", "keys", "jokers", "naming", "content", "comparing", "parallel"},
+    {
+        "arguments",
+        "errors",
+        "handles",
+        "showing",
+        "keys",
+        "jokers",
+        "naming",
+        "content",
+        "comparing",
+        "parallel",
+    },
     {"conditions", "stores", "formats", "query"},
     {"fitting", "items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
     {"dicts"},

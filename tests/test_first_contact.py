@@ -26,6 +26,8 @@ from perkey import (
     OverlappingMultiDict,
     PersiDict,
     WriteOnceDict,
+    dataspace,
+    synced,
 )
 
 HERE = Path(__file__).parent
@@ -96,10 +98,22 @@ HANDLES: dict[str, Callable[[Path], Any]] = {
     "S3Dict": lambda path: perkey.S3Dict("bucket", base_dir=path),
     "ObjectStoreDict": lambda path: perkey.ObjectStoreDict(f"file://{path}"),
 }
+# Documents and data spaces are handles, too.
+OTHER_HANDLES: dict[str, Callable[[Path], Any]] = {
+    "JSONDict": lambda path: synced.JSONDict(path / "x.json"),
+    "a part of a document": lambda path: synced.JSONDict(path / "x.json", data={"a": {"b": 1}})["a"],
+    "Project": lambda path: dataspace.init_project(path=path),
+    "Job": lambda path: dataspace.init_project(path=path).open_job({"a": 1}).init(),
+    "job.sp": lambda path: dataspace.init_project(path=path).open_job({"a": 1}).init().sp,
+    "job.doc": lambda path: dataspace.init_project(path=path).open_job({"a": 1}).init().doc,
+    "JobsCursor": lambda path: dataspace.init_project(path=path).find_jobs(),
+}
 
 
 class TestHandles:
-    @pytest.mark.parametrize("build", HANDLES.values(), ids=HANDLES)
+    @pytest.mark.parametrize(
+        "build", [*HANDLES.values(), *OTHER_HANDLES.values()], ids=[*HANDLES, *OTHER_HANDLES]
+    )
     def test_are_never_taken_for_values(self, build: Callable[[Path], Any], tmp_path: Path) -> None:
         """A result that was computed from one must not be found again under the same handle."""
         d = build(tmp_path)

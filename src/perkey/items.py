@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -22,6 +21,7 @@ from perkey.errors import (
 from perkey.fitting import watched
 from perkey.formats import Format, format_of
 from perkey.formats.base import find_format
+from perkey.handles import NeverSame, unlike_any
 from perkey.jokers import ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import DEFAULT_DIGEST_LEN, Name, naming
@@ -30,7 +30,6 @@ from perkey.stores.prefix import PrefixStore
 
 # Enumerations have no subclasses; isinstance would take ten times as long.
 _NO_VALUES: Final = frozenset((Joker, ItemNotAvailableFlag, ValueNotRetrievedFlag))
-_UNIQUE_BYTES: Final = 16
 _LOOKED_THROUGH: Final = 1000
 
 V = TypeVar("V")
@@ -39,7 +38,7 @@ T = TypeVar("T", bound=tuple[Any, ...])
 E = TypeVar("E", CorruptValueError, UnloadableValueError, UnstorableValueError)
 
 
-class ItemAccess(Generic[V]):
+class ItemAccess(NeverSame, Generic[V]):
     """What all operations of a dictionary share: its store, names, format and policy."""
 
     def __init__(
@@ -71,7 +70,7 @@ class ItemAccess(Generic[V]):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the format behind: it is found by name, and may hold a secret."""
         registered = find_format(self.file_type) is not None
-        state = {**self.__dict__, "_registered": registered, "_unique": os.urandom(_UNIQUE_BYTES)}
+        state = {**self.__dict__, "_registered": registered, "_unique": unlike_any()}
         del state["_format"]
         return state
 
@@ -89,11 +88,6 @@ class ItemAccess(Generic[V]):
         handle = object.__new__(type(self))
         handle.__dict__.update(self.__dict__)
         return handle
-
-    # The items behind a handle change, so a result computed from them must not be used again for the same
-    # handle. Dask asks for a token; joblib hashes the pickle, of which no two are equal therefore.
-    def __dask_tokenize__(self) -> object:
-        return type(self).__name__, os.urandom(_UNIQUE_BYTES).hex()
 
     @property
     def store(self) -> Store:

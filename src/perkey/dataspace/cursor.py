@@ -10,13 +10,14 @@ from perkey.dataspace.frames import to_dataframe
 from perkey.dataspace.grouping import by_document, by_job, group
 from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.search import JobFilter
+from perkey.handles import NeverSame
 
 if TYPE_CHECKING:
     from perkey.dataspace.job import Job
     from perkey.dataspace.project import Project
 
 
-class JobsCursor(ExportedJobs):
+class JobsCursor(NeverSame, ExportedJobs):
     """The jobs of a project that match a filter; see `Project.find_jobs`.
 
     The search is done anew whenever the jobs are asked for, so the answer is always of the moment. One

@@ -13,6 +13,7 @@ from perkey.dataspace.job import Job
 from perkey.dataspace.readers import Documents
 from perkey.dataspace.statepoint_index import Index
 from perkey.dataspace.workspace import Workspace
+from perkey.handles import NeverSame, unlike_any
 from perkey.stores.directory import Durability
 
 H = TypeVar("H", bound="Handle")
@@ -30,7 +31,7 @@ class PathText(str):
         return str(self)
 
 
-class Handle(WithDocument, WithStores):
+class Handle(NeverSame, WithDocument, WithStores):
     """What every part of a project needs; see `Project`."""
 
     FN_DOCUMENT: Final = "signac_project_document.json"
@@ -117,10 +118,11 @@ class Handle(WithDocument, WithStores):
         return f"{type(self).__name__}({self.path!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self.path, self._durability)
+        return _reopen, (type(self), self.path, self._durability, unlike_any())
 
 
-def _reopen(cls: type[H], path: str, durability: Durability) -> H:
+def _reopen(cls: type[H], path: str, durability: Durability, unique: bytes = b"") -> H:
+    del unique  # which makes pickles differ
     return cls(path, ignore_schema_version=True, durability=durability)
 
 

@@ -16,12 +16,13 @@ from perkey.dataspace.ids import StatePoint, job_id, normalized
 from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.sync_methods import SyncedJob
 from perkey.dataspace.workspace import FN_STATEPOINT
+from perkey.handles import NeverSame, unlike_any
 
 if TYPE_CHECKING:
     from perkey.dataspace.project import Project
 
 
-class Job(SyncedJob, WithDocument, WithStores):
+class Job(NeverSame, SyncedJob, WithDocument, WithStores):
     """A handle on the data of one state point. Open jobs with `Project.open_job`.
 
     A handle is cheap, touches nothing until it is used, can be pickled and copied, and equals every other
@@ -291,4 +292,11 @@ class Job(SyncedJob, WithDocument, WithStores):
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._project, self._known, self._id)
+        return _reopen, (type(self), self._project, self._known, self._id, unlike_any())
+
+
+def _reopen(
+    cls: type[Job], project: Project, statepoint: Mapping[str, Any] | None, id: str | None, unique: bytes
+) -> Job:
+    del unique  # which makes pickles differ
+    return cls(project, statepoint, id)

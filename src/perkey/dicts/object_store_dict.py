@@ -7,6 +7,7 @@ from types import NoneType
 from typing import Any, TypeVar
 
 from perkey.arguments import check_callable, check_kind
+from perkey.keys import text_of
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict
 from perkey.stores.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
@@ -73,6 +74,7 @@ class ObjectStoreDict(PersiDict[V]):
         check_kind("client_options", client_options, (Mapping, NoneType), "a mapping or None")
         if credential_provider is not None:
             check_callable("credential_provider", credential_provider)
+        url = text_of(url)
         store = _store_at(url, options or {}, client_options or {}, credential_provider)
         if digest_len is None:
             digest_len = DEFAULT_DIGEST_LEN if kind_of(url) == "file" else 0

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from perkey.arguments import check_kind
+from perkey.handles import NeverSame
 from perkey.keys import text_of
 from perkey.persi_dict import PersiDict
 
 
-class OverlappingMultiDict:
+class OverlappingMultiDict(NeverSame):
     """Dictionaries that share a place but have different file types, each an attribute named for its type.
 
     A key may have a value in each of them; they do not see each other's items.
@@ -79,10 +80,6 @@ class OverlappingMultiDict:
 
     def __len__(self) -> int:
         return len(self._subdicts)
-
-    # As for each of the dictionaries.
-    def __dask_tokenize__(self) -> object:
-        return type(self).__name__, [each.__dask_tokenize__() for each in self._subdicts.values()]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._subdicts.values()))})"

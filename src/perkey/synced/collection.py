@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Self, TypeVar
 
+from perkey.handles import NeverSame, unlike_any
 from perkey.synced.buffers import Buffer
 from perkey.synced.document import Document
 from perkey.synced.handle import Handle, replacing
@@ -25,7 +26,7 @@ R = TypeVar("R")
 C = TypeVar("C", bound="SyncedCollection")
 
 
-class SyncedCollection(Collection[Any]):
+class SyncedCollection(NeverSame, Collection[Any]):
     """A dict or list that is stored somewhere, or a part of one: what both kinds have in common.
 
     Each read is of what is stored at that moment, each edit one compare-and-swap of the whole document,
@@ -157,7 +158,7 @@ class SyncedCollection(Collection[Any]):
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _at, (type(self), self._handle, self._path)
+        return _at, (type(self), self._handle, self._path, unlike_any())
 
     @property
     def resource(self) -> Resource:
@@ -267,8 +268,9 @@ class SyncedCollection(Collection[Any]):
         )
 
 
-def _at(cls: type[C], handle: Handle, path: Path) -> C:
-    """Return the collection at a place."""
+def _at(cls: type[C], handle: Handle, path: Path, unique: bytes = b"") -> C:
+    """Return the collection at a place; `unique` is what makes pickles differ."""
+    del unique
     found = cls.__new__(cls)
     found._set(handle, path)
     return found
