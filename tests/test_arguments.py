@@ -88,7 +88,7 @@ SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
 }
 # They take the parameters of other entrances by name.
 OPEN = frozenset(("more", "service", "individual_subdicts_params"))
-# A store or a format calls them with what it has, and nobody else does.
+# Called by stores and formats with what these have, not by users.
 INNER = frozenset(("Naming", "Stat", "Streamable", "read_all"))
 # The vocabulary of results and errors is made by the library itself.
 MADE_HERE = ("Error", "Warning", "Result", "Flag", "Joker", "Key", "Tuple", "Function", "ETag")

@@ -29,7 +29,7 @@ try:
     from botocore import UNSIGNED
     from botocore.credentials import RefreshableCredentials
 except ImportError as error:
-    raise MissingExtraError("engine='obstore'", "aws", "boto3") from error
+    raise MissingExtraError("engine='obstore'", "obstore", "boto3") from error
 
 from perkey.stores import obstores
 from perkey.stores.obstores import FOREIGN, Said
