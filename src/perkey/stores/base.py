@@ -173,6 +173,19 @@ class Store(ABC):
             return False
         return True
 
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
+        """Remove what writers that died left below `prefix`, and return how many pieces there were.
+
+        Only leftovers that writers of this kind of store make are removed, never an item.
+
+        Args:
+            prefix: Where to look.
+            min_age: Seconds for which a leftover must not have been written to; None means a time that no
+                living writer takes.
+        """
+        del prefix, min_age
+        return 0
+
     workers: int = 1
     """How many operations at a time are worthwhile: more than one where each waits for a network."""
 

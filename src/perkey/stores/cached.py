@@ -133,6 +133,9 @@ class CachedStore(Store):
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         return self.main.folders(prefix)
 
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
+        return self.main.sweep(prefix, min_age=min_age)
+
     def honours(self, verb: Verb, kind: ConditionKind) -> bool:
         return self.main.honours(verb, kind)
 

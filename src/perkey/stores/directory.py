@@ -244,18 +244,20 @@ class DirectoryStore(Store):
     def describe(self, name: Name = ()) -> str:
         return "/".join((self.base, *name))
 
-    def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
         """Remove the temporary files that dead writers left, and return how many there were.
 
         Iterating does this by itself for files older than an hour. A live writer whose file is taken away
         notices, and writes again.
 
         Args:
-            min_age: Seconds for which a temporary file must not have been written to.
+            prefix: Where to look.
+            min_age: Seconds for which a temporary file must not have been written to; None means an hour.
         """
-        check_kind("min_age", min_age, Real, "a number")
-        top = self._open_for_listing(())
-        return 0 if top is None else sweep_in(top, min_age)
+        if min_age is not None:
+            check_kind("min_age", min_age, Real, "a number or None")
+        top = self._open_for_listing(prefix)
+        return 0 if top is None else sweep_in(top, STALE_SECONDS if min_age is None else min_age)
 
     # --- Reading ------------------------------------------------------------------------------------
 

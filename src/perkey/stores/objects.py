@@ -60,6 +60,10 @@ class NoSuchBucket(Signal):
     """The bucket is not there."""
 
 
+class NoSuchUpload(Signal):
+    """The upload in parts is not there: it was completed or aborted, not necessarily by the one that asks."""
+
+
 class PreconditionFailed(Signal):
     """The object was not as expected (412)."""
 
@@ -98,6 +102,20 @@ class Head(NamedTuple):
     mtime: float
     size: int
     write_id: str | None = None
+
+
+class Upload(NamedTuple):
+    """An upload in parts that is neither complete nor aborted.
+
+    Attributes:
+        key: The object that it would make.
+        id: What the service calls it.
+        started: When it began, in seconds since the epoch.
+    """
+
+    key: str
+    id: str
+    started: float
 
 
 class Engine(ABC):
@@ -151,6 +169,18 @@ class Engine(ABC):
     @abstractmethod
     def list_folders(self, prefix: str) -> Iterator[str]:
         """Yield what stands between `prefix` and the next slash in the names below it."""
+
+    def erase(self, key: str) -> None:
+        """Delete an object of ours that asked a question, with what a bucket with versions keeps of it."""
+        self.delete(key)
+
+    @abstractmethod
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        """Yield the uploads in parts below `prefix` that have not ended; one request for 1,000 of them."""
+
+    @abstractmethod
+    def abort(self, upload: Upload) -> None:
+        """End an upload and delete its parts; no error if it has ended."""
 
     @abstractmethod
     def create_bucket(self) -> None:

@@ -90,6 +90,9 @@ class PrefixStore(Store):
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         return self.inner.folders(self._full(prefix))
 
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
+        return self.inner.sweep(self._full(prefix), min_age=min_age)
+
     def exists(self, name: Name) -> bool:
         return self.inner.exists(self._full(name))
 

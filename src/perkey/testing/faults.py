@@ -101,6 +101,9 @@ class FaultyStore(Store):
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         return self._list("folders", lambda: self.inner.folders(prefix))
 
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
+        return self.inner.sweep(prefix, min_age=min_age)
+
     def honours(self, verb: Verb, kind: ConditionKind) -> bool:
         return self.inner.honours(verb, kind)
 
