@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from perkey.content import Content
-from perkey.errors import BackendError, MissingExtraError
+from perkey.errors import BackendError
 from perkey.stores.addresses import check_bucket, check_endpoint, check_flags
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.boto_client import (
@@ -47,11 +47,6 @@ from perkey.stores.objects import (
     spooled,
 )
 from perkey.stores.process_lock import ProcessLock
-
-try:
-    from botocore.exceptions import ClientError
-except ImportError as error:
-    raise MissingExtraError("S3", "aws", "boto3") from error
 
 T = TypeVar("T")
 
