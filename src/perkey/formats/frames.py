@@ -8,6 +8,7 @@ ran out the frame is read once more, a block at a time, which tells whether it i
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import lz4.frame
@@ -35,13 +36,18 @@ def is_ours(head: bytes) -> bool:
 
 def compress(raw: bytes) -> bytes:
     """Return `raw` in one frame; raises MemoryError where memory runs out, whatever lz4 says."""
+    # Block checksums see what the content checksum cannot: damage that happens to decompress alike.
+    frame: bytes = _call(lz4.frame.compress, raw, content_checksum=True, block_checksum=True)
+    return frame
+
+
+def _call(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call a function of lz4, which reports a failed allocation as RuntimeError."""
     try:
-        # Block checksums see what the content checksum cannot: damage that happens to decompress alike.
-        frame: bytes = lz4.frame.compress(raw, content_checksum=True, block_checksum=True)
+        return function(*args, **options)
     except RuntimeError as error:
         raise_if_out_of_memory(error, error.__context__)
         raise
-    return frame
 
 
 def decompress(frame: bytes) -> bytes:
@@ -62,7 +68,7 @@ def decompress(frame: bytes) -> bytes:
 
 def decompressor() -> Any:
     """Return a decompressor of lz4 frames, for data piece by piece."""
-    return lz4.frame.LZ4FrameDecompressor()
+    return _call(lz4.frame.LZ4FrameDecompressor)
 
 
 def _check(frame: bytes, cause: Exception) -> None:
@@ -88,30 +94,28 @@ class FrameWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.failure: Exception | None = None  # of the file, or of memory: not of the pickled value
-        self._compressor = lz4.frame.LZ4FrameCompressor(
-            block_size=lz4.frame.BLOCKSIZE_MAX1MB, content_checksum=True, block_checksum=True
+        self._compressor = _call(
+            lz4.frame.LZ4FrameCompressor,
+            block_size=lz4.frame.BLOCKSIZE_MAX1MB,
+            content_checksum=True,
+            block_checksum=True,
         )
-        file.write(self._compressor.begin())
+        file.write(_call(self._compressor.begin))
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Compress `data` into the file; returns its length in bytes."""
         try:
             with memoryview(data) as view, view.cast("B") as octets:
                 for start in range(0, len(octets), STREAM_ABOVE):
-                    self._file.write(self._compressor.compress(octets[start : start + STREAM_ABOVE]))
+                    self._file.write(_call(self._compressor.compress, octets[start : start + STREAM_ABOVE]))
                 return len(octets)
         except Exception as error:
             self.failure = error
-            raise_if_out_of_memory(error, error.__context__)
             raise
 
     def finish(self) -> None:
         """End the frame; the file stays open."""
-        try:
-            self._file.write(self._compressor.flush())
-        except RuntimeError as error:
-            raise_if_out_of_memory(error, error.__context__)
-            raise
+        self._file.write(_call(self._compressor.flush))
 
 
 class FrameReader:
@@ -127,7 +131,7 @@ class FrameReader:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.failure: Exception | None = None
-        self._decompressor = lz4.frame.LZ4FrameDecompressor()
+        self._decompressor = decompressor()
         self._buffer = memoryview(b"")
         self._full = 0  # content of a full block, known from the header
 
@@ -231,8 +235,7 @@ class FrameReader:
     def _feed(self, data: bytes) -> bytes:
         try:
             # With room for a whole block, because without a limit some of it may be kept for the next call.
-            content: bytes = self._decompressor.decompress(data, self._full or _FIELD)
+            content: bytes = _call(self._decompressor.decompress, data, self._full or _FIELD)
         except RuntimeError as error:
-            raise_if_out_of_memory(error, error.__context__)
             raise CorruptValueError(f"damaged lz4 frame: {error}") from error
         return content
