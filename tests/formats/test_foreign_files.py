@@ -177,7 +177,7 @@ def test_what_is_cut_off_is_damaged_whatever_it_was(cut: int) -> None:
 
 
 def test_words_are_no_kind_of_file() -> None:
-    for content in (b"garbage", b"damaged", b"hello\n", b"\xff\xfe damaged", b"N", b"1.", b"BZ", b"]"):
+    for content in (b"garbage", b"damaged", b"hello\n", b"\xff\xfe damaged", b"N", b"1.", b"]"):
         for form in (PickleFormat(), JsonFormat(), AllowListPickleFormat([])):
             if not (content == b"1." and isinstance(form, JsonFormat)):
                 with pytest.raises(CorruptValueError):

@@ -1,4 +1,4 @@
-"""Where memory is limited, a sound value is MemoryError and nothing else, in every format, read or written."""
+"""Where memory is limited a sound value is MemoryError and nothing else, in every format, both ways."""
 
 import subprocess
 import sys
@@ -184,7 +184,7 @@ def test_it_is_found_behind_what_a_library_made_of_it() -> None:
             raise original
         except MemoryError as error:
             try:
-                raise ValueError("wrapped") from error
+                raise ValueError("wrapped") from error  # noqa: TRY301 - as above
             except ValueError:
                 raise KeyError("replaced")  # noqa: B904 - as libraries do
 
@@ -198,7 +198,7 @@ def test_it_is_found_behind_what_a_library_made_of_it() -> None:
 
 def test_one_that_is_being_handled_already_is_not_blamed() -> None:
     try:
-        raise MemoryError
+        raise MemoryError  # noqa: TRY301 - it is the one that is being handled
     except MemoryError:
         for damaged in (compress(b"x" * 100)[:-1], b"{", b"\x80\x05"):
             with pytest.raises(CorruptValueError):

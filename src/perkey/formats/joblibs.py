@@ -113,6 +113,8 @@ def explain(error: Exception, file: BinaryIO, outer: BaseException | None) -> No
     raise_if_out_of_memory(error, outer)
     if not head.startswith(_PICKLE):
         _refuse_content(head, error)
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        error = error.__cause__  # joblib blames Python 2 for it
     certain = magic.startswith((b"\x78", b"\x1f\x8b", b"BZ", b"\xfd7zXZ"))  # these have checksums
     if certain or isinstance(error, (ImportError, AttributeError)) or _by_others(error.__traceback__):
         raise unloadable(error) from error

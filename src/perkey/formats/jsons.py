@@ -75,9 +75,9 @@ class JsonFormat(Format):
         try:
             form = value if plain else _flatten(value)
             text = json.dumps(form, indent=4)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is passed on, as a cause
             raise_if_out_of_memory(error, outer)
-            raise _unstorable(value, error) from error
+            raise _unstorable(value, error) from (error.__cause__ or error)
         if self._checks:
             if "\\ud" in text and _HALVES.search(json.dumps(form, ensure_ascii=False)):
                 raise UnstorableValueError(f"two surrogates would come back as one character; {_ADVICE}")
