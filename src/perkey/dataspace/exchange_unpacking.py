@@ -27,6 +27,7 @@ from functools import partial
 from typing import IO, Final, Literal
 
 from perkey.dataspace.errors import ArchiveError
+from perkey.dataspace.exchange_packing import PLACEHOLDER, link_in
 from perkey.stores.folders import sync
 from perkey.stores.temporaries import OURS
 
@@ -226,7 +227,12 @@ def _zip_members(path: str) -> Iterator[_Member]:
             kind = modes.S_IFMT(mode)
             when = time.mktime((*member.date_time, 0, 0, -1))
             opener: Callable[[], IO[bytes]] = partial(archive.open, member)
-            if member.is_dir():
+            link = link_in(member.extra)
+            if link is not None:
+                yield _Member(link[0], "link", 0, 0, partial(_text, link[1]))
+            elif member.filename.endswith(f"/{PLACEHOLDER}"):
+                yield _Member(os.path.dirname(member.filename), "folder", mode, when, opener)
+            elif member.is_dir():
                 yield _Member(member.filename, "folder", mode, when, opener)
             elif kind == modes.S_IFLNK:
                 yield _Member(member.filename, "link", mode, when, opener)
