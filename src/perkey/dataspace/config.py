@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.files import read_file, write_file
+from perkey.stores.folders import make_base
 
 DEFAULT_WORKSPACE: Final = "workspace"
 
@@ -145,7 +146,7 @@ def create(root: str, values: Mapping[str, str], layout: Layout, *, durable: boo
     """Write the configuration of a new project, unless somebody was faster; return what is there now."""
     content = dump_config({**values, "schema_version": str(layout.version)})
     path = os.path.join(root, layout.config)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    make_base(os.path.dirname(path), durable=durable)
     with suppress(FileExistsError):
         write_file(path, content, durable=durable, new=True)
     found = load(root)

@@ -23,6 +23,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.exchange_trees import Entry, entries
+from perkey.dataspace.files import sync_path
 from perkey.dataspace.workspace import HOME
 from perkey.stores.temporaries import OURS, temporary_name
 
@@ -55,12 +56,13 @@ def is_archive_name(path: str) -> bool:
     return path.endswith((_ZIP, *_TAR_MODES))
 
 
-def write_archive(path: str, folders: Iterable[tuple[str, str]]) -> None:
+def write_archive(path: str, folders: Iterable[tuple[str, str]], *, durable: bool) -> None:
     """Write folders into a new archive, which appears when it is complete.
 
     Args:
         path: Where to; the ending decides about the kind.
         folders: The name of each in the archive, and its path.
+        durable: Whether it is on disk when this returns; the folder that it is in must be.
 
     Raises:
         FileExistsError: There is such a file.
@@ -76,7 +78,11 @@ def write_archive(path: str, folders: Iterable[tuple[str, str]]) -> None:
                 add(name, Entry("", folder, "folder", os.stat(folder)))
                 for entry in entries(folder):
                     add(f"{name}/{entry.name}", entry)
+        if durable:
+            sync_path(temporary)
         os.replace(temporary, path)
+        if durable:
+            sync_path(os.path.dirname(os.path.abspath(path)))
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -71,6 +71,15 @@ def _fill(fd: int, content: bytes, place: str, *, durable: bool) -> None:
         os.close(fd)
 
 
+def sync_path(path: str) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        sync(fd, path)
+    finally:
+        os.close(fd)
+
+
 def read_file(path: str) -> bytes | None:
     """Return what is in a file; None if there is no such file."""
     try:

@@ -19,6 +19,7 @@ from perkey.dataspace.legacy import LegacyProject
 from perkey.dataspace.statepoint_index import write_cache
 from perkey.dataspace.sync_methods import SyncedProject
 from perkey.stores.directory import Durability
+from perkey.stores.folders import make_base
 
 
 class Project(SyncedProject, ExchangingProject, LegacyProject):
@@ -70,7 +71,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
         """
         folder = os.path.abspath(path or root or os.getcwd())
         if make_dir:
-            os.makedirs(folder, exist_ok=True)
+            make_base(folder, durable=durability == "sync")
         elif not os.path.isdir(folder):
             raise FileNotFoundError(f"there is no folder {folder!r}, and make_dir is False")
         found = configuration.load(folder)
@@ -137,7 +138,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
         Args:
             job: The job.
-            copytree: What copies folders, by default `shutil.copytree`.
+            copytree: What copies folders, such as `shutil.copytree`; by default all files, with their links.
 
         Raises:
             ValueError: The job is not initialised.

@@ -24,7 +24,7 @@ from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, 
 from perkey.dataspace.files import read_file, write_new, write_new_in
 from perkey.dataspace.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.dataspace.staging import TAKEN, Staging, delete_tree
-from perkey.stores.folders import Folder
+from perkey.stores.folders import Folder, make_base
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
 
 FN_STATEPOINT: Final = "signac_statepoint.json"
@@ -46,9 +46,8 @@ class Workspace(Staging):
     """
 
     def __init__(self, path: str, *, durable: bool) -> None:
-        super().__init__(os.path.join(path, HOME))
+        super().__init__(os.path.join(path, HOME), durable=durable)
         self.path = path
-        self.durable = durable
 
     # --- Looking ------------------------------------------------------------------------------------
 
@@ -296,7 +295,7 @@ class Workspace(Staging):
     def make(self) -> None:
         """Make the workspace, if need be; raises WorkspaceError if that fails."""
         try:
-            os.makedirs(self.path, exist_ok=True)
+            make_base(self.path, durable=self.durable)
         except OSError as error:
             raise located(error, self.path) from error
 
