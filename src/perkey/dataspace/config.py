@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.files import read_file, write_file
-from perkey.stores.folders import make_base
+from perkey.stores.folders import make_base, refuse_dangling
 
 DEFAULT_WORKSPACE: Final = "workspace"
 
@@ -128,7 +128,19 @@ def load(root: str) -> ProjectConfig | None:
         path = os.path.join(root, layout.config)
         if os.path.isfile(path):
             return ProjectConfig(root, layout, read_config(path))
+        _require_absent(path)
     return None
+
+
+def _require_absent(path: str) -> None:
+    """Raise ConfigError if something that is not a file is where a configuration should be."""
+    try:
+        refuse_dangling(os.path.dirname(path))
+        refuse_dangling(path)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from None
+    if os.path.lexists(path):
+        raise ConfigError(f"{path} is not a file, and so no configuration of a project")
 
 
 def search(start: str) -> ProjectConfig | None:
@@ -178,9 +190,13 @@ def read_config(path: str) -> dict[str, Any]:
     """Return what a configuration file says, nothing if there is none.
 
     Raises:
-        ConfigError: A line is neither ``key = value`` nor ``[section]`` nor a comment.
+        ConfigError: The file cannot be read; or a line is neither ``key = value`` nor ``[section]`` nor a
+            comment.
     """
-    content = read_file(path)
+    try:
+        content = read_file(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
     if content is None:
         return {}
     try:

@@ -65,7 +65,8 @@ def _require_free(place: str) -> None:
         if os.listdir(place):
             raise FileExistsError(f"{place} exists already, and is not empty")
     except FileNotFoundError:
-        pass
+        if os.path.islink(place):
+            raise FileExistsError(f"{place} exists already, as a link that leads nowhere") from None
     except NotADirectoryError:
         raise FileExistsError(f"{place} exists already, and is no folder") from None
 

@@ -187,7 +187,7 @@ def _find(value: Any, steps: list[str]) -> Any:
         if not isinstance(value, Mapping) or step not in value:
             return _NOTHING
         value = value[step]
-    return _NOTHING if isinstance(value, Mapping) else value
+    return _NOTHING if isinstance(value, Mapping) and value else value
 
 
 def quoted(text: str) -> str:

@@ -29,7 +29,7 @@ from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.exchange_trees import copy_tree, sync_tree
 from perkey.dataspace.files import read_file, write_file
 from perkey.dataspace.staging import TAKEN
-from perkey.dataspace.workspace import Workspace
+from perkey.dataspace.workspace import Workspace, note_departure
 from perkey.stores.folders import make_base
 from perkey.stores.temporaries import OURS, temporary_name
 
@@ -61,6 +61,7 @@ def move(job: str, source: Workspace, target: Workspace) -> None:
             raise
         _move_by_copy(job, source, target)
     else:
+        note_departure(source.folder(job), target.folder(job))
         target.sync()
         source.sync()
 
@@ -128,6 +129,7 @@ def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
         _copy(source.folder(job), inner, None, durable=target.durable)
         write_file(os.path.join(inner, mark), b"", durable=target.durable)
         target.publish(inner, job)
+        note_departure(source.folder(job), target.folder(job))
         _depart(note, job, arrived, source)
     except BaseException:
         if not os.path.exists(arrived):
