@@ -37,7 +37,11 @@ def test_every_other_kind_of_data_is_told_and_stays(place: Place, value: Any) ->
     if isinstance(place, InDict) and isinstance(value, dict | list):
         return  # `synced` is a dict or list as the item is
     if type(value) is not dict:
-        acts += [lambda: place.dict().get(0), lambda: place.dict().update(a=1), lambda: place.dict().clear()]
+        acts += [
+            lambda: "a" in place.dict(),
+            lambda: place.dict().update(a=1),
+            lambda: place.dict().clear(),
+        ]
     if type(value) is not list:
         acts += [lambda: place.list().count(0), lambda: place.list().append(1), lambda: place.list().clear()]
     for act in acts:
