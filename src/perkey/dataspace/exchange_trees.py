@@ -67,7 +67,7 @@ def copy_tree(source: str, target: str, *, durable: bool, exact: bool = False) -
 
 
 def sync_tree(folder: str) -> None:
-    """Bring all that is in a folder to the disk, whoever wrote it."""
+    """Bring all files and folders in a folder to the disk."""
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = os.path.join(place, name)
