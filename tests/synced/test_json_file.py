@@ -94,8 +94,8 @@ def test_a_relative_name_is_of_the_working_directory_of_then(
     assert d.filename == "data.json"
 
 
-@pytest.mark.parametrize("target", ["there/real.json", "there/not-yet.json"])
-def test_a_symbolic_link_is_followed_and_kept(tmp_path: Path, path: Path, target: str) -> None:
+def test_a_symbolic_link_is_followed_and_kept(tmp_path: Path, path: Path) -> None:
+    target = "there/real.json"
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "real.json").write_text('{"a": 1}')
     path.symlink_to(target)

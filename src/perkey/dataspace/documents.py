@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class DocumentFile(JSONFile):
-    """A JSON file whose folder is made when it is missing at a write.
+    """A JSON file whose folder may be missing at a write.
 
     Args:
         filename: The path.
-        prepare: Makes the folder.
+        prepare: Makes the folder then, or raises.
         durable: Whether it is on disk when a write returns.
     """
 

@@ -187,7 +187,7 @@ def _find(value: Any, steps: list[str]) -> Any:
         if not isinstance(value, Mapping) or step not in value:
             return _NOTHING
         value = value[step]
-    return _NOTHING if isinstance(value, Mapping) else value
+    return _NOTHING if isinstance(value, Mapping) and value else value
 
 
 def quoted(text: str) -> str:
@@ -231,10 +231,11 @@ def _told_apart(paths: dict[str, str]) -> dict[str, str]:
 def _clashing(paths: Mapping[str, str]) -> list[str]:
     """Return the jobs whose path is another's as well, or is above another's."""
     taken = Counter(paths.values())
-    above = {folder for path in taken for folder in _above(path)}
+    above = {folder for path in taken for folder in folders_above(path)}
     return [job for job, path in paths.items() if taken[path] > 1 or path in above]
 
 
-def _above(path: str) -> set[str]:
+def folders_above(path: str) -> set[str]:
+    """Return the paths of all folders above a relative path; ``""`` is the root."""
     parts = path.split("/") if path else []
     return {"/".join(parts[:end]) for end in range(len(parts))}

@@ -120,7 +120,14 @@ def _statepoint_of(schema: Schema, shown: Callable[[str], str]) -> Callable[[str
     if schema is None:
         return _by_files
     if isinstance(schema, str):
-        return SchemaString(schema).statepoint_of
+        statepoint_of = SchemaString(schema).statepoint_of
+
+        def by_either_path(name: str) -> StatePoint | None:
+            """Match the path in the origin, and the path that includes the origin as it was given."""
+            found = statepoint_of(name)
+            return statepoint_of(shown(name).strip("/")) if found is None else found
+
+        return by_either_path
     if not callable(schema):
         raise ValueError(f"a schema is a string, a function or None, not {schema!r}")
     function = schema

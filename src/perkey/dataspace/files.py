@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
-from perkey.stores.folders import Folder, sync
+from perkey.stores.folders import Folder, refuse_dangling, sync
 from perkey.stores.placing import fill
 from perkey.stores.temporaries import discard, temporary_name
 
 _ALL_MAY_READ = 0o666
 _PIECE = 1 << 16
+READ_NOW = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""How to open a file for reading that should be a regular one."""
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -71,11 +74,26 @@ def _fill(fd: int, content: bytes, place: str, *, durable: bool) -> None:
         os.close(fd)
 
 
-def read_file(path: str) -> bytes | None:
-    """Return what is in a file; None if there is no such file."""
+def sync_path(path: str) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    fd = os.open(path, os.O_RDONLY)
     try:
-        fd = os.open(path, os.O_RDONLY)
+        sync(fd, path)
+    finally:
+        os.close(fd)
+
+
+def read_file(path: str) -> bytes | None:
+    """Return what is in a file; None if there is no such file.
+
+    Raises:
+        FileNotFoundError: There is a link of that name, which leads nowhere.
+        OSError: It cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
+    """
+    try:
+        fd = os.open(path, READ_NOW)
     except (FileNotFoundError, NotADirectoryError):
+        refuse_dangling(path)
         return None
     try:
         pieces = [os.read(fd, _PIECE)]

@@ -15,6 +15,7 @@ from perkey.dataspace.statepoint_index import Index
 from perkey.dataspace.workspace import Workspace
 from perkey.handles import NeverSame, unlike_any
 from perkey.stores.directory import Durability
+from perkey.stores.folders import make_base
 
 H = TypeVar("H", bound="Handle")
 
@@ -94,7 +95,7 @@ class Handle(NeverSame, WithDocument, WithStores):
         return os.path.isfile(self.fn(filename))
 
     def _make(self) -> None:
-        os.makedirs(self.path, exist_ok=True)
+        make_base(self.path, durable=self._durable)
 
     def _document_file(self) -> DocumentFile:
         return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)

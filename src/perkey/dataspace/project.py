@@ -18,7 +18,9 @@ from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import LegacyProject
 from perkey.dataspace.statepoint_index import write_cache
 from perkey.dataspace.sync_methods import SyncedProject
+from perkey.dataspace.workspace import Workspace
 from perkey.stores.directory import Durability
+from perkey.stores.folders import make_base
 
 
 class Project(SyncedProject, ExchangingProject, LegacyProject):
@@ -67,10 +69,13 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
         Raises:
             RuntimeError: There is a project with another name or workspace; nothing was changed.
             FileNotFoundError: `root` does not exist.
+            ConfigError, WorkspaceError: The configuration cannot hold the name or workspace, or the workspace
+                cannot be made; there is no new project then.
+            ValueError: There is no layout of that version.
         """
         folder = os.path.abspath(path or root or os.getcwd())
         if make_dir:
-            os.makedirs(folder, exist_ok=True)
+            make_base(folder, durable=durability == "sync")
         elif not os.path.isdir(folder):
             raise FileNotFoundError(f"there is no folder {folder!r}, and make_dir is False")
         found = configuration.load(folder)
@@ -79,7 +84,12 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
             other = workspace is not None and os.fspath(workspace) != configuration.DEFAULT_WORKSPACE
             if other:
                 wanted["workspace_dir"] = os.fspath(workspace or "")
-            layout = configuration.LAYOUTS[schema_version or (1 if other else 2)]
+            layout = configuration.LAYOUTS.get(schema_version or (1 if other else 2))
+            if layout is None:
+                raise ValueError(f"schema_version is 1 or 2, not {schema_version!r}")
+            # First: what cannot be the workspace must not get into the configuration.
+            planned = configuration.ProjectConfig(folder, layout, wanted)
+            Workspace(planned.workspace, durable=durability == "sync").make()
             found = configuration.create(folder, wanted, layout, durable=durability == "sync")
         if not _agrees(found, name, workspace):
             raise RuntimeError(f"{found.path} is the configuration of another project; nothing was changed")
@@ -137,7 +147,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
         Args:
             job: The job.
-            copytree: What copies folders, by default `shutil.copytree`.
+            copytree: What copies folders, such as `shutil.copytree`; by default all files, with their links.
 
         Raises:
             ValueError: The job is not initialised.
@@ -194,7 +204,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
 def _agrees(found: configuration.ProjectConfig, name: str | None, workspace: StrPath | None) -> bool:
     """Tell whether a project is the one that was to be made."""
-    if name is not None and found.get("project", name) != name:
+    if name is not None and found.get("project", str(name)) != str(name):
         return False
     if workspace is None:
         return True

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
+from perkey.dataspace.files import READ_NOW
 from perkey.dataspace.log import Log
 from perkey.dataspace.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.stores import stamps
+from perkey.stores.folders import refuse_dangling
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -43,6 +45,7 @@ class Documents:
 
         Raises:
             CorruptValueError: The file is not JSON, or not a mapping.
+            FileNotFoundError: It is a link that leads nowhere.
         """
         path = self._path_of(job)
         known = self._log.entries.get(job)
@@ -52,6 +55,7 @@ class Documents:
                 return document
             found, content = _read(path)
         except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(path)
             return {}
         document = parse(content, path)
         if stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
@@ -72,7 +76,7 @@ class Documents:
 
 
 def _read(path: str) -> tuple[os.stat_result, bytes]:
-    fd = os.open(path, os.O_RDONLY)
+    fd = os.open(path, READ_NOW)
     try:
         found = os.fstat(fd)
         content = os.read(fd, found.st_size)

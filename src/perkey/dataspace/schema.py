@@ -9,15 +9,16 @@ from html import escape
 from typing import Any, Final, TypeAlias
 
 Values: TypeAlias = dict[type, set[Any]]
-"""The values of one key by their types; lists are tuples, and mappings within lists are `Frozen`."""
+"""The values of one key by their types; lists are tuples; mappings in lists, and empty ones, `Frozen`."""
 
 _SHOWN: Final = 5
 _ATOMS: Final = frozenset((str, int, float, bool, type(None)))
+_CONTAINERS: Final = frozenset((list, dict))
 _AT_END: Final = 2
 
 
 class Frozen(dict[str, Any]):
-    """A mapping within a list, as a value of a schema: it can be in a set, and must not be changed."""
+    """A mapping as a value of a schema: it can be in a set, and must not be changed."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(json.dumps(self, sort_keys=True, default=repr))
@@ -129,15 +130,15 @@ def _quoted(lines: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _collect(value: Mapping[str, Any], above: str, found: dict[str, Values], counts: dict[str, int]) -> None:
-    """Note the value of each key without keys of its own; an empty mapping has nothing to tell."""
+    """Note the value of each key without keys of its own; an empty mapping is a value."""
     for key, inner in value.items():
         path = above + key
-        if isinstance(inner, dict):
+        if isinstance(inner, dict) and inner:
             _collect(inner, f"{path}.", found, counts)
             continue
-        leaf = frozen(inner) if type(inner) is list else inner
+        leaf = frozen(inner) if type(inner) in _CONTAINERS else inner
         kinds = found.setdefault(path, {})
-        kind = type(leaf)
+        kind = dict if type(leaf) is Frozen else type(leaf)
         if kind in kinds:
             kinds[kind].add(leaf)
         else:

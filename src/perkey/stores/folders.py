@@ -263,6 +263,7 @@ def make_base(base: str, *, durable: bool) -> None:
         try:
             os.mkdir(path)
         except FileExistsError:
+            refuse_dangling(path)
             if not os.path.isdir(path):
                 raise NotADirectoryError(
                     errno.ENOTDIR, "a file is where the folder should be", path
@@ -273,3 +274,15 @@ def make_base(base: str, *, durable: bool) -> None:
                 above.sync()
             finally:
                 above.close()
+
+
+def refuse_dangling(path: str) -> None:
+    """Raise FileNotFoundError if there is a link that leads nowhere: what it should lead to is not absent.
+
+    Args:
+        path: What was not found.
+    """
+    if os.path.islink(path) and not os.path.exists(path):
+        raise FileNotFoundError(
+            errno.ENOENT, f"the link leads nowhere, to {os.readlink(path)!r} (is that mounted?)", path
+        )

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, cast
 
 from perkey.stores import stamps
 from perkey.stores.base import Expectation, Version
-from perkey.stores.folders import Folder
+from perkey.stores.folders import Folder, refuse_dangling
 from perkey.stores.placing import place
 from perkey.stores.temporaries import STALE_SECONDS, TEMPORARY, sweep
 from perkey.synced.buffers import Buffer
@@ -56,6 +56,7 @@ class JSONFile(BytesResource):
                 return None
             return self._read()
         except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(self.path)
             raise KeyError(self.path) from None
 
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
@@ -118,6 +119,7 @@ class JSONCollection(SyncedCollection):
     Raises:
         TypeError: There is no file name.
         CorruptValueError: (by all operations) The file is no JSON; it is never overwritten then.
+        FileNotFoundError: (by all operations) The file is a link that leads nowhere.
         WrongKindError: (by all operations) It holds a list and not a dict, or the other way round.
     """
 

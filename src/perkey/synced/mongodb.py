@@ -106,7 +106,7 @@ class MongoDocument(Resource):
             raise CorruptValueError(f"there is no field {DATA!r}", place=self.describe())
         try:
             return to_plain(found[DATA])
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise CorruptValueError(f"not plain data: {error}", place=self.describe()) from error
 
 
