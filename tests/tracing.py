@@ -9,6 +9,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+import perkey
+
+SOURCE = os.path.dirname(perkey.__file__)
 MODULES = frozenset(("posix", "fcntl", "io", "_io"))
 CALLED_IN_C = ("access", "close", "dup", "open", "replace", "unlink")
 
@@ -44,3 +47,42 @@ def _visibly(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*arguments, **named)
 
     return call
+
+
+def at_opcode(number: int, act: Callable[[], None], function: Callable[[], Any], *, where: str = "") -> bool:
+    """Call a function, and `act` before the opcode of that number which perkey executes in it.
+
+    So every place is tried at which Python could run a signal handler, and more.
+
+    Args:
+        number: Which opcode, counted from 0.
+        act: What is done there, untraced; it may raise.
+        function: The function.
+        where: The name of a function in whose calls, and in all calls made there, opcodes are counted.
+
+    Returns:
+        Whether there are so many.
+    """
+    passed = 0
+    inside = 0 if where else 1
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal passed, inside
+        if not frame.f_code.co_filename.startswith(SOURCE):
+            return None
+        frame.f_trace_opcodes = True
+        if where and frame.f_code.co_name == where:
+            inside += (event == "call") - (event == "return")
+        if event == "opcode" and inside:
+            passed += 1
+            if passed == number + 1:
+                sys.settrace(None)
+                act()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(None)
+    return passed > number

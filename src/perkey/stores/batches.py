@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 from perkey.content import Data
 from perkey.naming import Name
+from perkey.parallel import map_unordered
 from perkey.stores import stamps
 from perkey.stores.base import ANY, Expectation, Version
 from perkey.stores.descriptors import Handle
@@ -166,12 +165,10 @@ class WriteBatch:
         if len({folder.device for folder in self._folders.values()}) == 1 and sync_file_system(self._whole):
             return
         pending = [index for index in self._staged if index not in self._results]
-        with ThreadPoolExecutor(_SYNC_THREADS) as pool:
-            for index, error in zip(
-                pending, pool.map(partial(attempt, self._sync_one), pending), strict=True
-            ):
-                if error is not None:
-                    self._results[index] = error
+        synced = map_unordered(self._sync_one, pending, workers=_SYNC_THREADS, discard=lambda _: None)
+        for index, error in synced:
+            if error is not None:
+                self._results[index] = error
 
     def _sync_one(self, index: int) -> None:
         with Handle() as file:

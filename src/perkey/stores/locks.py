@@ -28,23 +28,14 @@ _TAKEN: Final = frozenset((errno.EWOULDBLOCK, errno.EACCES))
 
 
 class Turn:
-    """The right of one write to change an item that it has compared, until a nested write takes it away.
+    """The right of one write to change an item that it has compared, until a nested write takes it away."""
 
-    Args:
-        folder: The descriptor of the item's folder.
-        leaf: Its name there.
-        file: The descriptor of the file that is to take its place; -1 if it is to be removed.
-    """
+    __slots__ = ("_left",)
 
-    __slots__ = ("_left", "file", "folder", "leaf")
-
-    def __init__(self, folder: int, leaf: str, file: int) -> None:
-        self.folder = folder
-        self.leaf = leaf
-        self.file = file
+    def __init__(self) -> None:
         self._left = [True]
 
-    def take(self, act: Callable[..., object], *arguments: str) -> bool:
+    def take(self, act: Callable[..., object], *arguments: object) -> bool:
         """Call a C function unless the turn was taken away; return whether it was called.
 
         Looking and calling is one bytecode, and the collector is off because it may call finalisers in it.
@@ -60,6 +51,24 @@ class Turn:
     def take_away(self) -> None:
         """End the turn, if the act is still to come."""
         self._left.clear()
+
+
+class FileTurn(Turn):
+    """A turn to change a file.
+
+    Args:
+        folder: The descriptor of its folder.
+        leaf: Its name there.
+        file: The descriptor of the file that is to take its place; -1 if it is to be removed.
+    """
+
+    __slots__ = ("file", "folder", "leaf")
+
+    def __init__(self, folder: int, leaf: str, file: int) -> None:
+        super().__init__()
+        self.folder = folder
+        self.leaf = leaf
+        self.file = file
 
 
 class Hold:
@@ -79,14 +88,14 @@ class Hold:
         self.fd = -1
         self.published: os.stat_result | None = None
         self._handle = handle
-        self._turn: Turn | None = None
+        self._turn: FileTurn | None = None
 
-    def begin(self, turn: Turn) -> None:
+    def begin(self, turn: FileTurn) -> None:
         """Note what is about to be done under the lock."""
         self.published = None
         self._turn = turn
 
-    def overtake(self, other: Turn) -> None:
+    def overtake(self, other: FileTurn) -> None:
         """Take away the turn that is under way, if `other` is about to change the same item."""
         turn = self._turn
         if (
@@ -160,7 +169,7 @@ def begin_turn(hold: Hold | None, folder: int, leaf: str, file: int = -1) -> Tur
         leaf: Its name there.
         file: The descriptor of the file that is to take its place; -1 if it is to be removed.
     """
-    turn = Turn(folder, leaf, file)
+    turn = FileTurn(folder, leaf, file)
     if hold is not None:
         hold.begin(turn)
     for outer in _mine.holds:
