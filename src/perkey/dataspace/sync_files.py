@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from perkey.dataspace.errors import FileSyncConflict
+from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
 from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep, temporary_name
 
@@ -263,11 +264,8 @@ def fill(source: str, temporary: str, *, durable: bool) -> None:
     """Copy the content of a file into a new one."""
     shutil.copyfile(source, temporary)
     if durable:
-        fd = os.open(temporary, os.O_RDONLY)
-        try:
-            sync(fd, temporary)
-        finally:
-            os.close(fd)
+        with Handle() as file:
+            sync(file.open(temporary, os.O_RDONLY), temporary)
 
 
 def _dress(source: str, temporary: str, present: os.stat_result | None, rules: Rules) -> None:

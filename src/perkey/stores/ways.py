@@ -27,6 +27,9 @@ PASSAGE: Final = getattr(os, "O_PATH", os.O_RDONLY) | FOLDER
 READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """How a file is opened for reading."""
 
+READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened whose path may be or contain a symbolic link."""
+
 UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", os.O_DIRECTORY)
 """How a folder is opened to make a file in it that has no name; fails where there is no such thing."""
 

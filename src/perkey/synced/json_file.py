@@ -17,7 +17,7 @@ from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder
 from perkey.stores.placing import place
 from perkey.stores.temporaries import STALE_SECONDS, TEMPORARY, sweep
-from perkey.stores.ways import read_open
+from perkey.stores.ways import READ_ONLY, read_open
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair
 from perkey.synced.resources import BytesResource
@@ -25,8 +25,6 @@ from perkey.synced.synced_dict import AttrDict, SyncedDict
 from perkey.synced.synced_list import SyncedList
 from perkey.synced.validators import Validator, json_attr_dict_validator
 
-# O_NONBLOCK: a FIFO must not block its reader.
-_READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 _UNSETTLED: Final = 50_000_000
 _ATTEMPTS: Final = 8
 _SWEPT_ENTRIES: Final = 1000
@@ -99,7 +97,7 @@ class JSONFile(BytesResource):
         while True:
             with Handle() as file:
                 try:
-                    fd = file.open(self.path, _READ)
+                    fd = file.open(self.path, READ_ONLY)
                 except OSError as error:
                     if error.errno == errno.ENXIO:  # a socket
                         raise self._not_a_file() from None
