@@ -90,7 +90,7 @@ def interrupt_everywhere(folder: Path, act: Act, durability: Durability, kind: L
     while reached:
         for name in (FLAT, DEEP, ("x", "b.pkl")):
             store.write(name, b"old")
-        store.remove_many([NEW])
+        list(store.remove_many([NEW, ("p", "q", "r.pkl")]))
         before = descriptors()
         with suppress(Interrupt):
             reached = at_opcode(number, interrupt, lambda: act(store, folder))
