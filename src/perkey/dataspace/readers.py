@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
-from perkey.dataspace.files import READ_NOW
 from perkey.dataspace.log import Log
 from perkey.dataspace.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.stores import stamps
+from perkey.stores.descriptors import Handle
 from perkey.stores.folders import refuse_dangling
+from perkey.stores.ways import READ_ONLY, read_open
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -76,16 +77,10 @@ class Documents:
 
 
 def _read(path: str) -> tuple[os.stat_result, bytes]:
-    fd = os.open(path, READ_NOW)
-    try:
+    with Handle() as file:
+        fd = file.open(path, READ_ONLY)
         found = os.fstat(fd)
-        content = os.read(fd, found.st_size)
-        if len(content) < found.st_size:  # larger than the system reads at once
-            with open(fd, "rb", closefd=False) as file:
-                content += file.read()
-        return found, content
-    finally:
-        os.close(fd)
+        return found, read_open(fd, found.st_size)
 
 
 def _version(found: os.stat_result) -> str:
