@@ -186,11 +186,20 @@ def _nested(lines: Mapping[str, str]) -> dict[str, Any]:
         *above, last = path.split(".")
         for key in above:
             inner = node.get(key)
-            if not isinstance(inner, dict):
-                inner = node[key] = {} if inner is None else {"": inner}
+            if not isinstance(inner, _Level):
+                inner = node[key] = _Level({} if inner is None else {_VALUE: inner})
             node = inner
-        if isinstance(node.get(last), dict):
-            node[last][""] = line  # some jobs have a value where others have keys
+        if isinstance(node.get(last), _Level):
+            node[last][_VALUE] = line  # some jobs have a value where others have keys
         else:
             node[last] = line
     return root
+
+
+class _Level(dict[str, Any]):
+    """What is below a key, as ``pprint`` shows dicts."""
+
+    __repr__ = dict.__repr__
+
+
+_VALUE: Final = "(value)"
