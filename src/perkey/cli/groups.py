@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from perkey.cli.options import spelled_out
+
 
 class LazyGroup(click.Group):
     """A group whose commands live in modules of their own, each under the name `command`.
@@ -19,6 +21,9 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._modules = modules
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(spelled_out(ctx, self, args)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return list(self._modules)

@@ -29,6 +29,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
     Args:
         config: The project's folder, or its configuration; None searches upwards from the working directory.
         ignore_schema_version: Whether to open a project whose layout has an unknown version.
+        path: The project's folder, as signac 2 calls the first argument.
         durability: ``"sync"``: changes of what jobs there are, are on disk when they return. ``"none"``:
             when the system pleases, as in signac.
 
@@ -37,6 +38,12 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
         ConfigError: Its configuration cannot be understood.
         IncompatibleSchemaVersion: Its layout is not known here.
     """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Take the class of the jobs from `Job`, as signac 1 calls it, if a subclass sets that one."""
+        super().__init_subclass__(**arguments)
+        if "Job" in vars(cls) and "job_class" not in vars(cls):
+            cls.job_class = vars(cls)["Job"]
 
     # --- Places -------------------------------------------------------------------------------------
 
@@ -66,14 +73,17 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
         Raises:
             RuntimeError: There is a project with another name or workspace; nothing was changed.
+            ValueError: The name is a path: signac 2 takes one where signac 1 takes the name.
             FileNotFoundError: `root` does not exist.
         """
         folder = os.path.abspath(path or root or os.getcwd())
+        found = configuration.load(folder)
+        if name is not None and (found is None or found.get("project") != name):
+            _require_name(name)
         if make_dir:
             os.makedirs(folder, exist_ok=True)
         elif not os.path.isdir(folder):
             raise FileNotFoundError(f"there is no folder {folder!r}, and make_dir is False")
-        found = configuration.load(folder)
         if found is None:
             wanted = {} if name is None else {"project": str(name)}
             other = workspace is not None and os.fspath(workspace) != configuration.DEFAULT_WORKSPACE
@@ -192,6 +202,15 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
         self._jobs.sweep()
 
 
+def _require_name(name: object) -> None:
+    """Refuse a path in the place of a name; raises ValueError."""
+    if isinstance(name, os.PathLike) or os.path.basename(str(name)) != str(name):
+        raise ValueError(
+            f"{os.fspath(name) if isinstance(name, os.PathLike) else name!r} is a path, not the name of a "
+            f"project: for a project in this folder write init_project(path={str(name)!r})"
+        )
+
+
 def _agrees(found: configuration.ProjectConfig, name: str | None, workspace: StrPath | None) -> bool:
     """Tell whether a project is the one that was to be made."""
     if name is not None and found.get("project", name) != name:
@@ -200,6 +219,9 @@ def _agrees(found: configuration.ProjectConfig, name: str | None, workspace: Str
         return True
     wanted = os.path.expanduser(os.path.expandvars(os.fspath(workspace)))
     return os.path.abspath(os.path.join(found.root, wanted)) == found.workspace
+
+
+type.__setattr__(Project, "Job", Job)  # in the class it would hide the module's
 
 
 @contextmanager
@@ -214,4 +236,6 @@ def TemporaryProject(  # noqa: N802 - the seed's name
         **kwargs: As for `tempfile.TemporaryDirectory`.
     """
     with tempfile.TemporaryDirectory(**kwargs) as folder:
-        yield (cls or Project).init_project(name or os.path.basename(folder), folder, durability="none")
+        yield (cls or Project).init_project(
+            name=name or os.path.basename(folder), root=folder, durability="none"
+        )

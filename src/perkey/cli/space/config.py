@@ -53,8 +53,9 @@ def show(context: click.Context, *, key: str | None, as_json: bool) -> None:
 @command.command("set", cls=Command)
 @click.argument("key")
 @click.argument("value", nargs=-1, required=True)
+@click.option("-f", "--force", is_flag=True, help="Set the value even if the result cannot be used.")
 @click.pass_context
-def set_value(context: click.Context, *, key: str, value: tuple[str, ...]) -> None:
+def set_value(context: click.Context, *, key: str, value: tuple[str, ...], force: bool) -> None:
     """Set a value.
 
     Without -g it is set in the project's configuration.
@@ -62,7 +63,7 @@ def set_value(context: click.Context, *, key: str, value: tuple[str, ...]) -> No
     path = _path(context)
     before = read_file(path)
     configuration.set_config_value(path, key, " ".join(value))
-    if not context.obj["force"]:
+    if not (force or context.obj["force"]):
         try:
             _verify(context)
         except (ConfigError, IncompatibleSchemaVersion):
