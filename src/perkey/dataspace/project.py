@@ -183,8 +183,11 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
     # --- The index ----------------------------------------------------------------------------------
 
-    def update_cache(self) -> None:
+    def update_cache(self) -> int:
         """Bring up to date what is known of state points and documents, and the cache that signac reads.
+
+        Returns:
+            The number of jobs in the cache.
 
         Searching keeps itself up to date; this is for signac's programs, and to have it done at a time of
         one's own choosing. Also deletes what killed processes left behind an hour ago.
@@ -200,6 +203,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
             for job in statepoints:
                 self._documents(job)
         self._jobs.sweep()
+        return len(statepoints)
 
 
 def _require_name(name: object) -> None:

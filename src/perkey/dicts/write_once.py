@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from perkey.comparing import differences
 from perkey.content import bytes_of
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConsistencyCheckError
+from perkey.jokers import KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
 from perkey.naming import Name
 from perkey.persi_dict import PersiDict, V
@@ -22,7 +23,7 @@ class WriteOnceDict(PersiDict[V]):
 
     Args:
         wrapped_dict: The dictionary; by default a `FileDirDict` of immutable items in its default folder.
-        p_consistency_checks: The probability of a check, 0 to 1; None is 0.
+        p_consistency_checks: The probability of a check, 0 to 1; None and KEEP_CURRENT are 0.
 
     Raises:
         ValueError: `p_consistency_checks` is not a probability.
@@ -39,8 +40,12 @@ class WriteOnceDict(PersiDict[V]):
     1
     """
 
+    _probability = 0.0
+
     def __init__(
-        self, wrapped_dict: PersiDict[V] | None = None, p_consistency_checks: float | None = None
+        self,
+        wrapped_dict: PersiDict[V] | None = None,
+        p_consistency_checks: float | Literal[Joker.KEEP_CURRENT] | None = None,
     ) -> None:
         wrapped = FileDirDict[V](immutable_items=True) if wrapped_dict is None else wrapped_dict
         if not isinstance(wrapped, PersiDict):
@@ -59,11 +64,16 @@ class WriteOnceDict(PersiDict[V]):
 
     @property
     def p_consistency_checks(self) -> float:
-        """The probability that a write of an existing key is checked; can be assigned."""
+        """The probability that a write of an existing key is checked; can be assigned.
+
+        Assigning KEEP_CURRENT changes nothing.
+        """
         return self._probability
 
     @p_consistency_checks.setter
-    def p_consistency_checks(self, probability: float | None) -> None:
+    def p_consistency_checks(self, probability: float | Literal[Joker.KEEP_CURRENT] | None) -> None:
+        if probability is KEEP_CURRENT:
+            return
         chosen = 0.0 if probability is None else float(probability)
         if not 0 <= chosen <= 1:
             raise ValueError(f"p_consistency_checks must be between 0 and 1, not {probability!r}")

@@ -24,7 +24,10 @@ def command(context: click.Context, *, job_id: tuple[str, ...], ignore: Words, a
     """
     project = project_here(context)
     jobs = jobs_named(project, job_id)
-    found = project.get_neighbors(ignore=ignore or ())
+    found = {
+        job: {key: near for key, near in each.items() if near}
+        for job, each in project.get_neighbors(ignore=ignore or ()).items()
+    }
     if as_json:
         line(dumped({job.id: _by_text(found[job.id]) for job in jobs}))
     else:
