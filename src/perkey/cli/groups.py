@@ -11,7 +11,14 @@ import click
 from perkey.cli.options import spelled_out
 
 
-class LazyGroup(click.Group):
+class Group(click.Group):
+    """A group of commands whose own options may be abbreviated."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(spelled_out(ctx, self, args)))
+
+
+class LazyGroup(Group):
     """A group whose commands live in modules of their own, each under the name `command`.
 
     Args:
@@ -21,9 +28,6 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._modules = modules
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, list(spelled_out(ctx, self, args)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return list(self._modules)

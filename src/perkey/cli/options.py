@@ -82,7 +82,8 @@ def spelled_out(ctx: click.Context, command: click.Command, args: list[str]) -> 
     Raises:
         click.NoSuchOption: An abbreviation may stand for several options.
     """
-    names = [name for option in command.get_params(ctx) for name in option.opts if name.startswith("--")]
+    options = {name: option for option in command.get_params(ctx) for name in option.opts}
+    names = [name for name in options if name.startswith("--")]
     rest = iter(args)
     for word in rest:
         if word == "--" or (isinstance(command, click.Group) and not word.startswith("-")):
@@ -91,7 +92,7 @@ def spelled_out(ctx: click.Context, command: click.Command, args: list[str]) -> 
             return
         name, sign, value = word.partition("=")
         meant = [each for each in names if each.startswith(name)] if name.startswith("--") else []
-        if len(meant) > 1 and name not in meant:
+        if name not in meant and len({id(options[each]) for each in meant}) > 1:
             raise click.NoSuchOption(name, possibilities=meant, ctx=ctx)
         yield word if not meant or name in meant else meant[0] + sign + value
 

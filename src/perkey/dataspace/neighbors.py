@@ -47,9 +47,10 @@ def _paths(statepoint: Mapping[str, Any]) -> Leaves:
 
 
 def _keys(flat: Mapping[str, Leaves]) -> list[str]:
-    """Return the keys whose values are not the same in all jobs, those with few values first."""
-    schema = ProjectSchema.detect(flat.values(), exclude_const=True)
-    return sorted(schema, key=lambda key: (sum(map(len, schema[key].values())), key))
+    """Return the keys with several values, those with few values first."""
+    schema = ProjectSchema.detect(flat.values())
+    counts = {key: sum(map(len, values.values())) for key, values in schema.items()}
+    return sorted((key for key, count in counts.items() if count > 1), key=lambda key: (counts[key], key))
 
 
 def _groups(flat: Mapping[str, Leaves], key: str) -> Iterator[list[str]]:
@@ -63,9 +64,12 @@ def _groups(flat: Mapping[str, Leaves], key: str) -> Iterator[list[str]]:
 
 
 def _order(value: Any) -> tuple[str, Any]:
-    """Return what sorts values of all types: numbers by size, all others by type and text."""
+    """Return what sorts values of all types: by type, then numbers by size and lists by their items."""
+    value = frozen(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return "", value
+        return "int", value
+    if isinstance(value, tuple):
+        return "tuple", tuple(map(_order, value))
     return type(value).__name__, value if isinstance(value, str | bool) else _text(value)
 
 

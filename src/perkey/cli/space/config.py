@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from perkey.cli.groups import Group
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, note
 from perkey.cli.selecting import not_rebuilt, project_here
@@ -17,7 +18,7 @@ from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.files import read_file, write_file
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 @click.option("-g", "--global", "is_global", is_flag=True, help="The user's configuration.")
 @click.option("-l", "--local", "is_local", is_flag=True, help="The project's configuration.")
 @click.option("-f", "--force", is_flag=True, help="Set a value even if the result cannot be used.")
