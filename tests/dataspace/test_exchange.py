@@ -341,13 +341,14 @@ def test_archives_are_not_moved(project: Project, tmp_path: Path, act: str) -> N
         ("x.y+{a}", "x.y+1", {"a": "1"}),
         ("x.y+{a}", "xzyy1", None),
         ("plain", "plain", {}),
+        ("{sp.:int}/{a.}/{b..c}", "1/x/y", {"": 1, "a": {"": "x"}, "b": {"": {"c": "y"}}}),
     ],
 )
 def test_schema_strings(schema: str, path: str, expected: Any) -> None:
     assert SchemaString(schema).statepoint_of(path) == expected
 
 
-@pytest.mark.parametrize("schema", ["{a:foo}", "{}", "{:int}", "{a.}", "{a", "{{auto}}/{auto:_}", 5])
+@pytest.mark.parametrize("schema", ["{a:foo}", "{}", "{:int}", "{a", "{{auto}}/{auto:_}", 5])
 def test_schemata_that_make_no_sense(project: Project, tmp_path: Path, schema: Any) -> None:
     with pytest.raises(ValueError, match=r"field|expected|schema|'}'"):
         project.import_from(tmp_path, schema=schema)

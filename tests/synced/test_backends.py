@@ -167,10 +167,10 @@ def test_a_lost_reply_is_told_and_never_repeated(
         monkeypatch.undo()
         raise redis.ConnectionError("lost")
 
-    known, _ = d._handle.document.snapshot()
+    known, _ = d.__perkey_handle__.document.snapshot()
     monkeypatch.setattr(AbstractConnection, "read_response", lose)
     with pytest.raises(OutcomeUnknownError, match="the reply to a conditional write was lost"):
-        d._handle.document.edit((), dict, lambda data: data.update(n=1), since=known)
+        d.__perkey_handle__.document.edit((), dict, lambda data: data.update(n=1), since=known)
     assert redis_place.get() == {"n": 1}
     d["m"] = 1
     assert d == {"n": 1, "m": 1}

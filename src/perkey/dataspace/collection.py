@@ -18,6 +18,9 @@ from perkey.synced.plain import copy_of
 MEMORY: Final = ":memory:"
 
 
+_ALL: Final = object()
+
+
 class Results(Sequence[Doc]):
     """Documents that a search has found: counted, and iterated over as often as one likes."""
 
@@ -38,6 +41,10 @@ class Results(Sequence[Doc]):
         if isinstance(position, slice):
             return [self._collection[each] for each in self._ids[position]]
         return self._collection[self._ids[position]]
+
+    def count(self, value: Any = _ALL) -> int:
+        """Return the number of documents, or of those that equal a value."""
+        return len(self) if value is _ALL else super().count(value)
 
 
 class Collection:

@@ -9,6 +9,7 @@ from perkey.errors import ConflictError
 from perkey.stores.base import Expectation, Version
 from perkey.synced import AttrDict, BufferedJSONAttrDict, JSONFile, SyncedCollection, SyncedList, pair
 from perkey.synced.resources import Found, Resource
+from perkey.synced.synced_dict import BUFFERING, free
 from perkey.synced.validators import Validator, json_attr_dict_validator
 
 if TYPE_CHECKING:
@@ -122,4 +123,6 @@ class StatePointList(SyncedList):
     _validators: ClassVar[tuple[Validator, ...]] = (json_attr_dict_validator,)
 
 
+free(SpaceDocument, ("resource",), None)
+free(StatePointDict, ("resource", *BUFFERING), None)
 pair(StatePointDict, StatePointList)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from perkey.dataspace.errors import ExchangePathError
 from perkey.dataspace.ids import StatePoint
 from perkey.dataspace.schema import ProjectSchema, frozen
-from perkey.dataspace.search import STATEPOINT, split_path
+from perkey.dataspace.search import STATEPOINT, split_path, steps_of
 from perkey.synced import SyncedCollection
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Template:
                 for piece in self._pieces
                 if piece is not None
                 for _, field, _, _ in Formatter().parse(piece)
-                if field
+                if field is not None
             ]
         except ValueError as error:
             raise ExchangePathError(f"{text!r} is no format string: {error}") from None
@@ -132,16 +132,16 @@ def _formatted(text: str, job: Job) -> str:
     return "".join(result)
 
 
-def _key_of(field: str) -> str:
-    """Return the key of the state point that a field names."""
+def _key_of(field: str) -> str | None:
+    """Return the key of the state point that a field names; None if it names something else."""
     namespace, rest = split_path(field.removeprefix("job.").replace("statepoint.", "sp.", 1))
-    return rest if namespace == STATEPOINT else ""
+    return rest if namespace == STATEPOINT else None
 
 
 def _value_of(field: str, job: Job) -> Any:
     namespace, rest = split_path(field)
     value: Any = job
-    steps = field.split(".")[1:] if field.startswith("job.") else [namespace, *rest.split(".")]
+    steps = field.split(".")[1:] if field.startswith("job.") else [namespace, *steps_of(rest)]
     for step in steps:
         try:
             value = value[step] if isinstance(value, Mapping) else _attribute(value, step)
@@ -164,7 +164,7 @@ class _Auto:
         named: Keys that are in the path already.
     """
 
-    def __init__(self, statepoints: Any, named: frozenset[str]) -> None:
+    def __init__(self, statepoints: Any, named: frozenset[str | None]) -> None:
         schema = ProjectSchema.detect(statepoints, exclude_const=True)
         keys = sorted((sum(map(len, schema[key].values())), key) for key in schema if key not in named)
         self._keys: Final = [(key, key.split(".")) for _, key in keys]

@@ -46,8 +46,10 @@ class Handle(NeverSame, WithDocument, WithStores):
         config: configuration.ProjectConfig | StrPath | None = None,
         ignore_schema_version: bool = False,
         *,
+        path: StrPath | None = None,
         durability: Durability = "sync",
     ) -> None:
+        config = path if config is None else config
         if not isinstance(config, configuration.ProjectConfig):
             config = find(config, search=config is None)
         if not ignore_schema_version:
@@ -60,6 +62,7 @@ class Handle(NeverSame, WithDocument, WithStores):
         self._index = Index(self._jobs)
         self._real = os.path.realpath(config.workspace), os.path.realpath(config.root)
         self._documents = Documents(self._jobs, lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
+        self._made_here = frozenset((*vars(self), "_made_here", "_document", "_stores"))
         transfers.recover(self._jobs)
 
     @property
@@ -119,12 +122,16 @@ class Handle(NeverSame, WithDocument, WithStores):
         return f"{type(self).__name__}({self.path!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self.path, self._durability, unlike_any())
+        # What a subclass has added travels, and its constructor, which may take anything, is not called.
+        added = {name: value for name, value in vars(self).items() if name not in self._made_here}
+        return _reopen, (type(self), self.path, self._durability, unlike_any()), added or None
 
 
 def _reopen(cls: type[H], path: str, durability: Durability, unique: bytes = b"") -> H:
     del unique  # which makes pickles differ
-    return cls(path, ignore_schema_version=True, durability=durability)
+    project = cls.__new__(cls)
+    Handle.__init__(project, path, ignore_schema_version=True, durability=durability)
+    return project
 
 
 def find(start: StrPath | None, *, search: bool) -> configuration.ProjectConfig:

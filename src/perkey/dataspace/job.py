@@ -35,6 +35,8 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         project: The project.
         statepoint: The state point.
         _id: The id; at least one of both must be given, and they must belong together.
+        directory_known: Does nothing; signac 2 has it.
+        id_: The same as `_id`, as signac 2 calls it.
     """
 
     FN_MANIFEST: Final = FN_STATEPOINT
@@ -51,8 +53,16 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
     _left: tuple[str, ...] = ()
 
     def __init__(
-        self, project: Project, statepoint: Mapping[str, Any] | None = None, _id: str | None = None
+        self,
+        project: Project,
+        statepoint: Mapping[str, Any] | None = None,
+        _id: str | None = None,
+        directory_known: bool = False,
+        *,
+        id_: str | None = None,
     ) -> None:
+        del directory_known
+        _id = _id or id_
         if statepoint is None and _id is None:
             raise ValueError("a job has a state point or an id")
         self._project = project

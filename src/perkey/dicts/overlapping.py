@@ -72,8 +72,27 @@ class OverlappingMultiDict(NeverSame):
             raise AttributeError(f"no dictionary of file type {name!r} here") from None
 
     def __getitem__(self, file_type: str) -> PersiDict[Any]:
-        """Return the dictionary of a file type; for types whose names are no attribute names."""
-        return self._subdicts[file_type]
+        """Return the dictionary of a file type; for types whose names are no attribute names.
+
+        Raises:
+            KeyError: There is no dictionary of this file type.
+        """
+        try:
+            return self._subdicts[file_type]
+        except KeyError:
+            raise KeyError(f"no dictionary of file type {file_type!r} here; {self._advice()}") from None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Refuse an item, whose dictionary is not known; raises TypeError."""
+        raise TypeError(f"item {key!r} cannot be set: {self._advice()}")
+
+    def __delitem__(self, key: Any) -> None:
+        """Refuse to delete an item, whose dictionary is not known; raises TypeError."""
+        raise TypeError(f"item {key!r} cannot be deleted: {self._advice()}")
+
+    def _advice(self) -> str:
+        names = ", ".join(f".{name}" for name in self._subdicts)
+        return f"items are in the dictionaries by file type, which are the attributes {names}"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._subdicts)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from numbers import Real
 from types import NoneType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from perkey.arguments import check_kind
 from perkey.comparing import differences
 from perkey.content import bytes_of
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConsistencyCheckError
+from perkey.jokers import KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
 from perkey.naming import Name
 from perkey.persi_dict import PersiDict, V
@@ -25,7 +26,7 @@ class WriteOnceDict(PersiDict[V]):
 
     Args:
         wrapped_dict: The dictionary; by default a `FileDirDict` of immutable items in its default folder.
-        p_consistency_checks: The probability of a check, 0 to 1; None is 0.
+        p_consistency_checks: The probability of a check, 0 to 1; None and KEEP_CURRENT are 0.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -43,8 +44,12 @@ class WriteOnceDict(PersiDict[V]):
     1
     """
 
+    _probability = 0.0
+
     def __init__(
-        self, wrapped_dict: PersiDict[V] | None = None, p_consistency_checks: float | None = None
+        self,
+        wrapped_dict: PersiDict[V] | None = None,
+        p_consistency_checks: float | Literal[Joker.KEEP_CURRENT] | None = None,
     ) -> None:
         wrapped = FileDirDict[V](immutable_items=True) if wrapped_dict is None else wrapped_dict
         check_kind("wrapped_dict", wrapped, PersiDict, "a PersiDict")
@@ -63,11 +68,16 @@ class WriteOnceDict(PersiDict[V]):
 
     @property
     def p_consistency_checks(self) -> float:
-        """The probability that a write of an existing key is checked; can be assigned."""
+        """The probability that a write of an existing key is checked; can be assigned.
+
+        Assigning KEEP_CURRENT changes nothing.
+        """
         return self._probability
 
     @p_consistency_checks.setter
-    def p_consistency_checks(self, probability: float | None) -> None:
+    def p_consistency_checks(self, probability: float | Literal[Joker.KEEP_CURRENT] | None) -> None:
+        if probability is KEEP_CURRENT:
+            return
         check_kind("p_consistency_checks", probability, (Real, NoneType), "a number or None")
         chosen = 0.0 if probability is None else float(probability)
         if not 0 <= chosen <= 1:

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final, cast
 from perkey.errors import ConflictError, CorruptValueError, OutcomeUnknownError
 from perkey.stores.base import Expectation, Version
 from perkey.synced.buffers import Buffer
-from perkey.synced.collection import SyncedCollection, pair
 from perkey.synced.errors import WrongKindError
+from perkey.synced.collection import SyncedCollection, pair, resource_of
 from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
@@ -129,7 +129,7 @@ class RedisCollection(SyncedCollection):
         redis.RedisError: (by all operations) The server, or the way to it, failed.
     """
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
     def __init__(self, client: Any, key: str | bytes, data: Any = None, *, allow_nan: bool = True) -> None:
         super().__init__(RedisKey(client, key), data, allow_nan=allow_nan)
@@ -137,12 +137,12 @@ class RedisCollection(SyncedCollection):
     @property
     def client(self) -> Any:
         """The client."""
-        return cast("RedisKey", self.resource).client
+        return cast("RedisKey", resource_of(self)).client
 
     @property
     def key(self) -> str | bytes:
         """The key."""
-        return cast("RedisKey", self.resource).key
+        return cast("RedisKey", resource_of(self)).key
 
 
 class RedisDict(RedisCollection, SyncedDict):

@@ -15,8 +15,8 @@ from perkey.errors import ConflictError, CorruptValueError, NestedWriteError
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.process_lock import ProcessLock
 from perkey.synced.buffers import Buffer
-from perkey.synced.collection import SyncedCollection, pair
 from perkey.synced.errors import WrongKindError
+from perkey.synced.collection import SyncedCollection, pair, resource_of
 from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
@@ -135,7 +135,7 @@ class ZarrCollection(SyncedCollection):
         WrongKindError: (by all operations) A group, or an array of another kind, has that name.
     """
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
     def __init__(
         self, group: Any, name: str, codec: Codec | None = None, data: Any = None, *, allow_nan: bool = True
@@ -145,17 +145,17 @@ class ZarrCollection(SyncedCollection):
     @property
     def group(self) -> Any:
         """The group."""
-        return cast("ZarrArray", self.resource).group
+        return cast("ZarrArray", resource_of(self)).group
 
     @property
     def name(self) -> str:
         """The name of the array."""
-        return cast("ZarrArray", self.resource).name
+        return cast("ZarrArray", resource_of(self)).name
 
     @property
     def codec(self) -> Codec | None:
         """What encodes the text."""
-        return cast("ZarrArray", self.resource).codec
+        return cast("ZarrArray", resource_of(self)).codec
 
 
 class ZarrDict(ZarrCollection, SyncedDict):
