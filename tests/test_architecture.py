@@ -13,7 +13,7 @@ SOURCE = Path(perkey.__file__).parent
 
 # Each room may import from its own and earlier ones only.
 ROOMS = [
-    {"errors", "keys", "jokers", "naming", "content", "comparing", "parallel"},
+    {"answers", "errors", "keys", "jokers", "naming", "content", "comparing", "parallel"},
     {"conditions", "stores", "formats", "query"},
     {"items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
     {"dicts"},

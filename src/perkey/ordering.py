@@ -6,7 +6,9 @@ import heapq
 from collections.abc import Iterator
 from typing import TypeVar
 
+from perkey.answers import answer
 from perkey.items import ItemAccess
+from perkey.jokers import ITEM_NOT_AVAILABLE
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
 
 V = TypeVar("V")
@@ -21,16 +23,20 @@ class TimeOrder(ItemAccess[V]):
         Raises:
             KeyError: There is no item.
 
-        Cost: one stat.
+        Cost: one stat; the content is never read.
         """
-        return self._stat(key).mtime
+        name = self._naming.name_of(key)
+        try:
+            return self._store.mtime(name)
+        except answer(KeyError):
+            raise KeyError(self._key_of(name)) from None
 
     def keys_and_timestamps(self) -> Iterator[tuple[NonEmptySafeStrTuple, float]]:
         """Yield each key with its timestamp; in no order. Cost: a listing, and in a folder a stat an item."""
-        for name, stat in self._store.scan_stats():
+        for name, mtime in self._store.scan_mtimes():
             key = self._naming.key_of(name)
             if key is not None:
-                yield key, stat.mtime
+                yield key, mtime
 
     def values_and_timestamps(self) -> Iterator[tuple[V, float]]:
         """Yield each value with its timestamp, in no order; as `items_and_timestamps`."""
@@ -41,14 +47,12 @@ class TimeOrder(ItemAccess[V]):
 
         Cost: a listing with timestamps, and one read an item. The timestamp is that of the listing.
         """
-        for name, stat in self._store.scan_stats():
+        for name, mtime in self._store.scan_mtimes():
             key = self._naming.key_of(name)
             if key is not None:
-                try:
-                    value = self._load_now(name)[0]
-                except KeyError:
-                    continue
-                yield key, value, stat.mtime
+                found = self._load(name)
+                if found is not ITEM_NOT_AVAILABLE:
+                    yield key, found[0], mtime
 
     def oldest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
         """Return the keys, those written longest ago first.
@@ -78,7 +82,6 @@ class TimeOrder(ItemAccess[V]):
 
     def _values_of(self, keys: list[NonEmptySafeStrTuple]) -> Iterator[V]:
         for key in keys:
-            try:
-                yield self._load_now(self._naming.name_of(key))[0]
-            except KeyError:
-                continue
+            found = self._load(self._naming.name_of(key))
+            if found is not ITEM_NOT_AVAILABLE:
+                yield found[0]

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
+from perkey.answers import answer
+
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -83,6 +85,6 @@ class _Source(Iterator[A]):
                 return next(self._arguments)
         except StopIteration:
             raise
-        except Exception as error:  # noqa: BLE001 - raised when what was drawn before is done
+        except answer(Exception) as error:  # raised when what was drawn before is done
             self.failure = error
         raise StopIteration

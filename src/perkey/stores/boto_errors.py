@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import botocore.exceptions as foreign
 
+from perkey.answers import interruption
 from perkey.errors import AccessDeniedError, BackendError
 from perkey.stores.objects import (
     NoSuchBucket,
@@ -73,6 +74,9 @@ def translate(error: Exception, operation: str, key: str, *, place: str, region:
         place: Its address.
         region: Where the client looks for it.
     """
+    stopped = interruption(error)
+    if isinstance(stopped, Exception):
+        return stopped  # botocore took the exception of a signal handler for a failure of the connection
     code, status = code_of(error), status_of(error)
     about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
     why_elsewhere = _misplacement(error, code, status, region)

@@ -16,11 +16,11 @@ import os
 import re
 import stat as modes
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Final, Literal, TypeAlias, get_args
 
+from perkey.answers import answer, system_answer
 from perkey.content import Content, Data
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
@@ -101,10 +101,13 @@ class DirectoryStore(Store):
         finally:
             os.close(fd)
 
+    def mtime(self, name: Name) -> float:
+        return self._stat(name).st_mtime
+
     def exists(self, name: Name) -> bool:
         try:
             self._stat(name)
-        except KeyError:
+        except answer(KeyError):
             return False
         return True
 
@@ -121,7 +124,7 @@ class DirectoryStore(Store):
         self._check(name)
         try:
             folder = Folder.at(self.base, name[:-1])
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             raise_absent(name, expect)
         try:
             locked = folder.lock()
@@ -170,7 +173,7 @@ class DirectoryStore(Store):
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)
-            except LookupError:
+            except answer(LookupError):
                 pass  # on this file system only `scan` can tell files and folders apart
         return super().count(shape, prefix)
 
@@ -179,13 +182,20 @@ class DirectoryStore(Store):
             found = folder.stat(name[-1])
             if found is None:
                 continue  # removed since it was seen
+            if not stamps.needs_digest(found):
+                yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
+                continue
             try:
-                if stamps.needs_digest(found):
-                    yield name, self.stat(name)
-                else:
-                    yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-            except KeyError:
+                with_digest = self.stat(name)
+            except answer(KeyError):
                 continue  # removed since it was seen
+            yield name, with_digest
+
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        for folder, name in self._items(prefix):
+            found = folder.stat(name[-1])
+            if found is not None:  # else removed since it was seen
+                yield name, found.st_mtime
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         folder = self._open_for_listing(prefix)
@@ -227,7 +237,7 @@ class DirectoryStore(Store):
         self._check(name)
         try:
             return open_file(self.base, name)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             raise KeyError(name) from None
 
     def _open_current(self, name: Name) -> tuple[int, os.stat_result]:
@@ -250,7 +260,7 @@ class DirectoryStore(Store):
         self._check(name)
         try:
             found = stat_file(self.base, name)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
             raise KeyError(name)
@@ -272,13 +282,15 @@ class DirectoryStore(Store):
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
                 finally:
                     folder.close()
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
                 attempts -= 1
                 if not attempts:
                     raise
-                with suppress(FileNotFoundError):  # deleted again meanwhile
+                try:
                     Folder.make(self.base, name[:-1], durable=self._durable)
+                except system_answer(FileNotFoundError):
+                    pass  # deleted again meanwhile
 
     def _has_locks(self) -> bool:
         make_base(self.base, durable=self._durable)
@@ -303,7 +315,7 @@ class DirectoryStore(Store):
             self._check(prefix)
         try:
             return Folder.at(self.base, prefix, lockable=False)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             return None
 
 

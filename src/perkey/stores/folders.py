@@ -10,9 +10,9 @@ import errno
 import os
 import stat
 import sys
-from contextlib import suppress
 from typing import Final
 
+from perkey.answers import system_answer
 from perkey.naming import Name
 from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
 from perkey.stores.ways import FOLDER, NEEDS_NAME, READ, UNNAMED, enter, explain, refuse_link
@@ -35,7 +35,7 @@ def sync(fd: int, path: str) -> None:
     """
     try:
         _sync(fd)
-    except OSError as error:
+    except system_answer(OSError) as error:
         explain(error, path)
 
 
@@ -100,9 +100,9 @@ class Folder:
                 os.mkdir(parts[depth], dir_fd=above._fd)
                 if durable:
                     above.sync()
-            except FileExistsError:
+            except system_answer(FileExistsError):
                 pass
-            except OSError as error:
+            except system_answer(OSError) as error:
                 explain(error, f"{above.path}/{parts[depth]}")
             finally:
                 above.close()
@@ -127,23 +127,23 @@ class Folder:
         """Create a new file for writing, with the rights that the umask leaves."""
         try:
             return os.open(name, _CREATE, 0o666, dir_fd=self._fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def open(self, name: str) -> int:
         """Open a file for reading."""
         try:
             return os.open(name, READ, dir_fd=self._fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def stat(self, name: str) -> os.stat_result | None:
         """Return the status of a file, or None if there is none."""
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except FileNotFoundError:
+        except system_answer(FileNotFoundError):
             return None
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
         if stat.S_ISLNK(found.st_mode):
             refuse_link(f"{self.path}/{name}")
@@ -153,7 +153,7 @@ class Folder:
         """Rename a file, in place of another one if there is one."""
         try:
             os.replace(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def insert(self, temporary: str, name: str) -> bool:
@@ -168,7 +168,7 @@ class Folder:
         """Tell whether somebody could make a file without a name here, and link it into its place."""
         try:
             os.close(os.open(".", UNNAMED, 0o600, dir_fd=self._fd))
-        except OSError as error:
+        except system_answer(OSError) as error:
             return error.errno not in NEEDS_NAME
         return True
 
@@ -176,14 +176,14 @@ class Folder:
         """Give a file a second name; raises FileExistsError if that is taken."""
         try:
             os.link(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def unlink(self, name: str) -> None:
         """Remove a file."""
         try:
             os.unlink(name, dir_fd=self._fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def sync(self) -> None:
@@ -198,7 +198,7 @@ class Folder:
         while True:
             try:
                 fd = open_lockable(self._open_lock_file)
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 return True  # the folder was deleted: nobody can put anything into it any more
             if not lock(fd):
                 close_lockable(fd)
@@ -223,8 +223,10 @@ class Folder:
         if sys.platform == "linux":
             # Opened anew: closing one made from a descriptor rewinds it, and if a forked child closes its
             # copy, the parent would begin again.
-            with suppress(FileNotFoundError):  # /proc is not there
+            try:
                 return os.scandir(f"/proc/self/fd/{self._fd}")
+            except system_answer(FileNotFoundError):
+                pass  # /proc is not there
         return os.scandir(self._fd)
 
     def enter(self, name: str) -> Folder:
@@ -239,7 +241,7 @@ class Folder:
         try:
             # An existing one first without O_CREAT, which Linux refuses for others' files in sticky folders.
             fd = os.open(LOCK_FILE, _LOCK & ~os.O_CREAT, dir_fd=self._fd)
-        except FileNotFoundError:
+        except system_answer(FileNotFoundError):
             fd = os.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=self._fd)
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
@@ -262,7 +264,7 @@ def make_base(base: str, *, durable: bool) -> None:
     for path in reversed(missing):
         try:
             os.mkdir(path)
-        except FileExistsError:
+        except system_answer(FileExistsError):
             if not os.path.isdir(path):
                 raise NotADirectoryError(
                     errno.ENOTDIR, "a file is where the folder should be", path

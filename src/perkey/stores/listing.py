@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 
+from perkey.answers import system_answer
 from perkey.naming import Name, Shape
 from perkey.stores.folders import Folder
 from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
@@ -55,9 +55,11 @@ def count_in(folder: Folder, shape: Shape) -> int:
         for files, folders in count(folder.fileno(), shape):
             counted += files
             for name in folders:
-                with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen
+                try:
                     counted += count_in(folder.enter(name), shape)
-    except FileNotFoundError:
+                except system_answer(FileNotFoundError, NotADirectoryError):
+                    pass  # removed since it was seen
+    except system_answer(FileNotFoundError):
         pass  # removed while it was listed
     finally:
         folder.close()
@@ -94,5 +96,5 @@ def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
         return None
     try:
         return folder.enter(entry.name)
-    except (FileNotFoundError, NotADirectoryError):
+    except system_answer(FileNotFoundError, NotADirectoryError):
         return None

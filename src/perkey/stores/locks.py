@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Final, ParamSpec
 
+from perkey.answers import system_answer
+
 if sys.platform != "win32":
     import fcntl
 
@@ -92,7 +94,7 @@ def lock(fd: int) -> bool:
         return _lock_byte(fd)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno not in _UNSUPPORTED:
             raise
         return False
@@ -117,7 +119,7 @@ if sys.platform == "win32":  # pragma: not on Linux
             try:
                 os.lseek(fd, 0, os.SEEK_SET)
                 msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-            except PermissionError:
+            except system_answer(PermissionError):
                 time.sleep(0.001)
             else:
                 return True

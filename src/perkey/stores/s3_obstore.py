@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from perkey.answers import answer
 from perkey.content import Content
 from perkey.errors import MissingExtraError
 from perkey.stores.base import ABSENT, Expectation, Version
@@ -172,7 +173,7 @@ class ObstoreEngine(BotoEngine):
             return by_boto()
         try:
             return by_obstore(store)
-        except FOREIGN as error:
+        except answer(*FOREIGN) as error:
             said = obstores.said_by(error)
             if not (isinstance(error, InvalidPathError) or _is_elsewhere(said)):
                 raise self._translate(self._retold(said, operation), operation, key) from error

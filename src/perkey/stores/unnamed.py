@@ -16,6 +16,7 @@ import os
 import stat as modes
 from typing import Final
 
+from perkey.answers import system_answer
 from perkey.content import Data
 from perkey.naming import Name
 from perkey.stores import stamps
@@ -56,7 +57,7 @@ def insert_unnamed(base: str, name: Name, data: Data) -> bool:
         return _insert(base, name, None, data)
     try:
         folder = enter(base, name[:-1])
-    except OSError:
+    except system_answer(OSError):
         return False
     try:
         return _insert(base, name, folder, data)
@@ -74,7 +75,7 @@ def _insert(base: str, name: Name, folder: int | None, data: Data) -> bool:
         return False  # seen before the cost of a file
     try:
         fd = os.open(here, UNNAMED, _ALL_MAY, dir_fd=folder)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno in NEEDS_NAME:
             _able[base] = False
         return False
@@ -87,7 +88,7 @@ def _insert(base: str, name: Name, folder: int | None, data: Data) -> bool:
         try:
             # With a descriptor of a folder, which an absolute path does not need, links are followed.
             os.link(f"{_PROCESS}/fd/{fd}", leaf, src_dir_fd=fd, dst_dir_fd=folder, follow_symlinks=True)
-        except OSError as error:
+        except system_answer(OSError) as error:
             if error.errno in _REFUSALS or not os.path.isdir(f"{_PROCESS}/fd"):
                 _able[base] = False
             return False
@@ -113,5 +114,5 @@ def _umask() -> int:
     try:
         with open(f"{_PROCESS}/status", encoding="ascii", errors="replace") as lines:
             return next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), _ALL_MAY)
-    except OSError:
+    except system_answer(OSError):
         return _ALL_MAY

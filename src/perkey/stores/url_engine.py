@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, cast
 
+from perkey.answers import answer
 from perkey.content import Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.parallel import map_unordered
@@ -209,7 +210,7 @@ class UrlEngine(Engine):
         """Give the store of this process; what it raises is told in our words."""
         try:
             yield self._able(operation, key)
-        except FOREIGN as error:
+        except answer(*FOREIGN) as error:
             raise self._translate(error, operation, key) from error
 
     def _able(self, operation: str, key: str) -> Any:

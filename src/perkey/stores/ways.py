@@ -10,6 +10,7 @@ import os
 import stat
 from typing import Final, NoReturn
 
+from perkey.answers import system_answer
 from perkey.naming import Name
 
 FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -40,12 +41,12 @@ def open_file(base: str, name: Name) -> int:
         path = f"{base}/{name[0]}"
         try:
             return os.open(path, READ)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, path)
     passage = enter(base, name[:-1])
     try:
         return os.open(name[-1], READ, dir_fd=passage)
-    except OSError as error:
+    except system_answer(OSError) as error:
         explain(error, "/".join((base, *name)))
     finally:
         os.close(passage)
@@ -59,7 +60,7 @@ def stat_file(base: str, name: Name) -> os.stat_result:
         passage = enter(base, name[:-1])
         try:
             found = os.stat(name[-1], dir_fd=passage, follow_symlinks=False)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, "/".join((base, *name)))
         finally:
             os.close(passage)
@@ -76,7 +77,7 @@ def enter(base: str, parts: Name, flags: int = PASSAGE) -> int:
         path = f"{path}/{part}"
         try:
             inner = os.open(path, flags) if fd < 0 else os.open(part, flags, dir_fd=fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, path)
         finally:
             if fd >= 0:
@@ -86,10 +87,16 @@ def enter(base: str, parts: Name, flags: int = PASSAGE) -> int:
 
 
 def explain(error: OSError, path: str) -> NoReturn:
-    """Raise `error` with the full path, and say so if it is due to a symbolic link."""
+    """Raise `error`, of a system call, with the full path, and say so if it is due to a symbolic link.
+
+    The error itself is raised, not another one of its class, which may take other arguments.
+    """
     if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
         refuse_link(path)
-    raise type(error)(error.errno, error.strerror, path) from None
+    error.filename = path
+    if error.filename2 is not None:
+        del error.filename2
+    raise error
 
 
 def refuse_link(path: str) -> NoReturn:
