@@ -25,6 +25,7 @@ from perkey.testing.dicts.handles import HandleClauses
 from perkey.testing.dicts.order import OrderClauses
 from perkey.testing.dicts.parts import PartClauses
 from perkey.testing.dicts.races import RaceClauses
+from perkey.testing.dicts.raising import some_exceptions
 from perkey.testing.dicts.suite import DictSuite
 from perkey.testing.dicts.table import Case, Operation, cases
 from perkey.testing.dicts.transforming import TransformClauses
@@ -234,6 +235,7 @@ if CEPH_ENDPOINT:
 
 
 class S3Dictionary(OverS3, DictSuite):
+    exceptions = staticmethod(some_exceptions)
     rounds = 2
     crowd = 3
     time_resolution = 1.1

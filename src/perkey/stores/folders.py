@@ -15,7 +15,7 @@ from typing import Final
 from perkey.answers import system_answer
 from perkey.naming import Name
 from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
-from perkey.stores.ways import FOLDER, NEEDS_NAME, READ, UNNAMED, enter, explain, refuse_link
+from perkey.stores.ways import FOLDER, NEEDS_NAME, READ, UNNAMED, enter, explain, is_folder, refuse_link
 
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
@@ -258,14 +258,14 @@ def make_base(base: str, *, durable: bool) -> None:
     """
     missing = []
     path = base
-    while not os.path.isdir(path):
+    while not is_folder(path):
         missing.append(path)
         path = os.path.dirname(path)
     for path in reversed(missing):
         try:
             os.mkdir(path)
         except system_answer(FileExistsError):
-            if not os.path.isdir(path):
+            if not is_folder(path):
                 raise NotADirectoryError(
                     errno.ENOTDIR, "a file is where the folder should be", path
                 ) from None

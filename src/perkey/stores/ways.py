@@ -99,6 +99,14 @@ def explain(error: OSError, path: str) -> NoReturn:
     raise error
 
 
+def is_folder(path: str) -> bool:
+    """Return whether a path leads to a folder; unlike `os.path.isdir`, what a signal handler raises passes."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except system_answer(OSError):
+        return False
+
+
 def refuse_link(path: str) -> NoReturn:
     """Raise the error about a symbolic link that is in the way."""
     raise OSError(
