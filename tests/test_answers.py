@@ -318,7 +318,7 @@ def test_an_exception_raised_unchanged_has_the_context_that_it_had() -> None:
 
     def fail() -> None:
         try:
-            {}["other"]
+            os.environ["PERKEY_ABSENT"]
         except KeyError:
             raise_unchanged(error)
 
@@ -338,7 +338,7 @@ def test_an_exception_is_a_value_as_any_other(value: Exception, tmp_path: Path) 
     for d in (FileDirDict[Any](tmp_path), LocalDict[Any]()):
         d.set_many({"a": value, "b": 1})
         assert {key[0]: repr(found) for key, found in d.items()} == {"a": repr(value), "b": "1"}
-        assert repr(d.get_many(["a"])["a",]) == repr(value)
+        assert repr(next(iter(d.get_many(["a"]).values()))) == repr(value)
         assert repr(d.transform_item("a", lambda found: found).new_value) == repr(value)
 
 

@@ -6,6 +6,7 @@ combinations, and in places that are empty at first, too.
 
 import random
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -235,11 +236,13 @@ if CEPH_ENDPOINT:
 
 
 class S3Dictionary(OverS3, DictSuite):
-    exceptions = staticmethod(some_exceptions)
     rounds = 2
     crowd = 3
     time_resolution = 1.1
     settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+    def exceptions(self) -> Iterator[BaseException]:
+        return some_exceptions()
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         place = self.new_place()

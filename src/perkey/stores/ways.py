@@ -100,7 +100,7 @@ def explain(error: OSError, path: str) -> NoReturn:
 
 
 def is_folder(path: str) -> bool:
-    """Return whether a path leads to a folder; unlike `os.path.isdir`, what a signal handler raises passes."""
+    """Return whether a path leads to a folder; what a signal handler raises passes, unlike in `isdir`."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except system_answer(OSError):
