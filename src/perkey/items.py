@@ -1,4 +1,9 @@
-"""One item of a dictionary: key to name, value to bytes, under the dictionary's policy."""
+"""One item of a dictionary: key to name, value to bytes, under the dictionary's policy.
+
+A `KeyError` means a missing item, and a `ConflictError` a conflict, only where the store raises it. So they
+are caught around the call of the store and turned into return values. Formats, transformers and values are
+code of others and run outside of these calls; their exceptions pass, with the key as a note.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from types import NoneType
-from typing import Any, BinaryIO, Final, Generic, Self, TypeVar
+from typing import Any, BinaryIO, Final, Generic, Literal, NoReturn, Self, TypeVar, overload
 
+from perkey.answers import answer, interrupted, raise_unchanged
 from perkey.arguments import check_flag, check_kind
-from perkey.content import STREAM_ABOVE, Content, Data
+from perkey.content import STREAM_ABOVE, Content, Data, DataError, GuardedData
 from perkey.errors import (
     ConflictError,
     CorruptValueError,
@@ -17,15 +23,16 @@ from perkey.errors import (
     MutationPolicyError,
     UnloadableValueError,
     UnstorableValueError,
+    shown_key,
 )
 from perkey.fitting import watched
 from perkey.formats import Format, format_of
 from perkey.formats.base import find_format
 from perkey.handles import NeverSame, unlike_any
-from perkey.jokers import ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
+from perkey.jokers import ITEM_NOT_AVAILABLE, ItemNotAvailableFlag, Joker, ValueNotRetrievedFlag
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import DEFAULT_DIGEST_LEN, Name, naming
-from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+from perkey.stores.base import ABSENT, Expectation, Stat, Store, Version
 from perkey.stores.prefix import PrefixStore
 
 # Enumerations have no subclasses; isinstance would take ten times as long.
@@ -35,7 +42,6 @@ _LOOKED_THROUGH: Final = 1000
 V = TypeVar("V")
 S = TypeVar("S")
 T = TypeVar("T", bound=tuple[Any, ...])
-E = TypeVar("E", CorruptValueError, UnloadableValueError, UnstorableValueError)
 
 
 class ItemAccess(NeverSame, Generic[V]):
@@ -148,33 +154,35 @@ class ItemAccess(NeverSame, Generic[V]):
         name = self._naming.name_of(key)
         try:
             return self._store.stat(name)
-        except KeyError:
+        except answer(KeyError):
             raise self._missing(name) from None
 
     # --- Reading ------------------------------------------------------------------------------------
 
-    def _load(self, name: Name, unless: Version | None = None) -> tuple[V, Version] | None:
-        """Return value and version of an item, None if it is still at `unless`; raises KeyError by name."""
-        found = self._store.read(name, unless=unless, limit=STREAM_ABOVE)
+    @overload
+    def _load(self, name: Name) -> tuple[V, Version] | Literal[ItemNotAvailableFlag.ITEM_NOT_AVAILABLE]: ...
+    @overload
+    def _load(
+        self, name: Name, unless: Version | None
+    ) -> tuple[V, Version] | Literal[ItemNotAvailableFlag.ITEM_NOT_AVAILABLE] | None: ...
+    def _load(self, name: Name, unless: Version | None = None) -> Any:
+        """Return value and version of an item, None if it is still at `unless`, or ITEM_NOT_AVAILABLE."""
+        try:
+            found = self._store.read(name, unless=unless, limit=STREAM_ABOVE)
+        except answer(KeyError):
+            return ITEM_NOT_AVAILABLE
         if found is None:
+            if unless is None:
+                raise RuntimeError(f"{self._store!r} returned no content although no version was given")
             return None
         content, version = found
         return self._decode(name, content), version
 
-    def _load_now(self, name: Name) -> tuple[V, Version]:
-        """Return value and version of an item; raises KeyError by name."""
-        found = self._load(name)
-        if found is None:
-            raise RuntimeError(f"{self._store!r} withheld an item for no reason")
-        return found
-
     def _decode(self, name: Name, content: Content) -> V:
         try:
             value = self._format.decode(content) if isinstance(content, bytes) else self._decode_file(content)
-        except CorruptValueError as error:
-            raise self._located(error, name) from error.__cause__
-        except UnloadableValueError as error:
-            raise self._located(error, name) from error.__cause__
+        except Exception as error:  # noqa: BLE001 - raised again
+            self._raise_located(error, name, "decoding")
         if self._base_class is not None and not isinstance(value, self._base_class):
             raise TypeError(
                 f"value of key {tuple(self._key_of(name))} is a {type(value).__name__}, "
@@ -187,10 +195,23 @@ class ItemAccess(NeverSame, Generic[V]):
         with content:
             return self._format.decode(content)
 
-    def _located(self, error: E, name: Name) -> E:
-        """Return `error` with the key and place that a format does not know."""
-        error.key = self._key_of(name)
-        error.place = self._store.describe(name)
+    def _raise_located(self, error: Exception, name: Name, doing: str) -> NoReturn:
+        """Raise an exception of a format with the key added."""
+        raise_unchanged(self._located(error, name, doing))
+
+    def _located(self, error: Exception, name: Name, doing: str) -> BaseException:
+        """Return an exception of a format with the key, and with the place if it has an attribute for that.
+
+        If the format has taken the exception of a signal handler for a fault of the value, that one is
+        returned.
+        """
+        if isinstance(error, (CorruptValueError, UnloadableValueError, UnstorableValueError)):
+            if error.__cause__ is not None and interrupted(error.__cause__):
+                return error.__cause__
+            error.key = self._key_of(name)
+            error.place = self._store.describe(name)
+        else:
+            add_key(error, self._key_of(name), doing)
         return error
 
     # --- Writing ------------------------------------------------------------------------------------
@@ -202,39 +223,57 @@ class ItemAccess(NeverSame, Generic[V]):
         if self._base_class is not None and not isinstance(value, self._base_class):
             raise TypeError(f"values must be of {self._base_class.__name__}, not {type(value).__name__}")
         try:
-            return self._format.encode(value)
-        except UnstorableValueError as error:
-            raise self._located(error, name) from error.__cause__
+            data = self._format.encode(value)
+        except Exception as error:  # noqa: BLE001 - raised again
+            self._raise_located(error, name, "encoding")
+        return data if isinstance(data, bytes) else GuardedData(data)
 
-    def _write(self, name: Name, data: Data, expect: Expectation) -> Version:
+    def _write(self, name: Name, data: Data, expect: Expectation) -> Version | None:
+        """Return the new version of an item, or None if it was not as expected."""
         try:
             return self._store.write(name, data, expect=expect)
-        except UnstorableValueError as error:  # of a value that is encoded while it is written
-            raise self._located(error, name) from error.__cause__
+        except answer(ConflictError):
+            return None
+        except DataError as failure:
+            error = self._located(failure.error, name, "encoding")
+        raise error
 
-    def _put(self, name: Name, data: Data, expect: Expectation = ANY) -> None:
+    def _put(self, name: Name, data: Data) -> None:
+        """Store an item, whatever is there."""
         try:
-            self._store.put(name, data, expect=expect)
-        except UnstorableValueError as error:  # of a value that is encoded while it is written
-            raise self._located(error, name) from error.__cause__
+            self._store.put(name, data)
+        except DataError as failure:
+            error = self._located(failure.error, name, "encoding")
+        else:
+            return
+        raise error
+
+    def _insert(self, name: Name, data: Data) -> bool:
+        """Store an item if it is absent; return whether it was."""
+        try:
+            self._store.put(name, data, expect=ABSENT)
+        except answer(ConflictError):
+            return False
+        except DataError as failure:
+            error = self._located(failure.error, name, "encoding")
+        else:
+            return True
+        raise error
 
     def _assign(self, name: Name, value: V) -> None:
-        """Store a value; where items are immutable, only if there is none."""
+        """Store a value; where items are immutable, only if the item is missing."""
         data = self._encode(name, value)
         if not self._immutable:
             self._put(name, data)
-            return
-        try:
-            self._put(name, data, ABSENT)
-        except ConflictError:
+        elif not self._insert(name, data):
             self._meet_existing(name, value)
 
     def _discard(self, name: Name) -> bool:
-        """Remove an item if there is one, and tell whether there was."""
+        """Remove an item; return whether it was there."""
         self._check_deletable()
         try:
             self._store.remove(name)
-        except KeyError:
+        except answer(KeyError):
             return False
         return True
 
@@ -246,3 +285,10 @@ class ItemAccess(NeverSame, Generic[V]):
     def _check_deletable(self) -> None:
         if self._immutable:
             raise MutationPolicyError(f"{self._policy}: items cannot be deleted")
+
+
+def add_key(error: BaseException, key: NonEmptySafeStrTuple, doing: str) -> None:
+    """Add a note with the key to an exception of a user's code."""
+    note = f"raised while {doing} the value of key {shown_key(key)}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)

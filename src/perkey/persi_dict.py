@@ -12,17 +12,18 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from perkey.answers import answer
 from perkey.bulk import BulkOperations, Tally, pairs_of
 from perkey.conditional import ConditionalOperations
 from perkey.content import STREAM_ABOVE
 from perkey.errors import ConflictError
 from perkey.fitting import count_watched
-from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT, Joker
+from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, PersiDictKey
 from perkey.naming import Name
 from perkey.ordering import TimeOrder
 from perkey.showing import defaults_of, is_default, shown_parameter
-from perkey.stores.base import ABSENT, Store
+from perkey.stores.base import Store
 from perkey.stores.prefix import PrefixStore
 from perkey.views import PersiItemsView, PersiKeysView, PersiValuesView
 
@@ -36,6 +37,7 @@ else:
 T = TypeVar("T")
 
 _REQUIRED: Any = object()
+_ABSENT: Any = object()
 
 
 # Keys come out as tuples and go in as strings or sequences of them: `in` and `update` take what `[]` takes.
@@ -86,7 +88,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         name = self._naming.name_of(key)
         try:
             content = self._store.content(name, limit=STREAM_ABOVE)
-        except KeyError:
+        except answer(KeyError):
             raise self._missing(name) from None
         return self._decode(name, content)
 
@@ -116,7 +118,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         name = self._naming.name_of(key)
         try:
             content = self._store.content(name, limit=STREAM_ABOVE)
-        except KeyError:
+        except answer(KeyError):
             return default
         return self._decode(name, content)
 
@@ -132,15 +134,12 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         if isinstance(default, Joker):
             raise TypeError("the default must be a value, not a joker")
         while True:
-            try:
-                return self._load_now(name)[0]
-            except KeyError:
-                pass
-            try:
-                self._put(name, self._encode(name, default), ABSENT)
-            except ConflictError:
-                continue  # another one inserted first
-            return default
+            found = self._load(name)
+            if found is not ITEM_NOT_AVAILABLE:
+                return found[0]
+            if self._insert(name, self._encode(name, default)):
+                return default
+            # Another writer inserted first.
 
     def discard(self, key: NonEmptyPersiDictKey) -> bool:
         """Delete an item if there is one, and tell whether there was. Cost: one removal.
@@ -174,15 +173,15 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         name = self._naming.name_of(key)
         self._check_deletable()
         while True:
-            try:
-                value, version = self._load_now(name)
-            except KeyError:
+            found = self._load(name)
+            if found is ITEM_NOT_AVAILABLE:
                 if default is _REQUIRED:
-                    raise self._missing(name) from None
+                    raise self._missing(name)
                 return default
+            value, version = found
             try:
                 self._store.remove(name, expect=version)
-            except ConflictError:
+            except answer(ConflictError):
                 continue
             return value
 
@@ -212,12 +211,10 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         return PersiItemsView(self)
 
     def _read_items(self) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
-        for name, result in self._read_many(self._names()):
-            if isinstance(result, KeyError):
-                continue  # removed since it was seen
-            if isinstance(result, Exception):
-                raise result
-            yield self._key_of(name), result
+        for name, value, error in self._read_many(self._names()):
+            if error is not None:
+                raise error
+            yield self._key_of(name), value
 
     def _names(self) -> Iterator[Name]:
         return self._watched(self._store.scan(), partial(filter, self._naming.key_of))
@@ -235,10 +232,9 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         """
         self._check_deletable()
         for key in self:
-            try:
-                return key, self.pop(key)
-            except KeyError:
-                continue  # another one popped it
+            value = self.pop(key, _ABSENT)
+            if value is not _ABSENT:  # else another caller popped it
+                return key, value
         raise KeyError("the dictionary is empty")
 
     def clear(self) -> None:
@@ -282,7 +278,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         items = dict(other.items())
         try:
             items = self._with_keys(items)
-        except (TypeError, ValueError):
+        except answer(TypeError, ValueError):
             return False  # it has keys that cannot be here
         return self.copy() == items
 

@@ -12,7 +12,7 @@ from perkey.comparing import differences
 from perkey.content import bytes_of
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConsistencyCheckError
-from perkey.jokers import KEEP_CURRENT, Joker
+from perkey.jokers import ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
 from perkey.naming import Name
 from perkey.persi_dict import PersiDict, V
@@ -119,8 +119,13 @@ class WriteOnceDict(PersiDict[V]):
         if random.random() >= self._probability:  # noqa: S311 - a sample, not a secret
             return
         self._attempted += 1
+        first = self._load(name)
+        if first is ITEM_NOT_AVAILABLE:  # another program removed it since
+            self._attempted -= 1
+            self._assign(name, value)
+            return
         # What is compared is what would be read back: encoding may change a value, in JSON say.
-        found = differences(self._load_now(name)[0], self._as_stored(name, value))
+        found = differences(first[0], self._as_stored(name, value))
         if found:
             raise ConsistencyCheckError(self._key_of(name), found)
         self._passed += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from perkey.answers import interruption
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.stores.objects import (
     NoSuchBucket,
@@ -85,6 +86,9 @@ def translate(
         region: Where the client looks for it.
         unsigned: Whether the request had no signature.
     """
+    stopped = interruption(error)
+    if isinstance(stopped, Exception):
+        return stopped  # botocore took the exception of a signal handler for a failure of the connection
     code, status = code_of(error), status_of(error)
     about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
     why_elsewhere = _misplacement(error, code, status, region)

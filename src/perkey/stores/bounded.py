@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
+from perkey.answers import answer, system_answer
 from perkey.arguments import check_count
 from perkey.content import Content, Data, bytes_of
 from perkey.naming import Name
@@ -71,7 +72,7 @@ class CacheFolder:
         try:
             if time.time() - os.stat(path).st_mtime > _TOUCH_SECONDS:
                 os.utime(path)
-        except OSError:
+        except system_answer(OSError):
             pass  # evicted since, or another user's: it is read all the same
         return found
 
@@ -107,7 +108,7 @@ class CacheFolder:
     def _discard(self, name: Name) -> None:
         try:
             self.remove(name)
-        except KeyError:
+        except answer(KeyError):
             pass  # it was not kept
 
     @contextmanager
@@ -141,7 +142,7 @@ class CacheFolder:
                 break
             try:
                 os.unlink(file.path)
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 pass  # removed by its process since
             total -= file.size
         return total

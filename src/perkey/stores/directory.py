@@ -16,12 +16,12 @@ import os
 import re
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import lru_cache, partial
 from numbers import Real
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
+from perkey.answers import answer, system_answer
 from perkey.arguments import check_flag, check_kind
 from perkey.content import Content, Data
 from perkey.errors import UnsupportedPlatformError
@@ -34,7 +34,7 @@ from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
-from perkey.stores.ways import READ, read_open, stat_file, use
+from perkey.stores.ways import READ, is_folder, read_open, stat_file, use
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
@@ -114,7 +114,7 @@ class DirectoryStore(Store):
             raise _unsafe(name)
         try:
             return use(self.base, name, READ, partial(_content_of, name, limit))
-        except OSError as error:
+        except system_answer(OSError) as error:
             self._raise_if_absent(error, name)
             raise
 
@@ -124,10 +124,13 @@ class DirectoryStore(Store):
             return Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
         return self._of_current(name, partial(_stat_of, name))
 
+    def mtime(self, name: Name) -> float:
+        return self._stat(name).st_mtime
+
     def exists(self, name: Name) -> bool:
         try:
             self._stat(name)
-        except KeyError:
+        except answer(KeyError):
             return False
         return True
 
@@ -144,7 +147,7 @@ class DirectoryStore(Store):
         self._check(name)
         try:
             folder = Folder.at(self.base, name[:-1])
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             raise_absent(name, expect)
         with folder:
@@ -197,7 +200,7 @@ class DirectoryStore(Store):
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)
-            except LookupError:
+            except answer(LookupError):
                 pass  # on this file system only `scan` can tell files and folders apart
         return super().count(shape, prefix)
 
@@ -206,13 +209,20 @@ class DirectoryStore(Store):
             found = folder.stat(name[-1])
             if found is None:
                 continue  # removed since it was seen
+            if not stamps.needs_digest(found):
+                yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
+                continue
             try:
-                if stamps.needs_digest(found):
-                    yield name, self.stat(name)
-                else:
-                    yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-            except KeyError:
+                with_digest = self.stat(name)
+            except answer(KeyError):
                 continue  # removed since it was seen
+            yield name, with_digest
+
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        for folder, name in self._items(prefix):
+            found = folder.stat(name[-1])
+            if found is not None:  # else removed since it was seen
+                yield name, found.st_mtime
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         folder = self._open_for_listing(prefix)
@@ -275,7 +285,7 @@ class DirectoryStore(Store):
                 if found is not _REPLACED:
                     return found
                 attempts -= 1
-        except OSError as error:
+        except system_answer(OSError) as error:
             self._raise_if_absent(error, name)
             raise
 
@@ -289,7 +299,7 @@ class DirectoryStore(Store):
         self._check(name)
         try:
             found = stat_file(self.base, name)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
@@ -309,15 +319,17 @@ class DirectoryStore(Store):
             try:
                 with Folder.at(self.base, name[:-1]) as folder:
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
                 if not self.may_create:
                     self._require_base()
                 attempts -= 1
                 if not attempts:
                     raise
-                with suppress(FileNotFoundError):  # deleted again meanwhile
+                try:
                     Folder.make(self.base, name[:-1], durable=self._durable)
+                except system_answer(FileNotFoundError):
+                    pass  # deleted again meanwhile
 
     def _require_base_once(self) -> None:
         """Raise if the base folder that this store must not make has never been there."""
@@ -326,7 +338,7 @@ class DirectoryStore(Store):
             self._was_there = True
 
     def _require_base(self) -> None:
-        if not os.path.isdir(self.base):
+        if not is_folder(self.base):
             if os.path.lexists(self.base):
                 raise NotADirectoryError(errno.ENOTDIR, "not a folder", self.base) from None
             raise FileNotFoundError(
@@ -356,7 +368,7 @@ class DirectoryStore(Store):
             self._check(prefix)
         try:
             return Folder.at(self.base, prefix, lockable=False)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             return None
 

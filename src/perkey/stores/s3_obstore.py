@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from perkey.answers import answer
 from perkey.content import Content
 from perkey.errors import MissingExtraError
 from perkey.stores.base import ABSENT, Expectation, Version
@@ -163,7 +164,7 @@ class ObstoreEngine(BotoEngine):
                 break
             try:
                 return by_obstore(store)
-            except FOREIGN as error:
+            except answer(*FOREIGN) as error:
                 said = obstores.said_by(error)
                 if isinstance(error, InvalidPathError) or _is_elsewhere(said):
                     # Nothing was done; boto3 lists what obstore has no name for, and sees which region the

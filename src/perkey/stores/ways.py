@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, NoReturn, TypeVar
 
+from perkey.answers import system_answer
 from perkey.naming import Name
 
 R = TypeVar("R")
@@ -62,7 +63,7 @@ def use(base: str, name: Name, flags: int, act: Callable[[int], R]) -> R:
             return act(_open(base, name, flags, opened, closing))
         finally:
             any(closing)
-    except BaseException:
+    except system_answer(BaseException):
         any(closing)
         raise
 
@@ -77,7 +78,7 @@ def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterato
             here = partial(os.open, dir_fd=opened[-1])
             opened.extend(map(here, (name[depth],), (flags if depth == len(name) - 1 else PASSAGE,)))
             next(closing)
-    except OSError as error:
+    except system_answer(OSError) as error:
         explain(error, path)
     return opened[-1]
 
@@ -108,15 +109,29 @@ def stat_file(base: str, name: Name) -> os.stat_result:
 def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
     try:
         return os.stat(leaf, dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
+    except system_answer(OSError) as error:
         explain(error, path)
 
 
 def explain(error: OSError, path: str) -> NoReturn:
-    """Raise `error` with the full path, and say so if it is due to a symbolic link."""
+    """Raise `error`, of a system call, with the full path, and say so if it is due to a symbolic link.
+
+    The error itself is raised, not another one of its class, which may take other arguments.
+    """
     if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
         refuse_link(path)
-    raise type(error)(error.errno, error.strerror, path) from None
+    error.filename = path
+    if error.filename2 is not None:
+        del error.filename2
+    raise error
+
+
+def is_folder(path: str) -> bool:
+    """Return whether a path leads to a folder; what a signal handler raises passes, unlike in `isdir`."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except system_answer(OSError):
+        return False
 
 
 def refuse_link(path: str) -> NoReturn:

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final, cast
 from perkey.errors import ConflictError, CorruptValueError, OutcomeUnknownError
 from perkey.stores.base import Expectation, Version
 from perkey.synced.buffers import Buffer
-from perkey.synced.errors import WrongKindError
 from perkey.synced.collection import SyncedCollection, pair, resource_of
+from perkey.synced.errors import WrongKindError
 from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList

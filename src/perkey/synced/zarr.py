@@ -15,8 +15,8 @@ from perkey.errors import ConflictError, CorruptValueError, NestedWriteError
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.process_lock import ProcessLock
 from perkey.synced.buffers import Buffer
-from perkey.synced.errors import WrongKindError
 from perkey.synced.collection import SyncedCollection, pair, resource_of
+from perkey.synced.errors import WrongKindError
 from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
