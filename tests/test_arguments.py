@@ -24,12 +24,14 @@ NOT_A_MAPPING: list[Any] = [5, "abc", ["a"], THING]
 # What each parameter of this name must be: a right argument, and wrong ones. No other parameter is public.
 PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "allowed": (["builtins.int"], [5, None, "abc", THING]),
+    "backend": (MemoryStore(), [5, "a", {}, LocalDict(), THING]),
     "base": ("", [5, None, b"a", THING]),
     "base_class_for_values": (int, [5, "int", int | str, THING]),
     "base_dir": ("", [5, b"a", ["a"], THING]),
     "bucket_name": ("bucket", NOT_TEXT),
     "cache": (MemoryStore(), [5, None, "a", {}, THING]),
     "cache_dict": (LocalDict(), [5, None, "a", {}, THING]),
+    "check": (True, NOT_A_FLAG),
     "client_options": ({}, NOT_A_MAPPING),
     "compression": (None, [5, True, ["lz4"], THING]),
     "condition": (perkey.ANY_ETAG, [5, None, "any", perkey.ITEM_NOT_AVAILABLE, THING]),
@@ -64,6 +66,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "region": (None, NOT_TEXT_OR_NONE),
     "replace": (False, NOT_A_FLAG),
     "replace_with": ("-", NOT_TEXT),
+    "requester_pays": (False, NOT_A_FLAG),
     "retrieve_value": (perkey.ALWAYS_RETRIEVE, [5, None, True, "always", THING]),
     "root_prefix": ("", NOT_TEXT),
     "secret": (b"x" * 32, [5, None, "x" * 32, THING]),
@@ -72,7 +75,9 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "store": (MemoryStore(), [5, None, "a", {}, LocalDict(), THING]),
     "text": ("a", NOT_TEXT),
     "transformer": (lambda _: 1, [5, None, "a", THING]),
+    "trust_service": (False, NOT_A_FLAG),
     "trusting": (False, NOT_A_FLAG),
+    "unsigned": (False, NOT_A_FLAG),
     "url": ("memory://x", NOT_TEXT),
     "wrapped_dict": (LocalDict(), [5, "a", {}, THING]),
 }

@@ -9,9 +9,15 @@ import sys
 import warnings
 from typing import Any
 
-import pandas as pd
 from jsonpickle import handlers
-from jsonpickle.ext import pandas as extension
+
+from perkey.errors import MissingExtraError
+
+try:
+    import pandas as pd
+    from jsonpickle.ext import pandas as extension
+except ImportError as error:
+    raise MissingExtraError("a data frame in JSON", "pandas", "pandas") from error
 
 _FREQ = "perkey/index_freq"
 

@@ -14,6 +14,7 @@ import re
 import sys
 from typing import Any
 
+from perkey.arguments import check_flag
 from perkey.comparing import losses
 from perkey.content import Content, Data, read_all
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
@@ -67,7 +68,7 @@ class JsonFormat(Format):
     """
 
     def __init__(self, *, check: bool = True) -> None:
-        self._checks = check
+        self._checks = check_flag("check", check)
 
     def encode(self, value: Any) -> Data:
         plain = is_plain(value)

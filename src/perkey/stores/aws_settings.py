@@ -14,10 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from obstore.exceptions import UnauthenticatedError
-
 from perkey.answers import answer, system_answer
+from perkey.errors import MissingExtraError
 from perkey.stores.addresses import check_endpoint
+
+try:
+    from obstore.exceptions import UnauthenticatedError
+except ImportError as error:
+    raise MissingExtraError("object stores through obstore", "obstore", "obstore") from error
 
 _STATIC: Final = (
     ("access_key_id", "aws_access_key_id"),
