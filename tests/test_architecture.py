@@ -13,9 +13,22 @@ SOURCE = Path(perkey.__file__).parent
 
 # Each room may import from its own and earlier ones only.
 ROOMS = [
-    {"errors", "keys", "jokers", "naming", "content", "comparing", "parallel", "retrying"},
+    {
+        "answers",
+        "arguments",
+        "errors",
+        "handles",
+        "showing",
+        "keys",
+        "jokers",
+        "naming",
+        "content",
+        "comparing",
+        "parallel",
+        "retrying",
+    },
     {"conditions", "stores", "formats", "query"},
-    {"items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
+    {"fitting", "items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
     {"dicts"},
     {"synced"},
     {"dataspace"},
@@ -80,6 +93,21 @@ def test_stores_know_nothing_of_values_and_formats_nothing_of_stores() -> None:
             assert not rooms & {"formats", "conditions", "jokers"}, path
         if room_of(path) == "formats":
             assert "stores" not in rooms, path
+
+
+def test_descriptors_are_opened_where_no_interrupt_can_lose_them() -> None:
+    """The value of a call can be lost before it is assigned; `Handle` and `use` open within a call in C."""
+    losing = {"open", "dup", "dup2", "fdopen", "pipe", "openpty", "mkstemp", "memfd_create"}
+    wrong = [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) in {"os", "tempfile"}
+        and node.func.attr in losing
+    ]
+    assert wrong == []
 
 
 def test_no_module_has_outgrown_its_idea() -> None:

@@ -21,13 +21,17 @@ from perkey.errors import (
     ConsistencyCheckError,
     CorruptValueError,
     MissingExtraError,
+    MissingItemError,
     MutationPolicyError,
+    NestedWriteError,
     OperationTimeoutError,
     OutcomeUnknownError,
     PerkeyError,
     UnloadableValueError,
     UnstorableValueError,
     UnsupportedConditionError,
+    UnsupportedPlatformError,
+    WrongParametersWarning,
 )
 from perkey.formats import register_format
 from perkey.jokers import (
@@ -53,6 +57,7 @@ from perkey.keys import (
     PersiDictKey,
     SafeStrTuple,
     get_safe_chars,
+    key_of,
     quote,
     replace_unsafe_chars,
     unquote,
@@ -77,6 +82,11 @@ def __getattr__(name: str) -> Any:
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_import_module(_ON_DEMAND[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 __version__ = "0.1.0"
@@ -110,7 +120,9 @@ __all__ = [
     "Joker",
     "LocalDict",
     "MissingExtraError",
+    "MissingItemError",
     "MutationPolicyError",
+    "NestedWriteError",
     "NonEmptyPersiDictKey",
     "NonEmptySafeStrTuple",
     "ObjectStoreDict",
@@ -128,9 +140,12 @@ __all__ = [
     "UnloadableValueError",
     "UnstorableValueError",
     "UnsupportedConditionError",
+    "UnsupportedPlatformError",
     "WriteOnceDict",
+    "WrongParametersWarning",
     "find",
     "get_safe_chars",
+    "key_of",
     "quote",
     "register_format",
     "replace_unsafe_chars",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from perkey.answers import answer
+from perkey.arguments import check_callable, check_count
 from perkey.conditions import OperationResult
 from perkey.errors import ConcurrencyConflictError, ConflictError
-from perkey.items import ItemAccess
+from perkey.items import ItemAccess, add_key
 from perkey.jokers import (
     DELETE_CURRENT,
     ITEM_NOT_AVAILABLE,
@@ -19,7 +22,7 @@ from perkey.jokers import (
 )
 from perkey.keys import NonEmptyPersiDictKey
 from perkey.naming import Name
-from perkey.stores.base import ABSENT, Expectation, UnsettledConflict, Version, settled
+from perkey.stores.base import ABSENT, Expectation, Version, settled, settled_at_once
 
 V = TypeVar("V")
 
@@ -35,8 +38,9 @@ class Transformations(ItemAccess[V]):
     def transform_item(
         self,
         key: NonEmptyPersiDictKey,
-        *,
         transformer: TransformingFunction,
+        *,
+        default: Any = ITEM_NOT_AVAILABLE,
         n_retries: int | None = None,
     ) -> OperationResult[V]:
         """Replace a value by a function of it; no update by anyone is ever lost.
@@ -48,8 +52,10 @@ class Transformations(ItemAccess[V]):
 
         Args:
             key: The key.
-            transformer: Takes the value, or ITEM_NOT_AVAILABLE; returns the new value, KEEP_CURRENT or
+            transformer: Takes the value, or `default`; returns the new value, KEEP_CURRENT or
                 DELETE_CURRENT.
+            default: What the function is given if the item is missing; ITEM_NOT_AVAILABLE, which is false,
+                if no default is given. Each attempt gets a deep copy.
             n_retries: How often to try again after a conflict; None means until it succeeds.
 
         Returns:
@@ -58,85 +64,106 @@ class Transformations(ItemAccess[V]):
         Raises:
             ConcurrencyConflictError: All attempts were overtaken; nothing was changed by this call.
             MutationPolicyError: Items are immutable and there is one that would change.
-            Whatever `transformer` raises; nothing is changed then.
+            TypeError: `transformer` cannot be called.
+            Exception: The function raised it; it passes as it is, with the key as a note, and nothing is
+                changed.
 
         Cost: one read and one write for each attempt.
+
+        >>> from perkey import LocalDict
+        >>> hits = LocalDict()
+        >>> hits.transform_item("home", lambda n: n + 1, default=0).new_value
+        1
         """
-        if n_retries is not None and n_retries < 0:
-            raise ValueError(f"n_retries must be None or at least 0, not {n_retries}")
+        check_callable("transformer", transformer)
+        check_count("n_retries", n_retries, or_none=True)
         name = self._naming.name_of(key)
         attempts = 0
         last: _Overtaken | None = None
         while True:
             began = time.perf_counter()
-            try:
-                return self._transform(name, transformer, last)
-            except _Overtaken as overtaken:
-                last = overtaken
-                attempts += 1
+            result = self._transform(name, transformer, default, last)
+            if not isinstance(result, _Overtaken):
+                return result
+            last = result
+            attempts += 1
             if n_retries is not None and attempts > n_retries:
                 return self._last_attempt(name, last, attempts)
             pause(attempts, time.perf_counter() - began)
 
     def _last_attempt(self, name: Name, last: _Overtaken, attempts: int) -> OperationResult[V]:
         """Return the result of an attempt after which the item is not read again, or raise that it failed."""
-        conflict = last.conflict
-        mine = conflict.settle() if isinstance(conflict, UnsettledConflict) else None
+        mine = settled_at_once(last.conflict)
         if mine is None:
-            raise ConcurrencyConflictError(self._key_of(name), attempts) from None
+            raise ConcurrencyConflictError(self._key_of(name), attempts)
         return OperationResult(*self._left(mine, last.value))
 
     def _transform(
-        self, name: Name, transformer: TransformingFunction, last: _Overtaken | None
-    ) -> OperationResult[V]:
-        value: V | ItemNotAvailableFlag
-        actual: ETagIfExists
-        try:
-            value, actual = self._load_now(name)
-        except KeyError:
-            value, actual = ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE
-        if last is not None:
-            mine = written_after_all(last.conflict, actual)
-            if mine is not None:
-                return OperationResult(*self._left(mine, last.value))
-        # Only the lookup's KeyError means absence; the transformer may raise its own.
-        new = transformer(value)
+        self, name: Name, transformer: TransformingFunction, default: Any, last: _Overtaken | None
+    ) -> OperationResult[V] | _Overtaken:
+        """Return the result of one attempt, or that it met a conflict.
+
+        Args:
+            name: The item.
+            transformer: as for `transform_item`.
+            default: as for `transform_item`.
+            last: The attempt before, which may turn out to have succeeded.
+        """
+        found = self._load(name)
+        if found is ITEM_NOT_AVAILABLE:
+            value: V | ItemNotAvailableFlag = ITEM_NOT_AVAILABLE
+            actual: ETagIfExists = ITEM_NOT_AVAILABLE
+        else:
+            value, actual = found
+        mine = None if last is None else written_after_all(last.conflict, actual)
+        if last is not None and mine is not None:
+            return OperationResult(*self._left(mine, last.value))
+        new = self._transformed(name, transformer, value, default)
         if new is KEEP_CURRENT or (new is DELETE_CURRENT and actual is ITEM_NOT_AVAILABLE):
             return OperationResult(actual, value)
         if new is DELETE_CURRENT:
             self._check_deletable()
             try:
                 self._store.remove(name, expect=as_found(actual))
-            except ConflictError as error:
-                raise _Overtaken(error, None) from None
+            except answer(ConflictError) as error:
+                return _Overtaken(error, None)
             return OperationResult(ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE)
         data = self._encode(name, new)
         if self._immutable and actual is not ITEM_NOT_AVAILABLE:
             self._meet_existing(name, new)
             return OperationResult(actual, value)
-        try:
-            resulting = self._write(name, data, as_found(actual))
-        except ConflictError as error:
-            raise _Overtaken(error, new) from None
+        resulting = self._write(name, data, as_found(actual))
+        if isinstance(resulting, ConflictError):
+            return _Overtaken(resulting, new)
         return OperationResult(*self._left(resulting, new))
+
+    def _transformed(self, name: Name, transformer: TransformingFunction, value: Any, default: Any) -> Any:
+        """Return what the function makes of a value; an exception of it gets the key as a note."""
+        if value is ITEM_NOT_AVAILABLE and default is not ITEM_NOT_AVAILABLE:
+            value = copy.deepcopy(default)
+        try:
+            return transformer(value)
+        except Exception as error:
+            add_key(error, self._key_of(name), "transforming")
+            if value is ITEM_NOT_AVAILABLE:
+                error.add_note("the item is missing: pass default=... to give the function a value then")
+            raise
 
     def _left(self, version: Version, value: Any) -> tuple[ETagIfExists, Any]:
         """Return etag and value that a write left: here, what was written."""
         return version, value
 
 
-class _Overtaken(Exception):  # noqa: N818 - not an error by itself
-    """An attempt met a conflict.
+class _Overtaken(NamedTuple):
+    """An attempt that met a conflict.
 
     Attributes:
         conflict: What the store said.
         value: What was to be written.
     """
 
-    def __init__(self, conflict: ConflictError, value: Any) -> None:
-        super().__init__(conflict)
-        self.conflict = conflict
-        self.value = value
+    conflict: ConflictError
+    value: Any
 
 
 def written_after_all(conflict: ConflictError | None, found: ETagIfExists) -> Version | None:

@@ -137,7 +137,7 @@ class TestStoreLikeAzure(UncomparedRemovals):
 def like(cloud: type[Cloud], url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let a stand-in be at all addresses, and return one."""
     one = cloud()
-    monkeypatch.setattr(UrlEngine, "_make_store", lambda *_: one)
+    monkeypatch.setattr(UrlEngine, "_make_stores", lambda *_: (one, one))
     return f"{url}/{secrets.token_hex(8)}"
 
 

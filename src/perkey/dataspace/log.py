@@ -22,6 +22,7 @@ import lz4.frame
 
 from perkey.dataspace.files import write_file
 from perkey.dataspace.workspace import Workspace
+from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder
 
 _FEW: Final = 1000
@@ -116,7 +117,9 @@ class Log:
         Args:
             wanted: Has the ids that are still of use.
         """
-        with suppress(OSError), self._locked() as locked:
+        with suppress(OSError), self._locked() as (locked, nested):
+            if nested:  # the outer one does not know what would be appended here
+                return
             self.load()
             if not locked or self._read[2] > 2 * len(wanted) + _FEW:
                 self.replace({job: entry for job, entry in self.entries.items() if job in wanted})
@@ -135,24 +138,26 @@ class Log:
 
     def _append(self, entries: Mapping[str, Any]) -> None:
         """Write behind the last sound frame; what follows that was cut short."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, self._mode)
-        with os.fdopen(fd, "r+b") as file:
-            inode = os.fstat(fd).st_ino
+        with Handle() as handle, open(self._open(handle), "r+b", closefd=False) as file:
+            inode = os.fstat(file.fileno()).st_ino
             _, end, count = self._read if inode == self._read[0] else (0, 0, 0)
             file.seek(end)
             file.write(_encode(entries))
             file.truncate()
             self._read = (inode, file.tell(), count + len(entries))
 
+    def _open(self, handle: Handle) -> int:
+        return handle.open(self._path, os.O_RDWR | os.O_CREAT, self._mode)
+
     @contextmanager
-    def _locked(self) -> Iterator[bool]:
+    def _locked(self) -> Iterator[tuple[bool, bool]]:
+        """Lock the folder; yield whether it has locks, and whether this thread had locked it already."""
         self._workspace.make_home()
-        folder = Folder.at(self._workspace.home, ())
-        try:
-            yield folder.lock()
-        finally:
-            folder.unlock()
-            folder.close()
+        with Folder.at(self._workspace.home, ()) as folder:
+            try:
+                yield folder.lock(), folder.is_nested()
+            finally:
+                folder.unlock()
 
 
 @contextmanager

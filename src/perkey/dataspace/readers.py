@@ -13,6 +13,9 @@ from perkey.dataspace.log import Log
 from perkey.dataspace.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.stores import stamps
+from perkey.stores.descriptors import Handle
+from perkey.stores.folders import refuse_dangling
+from perkey.stores.ways import READ_ONLY, read_open
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -43,6 +46,7 @@ class Documents:
 
         Raises:
             CorruptValueError: The file is not JSON, or not a mapping.
+            FileNotFoundError: It is a link that leads nowhere.
         """
         path = self._path_of(job)
         known = self._log.entries.get(job)
@@ -52,6 +56,7 @@ class Documents:
                 return document
             found, content = _read(path)
         except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(path)
             return {}
         document = parse(content, path)
         if stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
@@ -72,16 +77,10 @@ class Documents:
 
 
 def _read(path: str) -> tuple[os.stat_result, bytes]:
-    fd = os.open(path, os.O_RDONLY)
-    try:
+    with Handle() as file:
+        fd = file.open(path, READ_ONLY)
         found = os.fstat(fd)
-        content = os.read(fd, found.st_size)
-        if len(content) < found.st_size:  # larger than the system reads at once
-            with open(fd, "rb", closefd=False) as file:
-                content += file.read()
-        return found, content
-    finally:
-        os.close(fd)
+        return found, read_open(fd, found.st_size)
 
 
 def _version(found: os.stat_result) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, TypeVar
 
+from perkey.arguments import check_callable, check_kind
+from perkey.keys import text_of
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict
 from perkey.retrying import RETRY_FOR, Retry
@@ -75,7 +78,13 @@ class ObjectStoreDict(PersiDict[V]):
         retry_for: float = RETRY_FOR,
         timeout: float | None = None,
     ) -> None:
+        check_kind("url", url, str, "a string")
+        check_kind("options", options, (Mapping, NoneType), "a mapping or None")
+        check_kind("client_options", client_options, (Mapping, NoneType), "a mapping or None")
+        if credential_provider is not None:
+            check_callable("credential_provider", credential_provider)
         check_flags(trust_service=trust_service)
+        url = text_of(url)
         store = _store_at(
             url,
             Retry(retry_for, timeout),

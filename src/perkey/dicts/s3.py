@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from perkey.arguments import check_flag, check_kind
+from perkey.keys import text_of
 from perkey.persi_dict import PersiDict, V
 from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores.addresses import check_flags
@@ -111,10 +114,16 @@ class BasicS3Dict(PersiDict[V]):
         retry_for: float = RETRY_FOR,
         timeout: float | None = None,
     ) -> None:
+        check_kind("bucket_name", bucket_name, str, "a string")
+        check_kind("region", region, (str, NoneType), "a string or None")
+        check_kind("root_prefix", root_prefix, str, "a string")
+        check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
+        check_flag("immutable_items", immutable_items)
+        check_kind("engine", engine, str, "'boto3' or 'obstore'")
         check_flags(trust_service=trust_service)
         bucket = make_engine(
             engine,
-            bucket_name,
+            text_of(bucket_name),
             region=region,
             endpoint_url=endpoint_url,
             client=client,
@@ -123,7 +132,7 @@ class BasicS3Dict(PersiDict[V]):
             requester_pays=requester_pays,
             retry=Retry(retry_for, timeout),
         )
-        objects = ObjectStore(bucket, root_prefix, trust_service=trust_service)
+        objects = ObjectStore(bucket, text_of(root_prefix), trust_service=trust_service)
         super().__init__(
             self._cached(objects, immutable_items),
             file_type=file_type,

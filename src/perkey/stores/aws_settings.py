@@ -14,9 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from obstore.exceptions import UnauthenticatedError
-
+from perkey.answers import answer, system_answer
+from perkey.errors import MissingExtraError
 from perkey.stores.addresses import check_endpoint
+
+try:
+    from obstore.exceptions import UnauthenticatedError
+except ImportError as error:
+    raise MissingExtraError("object stores through obstore", "obstore", "obstore") from error
 
 _STATIC: Final = (
     ("access_key_id", "aws_access_key_id"),
@@ -172,7 +177,7 @@ def _name_in_config(section: str) -> str | None:
         return section
     try:
         words = shlex.split(section)
-    except ValueError:
+    except answer(ValueError):
         return None
     return words[1] if len(words) == 2 and words[0] == "profile" else None  # noqa: PLR2004 - "profile NAME"
 
@@ -182,7 +187,7 @@ def _sections(variable: str, usual: str) -> dict[str, dict[str, str]]:
     parser = configparser.RawConfigParser(default_section="")
     try:
         parser.read_string(path.read_text("utf-8"))
-    except OSError:
+    except system_answer(OSError):
         return {}  # as for boto3, a file that is not there has no profiles
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ValueError(f"the file {str(path)!r} of AWS settings cannot be read: {error}") from error

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+from perkey.answers import answer
 from perkey.content import STREAM_ABOVE
 from perkey.errors import MissingExtraError
 
@@ -68,7 +69,7 @@ def new_client(
     try:
         maker = session or _own_session()
         client = maker.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
-    except ValueError as error:
+    except answer(ValueError) as error:
         if isinstance(error, BotoCoreError):
             raise
         # An endpoint in the environment or in a profile that is not an address, for example.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import email.utils
 from typing import Any, Final
 
-import botocore.exceptions as foreign
-
-from perkey.errors import AccessDeniedError, BackendError
+from perkey.answers import interruption
+from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.stores.objects import (
     NoSuchBucket,
     NoSuchObject,
@@ -18,6 +17,11 @@ from perkey.stores.objects import (
     TryAgain,
     Unclear,
 )
+
+try:
+    import botocore.exceptions as foreign
+except ImportError as error:
+    raise MissingExtraError("S3", "aws", "boto3") from error
 
 FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError)
 """What boto3 raises."""
@@ -83,6 +87,9 @@ def translate(
         region: Where the client looks for it.
         unsigned: Whether the request had no signature.
     """
+    stopped = interruption(error)
+    if isinstance(stopped, Exception):
+        return stopped  # botocore took the exception of a signal handler for a failure of the connection
     code, status = code_of(error), status_of(error)
     about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
     why_elsewhere = _misplacement(error, code, status, region)

@@ -11,31 +11,39 @@ Batches and counting need ctypes and threads, and are loaded when first used.
 
 from __future__ import annotations
 
-import io
+import errno
 import os
 import re
 import stat as modes
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
+from numbers import Real
 from operator import itemgetter
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
+from perkey.answers import answer, system_answer
+from perkey.arguments import check_flag, check_kind
 from perkey.content import Content, Data
+from perkey.errors import UnsupportedPlatformError
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
+from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
-from perkey.stores.ways import open_file, stat_file
+from perkey.stores.ways import READ, is_folder, read_open, stat_file, use
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
 
+R = TypeVar("R")
+
 _ATTEMPTS: Final = 32
+_WRITING_ATTEMPTS: Final = 1000
+_REPLACED: Final[Any] = object()
 _SAFE_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9()_\-~.=]+(?:/(?!\Z)|\Z))+")
 
 
@@ -51,60 +59,78 @@ class DirectoryStore(Store):
 
     Args:
         base: Path of the base folder; made absolute, so that a later change of directory does no harm.
+            A leading ``~`` is the user's own folder.
         durability: ``"sync"`` or ``"none"``, see `Durability`. With ``"none"`` a file written shortly
             before a power failure may be empty or missing afterwards, and its old content lost; after a
             mere crash of the process nothing is.
+        create: Whether the base folder is made if it does not exist. An unpickled store never makes it: if it
+            is not there, it may be on another machine.
 
     Raises:
-        ValueError: `durability` is not known.
+        UnsupportedPlatformError: The system is Windows.
+        TypeError: An argument is of the wrong kind.
+        ValueError: `durability` is not known, or `base` is empty or an address.
         NotADirectoryError: `base` is a file.
+        FileNotFoundError: `base` does not exist, and `create` is False.
         PermissionError, OSError: `base` does not exist and cannot be made.
     """
 
-    def __init__(self, base: str | os.PathLike[str], *, durability: Durability = "sync") -> None:
+    def __init__(
+        self, base: str | os.PathLike[str], *, durability: Durability = "sync", create: bool = True
+    ) -> None:
+        check_kind("durability", durability, str, "'sync' or 'none'")
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
-        self.base = os.path.abspath(os.fspath(base))
+        if os.open not in os.supports_dir_fd:
+            raise UnsupportedPlatformError(
+                "dictionaries in folders need descriptors of folders, which this system does not have; "
+                "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"
+            )
+        self.base = folder_path(base, "base")
         self.durability: Durability = durability
         self._durable = durability == "sync"
-        make_base(self.base, durable=self._durable)
+        self.may_create = check_flag("create", create)
+        self._was_there = True
+        if create:
+            make_base(self.base, durable=self._durable)
+        else:
+            self._require_base()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.may_create = self._was_there = False
+
+    def make_base_again(self) -> None:
+        """Let an unpickled store make its base folder: for caches, which are made wherever they arrive."""
+        self.may_create = self._was_there = True
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        fd, found = self._open_current(name)
-        try:
-            if not modes.S_ISREG(found.st_mode):
-                raise KeyError(name)
-            version = stamps.version_of(found, fd)
-            return None if version == unless else (_content(fd, found.st_size, limit), version)
-        finally:
-            os.close(fd)
+        return self._of_current(name, partial(_read_item, name, unless, limit))
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
-        fd = self._open(name)
+        if not _is_safe(name):
+            raise _unsafe(name)
         try:
-            found = os.fstat(fd)
-            if not modes.S_ISREG(found.st_mode):
-                raise KeyError(name)
-            return _content(fd, found.st_size, limit)
-        finally:
-            os.close(fd)
+            return use(self.base, name, READ, partial(_content_of, name, limit))
+        except system_answer(OSError) as error:
+            self._raise_if_absent(error, name)
+            raise
 
     def stat(self, name: Name) -> Stat:
         found = self._stat(name)
         if not stamps.needs_digest(found):
             return Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-        fd, found = self._open_current(name)
-        try:
-            return Stat(stamps.version_of(found, fd), found.st_mtime, found.st_size)
-        finally:
-            os.close(fd)
+        return self._of_current(name, partial(_stat_of, name))
+
+    def mtime(self, name: Name) -> float:
+        return self._stat(name).st_mtime
 
     def exists(self, name: Name) -> bool:
         try:
             self._stat(name)
-        except KeyError:
+        except answer(KeyError):
             return False
         return True
 
@@ -121,9 +147,10 @@ class DirectoryStore(Store):
         self._check(name)
         try:
             folder = Folder.at(self.base, name[:-1])
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             raise_absent(name, expect)
-        try:
+        with folder:
             locked = folder.lock()
             try:
                 take_away(folder, name, expect, locked=locked)
@@ -131,13 +158,12 @@ class DirectoryStore(Store):
                 folder.unlock()
             if self._durable:
                 folder.sync()
-        finally:
-            folder.close()
 
     def write_many(
         self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
+        self._require_base_once()
         if not self._durable:
             yield from super().write_many(items, expect=expect)
             return
@@ -149,7 +175,11 @@ class DirectoryStore(Store):
             yield from WriteBatch(self.base, batch, expect, partial(self.write, expect=expect)).write()
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        """Remove many items; as `Store.remove_many`, with one lock and one sync a folder."""
+        """Remove many items; as `Store.remove_many`, with one lock and one sync a folder.
+
+        Sub-folders that are empty then are removed. (`remove` leaves them: the next write may need them.)
+        """
+        self._require_base_once()
         from perkey.stores.batches import Batches, remove_batch
 
         for batch in Batches(names, name_of=_itself, size_of=len):
@@ -170,7 +200,7 @@ class DirectoryStore(Store):
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)
-            except LookupError:
+            except answer(LookupError):
                 pass  # on this file system only `scan` can tell files and folders apart
         return super().count(shape, prefix)
 
@@ -179,27 +209,31 @@ class DirectoryStore(Store):
             found = folder.stat(name[-1])
             if found is None:
                 continue  # removed since it was seen
+            if not stamps.needs_digest(found):
+                yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
+                continue
             try:
-                if stamps.needs_digest(found):
-                    yield name, self.stat(name)
-                else:
-                    yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-            except KeyError:
+                with_digest = self.stat(name)
+            except answer(KeyError):
                 continue  # removed since it was seen
+            yield name, with_digest
+
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        for folder, name in self._items(prefix):
+            found = folder.stat(name[-1])
+            if found is not None:  # else removed since it was seen
+                yield name, found.st_mtime
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         folder = self._open_for_listing(prefix)
         if folder is None:
             return
-        try:
-            with folder.scan() as entries:
-                for entry in entries:
-                    inner = (*prefix, entry.name)
-                    # A folder of strangers may have any name.
-                    if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
-                        yield entry.name
-        finally:
-            folder.close()
+        with folder, folder.scan() as entries:
+            for entry in entries:
+                inner = (*prefix, entry.name)
+                # A folder of strangers may have any name.
+                if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
+                    yield entry.name
 
     def honours(self, verb: Verb, kind: ConditionKind) -> bool:
         """Tell whether the file system has locks; insertion if absent needs none."""
@@ -212,6 +246,8 @@ class DirectoryStore(Store):
     def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
         """Remove the temporary files that dead writers left, and return how many there were.
 
+        Sub-folders in which nothing is left, or was for `min_age` seconds, are removed, too.
+
         Iterating does this by itself for files older than an hour. A live writer whose file is taken away
         notices, and writes again.
 
@@ -219,39 +255,52 @@ class DirectoryStore(Store):
             prefix: Where to look.
             min_age: Seconds for which a temporary file must not have been written to; None means an hour.
         """
+        if min_age is not None:
+            check_kind("min_age", min_age, Real, "a number or None")
         top = self._open_for_listing(prefix)
-        return 0 if top is None else sweep_in(top, STALE_SECONDS if min_age is None else min_age)
+        return (
+            0
+            if top is None
+            else sweep_in(top, prefix, STALE_SECONDS if min_age is None else min_age, _is_safe)
+        )
 
     # --- Reading ------------------------------------------------------------------------------------
 
-    def _open(self, name: Name) -> int:
-        self._check(name)
-        try:
-            return open_file(self.base, name)
-        except (FileNotFoundError, NotADirectoryError):
-            raise KeyError(name) from None
-
-    def _open_current(self, name: Name) -> tuple[int, os.stat_result]:
-        """Return a file and its status while it still had its name.
+    def _of_current(self, name: Name, act: Callable[[bool, int], R]) -> R:
+        """Return what `act` returns for an open file that still has its name.
 
         1. here: opened   2. a writer: replaced it   3. here: fstat. Losing its name changed the change time,
-        and with it the version: the content would be right, at a version that no writer was ever told.
+        and with it the version: the content would be right, at a version that was never returned to a writer.
+
+        Args:
+            name: The item.
+            act: Takes whether to insist on that, and the descriptor; returns `_REPLACED` if it has no name.
         """
-        fd = self._open(name)
-        found = os.fstat(fd)
-        for _ in range(_ATTEMPTS):
-            if found.st_nlink:
-                break
-            os.close(fd)
-            fd = self._open(name)
-            found = os.fstat(fd)
-        return fd, found
+        if not _is_safe(name):
+            raise _unsafe(name)
+        try:
+            attempts = _ATTEMPTS
+            while True:
+                found = use(self.base, name, READ, partial(act, attempts > 0))
+                if found is not _REPLACED:
+                    return found
+                attempts -= 1
+        except system_answer(OSError) as error:
+            self._raise_if_absent(error, name)
+            raise
+
+    def _raise_if_absent(self, error: OSError, name: Name) -> None:
+        """Raise KeyError if a file could not be opened because it is not there, or is a socket (ENXIO)."""
+        if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ENXIO:
+            self._require_base_once()
+            raise KeyError(name) from None
 
     def _stat(self, name: Name) -> os.stat_result:
         self._check(name)
         try:
             found = stat_file(self.base, name)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
             raise KeyError(name)
@@ -260,35 +309,50 @@ class DirectoryStore(Store):
     def _check(self, name: Name) -> None:
         """Refuse names that could lead out of the base folder, wherever they come from."""
         if not _is_safe(name):
-            raise ValueError(f"{name!r} is not the name of an item")
+            raise _unsafe(name)
 
     # --- Writing ------------------------------------------------------------------------------------
 
     def _write(self, name: Name, data: Data, expect: Expectation, *, versioned: bool) -> Version:
-        attempts = _ATTEMPTS
+        attempts = _WRITING_ATTEMPTS
         while True:
             try:
-                folder = Folder.at(self.base, name[:-1])
-                try:
+                with Folder.at(self.base, name[:-1]) as folder:
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
-                finally:
-                    folder.close()
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
+                if not self.may_create:
+                    self._require_base()
                 attempts -= 1
                 if not attempts:
                     raise
-                with suppress(FileNotFoundError):  # deleted again meanwhile
+                try:
                     Folder.make(self.base, name[:-1], durable=self._durable)
+                except system_answer(FileNotFoundError):
+                    pass  # deleted again meanwhile
+
+    def _require_base_once(self) -> None:
+        """Raise if the base folder that this store must not make has never been there."""
+        if not self._was_there:
+            self._require_base()
+            self._was_there = True
+
+    def _require_base(self) -> None:
+        if not is_folder(self.base):
+            if os.path.lexists(self.base):
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", self.base) from None
+            raise FileNotFoundError(
+                errno.ENOENT,
+                "the folder of this dictionary does not exist; only a constructor with create=True makes it",
+                self.base,
+            ) from None
 
     def _has_locks(self) -> bool:
-        make_base(self.base, durable=self._durable)
-        folder = Folder.at(self.base, ())
-        try:
+        if self.may_create:
+            make_base(self.base, durable=self._durable)
+        with Folder.at(self.base, ()) as folder:
             locked = folder.lock()
             folder.unlock()
-        finally:
-            folder.close()
         return locked
 
     # --- Listing ------------------------------------------------------------------------------------
@@ -304,13 +368,18 @@ class DirectoryStore(Store):
             self._check(prefix)
         try:
             return Folder.at(self.base, prefix, lockable=False)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             return None
 
 
 @lru_cache(1 << 14)
 def _is_safe(name: Name) -> bool:
     return _SAFE_PATH.fullmatch("/".join(name)) is not None
+
+
+def _unsafe(name: Name) -> ValueError:
+    return ValueError(f"{name!r} is not the name of an item")
 
 
 def _itself(name: Name) -> Name:
@@ -321,18 +390,38 @@ def _size_of(item: tuple[Name, Data]) -> int:
     return len(item[1]) if isinstance(item[1], bytes) else 0
 
 
+def _regular(name: Name, fd: int) -> os.stat_result:
+    """Return the status of an open item; raise KeyError if it is something else."""
+    found = os.fstat(fd)
+    if not modes.S_ISREG(found.st_mode):
+        raise KeyError(name)
+    return found
+
+
+def _read_item(
+    name: Name, unless: Version | None, limit: int | None, insist: bool, fd: int
+) -> tuple[Content, Version] | Any | None:
+    found = _regular(name, fd)
+    if insist and not found.st_nlink:
+        return _REPLACED
+    version = stamps.version_of(found, fd)
+    return None if version == unless else (_content(fd, found.st_size, limit), version)
+
+
+def _stat_of(name: Name, insist: bool, fd: int) -> Stat | Any:
+    found = _regular(name, fd)
+    if insist and not found.st_nlink:
+        return _REPLACED
+    return Stat(stamps.version_of(found, fd), found.st_mtime, found.st_size)
+
+
+def _content_of(name: Name, limit: int | None, fd: int) -> Content:
+    return _content(fd, _regular(name, fd).st_size, limit)
+
+
 def _content(fd: int, size: int, limit: int | None) -> Content:
     """Return the content of an open file, as a file of its own if it is larger than `limit` bytes."""
-    return _read(fd, size) if limit is None or size <= limit else os.fdopen(os.dup(fd), "rb")
-
-
-def _read(fd: int, size: int) -> bytes:
-    """Return the content of an open file of `size` bytes."""
-    content = os.read(fd, size)
-    if len(content) == size:
-        return content
-    buffer = io.BytesIO()
-    while content:
-        buffer.write(content)
-        content = os.read(fd, size)
-    return buffer.getvalue()
+    if limit is None or size <= limit:
+        return read_open(fd, size)
+    # In one call, so that no interrupt loses the new descriptor: a file that is garbage closes its own.
+    return cast("BinaryIO", next(map(open, map(os.dup, (fd,)), ("rb",))))

@@ -7,9 +7,10 @@ it is listed is passed over. Listing sweeps away stale temporary files on its wa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
 
+from perkey.answers import system_answer
 from perkey.naming import Name, Shape
 from perkey.stores.folders import Folder
 from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
@@ -17,20 +18,17 @@ from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
 
 def names_in(folder: Folder, parts: Name) -> Iterator[Name]:
     """Yield the name of each item in and below an open folder."""
-    try:
-        with folder.scan() as entries:
-            for entry in entries:
-                leaf = entry.name
-                if not entry.is_file(follow_symlinks=False):
-                    inner = _enter(folder, entry)
-                    if inner is not None:
-                        yield from names_in(inner, (*parts, leaf))
-                elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
-                    yield (*parts, leaf)
-                elif leaf.startswith(TEMPORARY):
-                    sweep(folder, entry, STALE_SECONDS)
-    finally:
-        folder.close()
+    with folder, folder.scan() as entries:
+        for entry in entries:
+            leaf = entry.name
+            if not entry.is_file(follow_symlinks=False):
+                inner = _enter(folder, entry)
+                if inner is not None:
+                    yield from names_in(inner, (*parts, leaf))
+            elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
+                yield (*parts, leaf)
+            elif leaf.startswith(TEMPORARY):
+                sweep(folder, entry, STALE_SECONDS)
 
 
 def items_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name]]:
@@ -51,41 +49,62 @@ def count_in(folder: Folder, shape: Shape) -> int:
     from perkey.stores.dirents import count
 
     counted = 0
-    try:
-        for files, folders in count(folder.fileno(), shape):
-            counted += files
-            for name in folders:
-                with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen
-                    counted += count_in(folder.enter(name), shape)
-    except FileNotFoundError:
-        pass  # removed while it was listed
-    finally:
-        folder.close()
+    with folder:
+        try:
+            for files, folders in count(folder.fileno(), shape):
+                counted += files
+                for name in folders:
+                    try:
+                        counted += count_in(folder.enter(name), shape)
+                    except system_answer(FileNotFoundError, NotADirectoryError):
+                        pass  # removed since it was seen
+        except system_answer(FileNotFoundError):
+            pass  # removed while it was listed
     return counted
 
 
-def sweep_in(folder: Folder, min_age: float) -> int:
-    """Remove the temporary files not written to for `min_age` seconds, and return how many there were."""
-    return sum(
-        sweep(inner, entry, min_age)
-        for inner, _, entry in _files_in(folder, ())
-        if entry.name.startswith(TEMPORARY)
-    )
+def sweep_in(folder: Folder, parts: Name, min_age: float, is_name: Callable[[Name], bool]) -> int:
+    """Remove the temporary files not written to for `min_age` seconds, and return how many there were.
+
+    The folders below that could be of items, and are empty for as long, are removed, too.
+
+    Args:
+        folder: The folder, which is closed; it stays.
+        parts: Its name.
+        min_age: The age in seconds.
+        is_name: Returns whether items may have a name.
+    """
+    swept = 0
+    with folder, folder.scan() as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                if entry.name.startswith(TEMPORARY):
+                    swept += sweep(folder, entry, min_age)
+                continue
+            name = (*parts, entry.name)
+            inner = _enter(folder, entry)
+            if inner is not None:
+                idle = time.time() - os.fstat(inner.fileno()).st_mtime >= min_age
+                found = sweep_in(inner, name, min_age, is_name)
+                swept += found
+                if (idle or found) and is_name(name):
+                    try:
+                        os.rmdir(entry.name, dir_fd=folder.fileno())
+                    except system_answer(OSError):
+                        pass  # it is not empty, or not ours to remove
+    return swept
 
 
 def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
     """Yield each regular file in and below an open folder, with its folder, open for that moment."""
-    try:
-        with folder.scan() as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    yield folder, (*parts, entry.name), entry
-                else:
-                    inner = _enter(folder, entry)
-                    if inner is not None:
-                        yield from _files_in(inner, (*parts, entry.name))
-    finally:
-        folder.close()
+    with folder, folder.scan() as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                yield folder, (*parts, entry.name), entry
+            else:
+                inner = _enter(folder, entry)
+                if inner is not None:
+                    yield from _files_in(inner, (*parts, entry.name))
 
 
 def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
@@ -94,5 +113,5 @@ def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
         return None
     try:
         return folder.enter(entry.name)
-    except (FileNotFoundError, NotADirectoryError):
+    except system_answer(FileNotFoundError, NotADirectoryError):
         return None

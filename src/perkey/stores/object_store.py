@@ -167,6 +167,9 @@ class ObjectStore(Store):
     def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
         return self._write_data(name, data, expect, deferred=True)
 
+    def try_put(self, name: Name, data: Data, *, expect: Expectation) -> None:
+        self.try_write(name, data, expect=expect)
+
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         if expect is ANY:
             self._remove_any(name)

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Final, NamedTuple, Self, TypeAlias, TypeVar
 
+from perkey.answers import system_answer
 from perkey.content import Content
 from perkey.errors import BackendError, OperationTimeoutError
 from perkey.retrying import Attempts, Retry
@@ -247,7 +248,7 @@ def spooled(pieces: Iterable[Any]) -> BinaryIO:
     """Return a temporary file of these pieces, at its start; the taker closes it."""
     try:
         file = tempfile.TemporaryFile()  # noqa: SIM115
-    except OSError as error:
+    except system_answer(OSError) as error:
         # As it is, it could be taken for the service's word for an absent object.
         raise BackendError(
             f"no temporary file can be made for a large value: {error}", backend="local", operation="read"

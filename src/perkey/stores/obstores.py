@@ -11,12 +11,16 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-import obstore
-from obstore import exceptions
-
 from perkey.content import Content
+from perkey.errors import MissingExtraError
 from perkey.stores.base import Version
 from perkey.stores.objects import COPY_BYTES, Head, spooled
+
+try:
+    import obstore
+    from obstore import exceptions
+except ImportError as error:
+    raise MissingExtraError("object stores through obstore", "obstore", "obstore") from error
 
 PAGE: Final = 1000
 """Objects of a listing that come with one reply."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from perkey.answers import answer
 from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import MissingExtraError
 from perkey.retrying import UPLOAD_IDLE_SECONDS
@@ -25,6 +26,7 @@ try:
     from obstore.store import S3Store
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "obstore", "obstore") from error
+
 try:
     import botocore.exceptions as boto_says
 except ImportError as error:
@@ -190,7 +192,7 @@ class ObstoreEngine(BotoEngine):
                 break
             try:
                 return by_obstore(store)
-            except FOREIGN as error:
+            except answer(*FOREIGN) as error:
                 said = obstores.said_by(error)
                 if isinstance(error, InvalidPathError) or _is_elsewhere(said):
                     # Nothing was done; boto3 lists what obstore has no name for, and sees which region the

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
+from perkey.answers import answer
 from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.parallel import map_unordered
@@ -129,7 +130,7 @@ class UrlEngine(Engine):
         if self._configured is None:
             try:
                 self._configured = str(read_settings(credentials=False).options.get("endpoint", self.kind))
-            except FOREIGN:
+            except answer(*FOREIGN):
                 return self.kind  # the first request raises what is wrong
         return self._configured
 
@@ -263,13 +264,13 @@ class UrlEngine(Engine):
         """
         try:
             return request(self._able(operation, key, large=large))
-        except FOREIGN as error:
+        except answer(*FOREIGN) as error:
             if not self._is_outdated(error):
                 raise self._translate(error, operation, key) from error
         self._owner = 0
         try:
             return request(self._able(operation, key, large=large))
-        except FOREIGN as error:
+        except answer(*FOREIGN) as error:
             raise self._translate(error, operation, key) from error
 
     def _is_outdated(self, error: Exception) -> bool:
@@ -340,8 +341,10 @@ class UrlEngine(Engine):
     def _seen(self) -> dict[str, str]:
         """Return what the environment and the files of AWS say now."""
         seen = {name: value for name, value in os.environ.items() if name.startswith(_OF_CLOUDS)}
-        with contextlib.suppress(*FOREIGN):
+        try:
             seen.update(read_settings(credentials=True).options if self.kind == "s3" else {})
+        except answer(*FOREIGN):
+            pass  # the next request raises what is wrong
         return seen
 
     def _write_id_name(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat as modes
 import time
 from collections.abc import Hashable
 from contextlib import suppress
@@ -11,17 +13,20 @@ from typing import Any, ClassVar, Final, cast
 
 from perkey.stores import stamps
 from perkey.stores.base import Expectation, Version
-from perkey.stores.folders import Folder
+from perkey.stores.descriptors import Handle
+from perkey.stores.folders import Folder, refuse_dangling
 from perkey.stores.placing import place
 from perkey.stores.temporaries import STALE_SECONDS, TEMPORARY, sweep
+from perkey.stores.ways import READ_ONLY, read_open
 from perkey.synced.buffers import Buffer
-from perkey.synced.collection import SyncedCollection, pair
+from perkey.synced.collection import SyncedCollection, pair, resource_of
 from perkey.synced.resources import BytesResource
-from perkey.synced.synced_dict import AttrDict, SyncedDict
+from perkey.synced.synced_dict import BUFFERING, AttrDict, SyncedDict, free
 from perkey.synced.synced_list import SyncedList
 from perkey.synced.validators import Validator, json_attr_dict_validator
 
 _UNSETTLED: Final = 50_000_000
+_ATTEMPTS: Final = 8
 _SWEPT_ENTRIES: Final = 1000
 _SWEPT_FOLDERS: Final = 10_000
 
@@ -56,18 +61,23 @@ class JSONFile(BytesResource):
                 return None
             return self._read()
         except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(self.path)
             raise KeyError(self.path) from None
 
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
         target = os.path.realpath(self.path)
-        folder = Folder.at(os.path.dirname(target), ())
-        try:
-            if folder.path not in _swept:
-                _sweep(folder)
-            name = (os.path.basename(target),)
-            return place(folder, name, content, expect, durable=self.durable, keep_mode=True)
-        finally:
-            folder.close()
+        name = (os.path.basename(target),)
+        attempts = _ATTEMPTS
+        while True:
+            with Folder.at(os.path.dirname(target), ()) as folder:
+                if folder.path not in _swept:
+                    _sweep(folder)
+                try:
+                    return place(folder, name, content, expect, durable=self.durable, keep_mode=True)
+                except FileNotFoundError:  # a temporary file that seemed stale; or the folder is gone
+                    attempts -= 1
+                    if not attempts:
+                        raise
 
     def describe(self) -> str:
         return self.path
@@ -86,12 +96,24 @@ class JSONFile(BytesResource):
 
     def _read(self) -> tuple[bytes, Version]:
         while True:
-            with open(self.path, "rb", buffering=0) as file:
-                found = os.fstat(file.fileno())
+            with Handle() as file:
+                try:
+                    fd = file.open(self.path, READ_ONLY)
+                except OSError as error:
+                    if error.errno == errno.ENXIO:  # a socket
+                        raise self._not_a_file() from None
+                    raise
+                found = os.fstat(fd)
+                if not modes.S_ISREG(found.st_mode):
+                    raise self._not_a_file()
                 if not found.st_nlink:
                     continue  # replaced since it was opened, which has changed its version
-                version = stamps.version_of(found, file.fileno())
-                return file.read(), version
+                version = stamps.version_of(found, fd)
+                return read_open(fd, found.st_size), version
+
+    def _not_a_file(self) -> OSError:
+        number = errno.EISDIR if os.path.isdir(self.path) else errno.EEXIST
+        return OSError(number, "something that is not a regular file is in the document's place", self.path)
 
 
 def _sweep(folder: Folder) -> None:
@@ -118,10 +140,11 @@ class JSONCollection(SyncedCollection):
     Raises:
         TypeError: There is no file name.
         CorruptValueError: (by all operations) The file is no JSON; it is never overwritten then.
+        FileNotFoundError: (by all operations) The file is a link that leads nowhere.
         WrongKindError: (by all operations) It holds a list and not a dict, or the other way round.
     """
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
     def __init__(
         self,
@@ -138,7 +161,7 @@ class JSONCollection(SyncedCollection):
     @property
     def filename(self) -> str:
         """The file name as it was given."""
-        return cast("JSONFile", self.resource).filename
+        return cast("JSONFile", resource_of(self)).filename
 
 
 class JSONDict(JSONCollection, SyncedDict):
@@ -184,7 +207,7 @@ class JSONAttrList(JSONList):
 class BufferedJSONCollection(JSONCollection):
     """Collections over JSON files with a buffer of their own, whose capacity is in bytes of JSON."""
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
 
 class BufferedJSONDict(BufferedJSONCollection, JSONDict):
@@ -206,7 +229,7 @@ class BufferedJSONAttrList(BufferedJSONCollection, JSONAttrList):
 class MemoryBufferedJSONCollection(JSONCollection):
     """Collections over JSON files with a buffer of their own, whose capacity is in modified documents."""
 
-    _buffer: ClassVar[Buffer] = Buffer("documents")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("documents")
 
 
 class MemoryBufferedJSONDict(MemoryBufferedJSONCollection, JSONDict):
@@ -224,6 +247,11 @@ class MemoryBufferedJSONAttrDict(MemoryBufferedJSONCollection, JSONAttrDict):
 class MemoryBufferedJSONAttrList(MemoryBufferedJSONCollection, JSONAttrList):
     """A `JSONAttrList` in the buffer of the ``MemoryBuffered...`` classes."""
 
+
+free(JSONAttrDict, ("filename",), JSONDict)
+for _cls in (BufferedJSONAttrDict, MemoryBufferedJSONAttrDict):
+    for _name in BUFFERING:  # which are methods of signac's classes, too
+        setattr(_cls, _name, vars(SyncedCollection)[_name])
 
 pair(JSONDict, JSONList)
 pair(JSONAttrDict, JSONAttrList)
