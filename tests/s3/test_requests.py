@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from perkey.dicts.s3 import BasicS3Dict
+from perkey.dicts.write_once import WriteOnceDict
 from perkey.jokers import (
     ALWAYS_RETRIEVE,
     ANY_ETAG,
@@ -88,6 +89,9 @@ COSTS = {
     "popitem": Cost(lambda d: d.popitem(), list=1, get=1, delete=1),
     "setdefault old": Cost(lambda d: d.setdefault("old", 5), get=1),
     "setdefault new": Cost(lambda d: d.setdefault("new", 5), get=1, put=1),
+    "write once": Cost(lambda d: WriteOnceDict(d).__setitem__("new", 1), put=1),
+    "write once over old": Cost(lambda d: WriteOnceDict(d, 0).__setitem__("old", 1), put=1),
+    "write once over old, checked": Cost(lambda d: WriteOnceDict(d, 1).__setitem__("old", 1), put=1, get=1),
     "etag": Cost(lambda d: d.etag("old"), head=1),
     "timestamp": Cost(lambda d: d.timestamp("old"), head=1),
     "get_with_etag": Cost(lambda d: d.get_with_etag("old"), get=1),

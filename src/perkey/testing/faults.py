@@ -49,9 +49,10 @@ class Plan:
 class FaultyStore(WrapperStore):
     """Another store, with what was planned for its calls. Without plans it keeps all its promises.
 
-    Verbs that follow from others count as those: `content` as a read, `put`, `try_write` and `try_put` as a write,
-    `mtime` as a stat, `count` as a scan. Of many items at once each counts by itself, when the inner store
-    draws it. Listings count as called when their first item is asked for, and are over after their last one.
+    Verbs that follow from others count as those: `content` as a read, `put`, `try_write` and `try_put` as a
+    write, `mtime` as a stat, `count` as a scan. Of many items at once each counts by itself, when the inner
+    store draws it. Listings count as called when their first item is asked for, and are over after their last
+    one.
 
     Args:
         inner: The store.
