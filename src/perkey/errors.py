@@ -205,6 +205,24 @@ class UnstorableValueError(_ValueAtPlaceError, TypeError):
     _verdict = "cannot be stored"
 
 
+class NestedWriteError(PerkeyError, RuntimeError):
+    """A signal handler or a finaliser wrote to what it interrupted in the middle; its write changed nothing.
+
+    Only buffers and Zarr raise this. Note what is to be written, and write it when the handler has returned.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        """Name the place, and say what to do."""
+        return (
+            f"{self.place}: a signal handler or a finaliser began a write within another write of its thread; "
+            "the inner write changed nothing. Write after the handler has returned."
+        )
+
+
 class ConsistencyCheckError(MutationPolicyError, ValueError):
     """A write-once dictionary was given another value than the one it holds; the first one stays.
 

@@ -1,16 +1,24 @@
-"""Many requests at a time, with a bound on how many and on the memory that they hold."""
+"""Many requests at a time, with a bound on how many and on the memory that they hold.
+
+The threads are daemons of this module's own, because those of `concurrent.futures` cannot be had in exit
+handlers, and keep a program from ending while a service does not answer.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Final, Generic, TypeVar
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 _END: Final[Any] = object()
+_LEAVING_SECONDS: Final = 0.5
+"""For how long calls under way are waited for when the iteration is left early, by Ctrl-C say."""
 
 
 def map_unordered(
@@ -24,46 +32,134 @@ def map_unordered(
     """Yield each argument with its result, or the exception raised for it, as they are completed.
 
     At most twice `workers` arguments, as `weigh` counts them, are drawn ahead of what was yielded. Leaving
-    the iteration early waits for the calls under way, and makes no further ones.
+    the iteration early, also by an interrupt, makes no further calls. It waits half a second for the calls
+    under way; those that take longer are left to themselves.
 
     Args:
-        function: What to call, in threads.
+        function: What to call, in threads; in the calling thread where the interpreter starts none any more.
         arguments: Drawn in the calling thread; an exception from there is raised when all that was drawn
-            before is done and told.
+            before is done and yielded.
         workers: How many threads.
         discard: Is given the results that nobody took, when the iteration is left early.
-        weigh: Tells as how many arguments one is to be counted, for those that take much memory.
+        weigh: Returns as how many arguments one is counted, for those that take much memory.
     """
     source = _Source(arguments)
-    with ThreadPoolExecutor(workers, thread_name_prefix="perkey") as pool:
-        running: dict[Future[R], A] = {}
-        load = 0
-        done: SimpleQueue[Future[R]] = SimpleQueue()  # unlike wait(), at no cost for those that still run
-        try:
-            while True:
-                while load < 2 * workers:
-                    argument = next(source, _END)
-                    if argument is _END:
-                        break
-                    load += weigh(argument)
-                    future = pool.submit(function, argument)
-                    running[future] = argument
-                    future.add_done_callback(done.put)
-                if not running:
+    threads = _Threads(function, workers, discard)
+    load = 0
+    try:
+        while True:
+            while load < 2 * workers:
+                argument = next(source, _END)
+                if argument is _END:
                     break
-                future = done.get()
-                error = future.exception()
-                if error is not None and not isinstance(error, Exception):
-                    raise error
-                argument = running.pop(future)
-                load -= weigh(argument)
-                yield argument, future.result() if error is None else error
-        finally:
-            for future in running:
-                if not future.cancel() and future.exception() is None:
-                    discard(future.result())
+                load += weigh(argument)
+                threads.submit(argument)
+            if not threads.running:
+                break
+            done = threads.take()
+            load -= weigh(done.argument)
+            yield done.argument, done.result
+        threads.end()
+    finally:
+        threads.leave()
     if source.failure is not None:
         raise source.failure
+
+
+@dataclass(slots=True)
+class _Done(Generic[A, R]):
+    argument: A
+    result: R | Exception
+    interrupt: BaseException | None = None
+
+
+class _Threads(Generic[A, R]):
+    """Calls a function in threads, which are started as they are needed.
+
+    Args:
+        function: The function.
+        most: How many threads at most.
+        discard: Is given the results that were not taken.
+
+    Attributes:
+        running: How many calls were submitted and not taken.
+    """
+
+    def __init__(self, function: Callable[[A], R], most: int, discard: Callable[[R], object]) -> None:
+        self._function = function
+        self._most = most
+        self._discard = discard
+        self._threads: list[Thread] = []
+        self._todo: SimpleQueue[A] = SimpleQueue()
+        self._done: SimpleQueue[_Done[A, R]] = SimpleQueue()
+        self._left = False
+        self.running = 0
+
+    def submit(self, argument: A) -> None:
+        """Let a thread call the function."""
+        self.running += 1
+        self._todo.put(argument)
+        if len(self._threads) < min(self._most, self.running):
+            thread = Thread(target=self._work, name=f"perkey_{len(self._threads)}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads: the interpreter is about to end, or a limit is reached
+                self._most = len(self._threads)
+            else:
+                self._threads.append(thread)
+
+    def take(self) -> _Done[A, R]:
+        """Return what was done next; raise what the function raised if it is not an Exception."""
+        done = self._done.get() if self._threads else self._call(self._todo.get())
+        self.running -= 1
+        if done.interrupt is not None:
+            raise done.interrupt
+        return done
+
+    def end(self) -> None:
+        """Wait for the threads, which have nothing left to do."""
+        self._todo.put(_END)
+        for thread in self._threads:
+            thread.join()
+
+    def leave(self) -> None:
+        """Make no further calls; discard the results of those under way, and wait a little for them."""
+        self._left = True
+        try:
+            while True:
+                self._todo.get_nowait()
+        except Empty:
+            self._todo.put(_END)
+        end = time.monotonic() + _LEAVING_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._discard_rest()
+
+    def _work(self) -> None:
+        while (argument := self._todo.get()) is not _END:
+            self._done.put(self._call(argument))
+            if self._left:
+                self._discard_rest()
+        self._todo.put(_END)  # for the next thread
+
+    def _call(self, argument: A) -> _Done[A, R]:
+        try:
+            return _Done(argument, self._function(argument))
+        except Exception as error:  # noqa: BLE001 - reported to the caller, who decides
+            return _Done(argument, error)
+        except BaseException as error:
+            if not self._threads:
+                raise
+            return _Done(argument, RuntimeError(), error)
+
+    def _discard_rest(self) -> None:
+        try:
+            while True:
+                done = self._done.get_nowait()
+                if not isinstance(done.result, Exception):
+                    self._discard(done.result)
+        except Empty:
+            pass
 
 
 class _Source(Iterator[A]):

@@ -25,6 +25,10 @@ def serve(parent: Connection[Any, Any]) -> None:
     """
     sys.path[:] = _told(parent)
     prepare, act, long = _told(parent)
+    import tracing
+
+    visible = tracing.all_calls_visible()
+    visible.__enter__()  # for the rest of the process
     _prepared(prepare, act)()
     parent.send(0)
     point = _told(parent)

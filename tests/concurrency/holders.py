@@ -19,7 +19,7 @@ from crews import HANG
 from workers import LockKind, with_locks
 
 from perkey import FileDirDict
-from perkey.stores import locks
+from perkey.stores import descriptors
 from perkey.stores.folders import LOCK_FILE
 
 Way: TypeAlias = Literal["os.fork", "multiprocessing", "subprocess"]
@@ -108,11 +108,9 @@ class Survivor:
 def _die_holding(base: Path, way: Way, release: int, alive: int, forgetful: bool) -> NoReturn:
     """Start a child while another thread holds the lock, then die at once."""
     try:
-        if forgetful:
-            locks._lockable = set()  # as if nobody knew which descriptors are locked
         with stopped_writer(base, "a", "killed"):
             if forgetful:
-                locks._lockable.clear()
+                descriptors._lockable.clear()  # as if it were not known which descriptors are locked
             _START[way](release, alive)
             os.kill(os.getpid(), signal.SIGKILL)
     finally:

@@ -20,7 +20,7 @@ from holders import Survivor, Way, is_locked, lock_of, stopped_writer
 from workers import LockKind, with_locks
 
 from perkey import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict, MutationPolicyError
-from perkey.stores import locks
+from perkey.stores import descriptors, locks
 from perkey.stores.folders import LOCK_FILE, Folder
 
 
@@ -150,7 +150,7 @@ def test_no_operation_leaves_a_descriptor_open(tmp_path: Path) -> None:
     for kind in ("folder", "file"):
         with_locks(kind, work)
     assert set(os.listdir("/dev/fd")) == before
-    assert not locks._lockable
+    assert not descriptors._lockable
 
 
 def test_a_child_forked_within_an_iteration_closes_nothing_of_its_own(tmp_path: Path) -> None:
@@ -178,31 +178,31 @@ def test_a_child_forked_within_an_iteration_closes_nothing_of_its_own(tmp_path: 
 LATE_FORK = """\
 import os, sys, threading
 sys.path[:0] = sys.argv[2:]
-forking, opened, forked = threading.Event(), threading.Event(), threading.Event()
+opened, forked = threading.Event(), threading.Event()
 
-def before_fork():  # registered first, so it runs after the hooks of everybody else
-    forking.set()
-    opened.wait(60)
-
-os.register_at_fork(before=before_fork)
 from holders import is_locked
-from perkey.stores import locks
+from perkey.stores import descriptors, locks
 
-def opener():
-    fd = os.open(sys.argv[1], os.O_RDONLY)
+stock = os.open
+
+def opener(*arguments, **named):
+    fd = stock(*arguments, **named)
     opened.set()
     forked.wait(60)
     return fd
 
 def hold():
-    forking.wait(60)
-    fd = locks.open_lockable(opener)
+    handle = descriptors.Handle(lockable=True)
+    os.open = opener
+    fd = handle.open(sys.argv[1], os.O_RDONLY)
+    os.open = stock
     assert locks.lock(fd)
     os.close(fd)  # as when a process is killed: closed, but never unlocked
 
 holder = threading.Thread(target=hold)
-holder.start()
 release, end = os.pipe()
+holder.start()
+opened.wait(60)
 child = os.fork()
 if child == 0:
     os.read(release, 1)
@@ -217,7 +217,7 @@ sys.exit("the child keeps the lock" if kept else 0)
 
 
 def test_a_folder_opened_while_a_fork_is_under_way_is_not_kept_by_the_child(tmp_path: Path) -> None:
-    """1. a fork begins   2. another thread opens   3. the child is made   4. it is registered."""
+    """1. a thread opens   2. another one forks   3. the first one notes what it has opened."""
     found = subprocess.run(
         [sys.executable, "-c", LATE_FORK, str(tmp_path), str(Path(__file__).parent)],
         capture_output=True,
@@ -231,11 +231,11 @@ def test_a_folder_opened_while_a_fork_is_under_way_is_not_kept_by_the_child(tmp_
 
 def test_writers_are_not_held_up_for_ever_by_a_fork_that_does_not_end(tmp_path: Path) -> None:
     """A hook of another library may wait, during a fork, for what a writer holds."""
-    locks._begin_fork()
+    descriptors._begin_fork()
     try:
         run_crew("thread", [partial(set_item, FileDirDict[int](tmp_path), "a", 1)])
     finally:
-        locks._forking.clear()
+        descriptors._forking.clear()
     assert FileDirDict[int](tmp_path)["a"] == 1
 
 

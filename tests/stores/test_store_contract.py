@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from perkey.stores import folders as folder_module
 from perkey.stores.base import Version
 from perkey.stores.folders import LOCK_FILE
 from perkey.stores.locks import lock
-from perkey.stores.ways import open_file
+from perkey.stores.ways import use
 from perkey.testing import FaultyStore, InsertingStoreContract, StoreContract
 from perkey.testing.stores.suite import A
 
@@ -46,13 +48,15 @@ class TestDirectoryStore(StoreContract):
         store.write(A, b"old")
         newer: list[Version] = []
 
-        def open_and_be_overtaken(base: str, name: Name) -> int:
-            fd = open_file(base, name)
-            if len(newer) < 3:
-                newer.append(other.write(A, b"new"))
-            return fd
+        def open_and_be_overtaken(base: str, name: Name, flags: int, act: Callable[[int], Any]) -> Any:
+            def wait_and_act(fd: int) -> Any:
+                if len(newer) < 3:
+                    newer.append(other.write(A, b"new"))
+                return act(fd)
 
-        monkeypatch.setattr(directory_module, "open_file", open_and_be_overtaken)
+            return use(base, name, flags, wait_and_act)
+
+        monkeypatch.setattr(directory_module, "use", open_and_be_overtaken)
         assert store.read(A) == (b"new", newer[-1])
         assert len(newer) == 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
 from perkey.stores.placing import fill
 from perkey.stores.temporaries import discard, temporary_name
@@ -29,58 +30,47 @@ def write_file(
         FileExistsError: There is one, and `new` was asked for; it is left as it is.
     """
     place, name = os.path.split(os.path.abspath(path))
-    folder = Folder.at(place, (), lockable=False)
-    try:
+    with Folder.at(place, (), lockable=False) as folder:
         temporary = temporary_name()
         write_new_in(folder, temporary, content, durable=durable)
-        try:
-            if mode != _ALL_MAY_READ:
-                os.chmod(f"{folder.path}/{temporary}", mode)
-            (folder.link if new else folder.replace)(temporary, name)
-        except BaseException:
-            discard(folder, temporary)
-            raise
+        if mode != _ALL_MAY_READ:
+            os.chmod(f"{folder.path}/{temporary}", mode)
         if new:
+            folder.link(temporary, name)
             discard(folder, temporary)
+        else:
+            folder.replace(temporary, name)
+        folder.settle(temporary)
         if durable:
             folder.sync()
-    finally:
-        folder.close()
 
 
 def write_new_in(folder: Folder, name: str, content: bytes, *, durable: bool) -> None:
-    """Write a file that nobody else knows of yet; if that fails, nothing is left."""
-    try:
-        _fill(folder.create(name), content, f"{folder.path}/{name}", durable=durable)
-    except BaseException:
-        discard(folder, name)
-        raise
+    """Write a new file; closing the folder removes it unless it was settled."""
+    with Handle() as file:
+        _fill(folder.create(name, file), content, f"{folder.path}/{name}", durable=durable)
 
 
 def write_new(path: str, content: bytes, *, durable: bool) -> None:
-    """Write a file into a folder that nobody else knows of yet."""
-    _fill(os.open(path, _NEW, 0o666), content, path, durable=durable)
+    """Write a file into a folder that no other process knows of yet."""
+    with Handle() as file:
+        _fill(file.open(path, _NEW, 0o666), content, path, durable=durable)
 
 
 def _fill(fd: int, content: bytes, place: str, *, durable: bool) -> None:
-    try:
-        fill(fd, content, place)
-        if durable:
-            sync(fd, place)
-    finally:
-        os.close(fd)
+    fill(fd, content, place)
+    if durable:
+        sync(fd, place)
 
 
 def read_file(path: str) -> bytes | None:
     """Return what is in a file; None if there is no such file."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
+    with Handle() as file:
+        try:
+            fd = file.open(path, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         pieces = [os.read(fd, _PIECE)]
         while len(pieces[-1]) == _PIECE:
             pieces.append(os.read(fd, _PIECE))
-    finally:
-        os.close(fd)
     return b"".join(pieces)

@@ -116,7 +116,9 @@ class Log:
         Args:
             wanted: Has the ids that are still of use.
         """
-        with suppress(OSError), self._locked() as locked:
+        with suppress(OSError), self._locked() as (locked, nested):
+            if nested:  # the outer one does not know what would be appended here
+                return
             self.load()
             if not locked or self._read[2] > 2 * len(wanted) + _FEW:
                 self.replace({job: entry for job, entry in self.entries.items() if job in wanted})
@@ -145,14 +147,14 @@ class Log:
             self._read = (inode, file.tell(), count + len(entries))
 
     @contextmanager
-    def _locked(self) -> Iterator[bool]:
+    def _locked(self) -> Iterator[tuple[bool, bool]]:
+        """Lock the folder; yield whether it has locks, and whether this thread had locked it already."""
         self._workspace.make_home()
-        folder = Folder.at(self._workspace.home, ())
-        try:
-            yield folder.lock()
-        finally:
-            folder.unlock()
-            folder.close()
+        with Folder.at(self._workspace.home, ()) as folder:
+            try:
+                yield folder.lock(), folder.is_nested()
+            finally:
+                folder.unlock()
 
 
 @contextmanager

@@ -217,6 +217,7 @@ class Workspace(Staging):
             return False
         try:
             write_new_in(folder, intent, json.dumps(statepoint).encode("ascii"), durable=self.durable)
+            folder.settle(intent)  # from the renaming on it is needed, whatever happens here
             if self.durable:
                 folder.sync()
             try:

@@ -218,7 +218,7 @@ class Store(ABC):
     ) -> Iterator[tuple[A, R | Exception]]:
         """Yield each argument with the result of a function, or what it raised."""
         if self.workers > 1:
-            from perkey.parallel import map_unordered  # with concurrent.futures, the heaviest import of all
+            from perkey.parallel import map_unordered
 
             yield from map_unordered(function, arguments, workers=self.workers, discard=discard, weigh=weigh)
             return

@@ -7,21 +7,20 @@ atomic by itself, and as durable when it is told to be done.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 from perkey.content import Data
 from perkey.naming import Name
+from perkey.parallel import map_unordered
 from perkey.stores import stamps
 from perkey.stores.base import ANY, Expectation, Version
+from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
 from perkey.stores.libc import error_of, libc_function
-from perkey.stores.placing import fill, publish, take_away
-from perkey.stores.temporaries import discard, temporary_name
+from perkey.stores.placing import fill, publish, status_of, take_away
+from perkey.stores.temporaries import temporary_name
 
 Item: TypeAlias = tuple[Name, Data]
 WriteOne: TypeAlias = Callable[[Name, Data], Version]
@@ -136,8 +135,6 @@ class WriteBatch:
             self._sync()
             self._publish()
         finally:
-            for index, temporary in self._staged.items():
-                discard(self._folder_of(index), temporary)
             self._folders.close()
         for index, (name, data) in enumerate(self._items):
             result = self._results[index]
@@ -158,32 +155,25 @@ class WriteBatch:
 
     def _stage_one(self, index: int) -> None:
         name, data = self._items[index]
-        temporary = temporary_name()
-        fd = self._folder_of(index).create(temporary)
-        self._staged[index] = temporary
-        try:
+        self._staged[index] = temporary = temporary_name()
+        with Handle() as file:
+            fd = self._folder_of(index).create(temporary, file)
             fill(fd, data, "/".join((self._base, *name)))
-        finally:
-            os.close(fd)
 
     def _sync(self) -> None:
         """Bring all data to the disk, at once if possible, else several files at a time."""
         if len({folder.device for folder in self._folders.values()}) == 1 and sync_file_system(self._whole):
             return
         pending = [index for index in self._staged if index not in self._results]
-        with ThreadPoolExecutor(_SYNC_THREADS) as pool:
-            for index, error in zip(
-                pending, pool.map(partial(attempt, self._sync_one), pending), strict=True
-            ):
-                if error is not None:
-                    self._results[index] = error
+        synced = map_unordered(self._sync_one, pending, workers=_SYNC_THREADS, discard=lambda _: None)
+        for index, error in synced:
+            if error is not None:
+                self._results[index] = error
 
     def _sync_one(self, index: int) -> None:
-        fd = self._folder_of(index).open(self._staged[index])
-        try:
+        with Handle() as file:
+            fd = self._folder_of(index).open_file(self._staged[index], file)
             sync(fd, "/".join((self._base, *self._items[index][0])))
-        finally:
-            os.close(fd)
 
     def _publish(self) -> None:
         """Give all files their names, folder by folder."""
@@ -205,12 +195,10 @@ class WriteBatch:
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
         name, temporary = self._items[index][0], self._staged[index]
-        fd = folder.open(temporary)
-        try:
+        with Handle() as file:
+            fd = folder.open_file(temporary, file)
             publish(folder, name, fd, temporary, self._expect, locked=locked)
-            return stamps.version_of(os.fstat(fd), fd)
-        finally:
-            os.close(fd)
+            return stamps.version_of(status_of(folder, fd), fd)
 
     def _conclude(self, index: int, failure: Exception | None) -> None:
         """Take the failure of a folder's sync into account."""
@@ -230,7 +218,7 @@ def remove_batch(base: str, batch: list[Name], *, durable: bool) -> Iterator[tup
         except (FileNotFoundError, NotADirectoryError):
             yield from ((name, KeyError(name)) for name in names)
             continue
-        try:
+        with folder:
             locked = folder.lock()
             try:
                 results = [attempt(take_away, folder, name, ANY, locked=locked) for name in names]
@@ -238,8 +226,6 @@ def remove_batch(base: str, batch: list[Name], *, durable: bool) -> Iterator[tup
                 folder.unlock()
             if durable:
                 folder.sync()
-        finally:
-            folder.close()
         yield from zip(names, results, strict=True)
 
 

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 from perkey.content import Content, Data, bytes_of
 from perkey.naming import Name
 from perkey.stores.base import Version
+from perkey.stores.descriptors import Handle
 from perkey.stores.directory import DirectoryStore
-from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
+from perkey.stores.locks import begin, end, is_nested, lock, unlock
 
 _OWN: Final = ".@perkey-cache"
 _LEDGER: Final = ".@perkey-ledger"
@@ -79,6 +80,10 @@ class CacheFolder:
             self._discard(name)
             return
         with self._ledger() as ledger:
+            if is_nested(ledger):
+                # The total that the outer write is about to enter does not count this entry.
+                self._discard(name)
+                return
             total = self._total(ledger) + size
             if total > self.max_bytes:
                 total = self._evict(size) + size
@@ -107,16 +112,17 @@ class CacheFolder:
         """Open and lock the ledger."""
         path = f"{self._files.base}/{_LEDGER}"
         os.makedirs(self._files.base, exist_ok=True)
-        fd = open_lockable(os.open, path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
+        with Handle(lockable=True) as handle:
+            fd = handle.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            hold = begin(handle)
+            hold.fd = fd
             locked = lock(fd)
             try:
                 yield fd
             finally:
                 if locked:
                     unlock(fd)
-        finally:
-            close_lockable(fd)
+                end(hold)
 
     def _total(self, ledger: int) -> int:
         """Return how much the files may take: never too little, because removals are not entered."""

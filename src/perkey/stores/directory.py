@@ -15,11 +15,11 @@ import io
 import os
 import re
 import stat as modes
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
 from perkey.content import Content, Data
 from perkey.naming import Name, Shape
@@ -30,12 +30,15 @@ from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.placing import place, raise_absent, take_away
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
-from perkey.stores.ways import open_file, stat_file
+from perkey.stores.ways import READ, stat_file, use
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
 
+R = TypeVar("R")
+
 _ATTEMPTS: Final = 32
+_REPLACED: Final[Any] = object()
 _SAFE_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9()_\-~.=]+(?:/(?!\Z)|\Z))+")
 
 
@@ -72,34 +75,21 @@ class DirectoryStore(Store):
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        fd, found = self._open_current(name)
-        try:
-            if not modes.S_ISREG(found.st_mode):
-                raise KeyError(name)
-            version = stamps.version_of(found, fd)
-            return None if version == unless else (_content(fd, found.st_size, limit), version)
-        finally:
-            os.close(fd)
+        return self._of_current(name, partial(_read_item, name, unless, limit))
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
-        fd = self._open(name)
+        if not _is_safe(name):
+            raise _unsafe(name)
         try:
-            found = os.fstat(fd)
-            if not modes.S_ISREG(found.st_mode):
-                raise KeyError(name)
-            return _content(fd, found.st_size, limit)
-        finally:
-            os.close(fd)
+            return use(self.base, name, READ, partial(_content_of, name, limit))
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyError(name) from None
 
     def stat(self, name: Name) -> Stat:
         found = self._stat(name)
         if not stamps.needs_digest(found):
             return Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-        fd, found = self._open_current(name)
-        try:
-            return Stat(stamps.version_of(found, fd), found.st_mtime, found.st_size)
-        finally:
-            os.close(fd)
+        return self._of_current(name, partial(_stat_of, name))
 
     def exists(self, name: Name) -> bool:
         try:
@@ -123,7 +113,7 @@ class DirectoryStore(Store):
             folder = Folder.at(self.base, name[:-1])
         except (FileNotFoundError, NotADirectoryError):
             raise_absent(name, expect)
-        try:
+        with folder:
             locked = folder.lock()
             try:
                 take_away(folder, name, expect, locked=locked)
@@ -131,8 +121,6 @@ class DirectoryStore(Store):
                 folder.unlock()
             if self._durable:
                 folder.sync()
-        finally:
-            folder.close()
 
     def write_many(
         self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
@@ -191,15 +179,12 @@ class DirectoryStore(Store):
         folder = self._open_for_listing(prefix)
         if folder is None:
             return
-        try:
-            with folder.scan() as entries:
-                for entry in entries:
-                    inner = (*prefix, entry.name)
-                    # A folder of strangers may have any name.
-                    if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
-                        yield entry.name
-        finally:
-            folder.close()
+        with folder, folder.scan() as entries:
+            for entry in entries:
+                inner = (*prefix, entry.name)
+                # A folder of strangers may have any name.
+                if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
+                    yield entry.name
 
     def honours(self, verb: Verb, kind: ConditionKind) -> bool:
         """Tell whether the file system has locks; insertion if absent needs none."""
@@ -223,28 +208,27 @@ class DirectoryStore(Store):
 
     # --- Reading ------------------------------------------------------------------------------------
 
-    def _open(self, name: Name) -> int:
-        self._check(name)
-        try:
-            return open_file(self.base, name)
-        except (FileNotFoundError, NotADirectoryError):
-            raise KeyError(name) from None
-
-    def _open_current(self, name: Name) -> tuple[int, os.stat_result]:
-        """Return a file and its status while it still had its name.
+    def _of_current(self, name: Name, act: Callable[[bool, int], R]) -> R:
+        """Return what `act` returns for an open file that still has its name.
 
         1. here: opened   2. a writer: replaced it   3. here: fstat. Losing its name changed the change time,
-        and with it the version: the content would be right, at a version that no writer was ever told.
+        and with it the version: the content would be right, at a version that was never returned to a writer.
+
+        Args:
+            name: The item.
+            act: Takes whether to insist on that, and the descriptor; returns `_REPLACED` if it has no name.
         """
-        fd = self._open(name)
-        found = os.fstat(fd)
-        for _ in range(_ATTEMPTS):
-            if found.st_nlink:
-                break
-            os.close(fd)
-            fd = self._open(name)
-            found = os.fstat(fd)
-        return fd, found
+        if not _is_safe(name):
+            raise _unsafe(name)
+        try:
+            attempts = _ATTEMPTS
+            while True:
+                found = use(self.base, name, READ, partial(act, attempts > 0))
+                if found is not _REPLACED:
+                    return found
+                attempts -= 1
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyError(name) from None
 
     def _stat(self, name: Name) -> os.stat_result:
         self._check(name)
@@ -259,7 +243,7 @@ class DirectoryStore(Store):
     def _check(self, name: Name) -> None:
         """Refuse names that could lead out of the base folder, wherever they come from."""
         if not _is_safe(name):
-            raise ValueError(f"{name!r} is not the name of an item")
+            raise _unsafe(name)
 
     # --- Writing ------------------------------------------------------------------------------------
 
@@ -267,11 +251,8 @@ class DirectoryStore(Store):
         attempts = _ATTEMPTS
         while True:
             try:
-                folder = Folder.at(self.base, name[:-1])
-                try:
+                with Folder.at(self.base, name[:-1]) as folder:
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
-                finally:
-                    folder.close()
             except FileNotFoundError:
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
                 attempts -= 1
@@ -282,12 +263,9 @@ class DirectoryStore(Store):
 
     def _has_locks(self) -> bool:
         make_base(self.base, durable=self._durable)
-        folder = Folder.at(self.base, ())
-        try:
+        with Folder.at(self.base, ()) as folder:
             locked = folder.lock()
             folder.unlock()
-        finally:
-            folder.close()
         return locked
 
     # --- Listing ------------------------------------------------------------------------------------
@@ -312,6 +290,10 @@ def _is_safe(name: Name) -> bool:
     return _SAFE_PATH.fullmatch("/".join(name)) is not None
 
 
+def _unsafe(name: Name) -> ValueError:
+    return ValueError(f"{name!r} is not the name of an item")
+
+
 def _itself(name: Name) -> Name:
     return name
 
@@ -320,9 +302,41 @@ def _size_of(item: tuple[Name, Data]) -> int:
     return len(item[1]) if isinstance(item[1], bytes) else 0
 
 
+def _regular(name: Name, fd: int) -> os.stat_result:
+    """Return the status of an open item; raise KeyError if it is something else."""
+    found = os.fstat(fd)
+    if not modes.S_ISREG(found.st_mode):
+        raise KeyError(name)
+    return found
+
+
+def _read_item(
+    name: Name, unless: Version | None, limit: int | None, insist: bool, fd: int
+) -> tuple[Content, Version] | Any | None:
+    found = _regular(name, fd)
+    if insist and not found.st_nlink:
+        return _REPLACED
+    version = stamps.version_of(found, fd)
+    return None if version == unless else (_content(fd, found.st_size, limit), version)
+
+
+def _stat_of(name: Name, insist: bool, fd: int) -> Stat | Any:
+    found = _regular(name, fd)
+    if insist and not found.st_nlink:
+        return _REPLACED
+    return Stat(stamps.version_of(found, fd), found.st_mtime, found.st_size)
+
+
+def _content_of(name: Name, limit: int | None, fd: int) -> Content:
+    return _content(fd, _regular(name, fd).st_size, limit)
+
+
 def _content(fd: int, size: int, limit: int | None) -> Content:
     """Return the content of an open file, as a file of its own if it is larger than `limit` bytes."""
-    return _read(fd, size) if limit is None or size <= limit else os.fdopen(os.dup(fd), "rb")
+    if limit is None or size <= limit:
+        return _read(fd, size)
+    # In one call, so that no interrupt loses the new descriptor: a file that is garbage closes its own.
+    return cast("BinaryIO", next(map(open, map(os.dup, (fd,)), ("rb",))))
 
 
 def _read(fd: int, size: int) -> bytes:

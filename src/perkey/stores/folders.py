@@ -10,12 +10,15 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from perkey.naming import Name
-from perkey.stores.locks import close_lockable, lock, open_lockable, unlock
-from perkey.stores.ways import FOLDER, NEEDS_NAME, READ, UNNAMED, enter, explain, refuse_link
+from perkey.stores.descriptors import Handle
+from perkey.stores.locks import Hold, Turn, begin, end, is_nested, lock, unlock
+from perkey.stores.ways import FOLDER, NEEDS_NAME, PASSAGE, READ, UNNAMED, explain, refuse_link, use
 
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
@@ -49,22 +52,24 @@ def _sync(fd: int) -> None:
         os.fsync(fd)
 
 
-class Folder:
-    """An open folder; close it.
+class Folder(Handle):
+    """An open folder; use it in a ``with`` block, which closes it and removes the temporary files left in it.
+
+    **Locks.** `lock` chooses the kind of lock and `unlock` releases it. Each kind is a method that notes in a
+    `Hold` which descriptor it locks, before it locks it, and returns whether the file system supports this
+    kind. `_KINDS` lists them in the order in which they are tried.
 
     Args:
         path: Its path, for messages.
-        fd: A new descriptor of it, of `open_lockable` if it may be locked.
         lockable: Whether it may be locked. It is closed then in children forked meanwhile.
     """
 
-    __slots__ = ("_fd", "_lockable", "_locked", "path")
-
-    def __init__(self, path: str, fd: int, *, lockable: bool) -> None:
+    def __init__(self, path: str, *, lockable: bool) -> None:
+        super().__init__(lockable=lockable)
         self.path = path
-        self._fd = fd
-        self._lockable = lockable
-        self._locked = -1
+        self.hold: Hold | None = None
+        self._fd = -1
+        self._temporaries: list[str] | None = None
 
     @classmethod
     def at(cls, base: str, parts: Name, *, lockable: bool = True) -> Folder:
@@ -78,11 +83,27 @@ class Folder:
         Raises:
             FileNotFoundError: It does not exist (`make` makes it).
         """
-        if parts:
-            fd = open_lockable(enter, base, parts, FOLDER) if lockable else enter(base, parts, FOLDER)
-            return cls("/".join((base, *parts)), fd, lockable=lockable)
-        fd = open_lockable(os.open, base, _BASE) if lockable else os.open(base, _BASE)
-        return cls(base, fd, lockable=lockable)
+        folder = cls("/".join((base, *parts)), lockable=lockable)
+        if not parts:
+            folder._open_here(base, _BASE)
+        elif len(parts) == 1:
+            folder._open_below(folder.path, None)
+        else:
+            use(base, parts[:-1], PASSAGE, partial(folder._open_below, parts[-1]))
+        return folder
+
+    def _open_below(self, path: str, dir_fd: int | None) -> None:
+        try:
+            self._open_here(path, FOLDER, dir_fd)
+        except OSError as error:
+            explain(error, self.path)
+
+    def _open_here(self, path: str, flags: int, dir_fd: int | None = None) -> None:
+        try:
+            self._fd = self.open(path, flags, dir_fd=dir_fd)
+        except BaseException:
+            self.close()
+            raise
 
     @staticmethod
     def make(base: str, parts: Name, *, durable: bool) -> None:
@@ -95,24 +116,15 @@ class Folder:
         """
         make_base(base, durable=durable)
         for depth in range(len(parts)):
-            above = Folder.at(base, parts[:depth])
-            try:
-                os.mkdir(parts[depth], dir_fd=above._fd)
-                if durable:
-                    above.sync()
-            except FileExistsError:
-                pass
-            except OSError as error:
-                explain(error, f"{above.path}/{parts[depth]}")
-            finally:
-                above.close()
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        if self._lockable:
-            close_lockable(self._fd)
-        else:
-            os.close(self._fd)
+            with Folder.at(base, parts[:depth]) as above:
+                try:
+                    os.mkdir(parts[depth], dir_fd=above.fileno())
+                    if durable:
+                        above.sync()
+                except FileExistsError:
+                    pass
+                except OSError as error:
+                    explain(error, f"{above.path}/{parts[depth]}")
 
     def fileno(self) -> int:
         """Return the descriptor."""
@@ -123,17 +135,41 @@ class Folder:
         """The number of the file system that the folder is on."""
         return os.fstat(self._fd).st_dev
 
-    def create(self, name: str) -> int:
-        """Create a new file for writing, with the rights that the umask leaves."""
+    def create(self, name: str, file: Handle) -> int:
+        """Create a temporary file with the rights that the umask leaves; return the descriptor for writing.
+
+        If it still has this name when the folder is closed, it is removed, unless `settle` says that it has
+        another one by then.
+
+        Args:
+            name: Its name, of `temporary_name`.
+            file: Closes it.
+        """
+        here = self._fd
+        if self._temporaries is None:
+            self._temporaries = []
+            there = partial(os.access, mode=os.F_OK, dir_fd=here, follow_symlinks=False)
+            self._stages.insert(0, map(partial(os.unlink, dir_fd=here), filter(there, self._temporaries)))
+        self._temporaries.append(name)
         try:
-            return os.open(name, _CREATE, 0o666, dir_fd=self._fd)
+            return file.open(name, _CREATE, 0o666, here)
         except OSError as error:
             explain(error, f"{self.path}/{name}")
 
-    def open(self, name: str) -> int:
-        """Open a file for reading."""
+    def settle(self, name: str) -> None:
+        """Note that a file of `create` was given its final name."""
+        if self._temporaries:
+            self._temporaries.remove(name)
+
+    def open_file(self, name: str, file: Handle) -> int:
+        """Open a file for reading.
+
+        Args:
+            name: Its name.
+            file: Closes it.
+        """
         try:
-            return os.open(name, READ, dir_fd=self._fd)
+            return file.open(name, READ, dir_fd=self._fd)
         except OSError as error:
             explain(error, f"{self.path}/{name}")
 
@@ -149,10 +185,22 @@ class Folder:
             refuse_link(f"{self.path}/{name}")
         return found
 
-    def replace(self, temporary: str, name: str) -> None:
-        """Rename a file, in place of another one if there is one."""
+    def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
+        """Rename a file, in place of another one if there is one.
+
+        Args:
+            temporary: Its name.
+            name: The name that it gets.
+            turn: If it is given, the file is renamed only if no nested write took this turn away.
+
+        Returns:
+            Whether it was renamed.
+        """
         try:
-            os.replace(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            if turn is None:
+                os.replace(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+                return True
+            return turn.take(partial(os.replace, src_dir_fd=self._fd, dst_dir_fd=self._fd), temporary, name)
         except OSError as error:
             explain(error, f"{self.path}/{name}")
 
@@ -167,7 +215,8 @@ class Folder:
     def may_have_unnamed(self) -> bool:
         """Tell whether somebody could make a file without a name here, and link it into its place."""
         try:
-            os.close(os.open(".", UNNAMED, 0o600, dir_fd=self._fd))
+            with Handle() as file:
+                file.open(".", UNNAMED, 0o600, self._fd)
         except OSError as error:
             return error.errno not in NEEDS_NAME
         return True
@@ -179,10 +228,13 @@ class Folder:
         except OSError as error:
             explain(error, f"{self.path}/{name}")
 
-    def unlink(self, name: str) -> None:
-        """Remove a file."""
+    def unlink(self, name: str, turn: Turn | None = None) -> bool:
+        """Remove a file; `turn` and what is returned are those of `replace`."""
         try:
-            os.unlink(name, dir_fd=self._fd)
+            if turn is None:
+                os.unlink(name, dir_fd=self._fd)
+                return True
+            return turn.take(partial(os.unlink, dir_fd=self._fd), name)
         except OSError as error:
             explain(error, f"{self.path}/{name}")
 
@@ -191,32 +243,50 @@ class Folder:
         sync(self._fd, self.path)
 
     def lock(self) -> bool:
-        """Exclude all other writers of this folder; False where no lock can be had."""
-        if lock(self._fd):
-            self._locked = self._fd
+        """Exclude all other writers of this folder; return False where no kind of lock is supported.
+
+        Within a write of the same thread to the same folder, which a signal handler or a finaliser
+        interrupted, this returns at once; see `perkey.stores.locks`.
+        """
+        hold = self.hold = begin(self)
+        if any(kind(self, hold) for kind in _KINDS):
             return True
-        while True:
-            try:
-                fd = open_lockable(self._open_lock_file)
-            except FileNotFoundError:
-                return True  # the folder was deleted: nobody can put anything into it any more
-            if not lock(fd):
-                close_lockable(fd)
-                return False
-            if self._is_lock_file(fd):
-                self._locked = fd
-                return True
-            # Deleted while it was waited for, with its folder say; another writer may have made a new one.
-            unlock(fd)
-            close_lockable(fd)
+        self.hold = None
+        end(hold)
+        return False
 
     def unlock(self) -> None:
         """Let other writers in; does nothing if there is no lock."""
-        fd, self._locked = self._locked, -1
-        if fd >= 0:
+        hold = self.hold
+        if hold is not None:
+            if hold.fd >= 0:
+                unlock(hold.fd)
+            self.hold = None
+            end(hold)
+
+    def is_nested(self) -> bool:
+        """Return whether this thread locks the folder already, in a write that it has not finished."""
+        return self.hold is not None and is_nested(self.hold.fd)
+
+    def _lock_itself(self, hold: Hold) -> bool:
+        """Lock the folder's own descriptor."""
+        hold.fd = self._fd
+        return lock(hold.fd)
+
+    def _lock_file(self, hold: Hold) -> bool:
+        """Lock a file in the folder, which is made if it is missing."""
+        while True:
+            hold.fd = -1
+            try:
+                hold.fd = fd = self._open_lock_file()
+            except FileNotFoundError:
+                return True  # the folder was deleted: nothing can be put into it any more
+            if not lock(fd):
+                return False
+            if self._is_lock_file(fd):
+                return True
+            # Deleted while it was waited for, with its folder say; another writer may have made a new one.
             unlock(fd)
-            if fd != self._fd:
-                close_lockable(fd)
 
     def scan(self) -> os._ScandirIterator[str]:
         """Return an iterator over the entries, whose `stat` works as long as this folder is open."""
@@ -229,23 +299,29 @@ class Folder:
 
     def enter(self, name: str) -> Folder:
         """Return the folder `name` in this one, open for listing."""
-        return Folder(f"{self.path}/{name}", os.open(name, FOLDER, dir_fd=self._fd), lockable=False)
+        inner = Folder(f"{self.path}/{name}", lockable=False)
+        inner._open_here(name, FOLDER, self._fd)
+        return inner
 
     def _is_lock_file(self, fd: int) -> bool:
         found = self.stat(LOCK_FILE)
         return found is not None and os.path.samestat(found, os.fstat(fd))
 
     def _open_lock_file(self) -> int:
+        here = self._fd
         try:
             # An existing one first without O_CREAT, which Linux refuses for others' files in sticky folders.
-            fd = os.open(LOCK_FILE, _LOCK & ~os.O_CREAT, dir_fd=self._fd)
+            fd = self.open(LOCK_FILE, _LOCK & ~os.O_CREAT, dir_fd=here)
         except FileNotFoundError:
-            fd = os.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=self._fd)
+            fd = self.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=here)
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
             # Whoever may enter the folder must be able to lock it, whatever the umask.
             os.fchmod(fd, _ALL_MAY_LOCK)
         return fd
+
+
+_KINDS: Final[tuple[Callable[[Folder, Hold], bool], ...]] = (Folder._lock_itself, Folder._lock_file)
 
 
 def make_base(base: str, *, durable: bool) -> None:
@@ -268,8 +344,5 @@ def make_base(base: str, *, durable: bool) -> None:
                     errno.ENOTDIR, "a file is where the folder should be", path
                 ) from None
         if durable:
-            above = Folder.at(os.path.dirname(path), (), lockable=False)
-            try:
+            with Folder.at(os.path.dirname(path), (), lockable=False) as above:
                 above.sync()
-            finally:
-                above.close()

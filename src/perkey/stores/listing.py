@@ -17,20 +17,17 @@ from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
 
 def names_in(folder: Folder, parts: Name) -> Iterator[Name]:
     """Yield the name of each item in and below an open folder."""
-    try:
-        with folder.scan() as entries:
-            for entry in entries:
-                leaf = entry.name
-                if not entry.is_file(follow_symlinks=False):
-                    inner = _enter(folder, entry)
-                    if inner is not None:
-                        yield from names_in(inner, (*parts, leaf))
-                elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
-                    yield (*parts, leaf)
-                elif leaf.startswith(TEMPORARY):
-                    sweep(folder, entry, STALE_SECONDS)
-    finally:
-        folder.close()
+    with folder, folder.scan() as entries:
+        for entry in entries:
+            leaf = entry.name
+            if not entry.is_file(follow_symlinks=False):
+                inner = _enter(folder, entry)
+                if inner is not None:
+                    yield from names_in(inner, (*parts, leaf))
+            elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
+                yield (*parts, leaf)
+            elif leaf.startswith(TEMPORARY):
+                sweep(folder, entry, STALE_SECONDS)
 
 
 def items_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name]]:
@@ -51,16 +48,12 @@ def count_in(folder: Folder, shape: Shape) -> int:
     from perkey.stores.dirents import count
 
     counted = 0
-    try:
+    with folder, suppress(FileNotFoundError):  # removed while it was listed
         for files, folders in count(folder.fileno(), shape):
             counted += files
             for name in folders:
                 with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen
                     counted += count_in(folder.enter(name), shape)
-    except FileNotFoundError:
-        pass  # removed while it was listed
-    finally:
-        folder.close()
     return counted
 
 
@@ -75,17 +68,14 @@ def sweep_in(folder: Folder, min_age: float) -> int:
 
 def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
     """Yield each regular file in and below an open folder, with its folder, open for that moment."""
-    try:
-        with folder.scan() as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    yield folder, (*parts, entry.name), entry
-                else:
-                    inner = _enter(folder, entry)
-                    if inner is not None:
-                        yield from _files_in(inner, (*parts, entry.name))
-    finally:
-        folder.close()
+    with folder, folder.scan() as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                yield folder, (*parts, entry.name), entry
+            else:
+                inner = _enter(folder, entry)
+                if inner is not None:
+                    yield from _files_in(inner, (*parts, entry.name))
 
 
 def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:

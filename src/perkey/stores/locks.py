@@ -1,89 +1,188 @@
-"""Advisory locks on open files and folders that a fork cannot prolong.
+"""Advisory locks on open files and folders, and what a thread knows of those that it holds.
 
-An flock belongs to the open file, which a forked child shares: while the child lives, its copy of the
-descriptor would keep the lock of a parent that was killed. So every descriptor that may be locked is
-registered here, and a child closes its copies at once (closing does not unlock the parent; unlocking would).
+A signal handler, or the finaliser of an object, may write where the write that it interrupted holds the lock.
+The thread cannot wait for itself. So it notes what it locks (`Hold`), and a nested write that finds the lock
+taken by its own thread goes on under the lock of the outer write. If both concern the same item, the nested
+write takes away the turn of the outer one, which compares again (`Turn`).
 """
 
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, ParamSpec
+from itertools import compress, starmap
+from typing import Final
+
+from perkey.stores.descriptors import Handle, in_child
 
 if sys.platform != "win32":
     import fcntl
 
-P = ParamSpec("P")
-
-_UNSUPPORTED = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
-
-_PATIENCE: Final = 100
-
-_lockable: set[int] = set()
-_forking: set[int] = set()
-_forks = 0
+_UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
+_TAKEN: Final = frozenset((errno.EWOULDBLOCK, errno.EACCES))
 
 
-def _begin_fork() -> None:
-    global _forks  # noqa: PLW0603 - a process forks as a whole
-    _forking.add(threading.get_ident())
-    _forks += 1
+class Turn:
+    """The right of one write to change an item that it has compared, until a nested write takes it away."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = [True]
+
+    def take(self, act: Callable[..., object], *arguments: object) -> bool:
+        """Call a C function unless the turn was taken away; return whether it was called.
+
+        Looking and calling is one bytecode, and the collector is off because it may call finalisers in it.
+        """
+        collects = gc.isenabled()
+        try:
+            gc.disable()
+            return bool([*starmap(act, compress((arguments,), self._left))])
+        finally:
+            if collects:
+                gc.enable()
+
+    def take_away(self) -> None:
+        """End the turn, if the act is still to come."""
+        self._left.clear()
 
 
-def _end_fork() -> None:
-    global _forks  # noqa: PLW0603 - as above
-    _forks += 1
-    _forking.discard(threading.get_ident())
+class FileTurn(Turn):
+    """A turn to change a file.
 
-
-def _close_copies() -> None:
-    _forking.clear()
-    while _lockable:
-        os.close(_lockable.pop())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_begin_fork, after_in_parent=_end_fork, after_in_child=_close_copies)
-
-
-def open_lockable(opener: Callable[P, int], *args: P.args, **kwargs: P.kwargs) -> int:
-    """Return the descriptor that `opener` opens, registered so that no forked child keeps it.
-
-    Close it with `close_lockable`.
+    Args:
+        folder: The descriptor of its folder.
+        leaf: Its name there.
+        file: The descriptor of the file that is to take its place; -1 if it is to be removed.
     """
-    for _ in range(_PATIENCE):
-        forks = _forks
-        fd = opener(*args, **kwargs)
-        _lockable.add(fd)
-        if forks == _forks and not _forking:
-            return fd
-        # 1. here: opened   2. another thread: forked   3. here: registered, too late for that child.
-        # The child keeps an open file that is never locked; take a new one.
-        close_lockable(fd)
-        if _forking:
-            time.sleep(0.001)
-    # A fork that does not end: one of its hooks may be waiting for this very thread.
-    fd = opener(*args, **kwargs)
-    _lockable.add(fd)
-    return fd
+
+    __slots__ = ("file", "folder", "leaf")
+
+    def __init__(self, folder: int, leaf: str, file: int) -> None:
+        super().__init__()
+        self.folder = folder
+        self.leaf = leaf
+        self.file = file
 
 
-def close_lockable(fd: int) -> None:
-    """Close a descriptor of `open_lockable`, which must not be locked any more."""
-    if fd not in _lockable:
-        return  # inherited by a fork, which closed it; the number may be another file's now
-    # In this order: the number may be another file's as soon as it is closed.
-    _lockable.discard(fd)
-    os.close(fd)
+class Hold:
+    """A lock that a thread has, or is about to take or to release.
+
+    Args:
+        handle: Owns the descriptor.
+
+    Attributes:
+        fd: The descriptor that is locked, or is about to be; -1 if there is nothing to lock.
+        published: The status of the turn's file in the item's place, if a nested write replaced it.
+    """
+
+    __slots__ = ("_handle", "_turn", "fd", "published")
+
+    def __init__(self, handle: Handle) -> None:
+        self.fd = -1
+        self.published: os.stat_result | None = None
+        self._handle = handle
+        self._turn: FileTurn | None = None
+
+    def begin(self, turn: FileTurn) -> None:
+        """Note what is about to be done under the lock."""
+        self.published = None
+        self._turn = turn
+
+    def overtake(self, other: FileTurn) -> None:
+        """Take away the turn that is under way, if `other` is about to change the same item."""
+        turn = self._turn
+        if (
+            turn is None
+            or turn.leaf != other.leaf
+            or not self._handle.is_open()
+            or not _same(turn.folder, other.folder)
+        ):
+            return
+        turn.take_away()
+        if turn.file >= 0 and self.published is None:
+            mine = os.fstat(turn.file)
+            try:
+                there = os.stat(turn.leaf, dir_fd=turn.folder, follow_symlinks=False)
+            except FileNotFoundError:
+                return
+            if os.path.samestat(mine, there):
+                self.published = mine
+
+    def is_alive(self) -> bool:
+        """Return whether the descriptor is open."""
+        return self._handle.is_open()
+
+    def excludes(self, fd: int) -> bool:
+        """Return whether this is another descriptor's lock on the file or folder `fd`."""
+        return self.fd not in {fd, -1} and self._handle.is_open() and _same(fd, self.fd)
+
+
+class _Mine(threading.local):
+    """The locks of this thread, the outermost first."""
+
+    def __init__(self) -> None:
+        self.holds: list[Hold] = []
+
+
+_mine = _Mine()
+
+
+@in_child
+def _forget() -> None:
+    _mine.holds.clear()
+
+
+def begin(handle: Handle) -> Hold:
+    """Note that this thread is about to lock a descriptor of a handle; `end` it after unlocking."""
+    holds = _mine.holds
+    if holds:  # an interrupt may have left some
+        holds[:] = [hold for hold in holds if hold.is_alive()]
+    hold = Hold(handle)
+    holds.append(hold)
+    return hold
+
+
+def end(hold: Hold) -> None:
+    """Note that a lock was released."""
+    if hold in _mine.holds:
+        _mine.holds.remove(hold)
+
+
+def is_nested(fd: int) -> bool:
+    """Return whether this thread locks the same file or folder already, by another descriptor."""
+    return any(hold.excludes(fd) for hold in _mine.holds)
+
+
+def begin_turn(hold: Hold | None, folder: int, leaf: str, file: int = -1) -> Turn:
+    """Note that an item is about to be compared and changed, and take that away from outer writes.
+
+    Args:
+        hold: The lock under which that is done, if any.
+        folder: The descriptor of the item's folder.
+        leaf: Its name there.
+        file: The descriptor of the file that is to take its place; -1 if it is to be removed.
+    """
+    turn = FileTurn(folder, leaf, file)
+    if hold is not None:
+        hold.begin(turn)
+    for outer in _mine.holds:
+        if outer is not hold:
+            outer.overtake(turn)
+    return turn
 
 
 def lock(fd: int) -> bool:
-    """Lock an open file or folder, waiting for its holder; False where the file system has no such locks.
+    """Lock an open file or folder, waiting for its holder; return False where there are no such locks.
+
+    If the holder is a write that this thread was in when a signal handler or a finaliser ran, this returns at
+    once: the caller works under that write's lock.
 
     Raises:
         OSError: It failed for another reason.
@@ -91,7 +190,10 @@ def lock(fd: int) -> bool:
     if sys.platform == "win32":  # pragma: not on Linux
         return _lock_byte(fd)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        outer = [hold.fd for hold in _mine.holds if hold.excludes(fd)]
+        # An outer write that is about to lock, or has unlocked, does not have the lock: then `fd` gets it.
+        if not outer or not any(_try_lock(each) for each in (fd, *outer)):
+            fcntl.flock(fd, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
@@ -105,6 +207,10 @@ def unlock(fd: int) -> None:
         _unlock_byte(fd)
     else:
         fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _same(one: int, other: int) -> bool:
+    return os.path.samestat(os.fstat(one), os.fstat(other))
 
 
 if sys.platform == "win32":  # pragma: not on Linux
@@ -125,3 +231,15 @@ if sys.platform == "win32":  # pragma: not on Linux
     def _unlock_byte(fd: int) -> None:
         os.lseek(fd, 0, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
+else:
+
+    def _try_lock(fd: int) -> bool:
+        """Lock if nobody else holds the lock; what `fd` holds already, it goes on holding."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            return False
+        return True

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from perkey.content import Content, Data, bytes_of
 from perkey.errors import ConflictError
 from perkey.naming import Name
 from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+from perkey.stores.locks import Turn
 from perkey.stores.process_lock import ProcessLock
 
 # One for all stores: it is held for a dict operation only.
 _lock = ProcessLock()
+_turns: list[Turn] = []
+"""The turns of the thread that has the lock, the outermost first."""
 
 
 class MemoryStore(Store):
     """Keeps items in a dict, for the threads of one process.
 
     Data is turned into bytes before the lock is taken. Pickling, copying to another process and forking
-    give an independent copy of the items.
+    give an independent copy of the items. Each change is one call of a C function, so that a signal handler
+    or a finaliser that writes in between finds the old state or the new one, and makes the write that it
+    interrupted compare again.
     """
 
     def __init__(self) -> None:
         self._items: dict[Name, tuple[bytes, Stat]] = {}
-        self._written = 0
+        self._numbers = count(1)
 
     def __getstate__(self) -> dict[str, Any]:
         with _lock:
-            return {"_items": dict(self._items), "_written": self._written}
+            return {"_items": dict(self._items), "_next": next(self._numbers)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._items = state["_items"]
+        self._numbers = count(state["_next"])
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
@@ -44,16 +54,29 @@ class MemoryStore(Store):
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
         content = bytes_of(data)
         with _lock:
-            self._check(name, expect)
-            self._written += 1
-            stat = Stat(f"m{self._written}", time.time(), len(content))
-            self._items[name] = content, stat
+            stat = Stat(f"m{next(self._numbers)}", time.time(), len(content))
+            self._change(name, expect, self._items.__setitem__, name, (content, stat))
         return stat.version
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         with _lock:
-            self._check(name, expect)
-            del self._items[name]
+            self._change(name, expect, self._items.__delitem__, name)
+
+    def _change(
+        self, name: Name, expect: Expectation, act: Callable[..., object], *arguments: object
+    ) -> None:
+        """Compare and act until no nested write comes between."""
+        done = False
+        while not done:
+            for outer in _turns:
+                outer.take_away()
+            turn = Turn()
+            _turns.append(turn)
+            try:
+                self._check(name, expect)
+                done = turn.take(act, *arguments)
+            finally:
+                _turns.remove(turn)
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         with _lock:

@@ -12,7 +12,9 @@ from perkey.errors import ConflictError
 from perkey.naming import Name
 from perkey.stores import stamps
 from perkey.stores.base import ABSENT, ANY, Expectation, Verb, Version, refuse
+from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
+from perkey.stores.locks import begin_turn
 from perkey.stores.temporaries import discard, temporary_name
 
 
@@ -48,8 +50,8 @@ def place(
         found = compare(folder, name, expect)
     where = f"{folder.path}/{name[-1]}"
     temporary = temporary_name()
-    fd = folder.create(temporary)
-    try:
+    with Handle() as file:
+        fd = folder.create(temporary, file)
         if keep_mode and found is not None:
             os.fchmod(fd, modes.S_IMODE(found.st_mode))
         fill(fd, data, where)
@@ -58,15 +60,10 @@ def place(
         locked = folder.lock()
         try:
             publish(folder, name, fd, temporary, expect, locked=locked)
-            published = os.fstat(fd) if versioned else None
+            published = status_of(folder, fd) if versioned else None
         finally:
             folder.unlock()
         version = "" if published is None else stamps.version_of(published, fd)
-    except BaseException:
-        discard(folder, temporary)
-        raise
-    finally:
-        os.close(fd)
     if durable:
         folder.sync()
     return version
@@ -106,12 +103,10 @@ def compare(folder: Folder, name: Name, expect: Expectation) -> os.stat_result |
             f"{folder.path}/{name[-1]}",
         )
     elif stamps.needs_digest(found):
-        fd = folder.open(name[-1])
-        try:
+        with Handle() as file:
+            fd = folder.open_file(name[-1], file)
             found = os.fstat(fd)
             actual = stamps.version_of(found, fd)
-        finally:
-            os.close(fd)
     else:
         actual = stamps.plain_version_of(found)
     if actual != expect:
@@ -137,25 +132,46 @@ def publish(
     """
     if not locked and isinstance(expect, str):
         raise _no_lock(folder, "write")
-    stamp = stamps.next_time(None if expect is ANY else compare(folder, name, expect))
-    os.utime(fd, ns=(stamp, stamp))
-    if expect is ABSENT:
-        _insert(folder, name, fd, temporary, locked=locked)
-    else:
-        folder.replace(temporary, name[-1])
+    leaf = name[-1]
+    replaced = False
+    while not replaced:
+        turn = begin_turn(folder.hold, folder.fileno(), leaf, fd)
+        stamp = stamps.next_time(None if expect is ANY else compare(folder, name, expect))
+        os.utime(fd, ns=(stamp, stamp))
+        if expect is ANY:
+            folder.replace(temporary, leaf)
+            replaced = True
+        elif expect is ABSENT and _insert(folder, name, fd, temporary, locked=locked):
+            replaced = True
+        else:
+            replaced = folder.replace(temporary, leaf, turn)
+    folder.settle(temporary)
+
+
+def status_of(folder: Folder, fd: int) -> os.stat_result:
+    """Return the status of a file that was published under a lock that is still held.
+
+    In this order: a nested write that replaces the file notes its status before.
+    """
+    found = os.fstat(fd)
+    hold = folder.hold
+    return found if hold is None or hold.published is None else hold.published
 
 
 def take_away(folder: Folder, name: Name, expect: Expectation, *, locked: bool) -> None:
     """Remove an item, if it is as expected; arguments as for `publish`."""
     if not locked and isinstance(expect, str):
         raise _no_lock(folder, "remove")
-    found = compare(folder, name, expect)
-    if found is None or not modes.S_ISREG(found.st_mode):
-        raise_absent(name, expect)
-    try:
-        folder.unlink(name[-1])
-    except FileNotFoundError:  # another writer without locks was faster
-        raise_absent(name, expect)
+    removed = False
+    while not removed:
+        turn = begin_turn(folder.hold, folder.fileno(), name[-1])
+        found = compare(folder, name, expect)
+        if found is None or not modes.S_ISREG(found.st_mode):
+            raise_absent(name, expect)
+        try:
+            removed = folder.unlink(name[-1], turn)
+        except FileNotFoundError:  # another writer without locks was faster
+            raise_absent(name, expect)
 
 
 def raise_absent(name: Name, expect: Expectation) -> NoReturn:
@@ -169,21 +185,23 @@ def _no_lock(folder: Folder, verb: Verb) -> Exception:
     return refuse(folder.path, verb, "version", "its file system has no locks (flock)")
 
 
-def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool) -> None:
+def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool) -> bool:
     """Insert an item if absent, also of those that insert without a lock.
 
     The last way is for where there is no lock, or no rename that refuses: the file has both names for a
     moment, and a version that a reader sees in that moment is outdated by the loss of the first.
+
+    Returns:
+        Whether it was done; False if there is no call for it, but all writers lock the folder.
     """
     if locked:
         try:
             if folder.insert(temporary, name[-1]):
-                return
+                return True
         except FileExistsError:
             raise ConflictError(name, ABSENT) from None
-        if not folder.may_have_unnamed():  # so everybody takes the lock
-            folder.replace(temporary, name[-1])
-            return
+        if not folder.may_have_unnamed():
+            return False
     try:
         folder.link(temporary, name[-1])
     except FileExistsError:
@@ -191,6 +209,7 @@ def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool
         if os.fstat(fd).st_nlink != 2:  # noqa: PLR2004 - the temporary name and the final one
             raise ConflictError(name, ABSENT) from None
     discard(folder, temporary)  # gone already if it seemed stale; the item is there all the same
+    return True
 
 
 def _write_all(fd: int, data: bytes) -> None:

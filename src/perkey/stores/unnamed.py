@@ -14,13 +14,15 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+from functools import partial
 from typing import Final
 
 from perkey.content import Data
 from perkey.naming import Name
 from perkey.stores import stamps
+from perkey.stores.descriptors import Handle
 from perkey.stores.placing import fill
-from perkey.stores.ways import NEEDS_NAME, UNNAMED, enter
+from perkey.stores.ways import NEEDS_NAME, PASSAGE, UNNAMED, use
 
 _ALL_MAY: Final = 0o666  # as far as the umask lets them
 _PROCESS: Final = "/proc/self"
@@ -53,32 +55,32 @@ def insert_unnamed(base: str, name: Name, data: Data) -> bool:
     if not _able.get(base, _POSSIBLE):
         return False
     if len(name) == 1:
-        return _insert(base, name, None, data)
+        return _insert(base, name, data, [], None)
+    entered: list[int] = []
     try:
-        folder = enter(base, name[:-1])
+        return use(base, name[:-1], PASSAGE, partial(_insert, base, name, data, entered))
     except OSError:
+        if entered:
+            raise
         return False
-    try:
-        return _insert(base, name, folder, data)
-    finally:
-        os.close(folder)
 
 
-def _insert(base: str, name: Name, folder: int | None, data: Data) -> bool:
-    """Insert as `insert_unnamed`, into the base folder or into one that is open."""
+def _insert(base: str, name: Name, data: Data, entered: list[int], folder: int | None) -> bool:
+    """Insert as `insert_unnamed`, into the base folder or an open one, which is added to `entered`."""
     if folder is None:
         here, leaf = base, f"{base}/{name[0]}"
     else:
+        entered.append(folder)
         here, leaf = ".", name[-1]
     if os.access(leaf, os.F_OK, dir_fd=folder):
         return False  # seen before the cost of a file
-    try:
-        fd = os.open(here, UNNAMED, _ALL_MAY, dir_fd=folder)
-    except OSError as error:
-        if error.errno in NEEDS_NAME:
-            _able[base] = False
-        return False
-    try:
+    with Handle() as file:
+        try:
+            fd = file.open(here, UNNAMED, _ALL_MAY, folder)
+        except OSError as error:
+            if error.errno in NEEDS_NAME:
+                _able[base] = False
+            return False
         if base not in _able and not _has_right_mode(base, fd):
             return False
         fill(fd, data, leaf if folder is None else "/".join((base, *name)))
@@ -92,8 +94,6 @@ def _insert(base: str, name: Name, folder: int | None, data: Data) -> bool:
                 _able[base] = False
             return False
         return True
-    finally:
-        os.close(fd)
 
 
 def _has_right_mode(base: str, fd: int) -> bool:

@@ -8,9 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Final, NoReturn
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, NoReturn, TypeVar
 
 from perkey.naming import Name
+
+R = TypeVar("R")
 
 FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 """How a folder is opened, for listing or for locking."""
@@ -29,60 +33,67 @@ NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.E
 """What systems and file systems say for which each file has a name; EISDIR if they never heard of it."""
 
 
-def open_file(base: str, name: Name) -> int:
-    """Open the file `name` below `base` for reading.
+def use(base: str, name: Name, flags: int, act: Callable[[int], R]) -> R:
+    """Open what is called `name` below `base`, and return what `act` returns for its descriptor.
+
+    No symbolic link below `base` is followed. This is the fast form of a `Handle`, used for the most frequent
+    calls: no handler of a signal runs between opening and noting, or between forgetting and closing. The
+    outer `try` is there because an exception may come at the beginning of the inner ``finally``.
+
+    Args:
+        base: The base folder.
+        name: The way from there; at least one part.
+        flags: How the last part is opened: `READ`, `FOLDER` or `PASSAGE`.
+        act: What to do with the descriptor, which is closed afterwards.
 
     Raises:
-        FileNotFoundError, NotADirectoryError: It is not there.
+        FileNotFoundError, NotADirectoryError: It does not exist.
         OSError: A symbolic link is in the way (ELOOP), or rights are missing.
+        Whatever `act` raises.
     """
-    if len(name) == 1:
-        path = f"{base}/{name[0]}"
-        try:
-            return os.open(path, READ)
-        except OSError as error:
-            explain(error, path)
-    passage = enter(base, name[:-1])
+    opened: list[int] = []
+    closing = map(os.close, opened)
     try:
-        return os.open(name[-1], READ, dir_fd=passage)
+        try:
+            return act(_open(base, name, flags, opened, closing))
+        finally:
+            any(closing)
+    except BaseException:
+        any(closing)
+        raise
+
+
+def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterator[None]) -> int:
+    """Open part after part, and close all but the last; return that one's descriptor."""
+    path = f"{base}/{name[0]}"
+    try:
+        opened.extend(map(os.open, (path,), (flags if len(name) == 1 else PASSAGE,)))
+        for depth in range(1, len(name)):
+            path = f"{path}/{name[depth]}"
+            here = partial(os.open, dir_fd=opened[-1])
+            opened.extend(map(here, (name[depth],), (flags if depth == len(name) - 1 else PASSAGE,)))
+            next(closing)
     except OSError as error:
-        explain(error, "/".join((base, *name)))
-    finally:
-        os.close(passage)
+        explain(error, path)
+    return opened[-1]
 
 
 def stat_file(base: str, name: Name) -> os.stat_result:
-    """Return the status of the file `name` below `base`; raises as `open_file`."""
+    """Return the status of the file `name` below `base`; raises as `use`."""
     if len(name) == 1:
         found = os.stat(f"{base}/{name[0]}", follow_symlinks=False)
     else:
-        passage = enter(base, name[:-1])
-        try:
-            found = os.stat(name[-1], dir_fd=passage, follow_symlinks=False)
-        except OSError as error:
-            explain(error, "/".join((base, *name)))
-        finally:
-            os.close(passage)
+        found = use(base, name[:-1], PASSAGE, partial(_stat_in, name[-1], "/".join((base, *name))))
     if stat.S_ISLNK(found.st_mode):
         refuse_link("/".join((base, *name)))
     return found
 
 
-def enter(base: str, parts: Name, flags: int = PASSAGE) -> int:
-    """Return a descriptor of the folder `parts` below `base`, following no symbolic link below `base`."""
-    path = base
-    fd = -1
-    for part in parts:
-        path = f"{path}/{part}"
-        try:
-            inner = os.open(path, flags) if fd < 0 else os.open(part, flags, dir_fd=fd)
-        except OSError as error:
-            explain(error, path)
-        finally:
-            if fd >= 0:
-                os.close(fd)
-        fd = inner
-    return fd
+def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
+    try:
+        return os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        explain(error, path)
 
 
 def explain(error: OSError, path: str) -> NoReturn:

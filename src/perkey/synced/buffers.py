@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
+from perkey.errors import NestedWriteError
 from perkey.stores.process_lock import ProcessLock
 from perkey.synced.document import Document, Draft, Layer, Moment, OvertakenError
 from perkey.synced.errors import BufferedFileError
@@ -44,6 +45,7 @@ class Buffer:
         self.contexts = 0
         self._entries: dict[Hashable, Entry] = {}
         self._holders: Counter[Hashable] = Counter()
+        self._flushing = False
         # Held while entries are written, too: whoever loaded the document meanwhile would conflict.
         self.lock: Final = ProcessLock()
 
@@ -103,14 +105,18 @@ class Buffer:
         with self.lock:
             if not (self.contexts or holder.holds):  # no longer
                 return holder.document
+            if self._flushing:  # by this thread, in what a signal handler interrupted
+                raise NestedWriteError(holder.document.resource.describe())
             found = self._entries.get(identity)
             if found is None:
-                found = Entry(self, holder.document, identity)
+                new = Entry(self, holder.document, identity)
                 try:
                     # Before it is among them: what exceeds the capacity by itself must stay for an edit.
                     self._shrink()
                 finally:
-                    self._entries[identity] = found
+                    found = self._entries.setdefault(identity, new)
+                    if found is not new:  # made by a signal handler meanwhile
+                        new.leave()
             holder.entry = found
         return found
 
@@ -132,14 +138,20 @@ class Buffer:
         """Write entries that were edited, each once, and forget all of them; the lock is held."""
         files: dict[str, Exception] = {}
         data: dict[str, Plain] = {}
-        for entry in entries:
-            del self._entries[entry.identity]
-            self.size -= entry.size
-            try:
-                entry.close()
-            except Exception as error:  # noqa: BLE001 - each is told, and none keeps the others from it
-                place = entry.document.resource.describe()
-                files[place], data[place] = error, copy_of(entry.peek())
+        outer = self._flushing
+        self._flushing = True
+        try:
+            for entry in entries:
+                if self._entries.pop(entry.identity, None) is None:
+                    continue  # flushed by a signal handler meanwhile
+                entry.leave()
+                try:
+                    entry.close()
+                except Exception as error:  # noqa: BLE001 - all are reported when each was tried
+                    place = entry.document.resource.describe()
+                    files[place], data[place] = error, copy_of(entry.peek())
+        finally:
+            self._flushing = outer
         if files:
             raise BufferedFileError(files, data)
 
@@ -188,6 +200,11 @@ class Entry(Draft):
         self.closed = True
         if self.edits:
             self.document.commit(self._base, super().snapshot()[1])
+
+    def leave(self) -> None:
+        """Count no longer."""
+        self._buffer.size -= self.size
+        self.size = 0
 
     def _count(self) -> None:
         """Tell the buffer what this counts now."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from perkey.errors import ConflictError
+from perkey.errors import ConflictError, NestedWriteError
 from perkey.stores.base import ABSENT, Expectation
 from perkey.synced import trees
 from perkey.synced.errors import WrongKindError
@@ -126,7 +126,8 @@ class Draft:
     """A tree that is edited in memory until it is written; another layer.
 
     What nobody has seen yet is changed in place, so that an edit costs no copy of a large dict. An edit is
-    not safe between threads by itself.
+    not safe between threads by itself. One that begins within another, in a signal handler say, raises
+    `NestedWriteError`.
 
     Attributes:
         edits: How many there were.
@@ -139,6 +140,7 @@ class Draft:
         self._data = data
         self._first = data  # kept, because ids of its parts must not be used again
         self._owned: set[int] = set()
+        self._editing: list[bool] = []
 
     def peek(self) -> Plain:
         return self._data
@@ -151,6 +153,12 @@ class Draft:
     def edit(self, path: Path, kind: type, change: Change[R], since: Moment | None = None) -> R:
         if since is not None and since != (self.edits,):
             raise OvertakenError
-        self._data, result = trees.edit(self._data, path, kind, change, self._owned)
-        self.edits += 1
+        if self._editing:
+            raise NestedWriteError("a document in memory")
+        try:
+            self._editing.append(True)
+            self._data, result = trees.edit(self._data, path, kind, change, self._owned)
+            self.edits += 1
+        finally:
+            self._editing.clear()
         return result

@@ -60,14 +60,11 @@ class JSONFile(BytesResource):
 
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
         target = os.path.realpath(self.path)
-        folder = Folder.at(os.path.dirname(target), ())
-        try:
+        with Folder.at(os.path.dirname(target), ()) as folder:
             if folder.path not in _swept:
                 _sweep(folder)
             name = (os.path.basename(target),)
             return place(folder, name, content, expect, durable=self.durable, keep_mode=True)
-        finally:
-            folder.close()
 
     def describe(self) -> str:
         return self.path

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Hashable
 from typing import Any, ClassVar, Final, Protocol, cast
 
-from perkey.errors import ConflictError, CorruptValueError
+from perkey.errors import ConflictError, CorruptValueError, NestedWriteError
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.process_lock import ProcessLock
 from perkey.synced.buffers import Buffer
@@ -22,6 +22,7 @@ from perkey.synced.synced_list import SyncedList
 
 # One for all arrays, because several groups may be the same one.
 _lock = ProcessLock()
+_writing: list[ZarrArray] = []
 
 
 class Codec(Protocol):
@@ -64,11 +65,17 @@ class ZarrArray(BytesResource):
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
         text = content.decode() if self.codec is None else b64encode(self.codec.encode(content)).decode()
         with _lock:
-            there = self._text()
-            found = ABSENT if there is None else hashlib.sha256(there.encode()).hexdigest()
-            if found != expect:
-                raise ConflictError((self.name,), expect, found)
-            self._array()[0] = text
+            if _writing:  # by this thread
+                raise NestedWriteError(self.describe())
+            try:
+                _writing.append(self)
+                there = self._text()
+                found = ABSENT if there is None else hashlib.sha256(there.encode()).hexdigest()
+                if found != expect:
+                    raise ConflictError((self.name,), expect, found)
+                self._array()[0] = text
+            finally:
+                _writing.clear()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def describe(self) -> str:
