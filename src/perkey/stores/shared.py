@@ -1,0 +1,426 @@
+"""Folders on file systems that several machines use: locks that the server arbitrates, and looks past caches.
+
+A client of a network file system answers from its caches: that a name exists, which file it is, what is in it,
+and even locks. What reaches the server was found by experiment (Linux 6.1, two clients of one server):
+
+- NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
+  server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
+- SMB: record locks on a file reach the server. A look is fresh after a forced statx(2), for a name that
+  exists, and after ``rename(name, name)``, for one that the client takes for missing. The client keeps files
+  open for a second after a program has closed them, which hides what happens to them from its programs and
+  keeps their names from being used again; a call of flock(2) before closing prevents that. The name of a file
+  that is open elsewhere is free at once if the file is renamed before it is removed.
+
+The lock is a file in the folder (`LOCK_FILE`). It is the sign for programs on the server itself, which see a
+local file system, that they must take the same lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import random
+import stat as modes
+import struct
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar, get_args
+
+from perkey.errors import LockTimeoutError, OutcomeUnknownError
+from perkey.naming import Name
+from perkey.stores.descriptors import Handle
+from perkey.stores.file_systems import FileSystem, Locking, file_system_of
+from perkey.stores.folders import LOCK_FILE, Folder
+from perkey.stores.libc import libc_function
+from perkey.stores.locks import Hold, Turn, outer_holds
+from perkey.stores.ways import FOLDER, READ, explain
+
+if sys.platform != "win32":
+    import fcntl
+
+R = TypeVar("R")
+
+VARIABLE: Final = "PERKEY_LOCKING"
+"""The environment variable that replaces ``locking="auto"``."""
+
+_SETTLING_SECONDS: Final = 2.5
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""So often a writer on a local file system looks whether other machines have begun to use the folder. The first
+of those waits for longer before its first write."""
+_ESTALE_SECONDS: Final = 20.0
+_LOCK_SECONDS: Final = 300.0
+_SETTLED: Final = b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
+_SETLK: Final = 37  # F_OFD_SETLK of Linux
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_STATX_FORCE_SYNC: Final = 0x2000
+_STATX_BASIC: Final = 0x7FF
+_STALE: Final = frozenset((errno.ESTALE, errno.EBUSY))
+_TAKEN: Final = frozenset((errno.EACCES, errno.EAGAIN))
+
+
+class UnknownFileSystemWarning(UserWarning):
+    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
+
+
+@dataclass(slots=True)
+class Way:
+    """How the folders below a base folder are used.
+
+    Args:
+        shared: Whether by the path for several machines.
+        file_system: What the base folder is on; None if the caller has chosen the way.
+        no_locks: Why there are no locks that exclude other writers; empty if there are.
+    """
+
+    shared: bool
+    file_system: FileSystem | None
+    no_locks: str = ""
+    looked: float = 0.0
+    settled: bool = False
+
+
+_ways: dict[tuple[str, Locking], Way] = {}
+
+
+def check_locking(locking: str) -> Locking:
+    """Return a value of `locking`, or raise ValueError."""
+    if locking not in get_args(Locking):
+        raise ValueError(f"locking must be one of {', '.join(map(repr, get_args(Locking)))}, not {locking!r}")
+    return locking  # type: ignore[return-value]
+
+
+def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Way:
+    """Return how a base folder is used; found out once in a process.
+
+    Cost: one system call for a folder on a local file system, and one to look for the lock file.
+
+    Args:
+        base: The base folder, absolute.
+        locking: What the caller has chosen.
+        writing: Whether something is about to be written, which must not miss the lock file of other machines.
+    """
+    way = _ways.get((base, locking))
+    if way is None:
+        way = _decide(base, locking)
+        if way is None:
+            return _MISSING
+        _ways[base, locking] = way
+    elif writing and not way.shared and locking == "auto" and time.monotonic() - way.looked > _LOOK_AGAIN_SECONDS:
+        _look_for_others(base, way)
+    return way
+
+
+_MISSING: Final = Way(shared=False, file_system=None)
+
+
+def _decide(base: str, locking: Locking) -> Way | None:
+    if locking == "auto":
+        locking = check_locking(os.environ.get(VARIABLE) or "auto")
+    if locking == "local":
+        return Way(shared=False, file_system=None)
+    if locking == "none":
+        return Way(shared=True, file_system=None, no_locks='locking="none" was chosen')
+    if locking == "shared" or sys.platform == "win32":
+        return Way(shared=locking == "shared", file_system=None)
+    try:
+        with Handle() as file:
+            found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
+    except OSError:
+        return None  # it does not exist yet, or cannot be listed: the operation says so
+    if found.kind == "other" and not found.no_locks:
+        warnings.warn(
+            f"{base} is on a file system that perkey does not know ({found.type}); whether writers on several "
+            f"machines exclude each other there is not known. Run: perkey doctor {base} --with-others 2",
+            UnknownFileSystemWarning,
+            stacklevel=2,
+        )
+    way = Way(found.kind != "local", found, found.no_locks)
+    if not way.shared:
+        _look_for_others(base, way)
+    return way
+
+
+def _look_for_others(base: str, way: Way) -> None:
+    """Change to the path for several machines if another machine has left the lock file."""
+    way.looked = time.monotonic()
+    way.shared = os.access(f"{base}/{LOCK_FILE}", os.F_OK, follow_symlinks=False)
+
+
+def open_folder(
+    base: str, parts: Name = (), *, lockable: bool = True, locking: Locking = "auto"
+) -> Folder:
+    """Open a folder as its file system needs it; as `Folder.at`."""
+    way = way_of(base, locking, writing=lockable)
+    if not way.shared:
+        return Folder.at(base, parts, lockable=lockable)
+    return persist(partial(SharedFolder.reach, base, parts, way, lockable=lockable), way.file_system)
+
+
+def persist(act: Callable[[], R], file_system: FileSystem | None = None) -> R:
+    """Call `act` again for as long as its only failure is that what it uses was replaced meanwhile (ESTALE)."""
+    end = time.monotonic() + _ESTALE_SECONDS
+    pause = 0.001
+    stale = _STALE | {errno.EINVAL} if file_system is not None and file_system.is_smb else _STALE
+    while True:
+        try:
+            return act()
+        except OSError as error:
+            if error.errno not in stale or time.monotonic() > end:
+                raise
+        time.sleep(pause * random.random())  # noqa: S311 - no secret
+        pause = min(2 * pause, 0.1)
+
+
+def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: Way) -> R:
+    """Open a file or folder below `base` past the client's caches; as `perkey.stores.ways.use`."""
+
+    def attempt() -> R:
+        with SharedFolder.reach(base, name[:-1], way, lockable=False) as folder, Handle() as file:
+            folder.freshen(name[-1])
+            try:
+                fd = file.open(name[-1], flags, dir_fd=folder.fileno())
+            except OSError as error:
+                explain(error, f"{folder.path}/{name[-1]}")
+            folder.close_at_once(fd)
+            return act(fd)
+
+    return persist(attempt, way.file_system)
+
+
+class SharedFolder(Folder):
+    """An open folder that other machines use, too.
+
+    Args:
+        path: As for `Folder`.
+        way: How it is used.
+        lockable: As for `Folder`.
+    """
+
+    shared = True
+
+    def __init__(self, path: str, way: Way, *, lockable: bool) -> None:
+        super().__init__(path, lockable=lockable)
+        self._way = way
+        self._smb = way.file_system is not None and way.file_system.is_smb
+
+    @classmethod
+    def reach(cls, base: str, parts: Name, way: Way, *, lockable: bool) -> SharedFolder:
+        """Open a folder. Each folder on the way is opened for reading, which makes the names in it fresh."""
+        folder = cls("/".join((base, *parts)), way, lockable=lockable)
+        try:
+            folder._fd = folder.open(base, os.O_RDONLY | os.O_DIRECTORY)
+            for depth, part in enumerate(parts, 1):
+                try:
+                    folder._fd = folder.open(part, FOLDER, dir_fd=folder._fd)
+                except OSError as error:
+                    explain(error, "/".join((base, *parts[:depth])))
+                folder.close_oldest()
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    @property
+    def no_locks(self) -> str:
+        return self._way.no_locks
+
+    # --- Looking past caches ------------------------------------------------------------------------------
+
+    def freshen(self, name: str) -> None:
+        """Make what the client knows of a name fresh."""
+        if self._smb:
+            force(self._fd, name)
+            with suppress(OSError):  # not there, or not to be renamed by this user
+                os.rename(name, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def close_at_once(self, fd: int) -> None:
+        """Keep an SMB client from holding a file open after it was closed here."""
+        if self._smb:
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """Return the status of a file as the server has it, or None if it does not exist."""
+        return persist(partial(self._stat_once, name), self._way.file_system)
+
+    def _stat_once(self, name: str) -> os.stat_result | None:
+        with Handle() as again:
+            # Opened anew, which asks the server whether names in the folder have changed.
+            here = again.open(".", FOLDER, dir_fd=self._fd)
+            self.freshen(name)
+            with suppress(FileNotFoundError):
+                force(here, name)
+            found = super().stat(name)
+        if found is not None and not found.st_nlink:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), f"{self.path}/{name}")
+        return found
+
+    def open_file(self, name: str, file: Handle) -> int:
+        """Open a file for reading, as the server has it."""
+        self.freshen(name)
+        fd = super().open_file(name, file)
+        self.close_at_once(fd)
+        return fd
+
+    # --- Changing names, with replies that may be lost ---------------------------------------------------
+
+    def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
+        """Rename a file, in place of another one if there is one; as `Folder.replace`.
+
+        Raises:
+            OutcomeUnknownError: The client repeated the call after a lost reply, and both names were used by
+                others meanwhile.
+        """
+        mine = self._identity(temporary)
+        try:
+            return super().replace(temporary, name, turn)
+        except FileNotFoundError:
+            if mine is None:
+                raise
+            found = self.stat(name)
+            if found is not None and (found.st_dev, found.st_ino) == mine:
+                return True  # the first call succeeded and its reply was lost
+            raise
+
+    def link(self, temporary: str, name: str) -> None:
+        """Give a file a second name; raises FileExistsError if that is taken by another file."""
+        mine = self._identity(temporary)
+        try:
+            super().link(temporary, name)
+        except FileExistsError:
+            found = self.stat(name)
+            if mine is None or found is None or (found.st_dev, found.st_ino) != mine:
+                raise
+
+    def unlink(self, name: str, turn: Turn | None = None) -> bool:
+        """Remove a file; as `Folder.unlink`. On SMB its name is free at once, also if it is open elsewhere."""
+        if not self._smb:
+            return super().unlink(name, turn)
+        from perkey.stores.temporaries import TEMPORARY, temporary_name
+
+        if name.startswith(TEMPORARY):
+            return super().unlink(name, turn)
+        away = temporary_name()
+        if not super().replace(name, away, turn):
+            return False
+        with suppress(OSError):  # swept later
+            super().unlink(away)
+        return True
+
+    def insert(self, temporary: str, name: str) -> bool:
+        """Return False: on such file systems only link(2) is decided by the server."""
+        del temporary, name
+        return False
+
+    def may_have_unnamed(self) -> bool:
+        """Return True: insertions are by link(2), so that the server refuses a second one."""
+        return True
+
+    def _identity(self, name: str) -> tuple[int, int] | None:
+        try:
+            found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    # --- Locking -------------------------------------------------------------------------------------------
+
+    def _lock_kinds(self, hold: Hold) -> bool:
+        return not self._way.no_locks and self._lock_shared(hold)
+
+    def _lock_shared(self, hold: Hold) -> bool:
+        while True:
+            hold.fd = -1
+            try:
+                hold.fd = fd = self._open_lock_file()
+            except FileNotFoundError:
+                return True  # the folder was deleted: nothing can be put into it any more
+            self._settle(fd)
+            if outer_holds(fd):
+                return True
+            if not self._wait_for(fd):
+                return False
+            with suppress(OSError):
+                if os.fstat(fd).st_nlink:
+                    return True
+            # Deleted while it was waited for.
+
+    def _wait_for(self, fd: int) -> bool:
+        """Lock the lock file; return False where the file system has no such locks."""
+        limit = float(os.environ.get("PERKEY_LOCK_SECONDS") or _LOCK_SECONDS)
+        end = time.monotonic() + limit
+        pause = 0.0005
+        while True:
+            try:
+                _set_lock(fd, fcntl.F_WRLCK)
+            except OSError as error:
+                if error.errno not in _TAKEN:
+                    return _refuse(error)
+            else:
+                return True
+            if time.monotonic() > end:
+                raise LockTimeoutError(self.path, limit, self._oldest_writer())
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
+            pause = min(1.5 * pause, 0.05)
+
+    def _settle(self, fd: int) -> None:
+        """Before the first write, wait until programs on the server have seen the lock file."""
+        if self._way.settled or self._way.file_system is None:
+            return
+        if not os.fstat(fd).st_size:
+            time.sleep(_SETTLING_SECONDS)
+            os.pwrite(fd, _SETTLED, 0)
+        self._way.settled = True
+
+    def _oldest_writer(self) -> str:
+        """Return the host and process of the oldest unfinished write in the folder; empty if there is none."""
+        from perkey.stores.temporaries import TEMPORARY, writer_of
+
+        oldest: tuple[float, str] | None = None
+        with suppress(OSError), self.scan() as entries:
+            for entry in entries:
+                if entry.name.startswith(TEMPORARY):
+                    seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
+                    oldest = seen if oldest is None else min(oldest, seen)
+        return "" if oldest is None else oldest[1]
+
+    def _release(self, fd: int) -> None:
+        _set_lock(fd, fcntl.F_UNLCK)
+
+    def enter(self, name: str) -> Folder:
+        inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
+        inner._open_here(name, FOLDER, self._fd)
+        return inner
+
+
+def _set_lock(fd: int, kind: int) -> None:
+    """Set or release an open file's own record lock on the whole file, without waiting."""
+    if sys.platform == "linux":
+        fcntl.fcntl(fd, _SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+    else:  # pragma: not on Linux
+        fcntl.flock(fd, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _refuse(error: OSError) -> bool:
+    if error.errno in {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
+        return False
+    raise error
+
+
+def force(folder: int, name: str) -> None:
+    """Ask the server for the status of a file, so that the client's next answer is fresh (statx(2)).
+
+    Does nothing where there is no such call, or no such file.
+    """
+    function = libc_function(
+        "statx", ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
+    )
+    if function is not None:
+        flags = _AT_STATX_FORCE_SYNC | 0x100  # AT_SYMLINK_NOFOLLOW
+        function(folder, os.fsencode(name), flags, _STATX_BASIC, ctypes.create_string_buffer(256))
