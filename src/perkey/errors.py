@@ -218,7 +218,7 @@ class NestedWriteError(PerkeyError, RuntimeError):
     def __str__(self) -> str:
         """Name the place, and say what to do."""
         return (
-            f"{self.place}: a signal handler or a finaliser began a write within another write of its thread; "
+            f"{self.place}: a signal handler or finaliser began a write within another write of its thread; "
             "the inner write changed nothing. Write after the handler has returned."
         )
 

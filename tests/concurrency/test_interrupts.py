@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -76,7 +79,7 @@ def leftovers(folder: Path) -> list[str]:
 def test_an_interrupt_at_any_bytecode_leaves_no_descriptor_lock_or_temporary_file(
     tmp_path: Path, name: str, durability: Durability, kind: LockKind
 ) -> None:
-    step = 1 if LONG else {"write many": 41, "list": 11}.get(name, 3)
+    step = 1 if LONG else 13
     with_locks(kind, interrupt_everywhere, tmp_path, ACTS[name], durability, kind, step)
 
 
@@ -89,17 +92,15 @@ def interrupt_everywhere(folder: Path, act: Act, durability: Durability, kind: L
             store.write(name, b"old")
         store.remove_many([NEW])
         before = descriptors()
-        try:
+        with suppress(Interrupt):
             reached = at_opcode(number, interrupt, lambda: act(store, folder))
-        except Interrupt:
-            pass
         assert descriptors() == before, number
         assert leftovers(folder) == [], number
         for place in (folder, folder / "x", folder / "x" / "y", folder / "cache"):
             if lock_of(place, kind).exists():
                 assert not is_locked(lock_of(place, kind)), number
         number += step
-    assert number > 30
+    assert number > 100
 
 
 @pytest.mark.parametrize("expect", [ANY, ABSENT])
@@ -107,10 +108,9 @@ def test_an_interrupted_memory_store_is_not_locked(expect: Any) -> None:
     store = MemoryStore()
     reached, number = True, 0
     while reached:
-        try:
-            reached = at_opcode(number, interrupt, lambda: store.write((f"{number}",), b"new", expect=expect))
-        except Interrupt:
-            pass
+        name = (f"{number}",)
+        with suppress(Interrupt):
+            reached = at_opcode(number, interrupt, partial(store.write, name, b"new", expect=expect))
         run_crew_of_one(store)
         number += 1
     assert number > 30
@@ -118,8 +118,6 @@ def test_an_interrupted_memory_store_is_not_locked(expect: Any) -> None:
 
 def run_crew_of_one(store: MemoryStore) -> None:
     """Write from another thread, which an abandoned lock would block."""
-    import threading
-
     writer = threading.Thread(target=store.write, args=(("other",), b""), daemon=True)
     writer.start()
     writer.join(20)

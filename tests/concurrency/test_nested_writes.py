@@ -1,4 +1,4 @@
-"""Writes of a signal handler or a finaliser within a write of the same thread, at every bytecode under its lock."""
+"""Writes of a signal handler within a write of the same thread, at every bytecode under its lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crews import LONG
 from tracing import at_opcode
 from workers import LockKind, with_locks
 
-from perkey.stores import ABSENT, ANY, DirectoryStore, MemoryStore, Store, Version
+from perkey.stores import ABSENT, DirectoryStore, MemoryStore, Store, Version
 from perkey.testing.histories import Event, Recorder, assert_linearisable
 
 Act: TypeAlias = Callable[[Store, Recorder, Version], Event]
@@ -65,7 +65,7 @@ def test_nested_writes_into_a_folder_are_linearisable(
     tmp_path: Path, kind: LockKind, outer: str, inner: str, initially: bool
 ) -> None:
     store = DirectoryStore(tmp_path, durability="none")
-    step = 1 if LONG else 2
+    step = 1 if LONG else 17
     for where in ("place", "remove"):
 
         def nest(where: str = where) -> int:
@@ -78,5 +78,7 @@ def test_nested_writes_into_a_folder_are_linearisable(
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize("outer", OUTER)
 def test_nested_writes_into_memory_are_linearisable(outer: str, inner: str, initially: bool) -> None:
-    tried = nest_everywhere(MemoryStore(), "", OUTER[outer], INNER[inner], initially=initially, step=1)
+    tried = nest_everywhere(
+        MemoryStore(), "", OUTER[outer], INNER[inner], initially=initially, step=1 if LONG else 5
+    )
     assert tried > 30

@@ -79,9 +79,9 @@ class Handle(io.IOBase):
         """Close the descriptor that was opened first of those that are still open; there must be one."""
         next(self._closing)
 
-    def is_open(self) -> bool:
-        """Return whether any descriptor is open."""
-        return length_hint(self._pending) > 0
+    def watch(self) -> Callable[[], int]:
+        """Return a function that counts open descriptors, without keeping this handle alive."""
+        return partial(length_hint, self._pending)
 
     def _leave_to_parent(self) -> None:
         """Close the copies of a forked child, and leave everything else to its parent."""

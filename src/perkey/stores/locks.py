@@ -79,15 +79,16 @@ class Hold:
 
     Attributes:
         fd: The descriptor that is locked, or is about to be; -1 if there is nothing to lock.
+        is_alive: Returns how many descriptors of the handle are open.
         published: The status of the turn's file in the item's place, if a nested write replaced it.
     """
 
-    __slots__ = ("_handle", "_turn", "fd", "published")
+    __slots__ = ("_turn", "fd", "is_alive", "published")
 
     def __init__(self, handle: Handle) -> None:
         self.fd = -1
         self.published: os.stat_result | None = None
-        self._handle = handle
+        self.is_alive = handle.watch()
         self._turn: FileTurn | None = None
 
     def begin(self, turn: FileTurn) -> None:
@@ -101,7 +102,7 @@ class Hold:
         if (
             turn is None
             or turn.leaf != other.leaf
-            or not self._handle.is_open()
+            or not self.is_alive()
             or not _same(turn.folder, other.folder)
         ):
             return
@@ -115,13 +116,9 @@ class Hold:
             if os.path.samestat(mine, there):
                 self.published = mine
 
-    def is_alive(self) -> bool:
-        """Return whether the descriptor is open."""
-        return self._handle.is_open()
-
     def excludes(self, fd: int) -> bool:
         """Return whether this is another descriptor's lock on the file or folder `fd`."""
-        return self.fd not in {fd, -1} and self._handle.is_open() and _same(fd, self.fd)
+        return self.fd not in {fd, -1} and self.is_alive() and _same(fd, self.fd)
 
 
 class _Mine(threading.local):
