@@ -38,7 +38,7 @@ from perkey.stores.descriptors import Handle
 from perkey.stores.file_systems import FileSystem, Locking, file_system_of
 from perkey.stores.folders import LOCK_FILE, Folder
 from perkey.stores.libc import libc_function
-from perkey.stores.locks import Hold, Turn, outer_holds
+from perkey.stores.locks import Hold, Turn, locked_for_outer
 from perkey.stores.ways import FOLDER, READ, explain
 
 if sys.platform != "win32":
@@ -62,6 +62,7 @@ _AT_STATX_FORCE_SYNC: Final = 0x2000
 _STATX_BASIC: Final = 0x7FF
 _STALE: Final = frozenset((errno.ESTALE, errno.EBUSY))
 _TAKEN: Final = frozenset((errno.EACCES, errno.EAGAIN))
+_UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
 class UnknownFileSystemWarning(UserWarning):
@@ -207,6 +208,7 @@ class SharedFolder(Folder):
     def __init__(self, path: str, way: Way, *, lockable: bool) -> None:
         super().__init__(path, lockable=lockable)
         self._way = way
+        self.no_locks = way.no_locks or Folder.no_locks
         self._smb = way.file_system is not None and way.file_system.is_smb
 
     @classmethod
@@ -225,10 +227,6 @@ class SharedFolder(Folder):
             folder.close()
             raise
         return folder
-
-    @property
-    def no_locks(self) -> str:
-        return self._way.no_locks
 
     # --- Looking past caches ------------------------------------------------------------------------------
 
@@ -278,15 +276,17 @@ class SharedFolder(Folder):
                 others meanwhile.
         """
         mine = self._identity(temporary)
+        before = self._identity(name)
         try:
             return super().replace(temporary, name, turn)
         except FileNotFoundError:
-            if mine is None:
-                raise
             found = self.stat(name)
-            if found is not None and (found.st_dev, found.st_ino) == mine:
+            there = None if found is None else (found.st_dev, found.st_ino)
+            if mine is not None and there == mine:
                 return True  # the first call succeeded and its reply was lost
-            raise
+            if there == before:
+                raise  # it did not happen: the folder or the temporary file was removed
+            raise OutcomeUnknownError((name,), f"{self.path}/{name}") from None
 
     def link(self, temporary: str, name: str) -> None:
         """Give a file a second name; raises FileExistsError if that is taken by another file."""
@@ -301,17 +301,27 @@ class SharedFolder(Folder):
     def unlink(self, name: str, turn: Turn | None = None) -> bool:
         """Remove a file; as `Folder.unlink`. On SMB its name is free at once, also if it is open elsewhere."""
         if not self._smb:
-            return super().unlink(name, turn)
+            return self._unlink(name, turn)
         from perkey.stores.temporaries import TEMPORARY, temporary_name
 
         if name.startswith(TEMPORARY):
-            return super().unlink(name, turn)
+            return self._unlink(name, turn)
         away = temporary_name()
         if not super().replace(name, away, turn):
             return False
         with suppress(OSError):  # swept later
             super().unlink(away)
         return True
+
+    def _unlink(self, name: str, turn: Turn | None) -> bool:
+        """Remove a file; under the lock, only a repetition of the client's own call can miss it."""
+        there = self.hold is not None and self._identity(name) is not None
+        try:
+            return super().unlink(name, turn)
+        except FileNotFoundError:
+            if there:
+                return True  # the first call succeeded and its reply was lost
+            raise
 
     def insert(self, temporary: str, name: str) -> bool:
         """Return False: on such file systems only link(2) is decided by the server."""
@@ -331,7 +341,7 @@ class SharedFolder(Folder):
 
     # --- Locking -------------------------------------------------------------------------------------------
 
-    def _lock_kinds(self, hold: Hold) -> bool:
+    def _take_lock(self, hold: Hold) -> bool:
         return not self._way.no_locks and self._lock_shared(hold)
 
     def _lock_shared(self, hold: Hold) -> bool:
@@ -342,9 +352,7 @@ class SharedFolder(Folder):
             except FileNotFoundError:
                 return True  # the folder was deleted: nothing can be put into it any more
             self._settle(fd)
-            if outer_holds(fd):
-                return True
-            if not self._wait_for(fd):
+            if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
                 return False
             with suppress(OSError):
                 if os.fstat(fd).st_nlink:
@@ -358,12 +366,12 @@ class SharedFolder(Folder):
         pause = 0.0005
         while True:
             try:
-                _set_lock(fd, fcntl.F_WRLCK)
+                if _try_lock(fd):
+                    return True
             except OSError as error:
-                if error.errno not in _TAKEN:
-                    return _refuse(error)
-            else:
-                return True
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                return False
             if time.monotonic() > end:
                 raise LockTimeoutError(self.path, limit, self._oldest_writer())
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
@@ -393,6 +401,17 @@ class SharedFolder(Folder):
     def _release(self, fd: int) -> None:
         _set_lock(fd, fcntl.F_UNLCK)
 
+    def sync(self) -> None:
+        """Bring the names in this folder to the disk, where the client has a call for that.
+
+        Servers of NFS and SMB answer a change of names when it is on the disk.
+        """
+        try:
+            super().sync()
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}:
+                raise
+
     def enter(self, name: str) -> Folder:
         inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
         inner._open_here(name, FOLDER, self._fd)
@@ -407,10 +426,15 @@ def _set_lock(fd: int, kind: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _refuse(error: OSError) -> bool:
-    if error.errno in {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
+def _try_lock(fd: int) -> bool:
+    """Lock a file without waiting; return whether it is locked now."""
+    try:
+        _set_lock(fd, fcntl.F_WRLCK)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
         return False
-    raise error
+    return True
 
 
 def force(folder: int, name: str) -> None:
