@@ -280,7 +280,8 @@ class BelievesItsMemory(MemoryStore):
 
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
         self.memory.pop(name, None)
-        self._written += 1000 * id(self)  # handles must not give the same versions
+        # Handles must not give the same versions.
+        self._numbers = itertools.count(next(self._numbers) + 1000 * id(self))
         return super().write(name, data, expect=expect)
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
+from perkey.stores.shared import open_folder, persist
 from perkey.stores.placing import fill
 from perkey.stores.temporaries import discard, temporary_name
 
@@ -30,7 +32,7 @@ def write_file(
         FileExistsError: There is one, and `new` was asked for; it is left as it is.
     """
     place, name = os.path.split(os.path.abspath(path))
-    with Folder.at(place, (), lockable=False) as folder:
+    with open_folder(place, lockable=False) as folder:
         temporary = temporary_name()
         write_new_in(folder, temporary, content, durable=durable)
         if mode != _ALL_MAY_READ:
@@ -65,11 +67,15 @@ def _fill(fd: int, content: bytes, place: str, *, durable: bool) -> None:
 
 def read_file(path: str) -> bytes | None:
     """Return what is in a file; None if there is no such file."""
+    try:
+        return persist(partial(_read_once, path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _read_once(path: str) -> bytes:
     with Handle() as file:
-        try:
-            fd = file.open(path, os.O_RDONLY)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        fd = file.open(path, os.O_RDONLY)
         pieces = [os.read(fd, _PIECE)]
         while len(pieces[-1]) == _PIECE:
             pieces.append(os.read(fd, _PIECE))

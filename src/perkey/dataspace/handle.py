@@ -96,7 +96,7 @@ class Handle(WithDocument, WithStores):
         os.makedirs(self.path, exist_ok=True)
 
     def _document_file(self) -> DocumentFile:
-        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)
+        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable, place=self.path)
 
     @property
     def _cache_path(self) -> str:

@@ -203,7 +203,9 @@ class Job(SyncedJob, WithDocument, WithStores):
 
     def _document_file(self) -> DocumentFile:
         self.init(validate_statepoint=False)
-        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._project._durable)
+        project = self._project
+        place = project._jobs.path
+        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=project._durable, place=place)
 
     def remove(self) -> None:
         """Remove the job with all its data; does nothing if there is none. It is gone at one moment."""

@@ -50,7 +50,7 @@ class Documents:
             if known is not None and _version(os.stat(path)) == known[0]:
                 document: Document = known[1]
                 return document
-            found, content = _read(path)
+            found, content = persist(partial(_read, path))
         except (FileNotFoundError, NotADirectoryError):
             return {}
         document = parse(content, path)

@@ -17,7 +17,8 @@ from perkey.parallel import map_unordered
 from perkey.stores import stamps
 from perkey.stores.base import ANY, Expectation, Version
 from perkey.stores.descriptors import Handle
-from perkey.stores.folders import Folder, sync
+from perkey.stores.file_systems import file_system_of
+from perkey.stores.folders import Folder, remove_emptied, sync
 from perkey.stores.libc import error_of, libc_function
 from perkey.stores.placing import fill, publish, status_of, take_away
 from perkey.stores.temporaries import temporary_name
@@ -162,7 +163,8 @@ class WriteBatch:
 
     def _sync(self) -> None:
         """Bring all data to the disk, at once if possible, else several files at a time."""
-        if len({folder.device for folder in self._folders.values()}) == 1 and sync_file_system(self._whole):
+        one_device = len({folder.device for folder in self._folders.values()}) == 1
+        if one_device and file_system_of(self._whole.fileno()).syncs_whole and sync_file_system(self._whole):
             return
         pending = [index for index in self._staged if index not in self._results]
         synced = map_unordered(self._sync_one, pending, workers=_SYNC_THREADS, discard=lambda _: None)
@@ -208,7 +210,13 @@ class WriteBatch:
 
 
 def remove_batch(base: str, batch: list[Name], *, durable: bool) -> Iterator[tuple[Name, Exception | None]]:
-    """Remove items; yield each name with None or its error, when that is on disk if `durable`."""
+    """Remove items and the folders that are empty then; yield each name with None or its error.
+
+    Args:
+        base: The base folder, which stays.
+        batch: The names.
+        durable: Whether each removal is on disk when its name is yielded.
+    """
     by_folder: dict[Name, list[Name]] = {}
     for name in batch:
         by_folder.setdefault(name[:-1], []).append(name)
@@ -222,10 +230,15 @@ def remove_batch(base: str, batch: list[Name], *, durable: bool) -> Iterator[tup
             locked = folder.lock()
             try:
                 results = [attempt(take_away, folder, name, ANY, locked=locked) for name in names]
+                removed = None in results
+                if removed and parts:
+                    folder.remove_lock_file()
             finally:
                 folder.unlock()
             if durable:
                 folder.sync()
+        if removed:
+            remove_emptied(base, parts)
         yield from zip(names, results, strict=True)
 
 

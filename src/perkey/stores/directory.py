@@ -11,7 +11,7 @@ Batches and counting need ctypes and threads, and are loaded when first used.
 
 from __future__ import annotations
 
-import io
+import errno
 import os
 import re
 import stat as modes
@@ -30,7 +30,7 @@ from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.placing import place, raise_absent, take_away
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
-from perkey.stores.ways import READ, stat_file, use
+from perkey.stores.ways import READ, read_open, stat_file, use
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
@@ -38,6 +38,7 @@ Durability: TypeAlias = Literal["sync", "none"]
 R = TypeVar("R")
 
 _ATTEMPTS: Final = 32
+_WRITING_ATTEMPTS: Final = 1000
 _REPLACED: Final[Any] = object()
 _SAFE_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9()_\-~.=]+(?:/(?!\Z)|\Z))+")
 
@@ -82,8 +83,9 @@ class DirectoryStore(Store):
             raise _unsafe(name)
         try:
             return use(self.base, name, READ, partial(_content_of, name, limit))
-        except (FileNotFoundError, NotADirectoryError):
-            raise KeyError(name) from None
+        except OSError as error:
+            _raise_if_absent(error, name)
+            raise
 
     def stat(self, name: Name) -> Stat:
         found = self._stat(name)
@@ -137,7 +139,10 @@ class DirectoryStore(Store):
             yield from WriteBatch(self.base, batch, expect, partial(self.write, expect=expect)).write()
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        """Remove many items; as `Store.remove_many`, with one lock and one sync a folder."""
+        """Remove many items; as `Store.remove_many`, with one lock and one sync a folder.
+
+        Sub-folders that are empty then are removed. (`remove` leaves them: the next write may need them.)
+        """
         from perkey.stores.batches import Batches, remove_batch
 
         for batch in Batches(names, name_of=_itself, size_of=len):
@@ -197,6 +202,8 @@ class DirectoryStore(Store):
     def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
         """Remove the temporary files that dead writers left, and return how many there were.
 
+        Sub-folders in which nothing is left, or was for `min_age` seconds, are removed, too.
+
         Iterating does this by itself for files older than an hour. A live writer whose file is taken away
         notices, and writes again.
 
@@ -204,7 +211,7 @@ class DirectoryStore(Store):
             min_age: Seconds for which a temporary file must not have been written to.
         """
         top = self._open_for_listing(())
-        return 0 if top is None else sweep_in(top, min_age)
+        return 0 if top is None else sweep_in(top, (), min_age, _is_safe)
 
     # --- Reading ------------------------------------------------------------------------------------
 
@@ -227,8 +234,9 @@ class DirectoryStore(Store):
                 if found is not _REPLACED:
                     return found
                 attempts -= 1
-        except (FileNotFoundError, NotADirectoryError):
-            raise KeyError(name) from None
+        except OSError as error:
+            _raise_if_absent(error, name)
+            raise
 
     def _stat(self, name: Name) -> os.stat_result:
         self._check(name)
@@ -248,7 +256,7 @@ class DirectoryStore(Store):
     # --- Writing ------------------------------------------------------------------------------------
 
     def _write(self, name: Name, data: Data, expect: Expectation, *, versioned: bool) -> Version:
-        attempts = _ATTEMPTS
+        attempts = _WRITING_ATTEMPTS
         while True:
             try:
                 with Folder.at(self.base, name[:-1]) as folder:
@@ -288,6 +296,12 @@ class DirectoryStore(Store):
 @lru_cache(1 << 14)
 def _is_safe(name: Name) -> bool:
     return _SAFE_PATH.fullmatch("/".join(name)) is not None
+
+
+def _raise_if_absent(error: OSError, name: Name) -> None:
+    """Raise KeyError if a file could not be opened because it is not there, or is a socket (ENXIO)."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ENXIO:
+        raise KeyError(name) from None
 
 
 def _unsafe(name: Name) -> ValueError:
@@ -334,18 +348,6 @@ def _content_of(name: Name, limit: int | None, fd: int) -> Content:
 def _content(fd: int, size: int, limit: int | None) -> Content:
     """Return the content of an open file, as a file of its own if it is larger than `limit` bytes."""
     if limit is None or size <= limit:
-        return _read(fd, size)
+        return read_open(fd, size)
     # In one call, so that no interrupt loses the new descriptor: a file that is garbage closes its own.
     return cast("BinaryIO", next(map(open, map(os.dup, (fd,)), ("rb",))))
-
-
-def _read(fd: int, size: int) -> bytes:
-    """Return the content of an open file of `size` bytes."""
-    content = os.read(fd, size)
-    if len(content) == size:
-        return content
-    buffer = io.BytesIO()
-    while content:
-        buffer.write(content)
-        content = os.read(fd, size)
-    return buffer.getvalue()

@@ -23,6 +23,22 @@ from perkey.stores.ways import FOLDER, NEEDS_NAME, PASSAGE, READ, UNNAMED, expla
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
 
+_KEEPS_FOLDER: Final = frozenset(
+    (
+        errno.ENOTEMPTY,
+        errno.EEXIST,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.EBUSY,
+        errno.EINVAL,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+    )
+)
+"""Why a folder that may be empty stays."""
+
 _BASE: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _ALL_MAY_LOCK: Final = 0o666
@@ -273,6 +289,18 @@ class Folder(Handle):
             self.hold = None
             end(hold)
 
+    def remove_lock_file(self) -> None:
+        """Remove the lock file, if the lock is held by it and nothing else is in the folder.
+
+        Another writer may have the lock from then on.
+        """
+        if (
+            self.hold is not None
+            and self.hold.fd not in {self._fd, -1}
+            and os.listdir(self._fd) == [LOCK_FILE]
+        ):
+            self.unlink(LOCK_FILE)
+
     def is_nested(self) -> bool:
         """Return whether this thread locks the folder already, in a write that it has not finished."""
         return self.hold is not None and is_nested(self.hold.fd)
@@ -336,6 +364,21 @@ class Folder(Handle):
             # Whoever may enter the folder must be able to lock it, whatever the umask.
             os.fchmod(fd, _ALL_MAY_LOCK)
         return fd
+
+
+def remove_emptied(base: str, parts: Name) -> None:
+    """Remove a folder and those above it, but not the base folder, as long as they are empty.
+
+    A writer that is about to put something there notices, and makes the folder again.
+    """
+    for depth in range(len(parts), 0, -1):
+        try:
+            with Folder.at(base, parts[: depth - 1], lockable=False) as above:
+                os.rmdir(parts[depth - 1], dir_fd=above.fileno())
+        except OSError as error:
+            if error.errno not in _KEEPS_FOLDER:
+                raise
+            return
 
 
 def make_base(base: str, *, durable: bool) -> None:

@@ -7,7 +7,8 @@ it is listed is passed over. Listing sweeps away stale temporary files on its wa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from perkey.naming import Name, Shape
@@ -57,13 +58,34 @@ def count_in(folder: Folder, shape: Shape) -> int:
     return counted
 
 
-def sweep_in(folder: Folder, min_age: float) -> int:
-    """Remove the temporary files not written to for `min_age` seconds, and return how many there were."""
-    return sum(
-        sweep(inner, entry, min_age)
-        for inner, _, entry in _files_in(folder, ())
-        if entry.name.startswith(TEMPORARY)
-    )
+def sweep_in(folder: Folder, parts: Name, min_age: float, is_name: Callable[[Name], bool]) -> int:
+    """Remove the temporary files not written to for `min_age` seconds, and return how many there were.
+
+    The folders below that could be of items, and are empty for as long, are removed, too.
+
+    Args:
+        folder: The folder, which is closed; it stays.
+        parts: Its name.
+        min_age: The age in seconds.
+        is_name: Returns whether items may have a name.
+    """
+    swept = 0
+    with folder, folder.scan() as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                if entry.name.startswith(TEMPORARY):
+                    swept += sweep(folder, entry, min_age)
+                continue
+            name = (*parts, entry.name)
+            inner = _enter(folder, entry)
+            if inner is not None:
+                idle = time.time() - os.fstat(inner.fileno()).st_mtime >= min_age
+                found = sweep_in(inner, name, min_age, is_name)
+                swept += found
+                if (idle or found) and is_name(name):
+                    with suppress(OSError):
+                        os.rmdir(entry.name, dir_fd=folder.fileno())
+    return swept
 
 
 def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:

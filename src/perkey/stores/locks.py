@@ -118,7 +118,7 @@ class Hold:
 
     def excludes(self, fd: int) -> bool:
         """Return whether this is another descriptor's lock on the file or folder `fd`."""
-        return self.fd not in {fd, -1} and self.is_alive() and _same(fd, self.fd)
+        return self.fd not in {fd, -1} and bool(self.is_alive()) and _same(fd, self.fd)
 
 
 class _Mine(threading.local):

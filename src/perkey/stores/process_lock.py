@@ -16,4 +16,4 @@ class ProcessLock(RLock):  # type: ignore[misc] # final for type checkers only
 
     def __init__(self) -> None:
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._at_fork_reinit)
+            os.register_at_fork(after_in_child=self._at_fork_reinit)  # type: ignore[attr-defined] # as threading does

@@ -74,11 +74,13 @@ class Way:
     """How the folders below a base folder are used.
 
     Args:
+        base: The base folder.
         shared: Whether by the path for several machines.
         file_system: What the base folder is on; None if the caller has chosen the way.
         no_locks: Why there are no locks that exclude other writers; empty if there are.
     """
 
+    base: str
     shared: bool
     file_system: FileSystem | None
     no_locks: str = ""
@@ -117,18 +119,18 @@ def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Wa
     return way
 
 
-_MISSING: Final = Way(shared=False, file_system=None)
+_MISSING: Final = Way("", shared=False, file_system=None)
 
 
 def _decide(base: str, locking: Locking) -> Way | None:
     if locking == "auto":
         locking = check_locking(os.environ.get(VARIABLE) or "auto")
     if locking == "local":
-        return Way(shared=False, file_system=None)
+        return Way(base, shared=False, file_system=None)
     if locking == "none":
-        return Way(shared=True, file_system=None, no_locks='locking="none" was chosen')
+        return Way(base, shared=True, file_system=None, no_locks='locking="none" was chosen')
     if locking == "shared" or sys.platform == "win32":
-        return Way(shared=locking == "shared", file_system=None)
+        return Way(base, shared=locking == "shared", file_system=None)
     try:
         with Handle() as file:
             found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
@@ -141,7 +143,7 @@ def _decide(base: str, locking: Locking) -> Way | None:
             UnknownFileSystemWarning,
             stacklevel=2,
         )
-    way = Way(found.kind != "local", found, found.no_locks)
+    way = Way(base, found.kind != "local", found, found.no_locks)
     if not way.shared:
         _look_for_others(base, way)
     return way
@@ -154,10 +156,19 @@ def _look_for_others(base: str, way: Way) -> None:
 
 
 def open_folder(
-    base: str, parts: Name = (), *, lockable: bool = True, locking: Locking = "auto"
+    base: str, parts: Name = (), *, lockable: bool = True, locking: Locking = "auto", place: str | None = None
 ) -> Folder:
-    """Open a folder as its file system needs it; as `Folder.at`."""
-    way = way_of(base, locking, writing=lockable)
+    """Open a folder as its file system needs it; as `Folder.at`.
+
+    Args:
+        base: As for `Folder.at`.
+        parts: As for `Folder.at`.
+        lockable: As for `Folder.at`.
+        locking: What the caller has chosen.
+        place: The folder whose file system decides, if it is another one than `base`: that of a data space,
+            say, for the folders of its jobs.
+    """
+    way = way_of(base if place is None else place, locking, writing=lockable)
     if not way.shared:
         return Folder.at(base, parts, lockable=lockable)
     return persist(partial(SharedFolder.reach, base, parts, way, lockable=lockable), way.file_system)
@@ -192,6 +203,42 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
             return act(fd)
 
     return persist(attempt, way.file_system)
+
+
+def status_of(path: str, way: Way) -> os.stat_result:
+    """Return the status of a file as the server has it; raises as `os.stat`."""
+    if not way.shared:
+        return os.stat(path)
+    target = os.path.realpath(path)
+    with open_shared(os.path.dirname(target), way) as folder:
+        found = folder.stat(os.path.basename(target))
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return found
+
+
+def rename_path(source: str, target: str, way: Way) -> None:
+    """Rename a file or folder as `os.rename`, and recognise a call whose first reply was lost."""
+    if not way.shared:
+        os.rename(source, target)
+        return
+    mine = os.lstat(source)
+    try:
+        persist(partial(os.rename, source, target), way.file_system)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+        try:
+            there = os.lstat(target)
+        except FileNotFoundError:
+            raise error from None
+        if not os.path.samestat(mine, there):
+            raise
+
+
+def open_shared(path: str, way: Way, *, lockable: bool = False) -> SharedFolder:
+    """Open a folder that other machines use."""
+    return persist(partial(SharedFolder.reach, path, (), way, lockable=lockable), way.file_system)
 
 
 class SharedFolder(Folder):
@@ -276,7 +323,7 @@ class SharedFolder(Folder):
                 others meanwhile.
         """
         mine = self._identity(temporary)
-        before = self._identity(name)
+        before = None if turn is None else self._identity(name)
         try:
             return super().replace(temporary, name, turn)
         except FileNotFoundError:
@@ -284,8 +331,8 @@ class SharedFolder(Folder):
             there = None if found is None else (found.st_dev, found.st_ino)
             if mine is not None and there == mine:
                 return True  # the first call succeeded and its reply was lost
-            if there == before:
-                raise  # it did not happen: the folder or the temporary file was removed
+            if turn is None or there == before:
+                raise  # it did not happen, or may happen again: the folder or the temporary file was removed
             raise OutcomeUnknownError((name,), f"{self.path}/{name}") from None
 
     def link(self, temporary: str, name: str) -> None:
@@ -351,7 +398,7 @@ class SharedFolder(Folder):
                 hold.fd = fd = self._open_lock_file()
             except FileNotFoundError:
                 return True  # the folder was deleted: nothing can be put into it any more
-            self._settle(fd)
+            _settle(self._way)
             if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
                 return False
             with suppress(OSError):
@@ -376,15 +423,6 @@ class SharedFolder(Folder):
                 raise LockTimeoutError(self.path, limit, self._oldest_writer())
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
             pause = min(1.5 * pause, 0.05)
-
-    def _settle(self, fd: int) -> None:
-        """Before the first write, wait until programs on the server have seen the lock file."""
-        if self._way.settled or self._way.file_system is None:
-            return
-        if not os.fstat(fd).st_size:
-            time.sleep(_SETTLING_SECONDS)
-            os.pwrite(fd, _SETTLED, 0)
-        self._way.settled = True
 
     def _oldest_writer(self) -> str:
         """Return the host and process of the oldest unfinished write in the folder; empty if there is none."""
@@ -416,6 +454,25 @@ class SharedFolder(Folder):
         inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
         inner._open_here(name, FOLDER, self._fd)
         return inner
+
+
+def _settle(way: Way) -> None:
+    """Before the first write of a process, leave a lock file in the base folder that others have had time to see.
+
+    Programs that use the base folder as a local one, on the server, look for it once in a second.
+    """
+    if way.settled or way.file_system is None:
+        return
+    with suppress(PermissionError), Handle() as file:  # a reader of the base folder, who writes below it
+        path = f"{way.base}/{LOCK_FILE}"
+        fd = file.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        found = os.fstat(fd)
+        if not found.st_size:
+            if found.st_uid == os.geteuid():
+                os.fchmod(fd, 0o666)
+            time.sleep(_SETTLING_SECONDS)
+            os.pwrite(fd, _SETTLED, 0)
+    way.settled = True
 
 
 def _set_lock(fd: int, kind: int) -> None:

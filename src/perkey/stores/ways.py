@@ -6,6 +6,7 @@ Only the base folder's own path may contain symbolic links.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -76,6 +77,18 @@ def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterato
     except OSError as error:
         explain(error, path)
     return opened[-1]
+
+
+def read_open(fd: int, size: int) -> bytes:
+    """Return the content of an open file of `size` bytes."""
+    content = os.read(fd, size)
+    if len(content) == size:
+        return content
+    buffer = io.BytesIO()
+    while content:
+        buffer.write(content)
+        content = os.read(fd, size)
+    return buffer.getvalue()
 
 
 def stat_file(base: str, name: Name) -> os.stat_result:
