@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,10 @@ def stop(*_: object) -> None:
 def test_ctrl_c_ends_calls_that_never_return_within_a_second(consuming: bool) -> None:
     """Whether it arrives in the wait for a result or in what is done with one."""
     never = threading.Event()
+
+    def wait(_: object) -> None:
+        never.wait(30)
+
     old = signal.signal(signal.SIGALRM, stop)
 
     def call(number: int) -> None:
@@ -88,8 +93,7 @@ def test_ctrl_c_ends_calls_that_never_return_within_a_second(consuming: bool) ->
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         began = time.monotonic()
         with pytest.raises(Stop):
-            for _ in map_unordered(call, range(100), workers=8, discard=lambda _: None):
-                time.sleep(30)
+            deque(map(wait, map_unordered(call, range(100), workers=8, discard=lambda _: None)))
         assert time.monotonic() - began < 1.3
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,4 +1,4 @@
-"""Whatever lies in an item's place but is no file is absent for reading, and refused for writing; nothing blocks."""
+"""Sockets, FIFOs and folders in the place of items and documents: nothing blocks, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_what_is_no_file_is_absent(tmp_path: Path, kind: str, name: tuple[str, .
     STRANGE[kind](tmp_path.joinpath(*name))
     for read in (store.read, store.content, store.stat, store.remove):
         with pytest.raises(KeyError):
-            read(name)  # type: ignore[operator]
+            read(name)
     assert not store.exists(name)
     assert list(store.scan()) == [(*name[:-1], "other.pkl")]
     with pytest.raises(FileExistsError):

@@ -1,0 +1,57 @@
+"""Edits of a signal handler within an edit of the same thread, at every bytecode: none is lost silently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from crews import LONG
+from tracing import at_opcode
+
+from perkey.errors import NestedWriteError
+from perkey.synced import BufferedJSONDict, JSONDict, MemoryBufferedJSONDict
+
+KINDS: Final[dict[str, Callable[[Path], Any]]] = {
+    "file": JSONDict,
+    "buffer of bytes": BufferedJSONDict,
+    "buffer of documents": MemoryBufferedJSONDict,
+}
+
+
+def edit_twice(document: Any) -> None:
+    document["outer"] = 1
+    document["outer"] = document["outer"] + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("buffered", [False, True])
+def test_each_edit_that_returned_is_there(tmp_path: Path, kind: str, buffered: bool) -> None:
+    path = tmp_path / "d.json"
+    step = 1 if LONG else 61
+    reached, number, refused = True, 0, 0
+    while reached:
+        path.unlink(missing_ok=True)
+        document = KINDS[kind](path)
+        done: list[int] = []
+
+        def nested(document: Any = document, done: list[int] = done) -> None:
+            nonlocal refused
+            try:
+                document["inner"] = 1
+            except NestedWriteError:
+                refused += 1
+            else:
+                done.append(1)
+
+        def act(document: Any = document) -> None:
+            with document.buffered if buffered else nullcontext():
+                edit_twice(document)
+
+        reached = at_opcode(number, nested, act)
+        assert JSONDict(path)() == {"outer": 2} | dict.fromkeys(["inner"] * len(done), 1), number
+        number += step
+    assert number > 500
+    assert buffered or not refused
