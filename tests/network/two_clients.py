@@ -195,7 +195,7 @@ def pop_once(places: Places, report: Report) -> None:
     """Each item is popped by one."""
     paths = places.below("pop")
     keys = [("folder", f"key-{number}") for number in range(places.keys * 3 // 5)]
-    FileDirDict(paths[0], durability="none").update({key: "x" * 1000 for key in keys})
+    FileDirDict(paths[0], durability="none").update(dict.fromkeys(keys, "x" * 1000))
 
     def work(index: int, path: str, say: Say) -> None:
         d = FileDirDict(path, durability="none")
@@ -236,7 +236,7 @@ def make_jobs(places: Places, report: Report) -> None:
     """Jobs that several machines make are all there, each once."""
     paths = places.below("space")
     for path in paths:
-        init_project(path)
+        init_project(path=path)
     jobs = max(4, places.keys * 3 // 10)
 
     def work(index: int, path: str, say: Say) -> None:
@@ -338,7 +338,9 @@ def main(arguments: list[str]) -> int:
         if given.json:
             print(json.dumps(vars(report)))
             continue
-        print(f"{report.name:10} {'FAILED' if report.faults else 'ok':6} {report.seconds:5.1f} s {report.facts}")
+        print(
+            f"{report.name:10} {'FAILED' if report.faults else 'ok':6} {report.seconds:5.1f} s {report.facts}"
+        )
         for fault in report.faults[:6]:
             print("   ", fault)
     return sum(bool(report.faults) for report in reports)

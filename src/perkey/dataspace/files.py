@@ -7,8 +7,8 @@ from functools import partial
 
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
-from perkey.stores.shared import open_folder, persist
 from perkey.stores.placing import fill
+from perkey.stores.shared import open_folder, persist
 from perkey.stores.temporaries import discard, temporary_name
 
 _ALL_MAY_READ = 0o666

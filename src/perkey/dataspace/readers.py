@@ -7,12 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.log import Log
 from perkey.dataspace.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.stores import stamps
+from perkey.stores.shared import persist
 
 Document: TypeAlias = Mapping[str, Any]
 

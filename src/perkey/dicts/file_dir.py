@@ -8,6 +8,7 @@ from typing import Any
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.directory import DirectoryStore, Durability
+from perkey.stores.file_systems import Locking
 
 
 class FileDirDict(PersiDict[V]):
@@ -25,6 +26,9 @@ class FileDirDict(PersiDict[V]):
         base_class_for_values: A class that all values must be of.
         durability: ``"sync"``: a value is on disk when the assignment returns. ``"none"``: when the system
             pleases; still atomic, but after a power failure values written last may be lost.
+        locking: How writers exclude each other. ``"auto"``: as the file system needs it, see
+            docs/concurrency.md. ``"local"``: only this machine uses the folder. ``"shared"``: several machines
+            use it, with a lock that its server arbitrates. ``"none"``: conditions on versions are refused.
 
     Raises:
         NotADirectoryError: `base_dir` is a file.
@@ -49,15 +53,17 @@ class FileDirDict(PersiDict[V]):
         base_class_for_values: type | None = None,
         *,
         durability: Durability = "sync",
+        locking: Locking = "auto",
     ) -> None:
         super().__init__(
-            DirectoryStore(base_dir, durability=durability),
+            DirectoryStore(base_dir, durability=durability, locking=locking),
             file_type=file_type,
             immutable_items=immutable_items,
             digest_len=digest_len,
             base_class_for_values=base_class_for_values,
         )
         self._durability = durability
+        self._locking = locking
 
     @property
     def base_dir(self) -> str:
@@ -65,4 +71,9 @@ class FileDirDict(PersiDict[V]):
         return self._store.describe()
 
     def get_params(self) -> dict[str, Any]:
-        return {"base_dir": self.base_dir, **self._common_params(), "durability": self._durability}
+        return {
+            "base_dir": self.base_dir,
+            **self._common_params(),
+            "durability": self._durability,
+            "locking": self._locking,
+        }

@@ -25,9 +25,11 @@ from perkey.content import Content, Data
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+from perkey.stores.file_systems import Locking
 from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.placing import place, raise_absent, take_away
+from perkey.stores.shared import check_locking, open_folder, stat_shared, use_shared, way_of
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
 from perkey.stores.ways import READ, read_open, stat_file, use
@@ -58,19 +60,30 @@ class DirectoryStore(Store):
         durability: ``"sync"`` or ``"none"``, see `Durability`. With ``"none"`` a file written shortly
             before a power failure may be empty or missing afterwards, and its old content lost; after a
             mere crash of the process nothing is.
+        locking: How writers exclude each other: ``"auto"``: as the file system of `base` needs it.
+            ``"local"``: as on a file system that only this machine uses. ``"shared"``: by lock files.
+            ``"none"``: not at all, so that conditions on versions are refused. The environment variable
+            ``PERKEY_LOCKING`` replaces ``"auto"``.
 
     Raises:
-        ValueError: `durability` is not known.
+        ValueError: `durability` or `locking` is not known.
         NotADirectoryError: `base` is a file.
         PermissionError, OSError: `base` does not exist and cannot be made.
     """
 
-    def __init__(self, base: str | os.PathLike[str], *, durability: Durability = "sync") -> None:
+    def __init__(
+        self,
+        base: str | os.PathLike[str],
+        *,
+        durability: Durability = "sync",
+        locking: Locking = "auto",
+    ) -> None:
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
         self.base = os.path.abspath(os.fspath(base))
         self.durability: Durability = durability
         self._durable = durability == "sync"
+        self.locking: Locking = check_locking(locking)
         make_base(self.base, durable=self._durable)
 
     def read(
@@ -82,7 +95,7 @@ class DirectoryStore(Store):
         if not _is_safe(name):
             raise _unsafe(name)
         try:
-            return use(self.base, name, READ, partial(_content_of, name, limit))
+            return self._use(name, partial(_content_of, name, limit))
         except OSError as error:
             _raise_if_absent(error, name)
             raise
@@ -106,13 +119,14 @@ class DirectoryStore(Store):
 
     def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
         self._check(name)
-        if self._durable or isinstance(expect, str) or not insert_unnamed(self.base, name, data):
+        one = self._durable or isinstance(expect, str) or way_of(self.base, self.locking).shared
+        if one or not insert_unnamed(self.base, name, data):
             self._write(name, data, expect, versioned=False)
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self._check(name)
         try:
-            folder = Folder.at(self.base, name[:-1])
+            folder = self._folder(name[:-1])
         except (FileNotFoundError, NotADirectoryError):
             raise_absent(name, expect)
         with folder:
@@ -128,7 +142,7 @@ class DirectoryStore(Store):
         self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
-        if not self._durable:
+        if not self._durable or way_of(self.base, self.locking).shared:
             yield from super().write_many(items, expect=expect)
             return
         from perkey.stores.batches import Batches, WriteBatch
@@ -148,7 +162,7 @@ class DirectoryStore(Store):
         for batch in Batches(names, name_of=_itself, size_of=len):
             for name in batch:
                 self._check(name)
-            yield from remove_batch(self.base, batch, durable=self._durable)
+            yield from remove_batch(self.base, batch, durable=self._durable, locking=self.locking)
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         top = self._open_for_listing(prefix)
@@ -159,7 +173,7 @@ class DirectoryStore(Store):
         """Count as `Store.count`; on Linux in 128 KiB of memory and half the time of a `scan`."""
         from perkey.stores.dirents import can_count
 
-        if can_count(shape):
+        if can_count(shape) and not way_of(self.base, self.locking).shared:
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)
@@ -215,6 +229,13 @@ class DirectoryStore(Store):
 
     # --- Reading ------------------------------------------------------------------------------------
 
+    def _use(self, name: Name, act: Callable[[int], R]) -> R:
+        """Open an item, past the caches of a network file system, and return what `act` returns for it."""
+        way = way_of(self.base, self.locking)
+        if way.shared:
+            return use_shared(self.base, name, READ, act, way)
+        return use(self.base, name, READ, act)
+
     def _of_current(self, name: Name, act: Callable[[bool, int], R]) -> R:
         """Return what `act` returns for an open file that still has its name.
 
@@ -230,7 +251,7 @@ class DirectoryStore(Store):
         try:
             attempts = _ATTEMPTS
             while True:
-                found = use(self.base, name, READ, partial(act, attempts > 0))
+                found = self._use(name, partial(act, attempts > 0))
                 if found is not _REPLACED:
                     return found
                 attempts -= 1
@@ -241,12 +262,16 @@ class DirectoryStore(Store):
     def _stat(self, name: Name) -> os.stat_result:
         self._check(name)
         try:
-            found = stat_file(self.base, name)
+            found = self._look(name)
         except (FileNotFoundError, NotADirectoryError):
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
             raise KeyError(name)
         return found
+
+    def _look(self, name: Name) -> os.stat_result:
+        way = way_of(self.base, self.locking)
+        return stat_shared(self.base, name, way) if way.shared else stat_file(self.base, name)
 
     def _check(self, name: Name) -> None:
         """Refuse names that could lead out of the base folder, wherever they come from."""
@@ -259,7 +284,7 @@ class DirectoryStore(Store):
         attempts = _WRITING_ATTEMPTS
         while True:
             try:
-                with Folder.at(self.base, name[:-1]) as folder:
+                with self._folder(name[:-1]) as folder:
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
             except FileNotFoundError:
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
@@ -269,9 +294,12 @@ class DirectoryStore(Store):
                 with suppress(FileNotFoundError):  # deleted again meanwhile
                     Folder.make(self.base, name[:-1], durable=self._durable)
 
+    def _folder(self, parts: Name, *, lockable: bool = True) -> Folder:
+        return open_folder(self.base, parts, lockable=lockable, locking=self.locking)
+
     def _has_locks(self) -> bool:
         make_base(self.base, durable=self._durable)
-        with Folder.at(self.base, ()) as folder:
+        with self._folder(()) as folder:
             locked = folder.lock()
             folder.unlock()
         return locked
@@ -288,7 +316,7 @@ class DirectoryStore(Store):
         if prefix:
             self._check(prefix)
         try:
-            return Folder.at(self.base, prefix, lockable=False)
+            return self._folder(prefix, lockable=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
 

@@ -10,7 +10,6 @@ documentation of the file system.
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -81,15 +80,17 @@ _OTHER: Final = {
     0xAAD7AAEA: "panfs",
 }
 _FUSE_LOCAL: Final = frozenset(("fuseblk", "fuse.fuse-overlayfs"))
-_FUSE_SHARED: Final = frozenset((
-    "fuse.ceph-fuse",
-    "fuse.ceph",
-    "fuse.glusterfs",
-    "fuse.juicefs",
-    "fuse.moosefs",
-    "fuse.mfs",
-    "fuse.quobyte",
-))
+_FUSE_SHARED: Final = frozenset(
+    (
+        "fuse.ceph-fuse",
+        "fuse.ceph",
+        "fuse.glusterfs",
+        "fuse.juicefs",
+        "fuse.moosefs",
+        "fuse.mfs",
+        "fuse.quobyte",
+    )
+)
 _TESTED: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "overlay", "nfs", "nfs4", "cifs", "smb3"))
 _SMB: Final = frozenset(("cifs", "smb3", "smb", "smbfs"))
 _COUNTS_FOLDERS: Final = frozenset(("ext4", "xfs", "tmpfs", "f2fs", "zfs", "jfs", "reiserfs", "nilfs2"))

@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final

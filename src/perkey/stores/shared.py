@@ -21,16 +21,15 @@ import ctypes
 import errno
 import os
 import random
-import stat as modes
 import struct
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar, get_args
+from typing import Final, TypeVar, get_args
 
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.naming import Name
@@ -39,7 +38,7 @@ from perkey.stores.file_systems import FileSystem, Locking, file_system_of
 from perkey.stores.folders import LOCK_FILE, Folder
 from perkey.stores.libc import libc_function
 from perkey.stores.locks import Hold, Turn, locked_for_outer
-from perkey.stores.ways import FOLDER, READ, explain
+from perkey.stores.ways import FOLDER, explain
 
 if sys.platform != "win32":
     import fcntl
@@ -55,7 +54,9 @@ _LOOK_AGAIN_SECONDS: Final = 1.0
 of those waits for longer before its first write."""
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
-_SETTLED: Final = b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
+_SETTLED: Final = (
+    b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
+)
 _SETLK: Final = 37  # F_OFD_SETLK of Linux
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_STATX_FORCE_SYNC: Final = 0x2000
@@ -114,7 +115,12 @@ def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Wa
         if way is None:
             return _MISSING
         _ways[base, locking] = way
-    elif writing and not way.shared and locking == "auto" and time.monotonic() - way.looked > _LOOK_AGAIN_SECONDS:
+    elif (
+        writing
+        and not way.shared
+        and locking == "auto"
+        and time.monotonic() - way.looked > _LOOK_AGAIN_SECONDS
+    ):
         _look_for_others(base, way)
     return way
 
@@ -201,6 +207,19 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
                 explain(error, f"{folder.path}/{name[-1]}")
             folder.close_at_once(fd)
             return act(fd)
+
+    return persist(attempt, way.file_system)
+
+
+def stat_shared(base: str, name: Name, way: Way) -> os.stat_result:
+    """Return the status of the file `name` below `base` as the server has it; raises as `use_shared`."""
+
+    def attempt() -> os.stat_result:
+        with SharedFolder.reach(base, name[:-1], way, lockable=False) as folder:
+            found = folder.stat(name[-1])
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/".join((base, *name)))
+        return found
 
     return persist(attempt, way.file_system)
 
@@ -435,6 +454,9 @@ class SharedFolder(Folder):
                     seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
                     oldest = seen if oldest is None else min(oldest, seen)
         return "" if oldest is None else oldest[1]
+
+    def remove_lock_file(self) -> None:
+        """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
 
     def _release(self, fd: int) -> None:
         _set_lock(fd, fcntl.F_UNLCK)
