@@ -320,6 +320,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--cut")
     parser.add_argument("--histories", type=int, default=0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args(arguments)
     mark = f"run-{os.getpid()}-{next(_runs)}"
     Path(given.clients[0], mark).mkdir()
@@ -341,8 +342,10 @@ def main(arguments: list[str]) -> int:
         print(
             f"{report.name:10} {'FAILED' if report.faults else 'ok':6} {report.seconds:5.1f} s {report.facts}"
         )
-        for fault in report.faults[:6]:
-            print("   ", fault)
+        for fault, times in Counter(fault.strip().rsplit("\n", 1)[-1] for fault in report.faults).items():
+            print(f"    {times} times: {fault}")
+        if given.verbose:
+            print("\n".join(report.faults[:6]))
     return sum(bool(report.faults) for report in reports)
 
 

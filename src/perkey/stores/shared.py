@@ -5,7 +5,7 @@ and even locks. What reaches the server was found by experiment (Linux 6.1, two 
 
 - NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
   server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
-- SMB: record locks on a file reach the server. A look is fresh after a forced statx(2), for a name that
+- SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a name that
   exists, and after ``rename(name, name)``, for one that the client takes for missing. The client keeps files
   open for a second after a program has closed them, which hides what happens to them from its programs and
   keeps their names from being used again; a call of flock(2) before closing prevents that. The name of a file
@@ -38,7 +38,7 @@ from perkey.stores.file_systems import FileSystem, Locking, file_system_of
 from perkey.stores.folders import LOCK_FILE, Folder
 from perkey.stores.libc import libc_function
 from perkey.stores.locks import Hold, Turn, locked_for_outer
-from perkey.stores.ways import FOLDER, explain
+from perkey.stores.ways import FOLDER, READ, explain
 
 if sys.platform != "win32":
     import fcntl
@@ -54,9 +54,11 @@ _LOOK_AGAIN_SECONDS: Final = 1.0
 of those waits for longer before its first write."""
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
+_OPEN_SECONDS: Final = 3.0
 _SETTLED: Final = (
     b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
 )
+_SETTLED_SMB: Final = _SETTLED + b"This folder is shared by SMB.\n"
 _SETLK: Final = 37  # F_OFD_SETLK of Linux
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_STATX_FORCE_SYNC: Final = 0x2000
@@ -159,6 +161,14 @@ def _look_for_others(base: str, way: Way) -> None:
     """Change to the path for several machines if another machine has left the lock file."""
     way.looked = time.monotonic()
     way.shared = os.access(f"{base}/{LOCK_FILE}", os.F_OK, follow_symlinks=False)
+    if way.shared:
+        with suppress(OSError), Handle() as file:
+            text = os.read(file.open(f"{base}/{LOCK_FILE}", READ), 1000)
+            if text == _SETTLED_SMB:
+                way.no_locks = (
+                    "other machines use it by SMB, whose server keeps their locks to itself; "
+                    "open it by the same share on this machine, too"
+                )
 
 
 def open_folder(
@@ -199,14 +209,21 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
     """Open a file or folder below `base` past the client's caches; as `perkey.stores.ways.use`."""
 
     def attempt() -> R:
-        with SharedFolder.reach(base, name[:-1], way, lockable=False) as folder, Handle() as file:
-            folder.freshen(name[-1])
+        smb = way.file_system is not None and way.file_system.is_smb
+        with SharedFolder.reach(base, name[:-1], way, lockable=smb) as folder:
             try:
-                fd = file.open(name[-1], flags, dir_fd=folder.fileno())
-            except OSError as error:
-                explain(error, f"{folder.path}/{name[-1]}")
-            folder.close_at_once(fd)
-            return act(fd)
+                if smb:
+                    folder.lock_for_reading()
+                with Handle() as file:
+                    folder.freshen(name[-1])
+                    try:
+                        fd = file.open(name[-1], flags, dir_fd=folder.fileno())
+                    except OSError as error:
+                        explain(error, f"{folder.path}/{name[-1]}")
+                    folder.close_at_once(fd)
+                    return act(fd)
+            finally:
+                folder.unlock()
 
     return persist(attempt, way.file_system)
 
@@ -344,7 +361,11 @@ class SharedFolder(Folder):
         mine = self._identity(temporary)
         before = None if turn is None else self._identity(name)
         try:
-            return super().replace(temporary, name, turn)
+            return (
+                self._replace_open(temporary, name, turn)
+                if self._smb
+                else self._rename(temporary, name, turn)
+            )
         except FileNotFoundError:
             found = self.stat(name)
             there = None if found is None else (found.st_dev, found.st_ino)
@@ -353,6 +374,27 @@ class SharedFolder(Folder):
             if turn is None or there == before:
                 raise  # it did not happen, or may happen again: the folder or the temporary file was removed
             raise OutcomeUnknownError((name,), f"{self.path}/{name}") from None
+
+    def _rename(self, temporary: str, name: str, turn: Turn | None) -> bool:
+        return super().replace(temporary, name, turn)
+
+    def _replace_open(self, temporary: str, name: str, turn: Turn | None) -> bool:
+        """Rename a file in place of one that readers may have open, which SMB servers refuse for as long.
+
+        Readers of perkey close their files at once. Those of other programs are waited for, and then the old
+        file is renamed first: for a moment nothing is in its place.
+        """
+        end = time.monotonic() + _OPEN_SECONDS
+        while True:
+            try:
+                return self._rename(temporary, name, turn)
+            except PermissionError:
+                if time.monotonic() > end:
+                    break
+            time.sleep(0.005 + 0.01 * random.random())  # noqa: S311 - no secret
+        if turn is not None and not self.unlink(name, turn):
+            return False
+        return persist(partial(self._rename, temporary, name, None), self._way.file_system)
 
     def link(self, temporary: str, name: str) -> None:
         """Give a file a second name; raises FileExistsError if that is taken by another file."""
@@ -407,6 +449,15 @@ class SharedFolder(Folder):
 
     # --- Locking -------------------------------------------------------------------------------------------
 
+    def lock_for_reading(self) -> None:
+        """Lock the folder, if this user may.
+
+        An SMB client lets programs that open a file share the server's handle of another program that has it
+        open, even if the file was replaced since. Under the lock no program of perkey has one open.
+        """
+        with suppress(PermissionError):
+            self.lock()
+
     def _take_lock(self, hold: Hold) -> bool:
         return not self._way.no_locks and self._lock_shared(hold)
 
@@ -420,6 +471,10 @@ class SharedFolder(Folder):
             _settle(self._way)
             if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
                 return False
+            if self._smb:
+                return (
+                    True  # a file that is open is not deleted, and the client's count of links may be wrong
+                )
             with suppress(OSError):
                 if os.fstat(fd).st_nlink:
                     return True
@@ -459,7 +514,9 @@ class SharedFolder(Folder):
         """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
 
     def _release(self, fd: int) -> None:
-        _set_lock(fd, fcntl.F_UNLCK)
+        """Release the lock. An SMB client may fail to (EIO, seen); there closing the file does, at the end."""
+        if not self._smb:
+            _set_lock(fd, fcntl.F_UNLCK)
 
     def sync(self) -> None:
         """Bring the names in this folder to the disk, where the client has a call for that.
@@ -493,7 +550,7 @@ def _settle(way: Way) -> None:
             if found.st_uid == os.geteuid():
                 os.fchmod(fd, 0o666)
             time.sleep(_SETTLING_SECONDS)
-            os.pwrite(fd, _SETTLED, 0)
+            os.pwrite(fd, _SETTLED_SMB if way.file_system.is_smb else _SETTLED, 0)
     way.settled = True
 
 
