@@ -176,6 +176,33 @@ class OutcomeUnknownError(PerkeyError, RuntimeError):
         )
 
 
+class LockTimeoutError(PerkeyError, TimeoutError):
+    """The lock of a folder on a shared file system was not released in time; nothing was changed.
+
+    The holder may be a machine that was cut off. NFS 4 and SMB servers release its locks after a while. An
+    NFS 3 server keeps them until that machine has started again, or its administrator removes them.
+
+    Attributes:
+        folder: The path of the folder.
+        seconds: For how long the lock was waited for.
+        holder: The host and process of the oldest unfinished write; empty if that is not known.
+    """
+
+    def __init__(self, folder: str, seconds: float, holder: str = "") -> None:
+        super().__init__(folder, seconds, holder)
+        self.folder = folder
+        self.seconds = seconds
+        self.holder = holder
+
+    def __str__(self) -> str:
+        """Say who holds it and what to do."""
+        holder = self.holder or "a process that is not known"
+        return (
+            f"{self.folder}: the lock was not released for {self.seconds:g} s; "
+            f"the oldest unfinished write is of {holder}; end that process or restart its machine, or set PERKEY_LOCK_SECONDS to wait for longer"
+        )
+
+
 class MissingExtraError(PerkeyError, ImportError):
     """A part of perkey needs a package that is not installed; the message names the extra that brings it."""
 

@@ -23,10 +23,11 @@ class DocumentFile(JSONFile):
         filename: The path.
         prepare: Makes the folder then, or raises.
         durable: Whether it is on disk when a write returns.
+        place: The folder of the data space, whose file system decides how the file is used.
     """
 
-    def __init__(self, filename: str, prepare: Callable[[], object], *, durable: bool) -> None:
-        super().__init__(filename, durable=durable)
+    def __init__(self, filename: str, prepare: Callable[[], object], *, durable: bool, place: str) -> None:
+        super().__init__(filename, durable=durable, place=place)
         self._prepare = prepare
 
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, refuse_dangling, sync
 from perkey.stores.placing import fill
+from perkey.stores.shared import open_folder, persist
 from perkey.stores.temporaries import discard, temporary_name
 from perkey.stores.ways import READ_ONLY
 
@@ -32,7 +34,7 @@ def write_file(
         FileExistsError: There is one, and `new` was asked for; it is left as it is.
     """
     place, name = os.path.split(os.path.abspath(path))
-    with Folder.at(place, (), lockable=False) as folder:
+    with open_folder(place, lockable=False) as folder:
         temporary = temporary_name()
         write_new_in(folder, temporary, content, durable=durable)
         if mode != _ALL_MAY_READ:
@@ -78,12 +80,16 @@ def read_file(path: str) -> bytes | None:
         FileNotFoundError: There is a link of that name, which leads nowhere.
         OSError: It cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
     """
+    try:
+        return persist(partial(_read_once, path))
+    except (FileNotFoundError, NotADirectoryError):
+        refuse_dangling(path)
+        return None
+
+
+def _read_once(path: str) -> bytes:
     with Handle() as file:
-        try:
-            fd = file.open(path, READ_ONLY)
-        except (FileNotFoundError, NotADirectoryError):
-            refuse_dangling(path)
-            return None
+        fd = file.open(path, READ_ONLY)
         pieces = [os.read(fd, _PIECE)]
         while len(pieces[-1]) == _PIECE:
             pieces.append(os.read(fd, _PIECE))

@@ -101,7 +101,7 @@ class Handle(NeverSame, WithDocument, WithStores):
         make_base(self.path, durable=self._durable)
 
     def _document_file(self) -> DocumentFile:
-        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)
+        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable, place=self.path)
 
     @property
     def _cache_path(self) -> str:

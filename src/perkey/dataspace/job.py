@@ -216,8 +216,10 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
 
     def _document_file(self) -> DocumentFile:
         self.init(validate_statepoint=False)
-        prepare = partial(self._make_again, self._project._jobs, self._id)
-        return DocumentFile(self.fn(self.FN_DOCUMENT), prepare, durable=self._project._durable)
+        project = self._project
+        jobs = project._jobs
+        prepare = partial(self._make_again, jobs, self._id)
+        return DocumentFile(self.fn(self.FN_DOCUMENT), prepare, durable=project._durable, place=jobs.path)
 
     def _make_again(self, jobs: Workspace, job: str) -> None:
         """Make the job of a document that is still held, unless it only has another place now."""

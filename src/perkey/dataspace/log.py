@@ -23,7 +23,7 @@ import lz4.frame
 from perkey.dataspace.files import write_file
 from perkey.dataspace.workspace import Workspace
 from perkey.stores.descriptors import Handle
-from perkey.stores.folders import Folder
+from perkey.stores.shared import open_folder
 
 _FEW: Final = 1000
 _PIECE: Final = 5000
@@ -153,7 +153,7 @@ class Log:
     def _locked(self) -> Iterator[tuple[bool, bool]]:
         """Lock the folder; yield whether it has locks, and whether this thread had locked it already."""
         self._workspace.make_home()
-        with Folder.at(self._workspace.home, ()) as folder:
+        with open_folder(self._workspace.home, place=self._workspace.path) as folder:
             try:
                 yield folder.lock(), folder.is_nested()
             finally:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.log import Log
@@ -15,6 +16,7 @@ from perkey.errors import CorruptValueError
 from perkey.stores import stamps
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import refuse_dangling
+from perkey.stores.shared import persist
 from perkey.stores.ways import READ_ONLY, read_open
 
 Document: TypeAlias = Mapping[str, Any]
@@ -54,7 +56,7 @@ class Documents:
             if known is not None and _version(os.stat(path)) == known[0]:
                 document: Document = known[1]
                 return document
-            found, content = _read(path)
+            found, content = persist(partial(_read, path))
         except (FileNotFoundError, NotADirectoryError):
             refuse_dangling(path)
             return {}

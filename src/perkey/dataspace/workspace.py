@@ -24,7 +24,8 @@ from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, 
 from perkey.dataspace.files import read_file, write_new, write_new_in
 from perkey.dataspace.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.dataspace.staging import TAKEN, Staging, delete_tree
-from perkey.stores.folders import Folder, make_base, refuse_dangling
+from perkey.stores.folders import make_base, refuse_dangling
+from perkey.stores.shared import open_folder, rename_path, way_of
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
 
 FN_STATEPOINT: Final = "signac_statepoint.json"
@@ -213,7 +214,7 @@ class Workspace(Staging):
         self.make_home()
         trash = os.path.join(self.home, temporary_name())
         try:
-            os.rename(self.folder(job), trash)
+            rename_path(self.folder(job), trash, way_of(self.path))
         except FileNotFoundError:
             return
         self._sync(self.path)
@@ -253,7 +254,7 @@ class Workspace(Staging):
         """
         intent = f"{_INTENT}{target}-{temporary_name()[len(OURS) :]}"
         try:
-            folder = Folder.at(self.folder(job), (), lockable=False)
+            folder = open_folder(self.folder(job), lockable=False, place=self.path)
         except FileNotFoundError:
             self._require_no_dangling_link()
             return False
@@ -263,7 +264,7 @@ class Workspace(Staging):
             if self.durable:
                 folder.sync()
             try:
-                os.rename(self.folder(job), self.folder(target))
+                rename_path(self.folder(job), self.folder(target), way_of(self.path))
             except OSError as error:
                 # By descriptor: if another process was faster, the folder has another name now.
                 discard(folder, intent)
@@ -329,7 +330,7 @@ class Workspace(Staging):
     def _publish(self, staging: str, target: str) -> bool:
         self._sync(staging)
         try:
-            os.rename(staging, target)
+            rename_path(staging, target, way_of(self.path))
         except OSError as error:
             if error.errno in TAKEN:
                 return False
@@ -359,7 +360,7 @@ class Workspace(Staging):
 
     def _sync(self, path: str) -> None:
         if self.durable:
-            with closing(Folder.at(path, (), lockable=False)) as folder:
+            with closing(open_folder(path, lockable=False, place=self.path)) as folder:
                 folder.sync()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.directory import DirectoryStore, Durability
+from perkey.stores.file_systems import Locking
 from perkey.stores.paths import folder_path
 
 
@@ -28,6 +29,9 @@ class FileDirDict(PersiDict[V]):
             pleases; still atomic, but after a power failure values written last may be lost.
         create: Whether the folder is made if it does not exist. Only a call of the constructor makes it. An
             unpickled handle whose folder does not exist raises FileNotFoundError at its first operation.
+        locking: How writers exclude each other. ``"auto"``: as the file system needs it, see
+            docs/concurrency.md. ``"local"``: only this machine uses the folder. ``"shared"``: several
+            machines use it; its server arbitrates the lock. ``"none"``: conditions on versions are refused.
 
     Raises:
         FileNotFoundError: `base_dir` does not exist, and `create` is False.
@@ -56,8 +60,9 @@ class FileDirDict(PersiDict[V]):
         *,
         durability: Durability = "sync",
         create: bool = True,
+        locking: Locking = "auto",
     ) -> None:
-        store = DirectoryStore(folder_path(base_dir), durability=durability, create=create)
+        store = DirectoryStore(folder_path(base_dir), durability=durability, create=create, locking=locking)
         super().__init__(
             store,
             file_type=file_type,
@@ -67,6 +72,7 @@ class FileDirDict(PersiDict[V]):
         )
         self._durability = durability
         self._create = create
+        self._locking = locking
 
     @property
     def base_dir(self) -> str:
@@ -74,5 +80,5 @@ class FileDirDict(PersiDict[V]):
         return self._store.describe()
 
     def get_params(self) -> dict[str, Any]:
-        own = {"durability": self._durability, "create": self._create}
+        own = {"durability": self._durability, "create": self._create, "locking": self._locking}
         return {"base_dir": self.base_dir, **self._common_params(), **own}

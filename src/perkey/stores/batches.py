@@ -17,9 +17,11 @@ from perkey.parallel import map_unordered
 from perkey.stores import stamps
 from perkey.stores.base import ANY, Expectation, Version
 from perkey.stores.descriptors import Handle
+from perkey.stores.file_systems import Locking, file_system_of
 from perkey.stores.folders import Folder, remove_emptied, sync
 from perkey.stores.libc import error_of, libc_function
 from perkey.stores.placing import fill, publish, status_of, take_away
+from perkey.stores.shared import open_folder
 from perkey.stores.temporaries import temporary_name
 
 Item: TypeAlias = tuple[Name, Data]
@@ -164,7 +166,8 @@ class WriteBatch:
 
     def _sync(self) -> None:
         """Bring all data to the disk, at once if possible, else several files at a time."""
-        if len({folder.device for folder in self._folders.values()}) == 1 and sync_file_system(self._whole):
+        one_device = len({folder.device for folder in self._folders.values()}) == 1
+        if one_device and file_system_of(self._whole.fileno()).syncs_whole and sync_file_system(self._whole):
             return
         pending = [index for index in self._staged if index not in self._results]
         synced = map_unordered(self._sync_one, pending, workers=_SYNC_THREADS, discard=lambda _: None)
@@ -209,20 +212,23 @@ class WriteBatch:
             self._results[index] = failure or self._results[index]
 
 
-def remove_batch(base: str, batch: list[Name], *, durable: bool) -> Iterator[tuple[Name, Exception | None]]:
+def remove_batch(
+    base: str, batch: list[Name], *, durable: bool, locking: Locking = "auto"
+) -> Iterator[tuple[Name, Exception | None]]:
     """Remove items and the folders that are empty then; yield each name with None or its error.
 
     Args:
         base: The base folder, which stays.
         batch: The names.
         durable: Whether each removal is on disk when its name is yielded.
+        locking: How writers exclude each other.
     """
     by_folder: dict[Name, list[Name]] = {}
     for name in batch:
         by_folder.setdefault(name[:-1], []).append(name)
     for parts, names in by_folder.items():
         try:
-            folder = Folder.at(base, parts)
+            folder = open_folder(base, parts, locking=locking)
         except system_answer(FileNotFoundError, NotADirectoryError):
             yield from ((name, KeyError(name)) for name in names)
             continue

@@ -28,10 +28,12 @@ from perkey.errors import UnsupportedPlatformError
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+from perkey.stores.file_systems import Locking
 from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
+from perkey.stores.shared import check_locking, open_folder, stat_shared, use_shared, way_of
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
 from perkey.stores.ways import READ, is_folder, read_open, stat_file, use
@@ -65,18 +67,27 @@ class DirectoryStore(Store):
             mere crash of the process nothing is.
         create: Whether the base folder is made if it does not exist. An unpickled store never makes it: if it
             is not there, it may be on another machine.
+        locking: How writers exclude each other: ``"auto"``: as the file system of `base` needs it.
+            ``"local"``: as on a file system that only this machine uses. ``"shared"``: by lock files.
+            ``"none"``: not at all, so that conditions on versions are refused. The environment variable
+            ``PERKEY_LOCKING`` replaces ``"auto"``.
 
     Raises:
         UnsupportedPlatformError: The system is Windows.
         TypeError: An argument is of the wrong kind.
-        ValueError: `durability` is not known, or `base` is empty or an address.
+        ValueError: `durability` or `locking` is not known, or `base` is empty or an address.
         NotADirectoryError: `base` is a file.
         FileNotFoundError: `base` does not exist, and `create` is False.
         PermissionError, OSError: `base` does not exist and cannot be made.
     """
 
     def __init__(
-        self, base: str | os.PathLike[str], *, durability: Durability = "sync", create: bool = True
+        self,
+        base: str | os.PathLike[str],
+        *,
+        durability: Durability = "sync",
+        create: bool = True,
+        locking: Locking = "auto",
     ) -> None:
         check_kind("durability", durability, str, "'sync' or 'none'")
         if durability not in get_args(Durability):
@@ -89,6 +100,7 @@ class DirectoryStore(Store):
         self.base = folder_path(base, "base")
         self.durability: Durability = durability
         self._durable = durability == "sync"
+        self.locking: Locking = check_locking(locking)
         self.may_create = check_flag("create", create)
         self._was_there = True
         if create:
@@ -113,7 +125,7 @@ class DirectoryStore(Store):
         if not _is_safe(name):
             raise _unsafe(name)
         try:
-            return use(self.base, name, READ, partial(_content_of, name, limit))
+            return self._use(name, partial(_content_of, name, limit))
         except system_answer(OSError) as error:
             self._raise_if_absent(error, name)
             raise
@@ -140,13 +152,14 @@ class DirectoryStore(Store):
 
     def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
         self._check(name)
-        if self._durable or isinstance(expect, str) or not insert_unnamed(self.base, name, data):
+        one = self._durable or isinstance(expect, str) or way_of(self.base, self.locking).shared
+        if one or not insert_unnamed(self.base, name, data):
             self._write(name, data, expect, versioned=False)
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self._check(name)
         try:
-            folder = Folder.at(self.base, name[:-1])
+            folder = self._folder(name[:-1])
         except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             raise_absent(name, expect)
@@ -164,7 +177,7 @@ class DirectoryStore(Store):
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
         self._require_base_once()
-        if not self._durable:
+        if not self._durable or way_of(self.base, self.locking).shared:
             yield from super().write_many(items, expect=expect)
             return
         from perkey.stores.batches import Batches, WriteBatch
@@ -185,7 +198,7 @@ class DirectoryStore(Store):
         for batch in Batches(names, name_of=_itself, size_of=len):
             for name in batch:
                 self._check(name)
-            yield from remove_batch(self.base, batch, durable=self._durable)
+            yield from remove_batch(self.base, batch, durable=self._durable, locking=self.locking)
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         top = self._open_for_listing(prefix)
@@ -196,7 +209,7 @@ class DirectoryStore(Store):
         """Count as `Store.count`; on Linux in 128 KiB of memory and half the time of a `scan`."""
         from perkey.stores.dirents import can_count
 
-        if can_count(shape):
+        if can_count(shape) and not way_of(self.base, self.locking).shared:
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)
@@ -266,6 +279,13 @@ class DirectoryStore(Store):
 
     # --- Reading ------------------------------------------------------------------------------------
 
+    def _use(self, name: Name, act: Callable[[int], R]) -> R:
+        """Open an item, past the caches of a network file system, and return what `act` returns for it."""
+        way = way_of(self.base, self.locking)
+        if way.shared:
+            return use_shared(self.base, name, READ, act, way)
+        return use(self.base, name, READ, act)
+
     def _of_current(self, name: Name, act: Callable[[bool, int], R]) -> R:
         """Return what `act` returns for an open file that still has its name.
 
@@ -281,7 +301,7 @@ class DirectoryStore(Store):
         try:
             attempts = _ATTEMPTS
             while True:
-                found = use(self.base, name, READ, partial(act, attempts > 0))
+                found = self._use(name, partial(act, attempts > 0))
                 if found is not _REPLACED:
                     return found
                 attempts -= 1
@@ -298,13 +318,17 @@ class DirectoryStore(Store):
     def _stat(self, name: Name) -> os.stat_result:
         self._check(name)
         try:
-            found = stat_file(self.base, name)
+            found = self._look(name)
         except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
             raise KeyError(name)
         return found
+
+    def _look(self, name: Name) -> os.stat_result:
+        way = way_of(self.base, self.locking)
+        return stat_shared(self.base, name, way) if way.shared else stat_file(self.base, name)
 
     def _check(self, name: Name) -> None:
         """Refuse names that could lead out of the base folder, wherever they come from."""
@@ -317,7 +341,7 @@ class DirectoryStore(Store):
         attempts = _WRITING_ATTEMPTS
         while True:
             try:
-                with Folder.at(self.base, name[:-1]) as folder:
+                with self._folder(name[:-1]) as folder:
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
             except system_answer(FileNotFoundError):
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
@@ -347,10 +371,13 @@ class DirectoryStore(Store):
                 self.base,
             ) from None
 
+    def _folder(self, parts: Name, *, lockable: bool = True) -> Folder:
+        return open_folder(self.base, parts, lockable=lockable, locking=self.locking)
+
     def _has_locks(self) -> bool:
         if self.may_create:
             make_base(self.base, durable=self._durable)
-        with Folder.at(self.base, ()) as folder:
+        with self._folder(()) as folder:
             locked = folder.lock()
             folder.unlock()
         return locked
@@ -367,7 +394,7 @@ class DirectoryStore(Store):
         if prefix:
             self._check(prefix)
         try:
-            return Folder.at(self.base, prefix, lockable=False)
+            return self._folder(prefix, lockable=False)
         except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             return None

@@ -89,7 +89,7 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
     find_files, find_folders, find_doubtful = _searches(shape)
     ending = shape.ending.encode() + b"\x00"
     tells_all = _tells_all_or_none(fd)
-    may_have_folders = os.fstat(fd).st_nlink != _NO_FOLDERS
+    may_have_folders = not (tells_all and os.fstat(fd).st_nlink == _NO_FOLDERS)
     buffer = _taken_buffer()
     whole = memoryview(buffer)
     place = (ctypes.c_char * _BYTES).from_buffer(buffer)

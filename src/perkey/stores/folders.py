@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -83,12 +82,18 @@ class Folder(Handle):
 
     **Locks.** `lock` chooses the kind of lock and `unlock` releases it. Each kind is a method that notes in a
     `Hold` which descriptor it locks, before it locks it, and returns whether the file system supports this
-    kind. `_KINDS` lists them in the order in which they are tried.
+    kind. `_take_lock` tries them; on file systems of several machines `SharedFolder` has another one.
 
     Args:
         path: Its path, for messages.
         lockable: Whether it may be locked. It is closed then in children forked meanwhile.
     """
+
+    shared = False
+    """Whether other machines use it: see `perkey.stores.shared`."""
+
+    no_locks = "its file system has no locks (flock)"
+    """Why conditions on versions are refused where `lock` returns False."""
 
     def __init__(self, path: str, *, lockable: bool) -> None:
         super().__init__(lockable=lockable)
@@ -199,6 +204,9 @@ class Folder(Handle):
         except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
+    def close_at_once(self, fd: int) -> None:
+        """Make closing a file final, where a client of a file system goes on holding it open."""
+
     def stat(self, name: str) -> os.stat_result | None:
         """Return the status of a file, or None if there is none."""
         try:
@@ -275,7 +283,7 @@ class Folder(Handle):
         interrupted, this returns at once; see `perkey.stores.locks`.
         """
         hold = self.hold = begin(self)
-        if any(kind(self, hold) for kind in _KINDS):
+        if self._take_lock(hold):
             return True
         self.hold = None
         end(hold)
@@ -286,7 +294,7 @@ class Folder(Handle):
         hold = self.hold
         if hold is not None:
             if hold.fd >= 0:
-                unlock(hold.fd)
+                self._release(hold.fd)
             self.hold = None
             end(hold)
 
@@ -305,6 +313,14 @@ class Folder(Handle):
     def is_nested(self) -> bool:
         """Return whether this thread locks the folder already, in a write that it has not finished."""
         return self.hold is not None and is_nested(self.hold.fd)
+
+    def _take_lock(self, hold: Hold) -> bool:
+        """Lock the folder itself, or where that is refused the file in it; return False if both are."""
+        return self._lock_itself(hold) or self._lock_file(hold)
+
+    def _release(self, fd: int) -> None:
+        """Release a lock of `_take_lock`."""
+        unlock(fd)
 
     def _lock_itself(self, hold: Hold) -> bool:
         """Lock the folder's own descriptor."""
@@ -359,9 +375,6 @@ class Folder(Handle):
             # Whoever may enter the folder must be able to lock it, whatever the umask.
             os.fchmod(fd, _ALL_MAY_LOCK)
         return fd
-
-
-_KINDS: Final[tuple[Callable[[Folder, Hold], bool], ...]] = (Folder._lock_itself, Folder._lock_file)
 
 
 def remove_emptied(base: str, parts: Name) -> None:

@@ -176,6 +176,19 @@ def begin_turn(hold: Hold | None, folder: int, leaf: str, file: int = -1) -> Tur
     return turn
 
 
+def locked_for_outer(fd: int, try_lock: Callable[[int], bool]) -> bool:
+    """Return whether `fd` needs no lock, or has it now, because this thread interrupted a write that has it.
+
+    An outer write that is about to lock, or has unlocked, does not have the lock: then `fd` gets it.
+
+    Args:
+        fd: The descriptor that is to be locked.
+        try_lock: Locks a descriptor without waiting, and returns whether it is locked now.
+    """
+    outer = [hold.fd for hold in _mine.holds if hold.excludes(fd)]
+    return bool(outer) and any(try_lock(each) for each in (fd, *outer))
+
+
 def lock(fd: int) -> bool:
     """Lock an open file or folder, waiting for its holder; return False where there are no such locks.
 
@@ -188,9 +201,7 @@ def lock(fd: int) -> bool:
     if sys.platform == "win32":  # pragma: not on Linux
         return _lock_byte(fd)
     try:
-        outer = [hold.fd for hold in _mine.holds if hold.excludes(fd)]
-        # An outer write that is about to lock, or has unlocked, does not have the lock: then `fd` gets it.
-        if not outer or not any(_try_lock(each) for each in (fd, *outer)):
+        if not locked_for_outer(fd, _try_lock):
             fcntl.flock(fd, fcntl.LOCK_EX)
     except system_answer(OSError) as error:
         if error.errno not in _UNSUPPORTED:

@@ -6,7 +6,8 @@ import errno
 import io
 import os
 import stat as modes
-from typing import Any, NoReturn
+import time
+from typing import Any, Final, NoReturn
 
 from perkey.answers import system_answer
 from perkey.content import Data, Streamable
@@ -16,9 +17,13 @@ from perkey.stores import stamps
 from perkey.stores.base import ABSENT, ANY, Expectation, Verb, Version, refuse
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
-from perkey.stores.locks import begin_turn
-from perkey.stores.temporaries import discard, temporary_name
+from perkey.stores.locks import Turn, begin_turn
+from perkey.stores.temporaries import discard, signed_name, temporary_name
 from perkey.stores.ways import explain
+
+_NO_LINKS: Final = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK))
+_INSERTIONS: Final = 200
+_PAUSE: Final = 0.02
 
 
 def place(
@@ -51,6 +56,9 @@ def place(
     if expect is not ANY or keep_mode:
         # Most conflicts are seen here, before the cost of a file and its sync.
         found = compare(folder, name, expect)
+    if folder.shared:
+        mode = modes.S_IMODE(found.st_mode) if keep_mode and found is not None else None
+        return _place_closed(folder, name, data, expect, durable=durable, mode=mode, versioned=versioned)
     where = f"{folder.path}/{name[-1]}"
     temporary = temporary_name()
     with Handle() as file:
@@ -70,6 +78,94 @@ def place(
     if durable:
         folder.sync()
     return version
+
+
+def _place_closed(
+    folder: Folder,
+    name: Name,
+    data: Data,
+    expect: Expectation,
+    *,
+    durable: bool,
+    mode: int | None,
+    versioned: bool,
+) -> Version:
+    """Write an item as `place`, where other machines see all of a file only when its writer has closed it."""
+    where = f"{folder.path}/{name[-1]}"
+    temporary = signed_name()
+    with Handle() as file:
+        fd = folder.create(temporary, file)
+        if mode is not None:
+            os.fchmod(fd, mode)
+        fill(fd, data, where)
+        stamp = stamps.next_time(None)
+        os.utime(fd, ns=(stamp, stamp))
+        if durable:
+            sync(fd, where)
+        mine = os.fstat(fd)
+        folder.close_at_once(fd)
+    locked = folder.lock()
+    try:
+        _publish_closed(folder, name, mine, temporary, expect, locked=locked)
+        version = _version_at(folder, name, mine) if versioned else ""
+    finally:
+        folder.unlock()
+    if durable:
+        folder.sync()
+    return version
+
+
+def _publish_closed(
+    folder: Folder, name: Name, mine: os.stat_result, temporary: str, expect: Expectation, *, locked: bool
+) -> None:
+    """Give a finished and closed file its name, if the item is as expected; arguments as for `publish`."""
+    if not locked and isinstance(expect, str):
+        raise _no_lock(folder, "write")
+    leaf = name[-1]
+    replaced = False
+    attempts = _INSERTIONS
+    while not replaced:
+        turn = begin_turn(folder.hold, folder.fileno(), leaf)
+        there = None if expect is ANY else compare(folder, name, expect)
+        if there is not None and mine.st_mtime_ns <= there.st_mtime_ns:
+            stamp = stamps.next_time(there)
+            os.utime(temporary, ns=(stamp, stamp), dir_fd=folder.fileno())
+        if expect is not ABSENT:
+            replaced = folder.replace(temporary, leaf, None if expect is ANY else turn)
+            continue
+        try:
+            replaced = _link(folder, temporary, leaf, turn, locked=locked)
+        except FileExistsError:
+            # An SMB server keeps the name of a removed file for as long as a program has the file open.
+            attempts -= 1
+            if not attempts or folder.stat(leaf) is not None:
+                raise ConflictError(name, ABSENT) from None
+            time.sleep(_PAUSE)
+    folder.settle(temporary)
+
+
+def _link(folder: Folder, temporary: str, leaf: str, turn: Turn, *, locked: bool) -> bool:
+    """Insert a file by link(2), or under the lock by renaming where there are no links."""
+    try:
+        folder.link(temporary, leaf)
+    except OSError as error:
+        if not locked or error.errno not in _NO_LINKS:
+            raise
+        return folder.replace(temporary, leaf, turn)
+    discard(folder, temporary)
+    return True
+
+
+def _version_at(folder: Folder, name: Name, mine: os.stat_result) -> Version:
+    """Return the version of a file that was just published; the lock is still held."""
+    found = folder.stat(name[-1])
+    if found is None or found.st_ino != mine.st_ino:
+        return stamps.plain_version_of(mine)  # a nested write of this thread has replaced it already
+    if not stamps.needs_digest(found):
+        return stamps.plain_version_of(found)
+    with Handle() as file:
+        fd = folder.open_file(name[-1], file)
+        return stamps.version_of(os.fstat(fd), fd)
 
 
 def fill(fd: int, data: Data, place: str) -> None:
@@ -201,7 +297,7 @@ def raise_absent(name: Name, expect: Expectation) -> NoReturn:
 
 
 def _no_lock(folder: Folder, verb: Verb) -> Exception:
-    return refuse(folder.path, verb, "version", "its file system has no locks (flock)")
+    return refuse(folder.path, verb, "version", folder.no_locks)
 
 
 def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import time
 from typing import Final
 
@@ -39,6 +40,18 @@ if hasattr(os, "register_at_fork"):
 def temporary_name() -> str:
     """Return a name that no key has and no other writer uses, on whatever host."""
     return f"{TEMPORARY}{_mark}-{next(_counter):x}"
+
+
+def signed_name() -> str:
+    """Return a name as `temporary_name` that also says which process on which host uses it."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", os.uname().nodename)[:64]
+    return f"{temporary_name()}-{os.getpid()}-{host}"
+
+
+def writer_of(name: str) -> str:
+    """Return the host and the process that a name of `signed_name` names; empty for other names."""
+    parts = name.removeprefix(TEMPORARY).split("-", 3)
+    return f"host {parts[3]}, process {parts[2]}" if len(parts) == 4 else ""  # noqa: PLR2004 - as above
 
 
 def discard(folder: Folder, temporary: str) -> None:

@@ -16,6 +16,7 @@ from perkey.stores.base import Expectation, Version
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, refuse_dangling
 from perkey.stores.placing import place
+from perkey.stores.shared import open_folder, status_of, use_shared, way_of
 from perkey.stores.temporaries import STALE_SECONDS, TEMPORARY, sweep
 from perkey.stores.ways import READ_ONLY, read_open
 from perkey.synced.buffers import Buffer
@@ -47,13 +48,17 @@ class JSONFile(BytesResource):
         filename: The path; relative to the working directory of now.
         durable: Whether file and folder are on disk when a write returns. If not, a power failure (not a
             mere crash of the process) may leave an empty file on some file systems.
+        place: The folder whose file system decides how the file is used; the file's own if not given.
     """
 
-    def __init__(self, filename: str | os.PathLike[str], *, durable: bool = False) -> None:
+    def __init__(
+        self, filename: str | os.PathLike[str], *, durable: bool = False, place: str | None = None
+    ) -> None:
         super().__init__()
         self.filename: Final = os.fsdecode(filename)
         self.path: Final = os.path.abspath(self.filename)
         self.durable: Final = durable
+        self._place: Final = os.path.dirname(self.path) if place is None else place
 
     def read_bytes(self, known: Version | None) -> tuple[bytes, Version] | None:
         try:
@@ -69,7 +74,7 @@ class JSONFile(BytesResource):
         name = (os.path.basename(target),)
         attempts = _ATTEMPTS
         while True:
-            with Folder.at(os.path.dirname(target), ()) as folder:
+            with open_folder(os.path.dirname(target), place=self._place) as folder:
                 if folder.path not in _swept:
                     _sweep(folder)
                 try:
@@ -88,28 +93,43 @@ class JSONFile(BytesResource):
 
     def _is_settled_at(self, known: Version) -> bool:
         """Tell whether the file is certainly still at a version."""
-        found = os.stat(self.path)
+        found = status_of(self.path, way_of(self._place))
         if stamps.needs_digest(found) or stamps.plain_version_of(found) != known:
             return False
         # Whoever does not set the time, as perkey does, might write twice in one tick of the kernel's clock.
         return stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _UNSETTLED
 
     def _read(self) -> tuple[bytes, Version]:
+        way = way_of(self._place)
+        if way.shared:
+            target = os.path.realpath(self.path)
+            return use_shared(
+                os.path.dirname(target), (os.path.basename(target),), READ_ONLY, self._content, way
+            )
         while True:
             with Handle() as file:
                 try:
-                    fd = file.open(self.path, READ_ONLY)
+                    return self._content(file.open(self.path, READ_ONLY))
                 except OSError as error:
                     if error.errno == errno.ENXIO:  # a socket
                         raise self._not_a_file() from None
-                    raise
-                found = os.fstat(fd)
-                if not modes.S_ISREG(found.st_mode):
-                    raise self._not_a_file()
-                if not found.st_nlink:
-                    continue  # replaced since it was opened, which has changed its version
-                version = stamps.version_of(found, fd)
-                return read_open(fd, found.st_size), version
+                    if error.errno != errno.ESTALE:
+                        raise
+
+    def _content(self, fd: int) -> tuple[bytes, Version]:
+        """Return content and version of the open file.
+
+        Raises:
+            OSError: Something else is in its place, or (ESTALE) it was replaced since it was opened, which has
+                changed its version.
+        """
+        found = os.fstat(fd)
+        if not modes.S_ISREG(found.st_mode):
+            raise self._not_a_file()
+        if not found.st_nlink:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.path)
+        version = stamps.version_of(found, fd)
+        return read_open(fd, found.st_size), version
 
     def _not_a_file(self) -> OSError:
         number = errno.EISDIR if os.path.isdir(self.path) else errno.EEXIST

@@ -1,0 +1,586 @@
+"""Folders on file systems that several machines use: locks that the server arbitrates, and looks past caches.
+
+A client of a network file system answers from its caches: that a name exists, which file it is, what is in it,
+and even locks. What reaches the server was found by experiment (Linux 6.1, two clients of one server):
+
+- NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
+  server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
+- SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a name that
+  exists, and after ``rename(name, name)``, for one that the client takes for missing. The client keeps files
+  open for a second after a program has closed them, which hides what happens to them from its programs and
+  keeps their names from being used again; a call of flock(2) before closing prevents that. The name of a file
+  that is open elsewhere is free at once if the file is renamed before it is removed.
+
+The lock is a file in the folder (`LOCK_FILE`). It is the sign for programs on the server itself, which see a
+local file system, that they must take the same lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import random
+import struct
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar, get_args
+
+from perkey.errors import LockTimeoutError, OutcomeUnknownError
+from perkey.naming import Name
+from perkey.stores.descriptors import Handle
+from perkey.stores.file_systems import FileSystem, Locking, file_system_of
+from perkey.stores.folders import LOCK_FILE, Folder
+from perkey.stores.libc import libc_function
+from perkey.stores.locks import Hold, Turn, locked_for_outer
+from perkey.stores.ways import FOLDER, READ, explain
+
+if sys.platform != "win32":
+    import fcntl
+
+R = TypeVar("R")
+
+VARIABLE: Final = "PERKEY_LOCKING"
+"""The environment variable that replaces ``locking="auto"``."""
+
+_SETTLING_SECONDS: Final = 2.5
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""So often a writer on a local file system looks whether other machines have begun to use the folder. The first
+of those waits for longer before its first write."""
+_ESTALE_SECONDS: Final = 20.0
+_LOCK_SECONDS: Final = 300.0
+_OPEN_SECONDS: Final = 3.0
+_SETTLED: Final = (
+    b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
+)
+_SETTLED_SMB: Final = _SETTLED + b"This folder is shared by SMB.\n"
+_SETLK: Final = 37  # F_OFD_SETLK of Linux
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_STATX_FORCE_SYNC: Final = 0x2000
+_STATX_BASIC: Final = 0x7FF
+_STALE: Final = frozenset((errno.ESTALE, errno.EBUSY))
+_TAKEN: Final = frozenset((errno.EACCES, errno.EAGAIN))
+_UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
+
+
+class UnknownFileSystemWarning(UserWarning):
+    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
+
+
+@dataclass(slots=True)
+class Way:
+    """How the folders below a base folder are used.
+
+    Args:
+        base: The base folder.
+        shared: Whether by the path for several machines.
+        file_system: What the base folder is on; None if the caller has chosen the way.
+        no_locks: Why there are no locks that exclude other writers; empty if there are.
+    """
+
+    base: str
+    shared: bool
+    file_system: FileSystem | None
+    no_locks: str = ""
+    looked: float = 0.0
+    settled: bool = False
+
+
+_ways: dict[tuple[str, Locking], Way] = {}
+
+
+def check_locking(locking: str) -> Locking:
+    """Return a value of `locking`, or raise ValueError."""
+    if locking not in get_args(Locking):
+        raise ValueError(f"locking must be one of {', '.join(map(repr, get_args(Locking)))}, not {locking!r}")
+    return locking  # type: ignore[return-value]
+
+
+def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Way:
+    """Return how a base folder is used; found out once in a process.
+
+    Cost: one system call for a folder on a local file system, and one to look for the lock file.
+
+    Args:
+        base: The base folder, absolute.
+        locking: What the caller has chosen.
+        writing: Whether something is about to be written, which must not miss the lock file of other machines.
+    """
+    way = _ways.get((base, locking))
+    if way is None:
+        way = _decide(base, locking)
+        if way is None:
+            return _MISSING
+        _ways[base, locking] = way
+    elif (
+        writing
+        and not way.shared
+        and locking == "auto"
+        and time.monotonic() - way.looked > _LOOK_AGAIN_SECONDS
+    ):
+        _look_for_others(base, way)
+    return way
+
+
+_MISSING: Final = Way("", shared=False, file_system=None)
+
+
+def _decide(base: str, locking: Locking) -> Way | None:
+    if locking == "auto":
+        locking = check_locking(os.environ.get(VARIABLE) or "auto")
+    if locking == "local":
+        return Way(base, shared=False, file_system=None)
+    if locking == "none":
+        return Way(base, shared=True, file_system=None, no_locks='locking="none" was chosen')
+    if locking == "shared" or sys.platform == "win32":
+        return Way(base, shared=locking == "shared", file_system=None)
+    try:
+        with Handle() as file:
+            found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
+    except OSError:
+        return None  # it does not exist yet, or cannot be listed: the operation says so
+    if found.kind == "other" and not found.no_locks:
+        warnings.warn(
+            f"{base} is on a file system that perkey does not know ({found.type}); whether writers on several "
+            f"machines exclude each other there is not known. Run: perkey doctor {base} --with-others 2",
+            UnknownFileSystemWarning,
+            stacklevel=2,
+        )
+    way = Way(base, found.kind != "local", found, found.no_locks)
+    if not way.shared:
+        _look_for_others(base, way)
+    return way
+
+
+def _look_for_others(base: str, way: Way) -> None:
+    """Change to the path for several machines if another machine has left the lock file."""
+    way.looked = time.monotonic()
+    way.shared = os.access(f"{base}/{LOCK_FILE}", os.F_OK, follow_symlinks=False)
+    if way.shared:
+        with suppress(OSError), Handle() as file:
+            text = os.read(file.open(f"{base}/{LOCK_FILE}", READ), 1000)
+            if text == _SETTLED_SMB:
+                way.no_locks = (
+                    "other machines use it by SMB, whose server keeps their locks to itself; "
+                    "open it by the same share on this machine, too"
+                )
+
+
+def open_folder(
+    base: str, parts: Name = (), *, lockable: bool = True, locking: Locking = "auto", place: str | None = None
+) -> Folder:
+    """Open a folder as its file system needs it; as `Folder.at`.
+
+    Args:
+        base: As for `Folder.at`.
+        parts: As for `Folder.at`.
+        lockable: As for `Folder.at`.
+        locking: What the caller has chosen.
+        place: The folder whose file system decides, if it is another one than `base`: that of a data space,
+            say, for the folders of its jobs.
+    """
+    way = way_of(base if place is None else place, locking, writing=lockable)
+    if not way.shared:
+        return Folder.at(base, parts, lockable=lockable)
+    return persist(partial(SharedFolder.reach, base, parts, way, lockable=lockable), way.file_system)
+
+
+def persist(act: Callable[[], R], file_system: FileSystem | None = None) -> R:
+    """Call `act` again for as long as its only failure is that what it uses was replaced meanwhile (ESTALE)."""
+    end = time.monotonic() + _ESTALE_SECONDS
+    pause = 0.001
+    stale = _STALE | {errno.EINVAL} if file_system is not None and file_system.is_smb else _STALE
+    while True:
+        try:
+            return act()
+        except OSError as error:
+            if error.errno not in stale or time.monotonic() > end:
+                raise
+        time.sleep(pause * random.random())  # noqa: S311 - no secret
+        pause = min(2 * pause, 0.1)
+
+
+def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: Way) -> R:
+    """Open a file or folder below `base` past the client's caches; as `perkey.stores.ways.use`."""
+
+    def attempt() -> R:
+        smb = way.file_system is not None and way.file_system.is_smb
+        with SharedFolder.reach(base, name[:-1], way, lockable=smb) as folder:
+            try:
+                if smb:
+                    folder.lock_for_reading()
+                with Handle() as file:
+                    folder.freshen(name[-1])
+                    try:
+                        fd = file.open(name[-1], flags, dir_fd=folder.fileno())
+                    except OSError as error:
+                        explain(error, f"{folder.path}/{name[-1]}")
+                    folder.close_at_once(fd)
+                    return act(fd)
+            finally:
+                folder.unlock()
+
+    return persist(attempt, way.file_system)
+
+
+def stat_shared(base: str, name: Name, way: Way) -> os.stat_result:
+    """Return the status of the file `name` below `base` as the server has it; raises as `use_shared`."""
+
+    def attempt() -> os.stat_result:
+        with SharedFolder.reach(base, name[:-1], way, lockable=False) as folder:
+            found = folder.stat(name[-1])
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/".join((base, *name)))
+        return found
+
+    return persist(attempt, way.file_system)
+
+
+def status_of(path: str, way: Way) -> os.stat_result:
+    """Return the status of a file as the server has it; raises as `os.stat`."""
+    if not way.shared:
+        return os.stat(path)
+    target = os.path.realpath(path)
+    with open_shared(os.path.dirname(target), way) as folder:
+        found = folder.stat(os.path.basename(target))
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return found
+
+
+def rename_path(source: str, target: str, way: Way) -> None:
+    """Rename a file or folder as `os.rename`, and recognise a call whose first reply was lost."""
+    if not way.shared:
+        os.rename(source, target)
+        return
+    mine = os.lstat(source)
+    try:
+        persist(partial(os.rename, source, target), way.file_system)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+        try:
+            there = os.lstat(target)
+        except FileNotFoundError:
+            raise error from None
+        if not os.path.samestat(mine, there):
+            raise
+
+
+def open_shared(path: str, way: Way, *, lockable: bool = False) -> SharedFolder:
+    """Open a folder that other machines use."""
+    return persist(partial(SharedFolder.reach, path, (), way, lockable=lockable), way.file_system)
+
+
+class SharedFolder(Folder):
+    """An open folder that other machines use, too.
+
+    Args:
+        path: As for `Folder`.
+        way: How it is used.
+        lockable: As for `Folder`.
+    """
+
+    shared = True
+
+    def __init__(self, path: str, way: Way, *, lockable: bool) -> None:
+        super().__init__(path, lockable=lockable)
+        self._way = way
+        self.no_locks = way.no_locks or Folder.no_locks
+        self._smb = way.file_system is not None and way.file_system.is_smb
+
+    @classmethod
+    def reach(cls, base: str, parts: Name, way: Way, *, lockable: bool) -> SharedFolder:
+        """Open a folder. Each folder on the way is opened for reading, which makes the names in it fresh."""
+        folder = cls("/".join((base, *parts)), way, lockable=lockable)
+        try:
+            folder._fd = folder.open(base, os.O_RDONLY | os.O_DIRECTORY)
+            for depth, part in enumerate(parts, 1):
+                try:
+                    folder._fd = folder.open(part, FOLDER, dir_fd=folder._fd)
+                except OSError as error:
+                    explain(error, "/".join((base, *parts[:depth])))
+                folder.close_oldest()
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    # --- Looking past caches ------------------------------------------------------------------------------
+
+    def freshen(self, name: str) -> None:
+        """Make what the client knows of a name fresh."""
+        if self._smb:
+            force(self._fd, name)
+            with suppress(OSError):  # not there, or not to be renamed by this user
+                os.rename(name, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def close_at_once(self, fd: int) -> None:
+        """Keep an SMB client from holding a file open after it was closed here."""
+        if self._smb:
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """Return the status of a file as the server has it, or None if it does not exist."""
+        return persist(partial(self._stat_once, name), self._way.file_system)
+
+    def _stat_once(self, name: str) -> os.stat_result | None:
+        with Handle() as again:
+            # Opened anew, which asks the server whether names in the folder have changed.
+            here = again.open(".", FOLDER, dir_fd=self._fd)
+            self.freshen(name)
+            with suppress(FileNotFoundError):
+                force(here, name)
+            found = super().stat(name)
+        if found is not None and not found.st_nlink:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), f"{self.path}/{name}")
+        return found
+
+    def open_file(self, name: str, file: Handle) -> int:
+        """Open a file for reading, as the server has it."""
+        self.freshen(name)
+        fd = super().open_file(name, file)
+        self.close_at_once(fd)
+        return fd
+
+    # --- Changing names, with replies that may be lost ---------------------------------------------------
+
+    def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
+        """Rename a file, in place of another one if there is one; as `Folder.replace`.
+
+        Raises:
+            OutcomeUnknownError: The client repeated the call after a lost reply, and both names were used by
+                others meanwhile.
+        """
+        mine = self._identity(temporary)
+        before = None if turn is None else self._identity(name)
+        try:
+            return (
+                self._replace_open(temporary, name, turn)
+                if self._smb
+                else self._rename(temporary, name, turn)
+            )
+        except FileNotFoundError:
+            found = self.stat(name)
+            there = None if found is None else (found.st_dev, found.st_ino)
+            if mine is not None and there == mine:
+                return True  # the first call succeeded and its reply was lost
+            if turn is None or there == before:
+                raise  # it did not happen, or may happen again: the folder or the temporary file was removed
+            raise OutcomeUnknownError((name,), f"{self.path}/{name}") from None
+
+    def _rename(self, temporary: str, name: str, turn: Turn | None) -> bool:
+        return super().replace(temporary, name, turn)
+
+    def _replace_open(self, temporary: str, name: str, turn: Turn | None) -> bool:
+        """Rename a file in place of one that readers may have open, which SMB servers refuse for as long.
+
+        Readers of perkey close their files at once. Those of other programs are waited for, and then the old
+        file is renamed first: for a moment nothing is in its place.
+        """
+        end = time.monotonic() + _OPEN_SECONDS
+        while True:
+            try:
+                return self._rename(temporary, name, turn)
+            except PermissionError:
+                if time.monotonic() > end:
+                    break
+            time.sleep(0.005 + 0.01 * random.random())  # noqa: S311 - no secret
+        if turn is not None and not self.unlink(name, turn):
+            return False
+        return persist(partial(self._rename, temporary, name, None), self._way.file_system)
+
+    def link(self, temporary: str, name: str) -> None:
+        """Give a file a second name; raises FileExistsError if that is taken by another file."""
+        mine = self._identity(temporary)
+        try:
+            super().link(temporary, name)
+        except FileExistsError:
+            found = self.stat(name)
+            if mine is None or found is None or (found.st_dev, found.st_ino) != mine:
+                raise
+
+    def unlink(self, name: str, turn: Turn | None = None) -> bool:
+        """Remove a file; as `Folder.unlink`. On SMB its name is free at once, also if it is open elsewhere."""
+        if not self._smb:
+            return self._unlink(name, turn)
+        from perkey.stores.temporaries import TEMPORARY, temporary_name
+
+        if name.startswith(TEMPORARY):
+            return self._unlink(name, turn)
+        away = temporary_name()
+        if not super().replace(name, away, turn):
+            return False
+        with suppress(OSError):  # swept later
+            super().unlink(away)
+        return True
+
+    def _unlink(self, name: str, turn: Turn | None) -> bool:
+        """Remove a file; under the lock, only a repetition of the client's own call can miss it."""
+        there = self.hold is not None and self._identity(name) is not None
+        try:
+            return super().unlink(name, turn)
+        except FileNotFoundError:
+            if there:
+                return True  # the first call succeeded and its reply was lost
+            raise
+
+    def insert(self, temporary: str, name: str) -> bool:
+        """Return False: on such file systems only link(2) is decided by the server."""
+        del temporary, name
+        return False
+
+    def may_have_unnamed(self) -> bool:
+        """Return True: insertions are by link(2), so that the server refuses a second one."""
+        return True
+
+    def _identity(self, name: str) -> tuple[int, int] | None:
+        try:
+            found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    # --- Locking -------------------------------------------------------------------------------------------
+
+    def lock_for_reading(self) -> None:
+        """Lock the folder, if this user may.
+
+        An SMB client lets programs that open a file share the server's handle of another program that has it
+        open, even if the file was replaced since. Under the lock no program of perkey has one open.
+        """
+        with suppress(PermissionError):
+            self.lock()
+
+    def _take_lock(self, hold: Hold) -> bool:
+        return not self._way.no_locks and self._lock_shared(hold)
+
+    def _lock_shared(self, hold: Hold) -> bool:
+        while True:
+            hold.fd = -1
+            try:
+                hold.fd = fd = self._open_lock_file()
+            except FileNotFoundError:
+                return True  # the folder was deleted: nothing can be put into it any more
+            _settle(self._way)
+            if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
+                return False
+            if self._smb:
+                return (
+                    True  # a file that is open is not deleted, and the client's count of links may be wrong
+                )
+            with suppress(OSError):
+                if os.fstat(fd).st_nlink:
+                    return True
+            # Deleted while it was waited for.
+
+    def _wait_for(self, fd: int) -> bool:
+        """Lock the lock file; return False where the file system has no such locks."""
+        limit = float(os.environ.get("PERKEY_LOCK_SECONDS") or _LOCK_SECONDS)
+        end = time.monotonic() + limit
+        pause = 0.0005
+        while True:
+            try:
+                if _try_lock(fd):
+                    return True
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                return False
+            if time.monotonic() > end:
+                raise LockTimeoutError(self.path, limit, self._oldest_writer())
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
+            pause = min(1.5 * pause, 0.05)
+
+    def _oldest_writer(self) -> str:
+        """Return the host and process of the oldest unfinished write in the folder; empty if there is none."""
+        from perkey.stores.temporaries import TEMPORARY, writer_of
+
+        oldest: tuple[float, str] | None = None
+        with suppress(OSError), self.scan() as entries:
+            for entry in entries:
+                if entry.name.startswith(TEMPORARY):
+                    seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
+                    oldest = seen if oldest is None else min(oldest, seen)
+        return "" if oldest is None else oldest[1]
+
+    def remove_lock_file(self) -> None:
+        """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
+
+    def _release(self, fd: int) -> None:
+        """Release the lock. An SMB client may fail to (EIO, seen); there closing the file does, at the end."""
+        if not self._smb:
+            _set_lock(fd, fcntl.F_UNLCK)
+
+    def sync(self) -> None:
+        """Bring the names in this folder to the disk, where the client has a call for that.
+
+        Servers of NFS and SMB answer a change of names when it is on the disk.
+        """
+        try:
+            super().sync()
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}:
+                raise
+
+    def enter(self, name: str) -> Folder:
+        inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
+        inner._open_here(name, FOLDER, self._fd)
+        return inner
+
+
+def _settle(way: Way) -> None:
+    """Before the first write of a process, leave a lock file in the base folder that others have had time to see.
+
+    Programs that use the base folder as a local one, on the server, look for it once in a second.
+    """
+    if way.settled or way.file_system is None:
+        return
+    with suppress(PermissionError), Handle() as file:  # a reader of the base folder, who writes below it
+        path = f"{way.base}/{LOCK_FILE}"
+        fd = file.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        found = os.fstat(fd)
+        if not found.st_size:
+            if found.st_uid == os.geteuid():
+                os.fchmod(fd, 0o666)
+            time.sleep(_SETTLING_SECONDS)
+            os.pwrite(fd, _SETTLED_SMB if way.file_system.is_smb else _SETTLED, 0)
+    way.settled = True
+
+
+def _set_lock(fd: int, kind: int) -> None:
+    """Set or release an open file's own record lock on the whole file, without waiting."""
+    if sys.platform == "linux":
+        fcntl.fcntl(fd, _SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+    else:  # pragma: not on Linux
+        fcntl.flock(fd, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _try_lock(fd: int) -> bool:
+    """Lock a file without waiting; return whether it is locked now."""
+    try:
+        _set_lock(fd, fcntl.F_WRLCK)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        return False
+    return True
+
+
+def force(folder: int, name: str) -> None:
+    """Ask the server for the status of a file, so that the client's next answer is fresh (statx(2)).
+
+    Does nothing where there is no such call, or no such file.
+    """
+    function = libc_function(
+        "statx", ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
+    )
+    if function is not None:
+        flags = _AT_STATX_FORCE_SYNC | 0x100  # AT_SYMLINK_NOFOLLOW
+        function(folder, os.fsencode(name), flags, _STATX_BASIC, ctypes.create_string_buffer(256))
