@@ -199,7 +199,8 @@ class LockTimeoutError(PerkeyError, TimeoutError):
         holder = self.holder or "a process that is not known"
         return (
             f"{self.folder}: the lock was not released for {self.seconds:g} s; "
-            f"the oldest unfinished write is of {holder}; end that process or restart its machine, or set PERKEY_LOCK_SECONDS to wait for longer"
+            f"the oldest unfinished write is of {holder}; end that process or restart its machine, "
+            "or set PERKEY_LOCK_SECONDS to wait for longer"
         )
 
 

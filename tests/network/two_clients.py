@@ -1,6 +1,6 @@
-"""Two machines and one folder: programs that race through a network file system, and what must hold afterwards.
+"""Programs that race through a network file system from two machines, and what must hold afterwards.
 
-    python two_clients.py A B [SERVER] [--keys N] [--only NAME] [--kill] [--cut COMMAND] [--histories N] [--json]
+    python two_clients.py A B [SERVER] [--keys N] [--only NAME] [--kill] [--cut COMMAND] [--histories N]
 
 A and B are the same folder as two clients see it, SERVER is that folder on the server's own file system. A
 and B may be equal: that is the control, which shows whether a fault is due to the network. Two workers run

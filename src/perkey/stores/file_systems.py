@@ -104,8 +104,8 @@ class FileSystem:
     """The file system of a folder, and what perkey may rely on there.
 
     Args:
-        type: Its type as /proc/mounts reports it: ``"ext4"``, ``"nfs4"``, ``"fuse.sshfs"``, or the number that
-            statfs(2) returns if perkey does not know it.
+        type: Its type as /proc/mounts reports it: ``"ext4"``, ``"nfs4"``, ``"fuse.sshfs"``; or the number
+            that statfs(2) returns if perkey does not know it.
         kind: Whether other machines may use it, too.
         evidence: Whether perkey's tests ran on it, its documentation promises enough, or neither.
         options: The options of the mount, as far as they were needed.
@@ -120,7 +120,7 @@ class FileSystem:
 
     @property
     def is_smb(self) -> bool:
-        """Whether the server is an SMB server: its clients keep files open after a program has closed them."""
+        """Whether the server is an SMB server: clients keep files open after a program has closed them."""
         return self.type in _SMB
 
     @property

@@ -1,15 +1,16 @@
 """Folders on file systems that several machines use: locks that the server arbitrates, and looks past caches.
 
-A client of a network file system answers from its caches: that a name exists, which file it is, what is in it,
-and even locks. What reaches the server was found by experiment (Linux 6.1, two clients of one server):
+A client of a network file system answers from its caches: that a name exists, which file it is, what is in
+it, and even locks. Experiments showed which calls reach the server (Linux 6.1, two clients of one server):
 
 - NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
   server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
-- SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a name that
-  exists, and after ``rename(name, name)``, for one that the client takes for missing. The client keeps files
-  open for a second after a program has closed them, which hides what happens to them from its programs and
-  keeps their names from being used again; a call of flock(2) before closing prevents that. The name of a file
-  that is open elsewhere is free at once if the file is renamed before it is removed.
+- SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a
+  name that exists, and after ``rename(name, name)``, for one that the client takes for missing. The client
+  keeps files open for a second after a program has closed them, which hides changes from its programs and
+  keeps names from being used again; a call of flock(2) before closing prevents that. Programs of one client
+  that open a file at the same time share one handle. The name of a file that is open elsewhere is free at
+  once if the file is renamed before it is removed.
 
 The lock is a file in the folder (`LOCK_FILE`). It is the sign for programs on the server itself, which see a
 local file system, that they must take the same lock.
@@ -50,8 +51,8 @@ VARIABLE: Final = "PERKEY_LOCKING"
 
 _SETTLING_SECONDS: Final = 2.5
 _LOOK_AGAIN_SECONDS: Final = 1.0
-"""So often a writer on a local file system looks whether other machines have begun to use the folder. The first
-of those waits for longer before its first write."""
+"""So often a writer on a local file system looks whether other machines have begun to use the folder. The
+first of those waits for longer before its first write."""
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
 _OPEN_SECONDS: Final = 3.0
@@ -109,7 +110,7 @@ def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Wa
     Args:
         base: The base folder, absolute.
         locking: What the caller has chosen.
-        writing: Whether something is about to be written, which must not miss the lock file of other machines.
+        writing: Whether something is about to be written. That must not miss the lock file of other machines.
     """
     way = _ways.get((base, locking))
     if way is None:
@@ -146,8 +147,8 @@ def _decide(base: str, locking: Locking) -> Way | None:
         return None  # it does not exist yet, or cannot be listed: the operation says so
     if found.kind == "other" and not found.no_locks:
         warnings.warn(
-            f"{base} is on a file system that perkey does not know ({found.type}); whether writers on several "
-            f"machines exclude each other there is not known. Run: perkey doctor {base} --with-others 2",
+            f"{base} is on a file system that perkey does not know ({found.type}); whether writers on "
+            f"several machines exclude each other there is not known. Run: perkey doctor {base} --with-others 2",
             UnknownFileSystemWarning,
             stacklevel=2,
         )
@@ -191,7 +192,7 @@ def open_folder(
 
 
 def persist(act: Callable[[], R], file_system: FileSystem | None = None) -> R:
-    """Call `act` again for as long as its only failure is that what it uses was replaced meanwhile (ESTALE)."""
+    """Call `act` again for as long as it fails only because its files were replaced meanwhile (ESTALE)."""
     end = time.monotonic() + _ESTALE_SECONDS
     pause = 0.001
     stale = _STALE | {errno.EINVAL} if file_system is not None and file_system.is_smb else _STALE
@@ -407,7 +408,7 @@ class SharedFolder(Folder):
                 raise
 
     def unlink(self, name: str, turn: Turn | None = None) -> bool:
-        """Remove a file; as `Folder.unlink`. On SMB its name is free at once, also if it is open elsewhere."""
+        """Remove a file as `Folder.unlink`. On SMB its name is free at once, even if it is open elsewhere."""
         if not self._smb:
             return self._unlink(name, turn)
         from perkey.stores.temporaries import TEMPORARY, temporary_name
@@ -499,7 +500,7 @@ class SharedFolder(Folder):
             pause = min(1.5 * pause, 0.05)
 
     def _oldest_writer(self) -> str:
-        """Return the host and process of the oldest unfinished write in the folder; empty if there is none."""
+        """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
         from perkey.stores.temporaries import TEMPORARY, writer_of
 
         oldest: tuple[float, str] | None = None
@@ -514,7 +515,7 @@ class SharedFolder(Folder):
         """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
 
     def _release(self, fd: int) -> None:
-        """Release the lock. An SMB client may fail to (EIO, seen); there closing the file does, at the end."""
+        """Release the lock; on SMB, where unlocking was seen to fail with EIO, the end of the block does."""
         if not self._smb:
             _set_lock(fd, fcntl.F_UNLCK)
 
@@ -536,7 +537,7 @@ class SharedFolder(Folder):
 
 
 def _settle(way: Way) -> None:
-    """Before the first write of a process, leave a lock file in the base folder that others have had time to see.
+    """Before the first write of a process, leave a lock file in the base folder and let others see it.
 
     Programs that use the base folder as a local one, on the server, look for it once in a second.
     """

@@ -120,8 +120,8 @@ class JSONFile(BytesResource):
         """Return content and version of the open file.
 
         Raises:
-            OSError: Something else is in its place, or (ESTALE) it was replaced since it was opened, which has
-                changed its version.
+            OSError: Something else is in its place; or (ESTALE) it was replaced since it was opened, which
+                has changed its version.
         """
         found = os.fstat(fd)
         if not modes.S_ISREG(found.st_mode):
