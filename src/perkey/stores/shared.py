@@ -148,7 +148,8 @@ def _decide(base: str, locking: Locking) -> Way | None:
     if found.kind == "other" and not found.no_locks:
         warnings.warn(
             f"{base} is on a file system that perkey does not know ({found.type}); whether writers on "
-            f"several machines exclude each other there is not known. Run: perkey doctor {base} --with-others 2",
+            "several machines exclude each other there is not known. "
+            f"Run: perkey doctor {base} --with-others 2",
             UnknownFileSystemWarning,
             stacklevel=2,
         )
