@@ -2,6 +2,7 @@
 
 import pickle
 import secrets
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +16,7 @@ from perkey.stores import Store
 from perkey.stores.obstore_store import ObstoreStore
 from perkey.testing import PolicyContract
 from perkey.testing.dicts import AddOnlyContract
+from perkey.testing.dicts.raising import some_exceptions
 from s3 import azurite
 from s3.test_object_store_dict import UncomparedRemovals
 
@@ -61,6 +63,9 @@ class TestStore(UncomparedRemovals):
 
 class TestDict(AddOnlyContract, PolicyContract):
     time_resolution = 1.05  # listings have whole seconds
+
+    def exceptions(self) -> Iterator[BaseException]:
+        return some_exceptions()
 
     @pytest.fixture(autouse=True)
     def _place(self, container: str) -> None:
