@@ -205,8 +205,6 @@ def test_what_a_handler_raises_in_a_system_call_passes_unchanged(
         return real(*args, **kwargs)
 
     monkeypatch.setattr(os, call, interrupting)
-    if real in os.supports_dir_fd:
-        monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, interrupting})
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         for place in ("quick folder", "durable folder"):
