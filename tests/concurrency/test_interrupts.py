@@ -19,6 +19,7 @@ from holders import is_locked, lock_of
 from tracing import at_opcode
 from workers import LockKind, with_locks
 
+from perkey.content import close
 from perkey.stores import ABSENT, ANY, DirectoryStore, MemoryStore
 from perkey.stores.bounded import CacheFolder
 from perkey.stores.directory import Durability
@@ -27,6 +28,10 @@ from perkey.synced import JSONDict
 
 Act: TypeAlias = Callable[[DirectoryStore, Path], Any]
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
 FLAT: Final = ("a.pkl",)
 DEEP: Final = ("x", "y", "a.pkl")
 NEW: Final = ("x", "new.pkl")
@@ -34,7 +39,7 @@ MANY: Final = [((f"{n}.pkl",), b"many") for n in range(20)]
 
 ACTS: Final[dict[str, Act]] = {
     "read": lambda store, _: store.read(DEEP),
-    "large content": lambda store, _: store.content(FLAT, limit=0),
+    "large content": lambda store, _: close(store.content(FLAT, limit=0)),
     "stat": lambda store, _: store.stat(DEEP),
     "write": lambda store, _: store.write(DEEP, b"new"),
     "write a version": lambda store, _: store.write(FLAT, b"new", expect=store.stat(FLAT).version),
