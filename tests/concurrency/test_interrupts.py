@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +18,7 @@ from tracing import at_opcode
 from workers import LockKind, with_locks
 
 from perkey.content import close
-from perkey.stores import ABSENT, ANY, DirectoryStore, MemoryStore
+from perkey.stores import ABSENT, DirectoryStore
 from perkey.stores.bounded import CacheFolder
 from perkey.stores.directory import Durability
 from perkey.stores.temporaries import TEMPORARY
@@ -106,27 +104,6 @@ def interrupt_everywhere(folder: Path, act: Act, durability: Durability, kind: L
                 assert not is_locked(lock_of(place, kind)), number
         number += step
     assert number > 99
-
-
-@pytest.mark.parametrize("expect", [ANY, ABSENT])
-def test_an_interrupted_memory_store_is_not_locked(expect: Any) -> None:
-    store = MemoryStore()
-    reached, number = True, 0
-    while reached:
-        name = (f"{number}",)
-        with suppress(Interrupt):
-            reached = at_opcode(number, interrupt, partial(store.write, name, b"new", expect=expect))
-        run_crew_of_one(store)
-        number += 1
-    assert number > 30
-
-
-def run_crew_of_one(store: MemoryStore) -> None:
-    """Write from another thread, which an abandoned lock would block."""
-    writer = threading.Thread(target=store.write, args=(("other",), b""), daemon=True)
-    writer.start()
-    writer.join(20)
-    assert not writer.is_alive()
 
 
 def test_real_alarms_leave_nothing(tmp_path: Path) -> None:
