@@ -66,17 +66,19 @@ class MemoryStore(Store):
         self, name: Name, expect: Expectation, act: Callable[..., object], *arguments: object
     ) -> None:
         """Compare and act until no nested write comes between."""
+        depth = len(_turns)
         done = False
-        while not done:
-            for outer in _turns:
-                outer.take_away()
-            turn = Turn()
-            _turns.append(turn)
-            try:
+        try:
+            while not done:
+                for outer in _turns:
+                    outer.take_away()
+                turn = Turn()
+                # No calls, after which a signal handler could raise with the turn on the list for ever.
+                _turns[depth:] = (turn,)
                 self._check(name, expect)
                 done = turn.take(act, *arguments)
-            finally:
-                _turns.remove(turn)
+        finally:
+            del _turns[depth:]
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         with _lock:
