@@ -76,13 +76,13 @@ class DirectoryStore(Store):
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        return self._of_current(name, partial(_read_item, name, unless, limit))
+        return self._of_current(name, _read_item, name, unless, limit)
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         if not _is_safe(name):
             raise _unsafe(name)
         try:
-            return use(self.base, name, READ, partial(_content_of, name, limit))
+            return use(self.base, name, READ, _content_of, name, limit)
         except OSError as error:
             _raise_if_absent(error, name)
             raise
@@ -91,7 +91,7 @@ class DirectoryStore(Store):
         found = self._stat(name)
         if not stamps.needs_digest(found):
             return Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-        return self._of_current(name, partial(_stat_of, name))
+        return self._of_current(name, _stat_of, name)
 
     def exists(self, name: Name) -> bool:
         try:
@@ -215,7 +215,7 @@ class DirectoryStore(Store):
 
     # --- Reading ------------------------------------------------------------------------------------
 
-    def _of_current(self, name: Name, act: Callable[[bool, int], R]) -> R:
+    def _of_current(self, name: Name, act: Callable[..., R], *arguments: Any) -> R:
         """Return what `act` returns for an open file that still has its name.
 
         1. here: opened   2. a writer: replaced it   3. here: fstat. Losing its name changed the change time,
@@ -223,14 +223,16 @@ class DirectoryStore(Store):
 
         Args:
             name: The item.
-            act: Takes whether to insist on that, and the descriptor; returns `_REPLACED` if it has no name.
+            act: Takes `arguments`, whether to insist on that, and the descriptor; returns `_REPLACED` if the
+                file has no name.
+            *arguments: Its first arguments.
         """
         if not _is_safe(name):
             raise _unsafe(name)
         try:
             attempts = _ATTEMPTS
             while True:
-                found = use(self.base, name, READ, partial(act, attempts > 0))
+                found = use(self.base, name, READ, act, *arguments, attempts > 0)
                 if found is not _REPLACED:
                     return found
                 attempts -= 1

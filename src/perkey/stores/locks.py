@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import compress, starmap
+from operator import length_hint
 from typing import Final
 
 from perkey.stores.descriptors import Handle, in_child
@@ -65,7 +66,7 @@ class FileTurn(Turn):
     __slots__ = ("file", "folder", "leaf")
 
     def __init__(self, folder: int, leaf: str, file: int) -> None:
-        super().__init__()
+        self._left = [True]
         self.folder = folder
         self.leaf = leaf
         self.file = file
@@ -79,17 +80,20 @@ class Hold:
 
     Attributes:
         fd: The descriptor that is locked, or is about to be; -1 if there is nothing to lock.
-        is_alive: Returns how many descriptors of the handle are open.
         published: The status of the turn's file in the item's place, if a nested write replaced it.
     """
 
-    __slots__ = ("_turn", "fd", "is_alive", "published")
+    __slots__ = ("_pending", "_turn", "fd", "published")
 
     def __init__(self, handle: Handle) -> None:
         self.fd = -1
         self.published: os.stat_result | None = None
-        self.is_alive = handle.watch()
+        self._pending = handle.pending  # not the handle, which is closed when it is garbage
         self._turn: FileTurn | None = None
+
+    def is_alive(self) -> bool:
+        """Return whether the handle is open."""
+        return length_hint(self._pending) > 0
 
     def begin(self, turn: FileTurn) -> None:
         """Note what is about to be done under the lock."""
@@ -118,7 +122,7 @@ class Hold:
 
     def excludes(self, fd: int) -> bool:
         """Return whether this is another descriptor's lock on the file or folder `fd`."""
-        return self.fd not in {fd, -1} and bool(self.is_alive()) and _same(fd, self.fd)
+        return self.fd not in {fd, -1} and self.is_alive() and _same(fd, self.fd)
 
 
 class _Mine(threading.local):
@@ -148,8 +152,9 @@ def begin(handle: Handle) -> Hold:
 
 def end(hold: Hold) -> None:
     """Note that a lock was released."""
-    if hold in _mine.holds:
-        _mine.holds.remove(hold)
+    holds = _mine.holds
+    if hold in holds:
+        holds.remove(hold)
 
 
 def is_nested(fd: int) -> bool:
@@ -187,7 +192,9 @@ def lock(fd: int) -> bool:
     if sys.platform == "win32":  # pragma: not on Linux
         return _lock_byte(fd)
     try:
-        outer = [hold.fd for hold in _mine.holds if hold.excludes(fd)]
+        holds = _mine.holds
+        # The first is the outermost: if it is the caller's own, there are no outer ones.
+        outer = [hold.fd for hold in holds if hold.excludes(fd)] if holds and holds[0].fd != fd else []
         # An outer write that is about to lock, or has unlocked, does not have the lock: then `fd` gets it.
         if not outer or not any(_try_lock(each) for each in (fd, *outer)):
             fcntl.flock(fd, fcntl.LOCK_EX)

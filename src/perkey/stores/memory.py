@@ -66,6 +66,11 @@ class MemoryStore(Store):
         self, name: Name, expect: Expectation, act: Callable[..., object], *arguments: object
     ) -> None:
         """Compare and act until no nested write comes between."""
+        if expect is ANY:
+            for outer in _turns:
+                outer.take_away()
+            act(*arguments)
+            return
         depth = len(_turns)
         done = False
         try:
@@ -90,8 +95,6 @@ class MemoryStore(Store):
         return "/".join(("memory:", *name))
 
     def _check(self, name: Name, expect: Expectation) -> None:
-        if expect is ANY:
-            return
         found = self._items.get(name)
         version = ABSENT if found is None else found[1].version
         if version != expect:
