@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from perkey.parallel import map_unordered
+from perkey.parallel import is_abandoned, map_unordered
 
 HANG = 30.0
 
@@ -176,3 +176,63 @@ def test_heavy_arguments_count_as_many() -> None:
 def test_no_thread_stays() -> None:
     list(map_unordered(lambda n: n, range(100), workers=8, discard=no_discard))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("perkey")]
+
+
+def attempts_until_abandoned(ended: list[int], number: int) -> int:
+    """Try again and again, as a request does while its service does not answer."""
+    while not is_abandoned():
+        time.sleep(0.001)
+    ended.append(number)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_calls_under_way_see_that_their_iteration_was_left(workers: int) -> None:
+    ended: list[int] = []
+
+    def call(number: int) -> int:
+        assert not is_abandoned()
+        if number == 0:
+            return number
+        return attempts_until_abandoned(ended, number)
+
+    results = map_unordered(call, range(50), workers=workers, discard=lambda _: None)
+    assert next(results) == (0, 0)
+    results.close()  # type: ignore[attr-defined] # it is a generator
+    wait_for_no_worker()
+    assert len(ended) <= workers
+    assert not is_abandoned()
+
+
+def test_calls_of_an_iteration_within_one_that_was_left_see_it() -> None:
+    ended: list[int] = []
+    begun = threading.Event()
+
+    def inner(number: int) -> int:
+        begun.set()
+        return attempts_until_abandoned(ended, number)
+
+    def outer(number: int) -> int:
+        if number == 0:
+            assert begun.wait(HANG)
+            return number
+        return len(list(map_unordered(inner, range(2), workers=2, discard=no_discard)))
+
+    results = map_unordered(outer, range(2), workers=2, discard=lambda _: None)
+    assert next(results) == (0, 0)
+    results.close()  # type: ignore[attr-defined] # it is a generator
+    wait_for_no_worker()
+    assert sorted(ended) == [0, 1]
+
+
+def test_nothing_is_abandoned_while_results_are_taken() -> None:
+    told = list(map_unordered(lambda _: is_abandoned(), range(100), workers=8, discard=no_discard))
+    assert not any(result for _, result in told)
+    assert not is_abandoned()
+
+
+def wait_for_no_worker() -> None:
+    end = time.monotonic() + HANG
+    while any(thread.name.startswith("perkey") for thread in threading.enumerate()):
+        assert time.monotonic() < end, "calls went on"
+        time.sleep(0.001)

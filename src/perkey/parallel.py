@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Thread, local
 from typing import Any, Final, Generic, TypeVar
 
 from perkey.answers import answer
@@ -35,7 +35,7 @@ def map_unordered(
 
     At most twice `workers` arguments, as `weigh` counts them, are drawn ahead of what was yielded. Leaving
     the iteration early, also by an interrupt, makes no further calls. It waits half a second for the calls
-    under way; those that take longer are left to themselves.
+    under way; those that take longer are left to themselves, and see it by `is_abandoned`.
 
     Args:
         function: What to call, in threads; in the calling thread where the interpreter starts none any more.
@@ -68,6 +68,15 @@ def map_unordered(
         raise source.failure
 
 
+def is_abandoned() -> bool:
+    """Return whether this thread works for an iteration that was left, by Ctrl-C say.
+
+    Code that waits or tries again asks before it does so, and raises the last error instead: its caller takes
+    no result any more. False in threads that are not workers of `map_unordered`.
+    """
+    return _current.worker_of is not None and _current.worker_of.is_left()
+
+
 @dataclass(slots=True)
 class _Done(Generic[A, R]):
     argument: A
@@ -95,6 +104,7 @@ class _Threads(Generic[A, R]):
         self._todo: SimpleQueue[A] = SimpleQueue()
         self._done: SimpleQueue[_Done[A, R]] = SimpleQueue()
         self._left = False
+        self._outer = _current.worker_of
         self.running = 0
 
     def submit(self, argument: A) -> None:
@@ -137,7 +147,12 @@ class _Threads(Generic[A, R]):
             thread.join(max(0.0, end - time.monotonic()))
         self._discard_rest()
 
+    def is_left(self) -> bool:
+        """Return whether the iteration was left, or the one in whose worker it runs."""
+        return self._left or (self._outer is not None and self._outer.is_left())
+
     def _work(self) -> None:
+        _current.worker_of = self
         while (argument := self._todo.get()) is not _END:
             self._done.put(self._call(argument))
             if self._left:
@@ -162,6 +177,15 @@ class _Threads(Generic[A, R]):
                     self._discard(done.result)
         except Empty:
             pass
+
+
+class _Current(local):
+    """What a thread works for."""
+
+    worker_of: _Threads[Any, Any] | None = None
+
+
+_current = _Current()
 
 
 class _Source(Iterator[A]):

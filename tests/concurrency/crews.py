@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -48,6 +50,11 @@ class Barrier(Protocol):
 def times(short: int, long: int) -> int:
     """Choose between the bounded and the long form of a stress."""
     return long if LONG else short
+
+
+def sample(test: str, step: int) -> Iterator[int]:
+    """Yield 0, 1, 2, ...; in the bounded form only every `step`-th number. The test's name sets the first."""
+    return count() if LONG else count(zlib.crc32(test.encode()) % step, step)
 
 
 def run_crew(method: Method, jobs: Iterable[Job]) -> list[Any]:

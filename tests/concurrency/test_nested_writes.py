@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 import pytest
-from crews import LONG
+from crews import sample
 from tracing import at_opcode
 from workers import LockKind, with_locks
 
@@ -34,9 +33,10 @@ INNER: Final[dict[str, Act]] = {
 }
 
 
-def nest_everywhere(store: Store, where: str, outer: Act, inner: Act, *, initially: bool, step: int) -> int:
-    reached, number = True, 0
-    while reached:
+def nest_everywhere(
+    store: Store, where: str, outer: Act, inner: Act, *, initially: bool, numbers: Iterator[int]
+) -> int:
+    for number in numbers:
         version = store.write(NAME, b"old")
         if not initially:
             store.remove(NAME)
@@ -51,10 +51,10 @@ def nest_everywhere(store: Store, where: str, outer: Act, inner: Act, *, initial
         reached = at_opcode(number, nested, lambda: outer(store, item, version), where=where)  # noqa: B023 - called at once
         item.read(store)
         assert_linearisable(item.events, initial)
-        if reached:
-            assert store.read(("x", "other.pkl"))[0] == b"%d" % number  # type: ignore[index]
-        number += step
-    return number
+        if not reached:
+            return number
+        assert store.read(("x", "other.pkl"))[0] == b"%d" % number  # type: ignore[index]
+    raise AssertionError
 
 
 @pytest.mark.parametrize("initially", [True, False])
@@ -62,23 +62,26 @@ def nest_everywhere(store: Store, where: str, outer: Act, inner: Act, *, initial
 @pytest.mark.parametrize("outer", OUTER)
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_nested_writes_into_a_folder_are_linearisable(
-    tmp_path: Path, kind: LockKind, outer: str, inner: str, initially: bool
+    kind: LockKind, outer: str, inner: str, initially: bool, request: pytest.FixtureRequest
 ) -> None:
-    store = DirectoryStore(tmp_path, durability="none")
-    step = 1 if LONG else 29
-    for where in ("place", "remove"):
+    store = DirectoryStore(request.getfixturevalue("tmp_path"), durability="none")
+    where = "remove" if outer.startswith("remove") else "place"
+    numbers = sample(request.node.name, 29)
 
-        def nest(where: str = where) -> int:
-            return nest_everywhere(store, where, OUTER[outer], INNER[inner], initially=initially, step=step)
+    def nest() -> int:
+        return nest_everywhere(store, where, OUTER[outer], INNER[inner], initially=initially, numbers=numbers)
 
-        with_locks(kind, nest)
+    assert with_locks(kind, nest) > 50
 
 
 @pytest.mark.parametrize("initially", [True, False])
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize("outer", OUTER)
-def test_nested_writes_into_memory_are_linearisable(outer: str, inner: str, initially: bool) -> None:
+def test_nested_writes_into_memory_are_linearisable(
+    outer: str, inner: str, initially: bool, request: pytest.FixtureRequest
+) -> None:
+    numbers = sample(request.node.name, 5)
     tried = nest_everywhere(
-        MemoryStore(), "", OUTER[outer], INNER[inner], initially=initially, step=1 if LONG else 5
+        MemoryStore(), "", OUTER[outer], INNER[inner], initially=initially, numbers=numbers
     )
     assert tried > 30

@@ -48,13 +48,15 @@ class TestDirectoryStore(StoreContract):
         store.write(A, b"old")
         newer: list[Version] = []
 
-        def open_and_be_overtaken(base: str, name: Name, flags: int, act: Callable[[int], Any]) -> Any:
-            def wait_and_act(fd: int) -> Any:
+        def open_and_be_overtaken(
+            base: str, name: Name, flags: int, act: Callable[..., Any], *arguments: Any
+        ) -> Any:
+            def wait_and_act(*arguments: Any) -> Any:
                 if len(newer) < 3:
                     newer.append(other.write(A, b"new"))
-                return act(fd)
+                return act(*arguments)
 
-            return use(base, name, flags, wait_and_act)
+            return use(base, name, flags, wait_and_act, *arguments)
 
         monkeypatch.setattr(directory_module, "use", open_and_be_overtaken)
         assert store.read(A) == (b"new", newer[-1])

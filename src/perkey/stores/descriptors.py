@@ -19,14 +19,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
-from operator import length_hint, not_
-from typing import Any, Final
-from weakref import ref
+from itertools import chain, compress
+from typing import Final
 
 _PATIENCE: Final = 100
 
-_lockable: dict[int, ref[Handle]] = {}
+_lockable: dict[int, list[Iterator[object]]] = {}
+"""Handles, by their ids, to the stages of their closing."""
+
 _forking: set[int] = set()
 _forks = 0
 _in_child: list[Callable[[], object]] = []
@@ -40,53 +40,51 @@ class Handle(io.IOBase):
 
     Args:
         lockable: Whether the files may be locked. Children forked meanwhile close their copies then.
+
+    Attributes:
+        pending: An iterator over the descriptors that are open; only its length may be asked for.
     """
 
     def __init__(self, *, lockable: bool = False) -> None:
-        self._opened: list[int] = []
-        self._pending = iter(self._opened)
-        self._closing = map(os.close, self._pending)
-        self._lockable = lockable
-        stages: list[Iterator[Any]] = [self._closing]
-        if lockable:
-            _lockable[id(self)] = ref(self)
-            stages.append(map(not_, map(_lockable.pop, (id(self),))))
+        opened: list[int] = []
+        self._opened = opened
+        self.pending = iter(opened)
+        closing = map(os.close, self.pending)
+        stages: list[Iterator[object]] = [closing]
         self._stages = stages
-        # All stages yield what is false, so that one call goes through all; `__exit__` returns its result.
-        self.close = partial(next, filter(None, chain.from_iterable(stages)), None)  # type: ignore[method-assign]
+        self._lockable = lockable
+        if lockable:
+            # Draws what `pop` returns, and yields nothing.
+            stages.append(compress(map(_lockable.pop, (id(self),), (None,)), (False,)))
+        # All stages yield None or nothing, so that one call goes through all; `__exit__` returns its result.
+        self.close = partial(any, chain.from_iterable(stages))  # type: ignore[method-assign, assignment]
+        if lockable:
+            _lockable[id(self)] = stages  # at last: from now on, closing removes it
 
     def open(self, path: str, flags: int, mode: int = 0o777, dir_fd: int | None = None) -> int:
         """Open a file as `os.open`, and return its descriptor, which belongs to this handle."""
-        act = partial(os.open, flags=flags, mode=mode, dir_fd=dir_fd)
+        act = os.open if dir_fd is None else partial(os.open, dir_fd=dir_fd)
+        opened = self._opened
         if not self._lockable:
-            self._opened.extend(map(act, (path,)))
-            return self._opened[-1]
+            opened.extend(map(act, (path,), (flags,), (mode,)))
+            return opened[-1]
         for _ in range(_PATIENCE):
             if _forking:
                 time.sleep(0.001)
                 continue
             forks = _forks
-            self._opened.extend(map(act, (path,)))
+            opened.extend(map(act, (path,), (flags,), (mode,)))
             if forks == _forks and not _forking:
-                return self._opened[-1]
+                return opened[-1]
             # 1. here: opened   2. another thread: forked   3. here: noted, too late for that child.
             # The child keeps an open file that is never locked; take a new one.
         # A fork that does not end: one of its hooks may be waiting for this very thread.
-        self._opened.extend(map(act, (path,)))
-        return self._opened[-1]
+        opened.extend(map(act, (path,), (flags,), (mode,)))
+        return opened[-1]
 
-    def close_oldest(self) -> None:
-        """Close the descriptor that was opened first of those that are still open; there must be one."""
-        next(self._closing)
-
-    def watch(self) -> Callable[[], int]:
-        """Return a function that counts open descriptors, without keeping this handle alive."""
-        return partial(length_hint, self._pending)
-
-    def _leave_to_parent(self) -> None:
-        """Close the copies of a forked child, and leave everything else to its parent."""
-        self._stages.clear()
-        any(self._closing)
+    def before_closing(self, stage: Iterator[object]) -> None:
+        """Exhaust an iterator when this is closed, before the descriptors are; a forked child does not."""
+        self._stages.insert(0, stage)
 
 
 def in_child(act: Callable[[], object]) -> None:
@@ -108,10 +106,12 @@ def _end_fork() -> None:
 
 def _close_copies() -> None:
     _forking.clear()
-    handles = [handle for each in _lockable.values() if (handle := each()) is not None]
+    handles = list(_lockable.values())
     _lockable.clear()
-    for handle in handles:
-        handle._leave_to_parent()
+    for stages in handles:
+        closing = stages[-2]
+        stages.clear()  # what else is to be done when a handle is closed, the parent does
+        any(closing)
     for act in _in_child:
         act()
 

@@ -33,7 +33,7 @@ from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
-from perkey.stores.shared import check_locking, open_folder, stat_shared, use_shared, way_of
+from perkey.stores.shared import check_locking, open_folder, shared_ways, stat_shared, use_shared, way_of
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
 from perkey.stores.ways import READ, is_folder, read_open, stat_file, use
@@ -107,10 +107,12 @@ class DirectoryStore(Store):
             make_base(self.base, durable=self._durable)
         else:
             self._require_base()
+        way_of(self.base, self.locking)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.may_create = self._was_there = False
+        way_of(self.base, self.locking)
 
     def make_base_again(self) -> None:
         """Let an unpickled store make its base folder: for caches, which are made wherever they arrive."""
@@ -119,13 +121,16 @@ class DirectoryStore(Store):
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        return self._of_current(name, partial(_read_item, name, unless, limit))
+        return self._of_current(name, _read_item, name, unless, limit)
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         if not _is_safe(name):
             raise _unsafe(name)
         try:
-            return self._use(name, partial(_content_of, name, limit))
+            way = shared_ways.get((self.base, self.locking))
+            if way is not None:
+                return use_shared(self.base, name, READ, partial(_content_of, name, limit), way)
+            return use(self.base, name, READ, _content_of, name, limit)
         except system_answer(OSError) as error:
             self._raise_if_absent(error, name)
             raise
@@ -134,7 +139,7 @@ class DirectoryStore(Store):
         found = self._stat(name)
         if not stamps.needs_digest(found):
             return Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-        return self._of_current(name, partial(_stat_of, name))
+        return self._of_current(name, _stat_of, name)
 
     def mtime(self, name: Name) -> float:
         return self._stat(name).st_mtime
@@ -152,8 +157,8 @@ class DirectoryStore(Store):
 
     def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
         self._check(name)
-        one = self._durable or isinstance(expect, str) or way_of(self.base, self.locking).shared
-        if one or not insert_unnamed(self.base, name, data):
+        named = self._durable or isinstance(expect, str) or (self.base, self.locking) in shared_ways
+        if named or not insert_unnamed(self.base, name, data):
             self._write(name, data, expect, versioned=False)
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
@@ -177,7 +182,7 @@ class DirectoryStore(Store):
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
         self._require_base_once()
-        if not self._durable or way_of(self.base, self.locking).shared:
+        if not self._durable or (self.base, self.locking) in shared_ways:
             yield from super().write_many(items, expect=expect)
             return
         from perkey.stores.batches import Batches, WriteBatch
@@ -209,7 +214,7 @@ class DirectoryStore(Store):
         """Count as `Store.count`; on Linux in 128 KiB of memory and half the time of a `scan`."""
         from perkey.stores.dirents import can_count
 
-        if can_count(shape) and not way_of(self.base, self.locking).shared:
+        if can_count(shape) and (self.base, self.locking) not in shared_ways:
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)
@@ -279,14 +284,7 @@ class DirectoryStore(Store):
 
     # --- Reading ------------------------------------------------------------------------------------
 
-    def _use(self, name: Name, act: Callable[[int], R]) -> R:
-        """Open an item, past the caches of a network file system, and return what `act` returns for it."""
-        way = way_of(self.base, self.locking)
-        if way.shared:
-            return use_shared(self.base, name, READ, act, way)
-        return use(self.base, name, READ, act)
-
-    def _of_current(self, name: Name, act: Callable[[bool, int], R]) -> R:
+    def _of_current(self, name: Name, act: Callable[..., R], *arguments: Any) -> R:
         """Return what `act` returns for an open file that still has its name.
 
         1. here: opened   2. a writer: replaced it   3. here: fstat. Losing its name changed the change time,
@@ -294,14 +292,20 @@ class DirectoryStore(Store):
 
         Args:
             name: The item.
-            act: Takes whether to insist on that, and the descriptor; returns `_REPLACED` if it has no name.
+            act: Takes `arguments`, whether to insist on that, and the descriptor; returns `_REPLACED` if the
+                file has no name.
+            *arguments: Its first arguments.
         """
         if not _is_safe(name):
             raise _unsafe(name)
+        way = shared_ways.get((self.base, self.locking))
         try:
             attempts = _ATTEMPTS
             while True:
-                found = self._use(name, partial(act, attempts > 0))
+                if way is not None:
+                    found = use_shared(self.base, name, READ, partial(act, *arguments, attempts > 0), way)
+                else:
+                    found = use(self.base, name, READ, act, *arguments, attempts > 0)
                 if found is not _REPLACED:
                     return found
                 attempts -= 1
@@ -318,17 +322,14 @@ class DirectoryStore(Store):
     def _stat(self, name: Name) -> os.stat_result:
         self._check(name)
         try:
-            found = self._look(name)
+            way = shared_ways.get((self.base, self.locking))
+            found = stat_file(self.base, name) if way is None else stat_shared(self.base, name, way)
         except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
             raise KeyError(name)
         return found
-
-    def _look(self, name: Name) -> os.stat_result:
-        way = way_of(self.base, self.locking)
-        return stat_shared(self.base, name, way) if way.shared else stat_file(self.base, name)
 
     def _check(self, name: Name) -> None:
         """Refuse names that could lead out of the base folder, wherever they come from."""

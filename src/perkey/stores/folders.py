@@ -94,13 +94,13 @@ class Folder(Handle):
 
     no_locks = "its file system has no locks (flock)"
     """Why conditions on versions are refused where `lock` returns False."""
+    hold: Hold | None = None
+    _fd = -1
+    _temporaries: list[str] | None = None
 
     def __init__(self, path: str, *, lockable: bool) -> None:
         super().__init__(lockable=lockable)
         self.path = path
-        self.hold: Hold | None = None
-        self._fd = -1
-        self._temporaries: list[str] | None = None
 
     @classmethod
     def at(cls, base: str, parts: Name, *, lockable: bool = True) -> Folder:
@@ -116,25 +116,18 @@ class Folder(Handle):
         """
         folder = cls("/".join((base, *parts)), lockable=lockable)
         if not parts:
-            folder._open_here(base, _BASE)
+            folder._fd = folder.open(base, _BASE)
         elif len(parts) == 1:
             folder._open_below(folder.path, None)
         else:
-            use(base, parts[:-1], PASSAGE, partial(folder._open_below, parts[-1]))
+            use(base, parts[:-1], PASSAGE, folder._open_below, parts[-1])
         return folder
 
     def _open_below(self, path: str, dir_fd: int | None) -> None:
         try:
-            self._open_here(path, FOLDER, dir_fd)
+            self._fd = self.open(path, FOLDER, dir_fd=dir_fd)
         except system_answer(OSError) as error:
             explain(error, self.path)
-
-    def _open_here(self, path: str, flags: int, dir_fd: int | None = None) -> None:
-        try:
-            self._fd = self.open(path, flags, dir_fd=dir_fd)
-        except BaseException:
-            self.close()
-            raise
 
     @staticmethod
     def make(base: str, parts: Name, *, durable: bool) -> None:
@@ -174,13 +167,13 @@ class Folder(Handle):
 
         Args:
             name: Its name, of `temporary_name`.
-            file: Closes it.
+            file: Closes it; this folder if the file is to be open as long as the folder is.
         """
         here = self._fd
         if self._temporaries is None:
             self._temporaries = []
             there = partial(os.access, mode=os.F_OK, dir_fd=here, follow_symlinks=False)
-            self._stages.insert(0, map(partial(os.unlink, dir_fd=here), filter(there, self._temporaries)))
+            self.before_closing(map(partial(os.unlink, dir_fd=here), filter(there, self._temporaries)))
         self._temporaries.append(name)
         try:
             return file.open(name, _CREATE, 0o666, here)
@@ -358,7 +351,7 @@ class Folder(Handle):
     def enter(self, name: str) -> Folder:
         """Return the folder `name` in this one, open for listing."""
         inner = Folder(f"{self.path}/{name}", lockable=False)
-        inner._open_here(name, FOLDER, self._fd)
+        inner._fd = inner.open(name, FOLDER, dir_fd=self._fd)
         return inner
 
     def _is_lock_file(self, fd: int) -> bool:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import compress, starmap
+from operator import length_hint
 from typing import Final
 
 from perkey.answers import system_answer
@@ -66,7 +67,7 @@ class FileTurn(Turn):
     __slots__ = ("file", "folder", "leaf")
 
     def __init__(self, folder: int, leaf: str, file: int) -> None:
-        super().__init__()
+        self._left = [True]
         self.folder = folder
         self.leaf = leaf
         self.file = file
@@ -80,17 +81,20 @@ class Hold:
 
     Attributes:
         fd: The descriptor that is locked, or is about to be; -1 if there is nothing to lock.
-        is_alive: Returns how many descriptors of the handle are open.
         published: The status of the turn's file in the item's place, if a nested write replaced it.
     """
 
-    __slots__ = ("_turn", "fd", "is_alive", "published")
+    __slots__ = ("_pending", "_turn", "fd", "published")
 
     def __init__(self, handle: Handle) -> None:
         self.fd = -1
         self.published: os.stat_result | None = None
-        self.is_alive = handle.watch()
+        self._pending = handle.pending  # not the handle, which is closed when it is garbage
         self._turn: FileTurn | None = None
+
+    def is_alive(self) -> bool:
+        """Return whether the handle is open."""
+        return length_hint(self._pending) > 0
 
     def begin(self, turn: FileTurn) -> None:
         """Note what is about to be done under the lock."""
@@ -119,7 +123,7 @@ class Hold:
 
     def excludes(self, fd: int) -> bool:
         """Return whether this is another descriptor's lock on the file or folder `fd`."""
-        return self.fd not in {fd, -1} and bool(self.is_alive()) and _same(fd, self.fd)
+        return self.fd not in {fd, -1} and self.is_alive() and _same(fd, self.fd)
 
 
 class _Mine(threading.local):
@@ -149,8 +153,9 @@ def begin(handle: Handle) -> Hold:
 
 def end(hold: Hold) -> None:
     """Note that a lock was released."""
-    if hold in _mine.holds:
-        _mine.holds.remove(hold)
+    holds = _mine.holds
+    if hold in holds:
+        holds.remove(hold)
 
 
 def is_nested(fd: int) -> bool:
@@ -201,7 +206,9 @@ def lock(fd: int) -> bool:
     if sys.platform == "win32":  # pragma: not on Linux
         return _lock_byte(fd)
     try:
-        if not locked_for_outer(fd, _try_lock):
+        holds = _mine.holds
+        # The first is the outermost: if it is the caller's own, there are no outer ones.
+        if not holds or holds[0].fd == fd or not locked_for_outer(fd, _try_lock):
             fcntl.flock(fd, fcntl.LOCK_EX)
     except system_answer(OSError) as error:
         if error.errno not in _UNSUPPORTED:

@@ -39,7 +39,7 @@ def place(
     """Write an item, if it is as expected, and return its version.
 
     Args:
-        folder: The folder that it is in.
+        folder: The folder that it is in; its closing also closes the new file, or removes it after a failure.
         name: The item.
         data: Its new content.
         expect: What it must be at.
@@ -61,20 +61,19 @@ def place(
         return _place_closed(folder, name, data, expect, durable=durable, mode=mode, versioned=versioned)
     where = f"{folder.path}/{name[-1]}"
     temporary = temporary_name()
-    with Handle() as file:
-        fd = folder.create(temporary, file)
-        if keep_mode and found is not None:
-            os.fchmod(fd, modes.S_IMODE(found.st_mode))
-        fill(fd, data, where)
-        if durable:
-            sync(fd, where)
-        locked = folder.lock()
-        try:
-            publish(folder, name, fd, temporary, expect, locked=locked)
-            published = status_of(folder, fd) if versioned else None
-        finally:
-            folder.unlock()
-        version = "" if published is None else stamps.version_of(published, fd)
+    fd = folder.create(temporary, folder)
+    if keep_mode and found is not None:
+        os.fchmod(fd, modes.S_IMODE(found.st_mode))
+    fill(fd, data, where)
+    if durable:
+        sync(fd, where)
+    locked = folder.lock()
+    try:
+        publish(folder, name, fd, temporary, expect, locked=locked)
+        published = status_of(folder, fd) if versioned else None
+    finally:
+        folder.unlock()
+    version = "" if published is None else stamps.version_of(published, fd)
     if durable:
         folder.sync()
     return version

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar, get_args
 
+from perkey.answers import system_answer
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.naming import Name
 from perkey.stores.descriptors import Handle
@@ -93,6 +94,8 @@ class Way:
 
 
 _ways: dict[tuple[str, Locking], Way] = {}
+shared_ways: Final[dict[tuple[str, Locking], Way]] = {}
+"""Those for several machines, as far as they were found out: by base folder, and what the caller has chosen."""
 
 
 def check_locking(locking: str) -> Locking:
@@ -125,6 +128,8 @@ def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Wa
         and time.monotonic() - way.looked > _LOOK_AGAIN_SECONDS
     ):
         _look_for_others(base, way)
+    if way.shared:
+        shared_ways[base, locking] = way
     return way
 
 
@@ -143,7 +148,7 @@ def _decide(base: str, locking: Locking) -> Way | None:
     try:
         with Handle() as file:
             found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
-    except OSError:
+    except system_answer(OSError):
         return None  # it does not exist yet, or cannot be listed: the operation says so
     if found.kind == "other" and not found.no_locks:
         warnings.warn(
@@ -200,7 +205,7 @@ def persist(act: Callable[[], R], file_system: FileSystem | None = None) -> R:
     while True:
         try:
             return act()
-        except OSError as error:
+        except system_answer(OSError) as error:
             if error.errno not in stale or time.monotonic() > end:
                 raise
         time.sleep(pause * random.random())  # noqa: S311 - no secret
@@ -220,7 +225,7 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
                     folder.freshen(name[-1])
                     try:
                         fd = file.open(name[-1], flags, dir_fd=folder.fileno())
-                    except OSError as error:
+                    except system_answer(OSError) as error:
                         explain(error, f"{folder.path}/{name[-1]}")
                     folder.close_at_once(fd)
                     return act(fd)
@@ -263,12 +268,12 @@ def rename_path(source: str, target: str, way: Way) -> None:
     mine = os.lstat(source)
     try:
         persist(partial(os.rename, source, target), way.file_system)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
             raise
         try:
             there = os.lstat(target)
-        except FileNotFoundError:
+        except system_answer(FileNotFoundError):
             raise error from None
         if not os.path.samestat(mine, there):
             raise
@@ -305,7 +310,7 @@ class SharedFolder(Folder):
             for depth, part in enumerate(parts, 1):
                 try:
                     folder._fd = folder.open(part, FOLDER, dir_fd=folder._fd)
-                except OSError as error:
+                except system_answer(OSError) as error:
                     explain(error, "/".join((base, *parts[:depth])))
                 folder.close_oldest()
         except BaseException:
@@ -368,7 +373,7 @@ class SharedFolder(Folder):
                 if self._smb
                 else self._rename(temporary, name, turn)
             )
-        except FileNotFoundError:
+        except system_answer(FileNotFoundError):
             found = self.stat(name)
             there = None if found is None else (found.st_dev, found.st_ino)
             if mine is not None and there == mine:
@@ -390,7 +395,7 @@ class SharedFolder(Folder):
         while True:
             try:
                 return self._rename(temporary, name, turn)
-            except PermissionError:
+            except system_answer(PermissionError):
                 if time.monotonic() > end:
                     break
             time.sleep(0.005 + 0.01 * random.random())  # noqa: S311 - no secret
@@ -403,7 +408,7 @@ class SharedFolder(Folder):
         mine = self._identity(temporary)
         try:
             super().link(temporary, name)
-        except FileExistsError:
+        except system_answer(FileExistsError):
             found = self.stat(name)
             if mine is None or found is None or (found.st_dev, found.st_ino) != mine:
                 raise
@@ -428,7 +433,7 @@ class SharedFolder(Folder):
         there = self.hold is not None and self._identity(name) is not None
         try:
             return super().unlink(name, turn)
-        except FileNotFoundError:
+        except system_answer(FileNotFoundError):
             if there:
                 return True  # the first call succeeded and its reply was lost
             raise
@@ -445,7 +450,7 @@ class SharedFolder(Folder):
     def _identity(self, name: str) -> tuple[int, int] | None:
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except OSError:
+        except system_answer(OSError):
             return None
         return found.st_dev, found.st_ino
 
@@ -468,7 +473,7 @@ class SharedFolder(Folder):
             hold.fd = -1
             try:
                 hold.fd = fd = self._open_lock_file()
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 return True  # the folder was deleted: nothing can be put into it any more
             _settle(self._way)
             if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
@@ -491,7 +496,7 @@ class SharedFolder(Folder):
             try:
                 if _try_lock(fd):
                     return True
-            except OSError as error:
+            except system_answer(OSError) as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
                 return False
@@ -527,13 +532,13 @@ class SharedFolder(Folder):
         """
         try:
             super().sync()
-        except OSError as error:
+        except system_answer(OSError) as error:
             if error.errno not in {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}:
                 raise
 
     def enter(self, name: str) -> Folder:
         inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
-        inner._open_here(name, FOLDER, self._fd)
+        inner._fd = inner.open(name, FOLDER, dir_fd=self._fd)
         return inner
 
 
@@ -568,7 +573,7 @@ def _try_lock(fd: int) -> bool:
     """Lock a file without waiting; return whether it is locked now."""
     try:
         _set_lock(fd, fcntl.F_WRLCK)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno not in _TAKEN:
             raise
         return False

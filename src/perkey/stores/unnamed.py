@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from functools import partial
 from typing import Final
 
 from perkey.answers import system_answer
@@ -59,7 +58,7 @@ def insert_unnamed(base: str, name: Name, data: Data) -> bool:
         return _insert(base, name, data, [], None)
     entered: list[int] = []
     try:
-        return use(base, name[:-1], PASSAGE, partial(_insert, base, name, data, entered))
+        return use(base, name[:-1], PASSAGE, _insert, base, name, data, entered)
     except system_answer(OSError):
         if entered:
             raise

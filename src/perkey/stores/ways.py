@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from perkey.answers import system_answer
 from perkey.naming import Name
@@ -38,7 +38,7 @@ NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.E
 """What systems and file systems say for which each file has a name; EISDIR if they never heard of it."""
 
 
-def use(base: str, name: Name, flags: int, act: Callable[[int], R]) -> R:
+def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: Any) -> R:
     """Open what is called `name` below `base`, and return what `act` returns for its descriptor.
 
     No symbolic link below `base` is followed. This is the fast form of a `Handle`, used for the most frequent
@@ -49,7 +49,8 @@ def use(base: str, name: Name, flags: int, act: Callable[[int], R]) -> R:
         base: The base folder.
         name: The way from there; at least one part.
         flags: How the last part is opened: `READ`, `FOLDER` or `PASSAGE`.
-        act: What to do with the descriptor, which is closed afterwards.
+        act: What to do; it is called with `arguments` and the descriptor, which is closed afterwards.
+        *arguments: Its first arguments.
 
     Raises:
         FileNotFoundError, NotADirectoryError: It does not exist.
@@ -60,7 +61,15 @@ def use(base: str, name: Name, flags: int, act: Callable[[int], R]) -> R:
     closing = map(os.close, opened)
     try:
         try:
-            return act(_open(base, name, flags, opened, closing))
+            if len(name) > 1:
+                _open(base, name, flags, opened, closing)
+            else:
+                path = f"{base}/{name[0]}"
+                try:
+                    opened.extend(map(os.open, (path,), (flags,)))
+                except system_answer(OSError) as error:
+                    explain(error, path)
+            return act(*arguments, opened[-1])
         finally:
             any(closing)
     except BaseException:
@@ -68,19 +77,20 @@ def use(base: str, name: Name, flags: int, act: Callable[[int], R]) -> R:
         raise
 
 
-def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterator[None]) -> int:
-    """Open part after part, and close all but the last; return that one's descriptor."""
-    path = f"{base}/{name[0]}"
+def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterator[None]) -> None:
+    """Open two parts or more, part after part, and close all but the last."""
+    depth = 1
+    last = len(name) - 1
     try:
-        opened.extend(map(os.open, (path,), (flags if len(name) == 1 else PASSAGE,)))
-        for depth in range(1, len(name)):
-            path = f"{path}/{name[depth]}"
-            here = partial(os.open, dir_fd=opened[-1])
-            opened.extend(map(here, (name[depth],), (flags if depth == len(name) - 1 else PASSAGE,)))
+        opened.extend(map(os.open, (f"{base}/{name[0]}",), (PASSAGE,)))
+        while depth < last:
+            opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[depth],), (PASSAGE,)))
             next(closing)
+            depth += 1
+        opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[last],), (flags,)))
+        next(closing)
     except system_answer(OSError) as error:
-        explain(error, path)
-    return opened[-1]
+        explain(error, "/".join((base, *name[: len(opened) + 1])))
 
 
 def read_open(fd: int, size: int) -> bytes:
@@ -100,7 +110,7 @@ def stat_file(base: str, name: Name) -> os.stat_result:
     if len(name) == 1:
         found = os.stat(f"{base}/{name[0]}", follow_symlinks=False)
     else:
-        found = use(base, name[:-1], PASSAGE, partial(_stat_in, name[-1], "/".join((base, *name))))
+        found = use(base, name[:-1], PASSAGE, _stat_in, name[-1], "/".join((base, *name)))
     if stat.S_ISLNK(found.st_mode):
         refuse_link("/".join((base, *name)))
     return found
