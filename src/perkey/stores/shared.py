@@ -95,7 +95,7 @@ class Way:
 
 _ways: dict[tuple[str, Locking], Way] = {}
 shared_ways: Final[dict[tuple[str, Locking], Way]] = {}
-"""Those for several machines, as far as they were found out: by base folder, and what the caller has chosen."""
+"""The ways that are for several machines, by base folder and by the caller's choice."""
 
 
 def check_locking(locking: str) -> Locking:
@@ -312,7 +312,6 @@ class SharedFolder(Folder):
                     folder._fd = folder.open(part, FOLDER, dir_fd=folder._fd)
                 except system_answer(OSError) as error:
                     explain(error, "/".join((base, *parts[:depth])))
-                folder.close_oldest()
         except BaseException:
             folder.close()
             raise
