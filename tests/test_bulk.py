@@ -25,7 +25,7 @@ from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import Name
 from perkey.stores import MemoryStore
-from perkey.stores.base import ANY, Expectation, Version
+from perkey.stores.base import ANY, Expectation, Store, Version
 from perkey.testing import FaultyStore
 
 T = TypeVar("T")
@@ -36,10 +36,11 @@ WORKERS = 6
 class SlowStore(FaultyStore):
     """A place where several operations at a time are worthwhile, and that counts them."""
 
-    workers = WORKERS
+    read_many, write_many, remove_many = Store.read_many, Store.write_many, Store.remove_many
 
     def __init__(self) -> None:
         super().__init__(MemoryStore(), latency=0.002)
+        self.workers = WORKERS
         self.lock = threading.Lock()
         self.inside = self.most = self.reads = self.writes = 0
         self.broken: dict[Name, Exception] = {}

@@ -1,10 +1,18 @@
 """Keys are flat tuples of safe strings; quoting makes one of any text, and back."""
 
 import copy
+import enum
 import pickle
+import string
+import subprocess
+import sys
 import tempfile
-from typing import Any
+from collections import UserList, UserString, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -14,6 +22,7 @@ from perkey import (
     NonEmptySafeStrTuple,
     SafeStrTuple,
     get_safe_chars,
+    key_of,
     quote,
     replace_unsafe_chars,
     unquote,
@@ -30,6 +39,63 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=20
 AWKWARD = st.text(sorted("._=~aA2-/\0\ud800\udc00é"), max_size=40)
 LIKE_SUFFIXED = st.tuples(PARTS, st.integers(1, 26)).map(lambda x: f"{x[0]}_{digest(*x)}")
 TEXTS = ANY_TEXT | AWKWARD | LIKE_SUFFIXED
+
+
+class Hostile(str):
+    """A string whose methods say something else than its characters."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __str__(self) -> str:
+        return "other"
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return "other"
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Any:
+        return iter("other")
+
+    def __getitem__(self, index: Any) -> str:
+        return "o"
+
+
+class AnyCase(str):
+    """A string that equals others in another case, and hashes like them."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.casefold() == other.casefold()
+
+    def __hash__(self) -> int:
+        return hash(self.casefold())
+
+
+def member(text: str) -> str:
+    """Return a member of a ``(str, Enum)`` that is this text."""
+    kinds: Any = enum
+    found: str = kinds.Enum("Stage", {"TRAIN": text}, type=str).TRAIN
+    return found
+
+
+def kind_of(thing: object) -> str:
+    return type(thing).__name__
+
+
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "a member of a (str, Enum)": member,
+    "a member of a StrEnum": lambda text: enum.StrEnum("Stage", {"TRAIN": text}).TRAIN,  # type: ignore[attr-defined]
+    "a subclass with methods of its own": Hostile,
+    "a subclass with equality of its own": AnyCase,
+    "numpy's string": np.str_,
+}
+"""Ways to give a text as an object of a subclass."""
 
 
 class TestKeys:
@@ -68,11 +134,19 @@ class TestKeys:
                 NonEmptySafeStrTuple(nothing)
 
     @given(st.lists(PARTS, min_size=1, max_size=5))
-    def test_survive_pickling_copying_and_their_own_repr(self, parts: list[str]) -> None:
+    def test_survive_pickling_and_copying(self, parts: list[str]) -> None:
         for cls in (SafeStrTuple, NonEmptySafeStrTuple):
             key = cls(parts)
-            for twin in (pickle.loads(pickle.dumps(key)), copy.deepcopy(key), eval(repr(key))):
+            for twin in (pickle.loads(pickle.dumps(key)), copy.deepcopy(key)):
                 assert (type(twin), twin) == (cls, tuple(parts))
+
+    @given(st.lists(PARTS, min_size=1, max_size=5))
+    def test_are_shown_as_the_tuple_that_they_equal_and_print_as_a_path(self, parts: list[str]) -> None:
+        for cls in (SafeStrTuple, NonEmptySafeStrTuple):
+            key = cls(parts)
+            assert repr(key) == repr(tuple(parts))
+            assert eval(repr(key)) == key
+            assert str(key) == f"{key}" == "/".join(parts)
 
     @pytest.mark.parametrize(
         "part", ["", ".", "..", "a/b", "a\\b", "a\0", "é", "a b", "a\n", "*", "a:b", "a@"]
@@ -92,17 +166,50 @@ class TestKeys:
             SafeStrTuple("x" * (SAFE_STRING_MAX_LENGTH + 1))
 
     @pytest.mark.parametrize(
-        "thing", [5, None, b"a", bytearray(b"a"), memoryview(b"a"), {"a"}, {"a": 1}, 1.5]
-    )
+        "thing",
+        [
+            5, None, 1.5, b"a", bytearray(b"a"), memoryview(b"a"), {"a"}, frozenset("a"), {"a": "b"},
+            {"a": 1}.keys(), {"a": "b"}.values(), iter("ab"), (part for part in "ab"), UserString("ab"),
+            Path("a"), member, range(3),
+        ],
+        ids=kind_of,
+    )  # fmt: skip
     def test_are_made_of_strings_and_sequences_only(self, thing: Any) -> None:
-        with pytest.raises(TypeError, match=f"not {type(thing).__name__}"):
-            SafeStrTuple("a", thing)
+        """The error says what to do: there is a way to make a key of each."""
+        wrong = 0 if isinstance(thing, range) else thing
+        for build in (SafeStrTuple, NonEmptySafeStrTuple):
+            for parts in ([thing], ["a", thing], [["a", [thing]]]):
+                with pytest.raises(TypeError, match=rf"not {type(wrong).__name__}; .*\(x\)"):
+                    build(*parts)
 
-    def test_hold_plain_strings_even_if_made_of_a_subclass(self) -> None:
-        class Shouting(str):
-            __slots__ = ()
+    @pytest.mark.parametrize("kind", [list, tuple, deque, UserList, SafeStrTuple])
+    def test_are_made_of_any_kind_of_sequence(self, kind: Callable[[Any], Any]) -> None:
+        assert SafeStrTuple(kind(["a", "b"])) == ("a", "b")
 
-        assert type(SafeStrTuple(Shouting("a"))[0]) is str
+    def test_are_not_nested_without_end(self) -> None:
+        endless: list[Any] = ["a"]
+        endless.append(endless)
+        deep: Any = "a"
+        for _ in range(10_000):
+            deep = [deep]
+        for thing in (endless, deep):
+            with pytest.raises(ValueError, match="100 levels"):
+                SafeStrTuple(thing)
+
+    @pytest.mark.parametrize("disguise", DISGUISES)
+    @given(part=PARTS, other=PARTS)
+    @settings(max_examples=25)
+    def test_are_their_text_whatever_class_it_is_of(self, disguise: str, part: str, other: str) -> None:
+        disguised = DISGUISES[disguise](part)
+        for key in (
+            SafeStrTuple(disguised, other),
+            SafeStrTuple([disguised, [other]]),
+            SafeStrTuple(disguised) + other,
+            disguised + SafeStrTuple(other),
+        ):
+            assert tuple.__eq__(key, (part, other)) is True
+            assert [type(inner) for inner in key] == [str, str]
+            assert str(key) == f"{part}/{other}"
 
 
 class TestSafeCharacters:
@@ -126,6 +233,19 @@ class TestSafeCharacters:
         assert replace_unsafe_chars("a b/c", "") == "abc"
         assert replace_unsafe_chars("a b/c", "__") == "a__b__c"
         assert replace_unsafe_chars("a b") == "a_b"
+
+    @pytest.mark.parametrize("disguise", DISGUISES)
+    def test_are_replaced_in_the_text_whatever_class_it_is_of(self, disguise: str) -> None:
+        given = DISGUISES[disguise]
+        replaced = replace_unsafe_chars(given("a b"), given("~"))
+        assert (type(replaced), str(replaced)) == (str, "a~b")
+
+    @pytest.mark.parametrize("thing", [("a", "b"), ["a/b"], {"a b": 1}, b"a", 5, None, UserString("a b")])
+    def test_are_replaced_in_text_only(self, thing: Any) -> None:
+        with pytest.raises(TypeError, match=r"text must be a string"):
+            replace_unsafe_chars(thing)
+        with pytest.raises(TypeError, match=r"replace_with must be a string"):
+            replace_unsafe_chars("a", thing)
 
     def test_are_not_replaced_by_unsafe_ones(self) -> None:
         with pytest.raises(ValueError, match="not safe"):
@@ -238,3 +358,201 @@ class TestQuoting:
                     d[quote(text)] = text
                 assert sorted(unquote(key) for key in d) == sorted(kept)
                 assert all(d[quote(text)] == text for text in kept)
+
+    @pytest.mark.parametrize("disguise", DISGUISES)
+    @given(text=TEXTS.filter(bool))
+    @settings(max_examples=25)
+    def test_is_that_of_the_text_whatever_class_it_is_of(self, disguise: str, text: str) -> None:
+        disguised = DISGUISES[disguise](text)
+        if disguise == "numpy's string":
+            text = str.__str__(disguised)  # numpy cuts off trailing NULs
+        for shorten in (False, True):
+            assert quote(disguised, shorten=shorten) == quote(text, shorten=shorten)
+
+    @pytest.mark.parametrize(
+        "thing",
+        [0.1, None, b"ab", 7, [1], ["a", "bc"], ("x",), {}, [], {"lr": 0.1}, {"b"}, UserString("a")],
+        ids=kind_of,
+    )
+    def test_is_of_text_only(self, thing: Any) -> None:
+        for shorten in (False, True):
+            with pytest.raises(TypeError, match=r"text must be a string, not .*str\(x\).*key_of"):
+                quote(thing, shorten=shorten)
+
+    def test_has_the_limits_that_are_documented(self) -> None:
+        names = naming(8, "pkl")
+        documented = {832: "a", 277: " ", 138: "é", 92: "请", 69: "\U0001f600"}
+        for most, char in documented.items():
+            assert f"{most} " in (quote.__doc__ or "")
+            assert unquote(quote(char * most)) == char * most
+            assert names.name_of(quote(char * most))
+            with pytest.raises(ValueError, match=r"too long.*at most 900.*quote\(text, shorten=True\)"):
+                names.name_of(quote(char * (most + 1)))
+
+    def test_of_a_part_that_is_too_long_is_advised(self) -> None:
+        with pytest.raises(ValueError, match=r"shorten=True"):
+            naming(8, "pkl").name_of("a" * 250)
+
+
+LONG = st.text(st.sampled_from("aé请 =_.\ud800A\U0001f600"), min_size=0, max_size=400)
+
+
+class TestShortenedQuoting:
+    @given(LONG, st.integers(0, 26))
+    def test_fits_every_dictionary_in_one_part(self, text: str, digest_len: int) -> None:
+        (part,) = quote(text * 5, shorten=True)
+        assert len(part) <= 160
+        names = naming(digest_len, "pkl")
+        assert names.key_of(names.name_of(part)) == (part,)
+
+    @given(LONG, LONG)
+    @example("a" * 161, "a" * 162)
+    @example("请" * 18, "请" * 19)
+    def test_tells_texts_apart(self, one: str, other: str) -> None:
+        assert (quote(one, shorten=True) == quote(other, shorten=True)) is (one == other)
+        assert (quote(one, shorten=True) == quote(other)) is (one == other and len(quote(one)) == 1)
+
+    @given(LONG)
+    def test_leaves_short_text_reversible_and_says_that_long_text_is_not(self, text: str) -> None:
+        key = quote(text, shorten=True)
+        if len(quote(text)) == 1:
+            assert key == quote(text)
+            assert unquote(key) == text
+        else:
+            with pytest.raises(ValueError, match=r"shorten=True.*cannot be recovered"):
+                unquote(key)
+
+    def test_begins_readably(self) -> None:
+        text = "Summarise the following article in three sentences. " * 20
+        (part,) = quote(text, shorten=True)
+        assert part.startswith("Summarise=20the=20following=20article=20in=20three=20sentences.=20Summarise")
+
+    def test_has_a_digest_that_others_can_compute(self) -> None:
+        assert quote("a" * 161, shorten=True) == ("a" * 126 + "==" + "czuowt5nko5hwn5sgo6lqgpuudby5yvg",)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def exact(thing: Any) -> Any:
+    """Return what two parameters have in common if and only if they are the same ones."""
+    if isinstance(thing, dict):
+        return ("dict", frozenset((key, exact(value)) for key, value in thing.items()))
+    if isinstance(thing, list):
+        return ("list", *map(exact, thing))
+    return (type(thing), repr(thing))
+
+
+def shuffled(thing: Any) -> Any:
+    """Return the same parameters, mappings filled in another order, and lists as tuples."""
+    if isinstance(thing, dict):
+        return {key: shuffled(thing[key]) for key in reversed(thing)}
+    return tuple(map(shuffled, thing)) if isinstance(thing, list) else thing
+
+
+class TestKeysOfParameters:
+    # Never to be changed: there are keys like these in people's folders.
+    PINNED: ClassVar[dict[str, Any]] = {
+        "oqru5gfp45ey7no26hzwvqwxrlgdhfde": None,
+        "ww7kig3mmi7xycprx4snzlsy5ovtydg5": True,
+        "l7wowzx7zbxtrwkspbwg22lmphbnxqrz": 0,
+        "t4u2cmcdroaroc4suqtfb6njiki6zlla": 1.5,
+        "qffjpwxlivaw4jf67qfotjsbjlbpihzg": 1e22,
+        "yjtbpr6mxsvgmmnulwcrxdhvnyq5fstc": -0.0,
+        "dyoq6ji5hj3puky37sarmqdyk4tcgqby": "text",
+        "j5j43immfovaya2uxnpzupwl4xwrfk2n": [],
+        "iqjw7i2vwntyuekgvulpp2det2kpwt6c": {},
+        "orz2xokvjctu2a3qk3zomn2gqrpja2qu": {"lr": 0.1, "layers": [64, 64]},
+        "4ldqur2iljd3e6jkdtljhytle2ud2w2z": {"b": 1, "a": {"d": None, "c": [1, 2.0, "é/\n\x7f"]}},
+        "5zfhmuanjvyuzjurv7swyh6z4cs7xs2c": "\ud800",
+        "6vhfzd4bazeooy4nexvx5vwsjn7ftgov": 123456789012345678901234567890,
+    }
+
+    @pytest.mark.parametrize("expected", PINNED)
+    def test_stay_as_they_are(self, expected: str) -> None:
+        assert key_of(self.PINNED[expected]) == (expected,)
+
+    def test_are_the_same_in_other_processes(self) -> None:
+        code = "from perkey import key_of; print(key_of({'b': [1, 2.5, None], 'a': {'é': True}, 'c': 'x'}))"
+        here = str(key_of({"c": "x", "a": {"é": True}, "b": (1, 2.5, None)}))
+        for seed in ("0", "1"):
+            environment = {"PYTHONHASHSEED": seed, "LC_ALL": "C", "PYTHONPATH": ":".join(sys.path)}
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, check=True, text=True, env=environment
+            )
+            assert done.stdout.strip() == here
+
+    @given(JSON, JSON)
+    @example({"a": 1}, {"a": 1.0})
+    @example({"a": 1}, {"a": True})
+    @example({"a": "1"}, {"a": 1})
+    @example({"a": None}, {})
+    @example([0.0], [-0.0])
+    @example(["\ud83d\ude00"], ["\U0001f600"])
+    @example(float("inf"), "Infinity")
+    @settings(max_examples=200)
+    def test_differ_exactly_where_parameters_do(self, one: Any, other: Any) -> None:
+        assert (key_of(one) == key_of(other)) is (exact(one) == exact(other))
+
+    @given(JSON)
+    def test_do_not_depend_on_order_or_kind_of_sequence(self, parameters: Any) -> None:
+        key = key_of(parameters)
+        assert key == key_of(shuffled(parameters)) == key_of(copy.deepcopy(parameters))
+        assert (len(key), len(key[0])) == (1, 32)
+        assert set(key[0]) <= set(string.ascii_lowercase + "234567")
+
+    @pytest.mark.parametrize("disguise", DISGUISES)
+    def test_are_of_the_text_whatever_class_it_is_of(self, disguise: str) -> None:
+        text = DISGUISES[disguise]("train")
+        assert key_of({text: text, "b": [text]}) == key_of({"train": "train", "b": ["train"]})
+
+    def test_are_of_the_number_whatever_class_it_is_of(self) -> None:
+        class Odd(int):
+            def __repr__(self) -> str:
+                return "7"
+
+            __int__ = __index__ = lambda self: 9
+
+        class Level(enum.IntEnum):
+            LOW = 3
+
+        assert key_of([Odd(3), Level.LOW, np.float64(0.1)]) == key_of([3, 3, 0.1])
+
+    @pytest.mark.parametrize(
+        ("parameters", "where"),
+        [
+            ({1, 2}, "parameters must"),
+            ({"a": [1, b"x"]}, r"parameters\['a'\]\[1\] must"),
+            ({"a": np.int64(5)}, r"parameters\['a'\] must.*tolist"),
+            ({"a": np.zeros(2)}, r"parameters\['a'\] must.*tolist"),
+            ({1: "a"}, "keys in parameters must be strings, not int"),
+            (object(), "not object"),
+            (UserString("a"), "not UserString"),
+            (Path("a"), r"str\(x\)"),
+        ],
+        ids=kind_of,
+    )
+    def test_are_of_json_like_parameters_only(self, parameters: Any, where: str) -> None:
+        with pytest.raises(TypeError, match=where):
+            key_of(parameters)
+
+    def test_are_not_of_parameters_that_contain_themselves(self) -> None:
+        endless: dict[str, Any] = {}
+        endless["a"] = [endless]
+        with pytest.raises(ValueError, match="100 levels"):
+            key_of(endless)
+
+    def test_are_not_of_two_texts_that_are_one(self) -> None:
+        class Own(str):
+            __slots__ = ()
+            __hash__ = object.__hash__
+
+            def __eq__(self, other: object) -> bool:
+                return self is other
+
+        with pytest.raises(ValueError, match="same text 'a'"):
+            key_of({"a": 1, Own("a"): 2})

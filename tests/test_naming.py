@@ -1,10 +1,14 @@
 """Names of files: persidict's digests, one set of limits for every dictionary, no way out of the folder."""
 
+import enum
 import pickle
+from collections import UserString
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import persidict
 import pytest
 from hypothesis import given
@@ -18,6 +22,7 @@ from perkey import (
     EmptyDict,
     FileDirDict,
     LocalDict,
+    MutationPolicyError,
     OverlappingMultiDict,
     PersiDict,
     WriteOnceDict,
@@ -188,7 +193,112 @@ REFUSED: dict[str, tuple[Any, type[Exception]]] = {
     "bytes": (b"a", TypeError),
     "None": (None, TypeError),
     "a number inside": (("a", 5), TypeError),
+    "a mapping": ({"a": "b"}, TypeError),
+    "a view of keys": ({"a": "b"}.keys(), TypeError),
+    "a view of values": ({"a": "b"}.values(), TypeError),
+    "a set": ({"a"}, TypeError),
+    "a frozen set": (frozenset("a"), TypeError),
+    "an iterator": (iter(("a", "b")), TypeError),
+    "a range": (range(2), TypeError),
+    "a text that is not a string": (UserString("a"), TypeError),
+    "a set inside": (("a", {"b"}), TypeError),
 }
+
+
+def disguised(text: str) -> str:
+    """Return an object that equals, and hashes like, texts in another case, and converts to another one."""
+
+    class Disguised(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, str) and self.casefold() == other.casefold()
+
+        def __hash__(self) -> int:
+            return hash(self.casefold())
+
+        def __str__(self) -> str:
+            return "other"
+
+        __repr__ = __str__
+
+    return Disguised(text)
+
+
+def member(text: str) -> str:
+    kinds: Any = enum
+    found: str = kinds.Enum("Stage", {"TRAIN": text}, type=str).TRAIN
+    return found
+
+
+IN_DISGUISE: dict[str, Callable[[Any], Any]] = {
+    "a string": lambda of: of("Key"),
+    "a tuple": lambda of: ("s", of("Key")),
+    "a tuple that begins with it": lambda of: (of("Key"), "s"),
+    "a list": lambda of: ["s", of("Key")],
+    "nested": lambda of: ("s", ("t", of("Key"))),
+}
+
+
+class TestText:
+    """A key is its text: of whatever class its parts are, and whatever was asked for before."""
+
+    @pytest.mark.parametrize("of", [disguised, member, np.str_])
+    @pytest.mark.parametrize("shape", IN_DISGUISE)
+    @pytest.mark.parametrize("earlier", ["key", "KEY", "Key", None])
+    def test_decides_the_name_whatever_was_looked_up_before(
+        self, of: Callable[[str], str], shape: str, earlier: str | None
+    ) -> None:
+        build = IN_DISGUISE[shape]
+        for digest_len in (0, 8):
+            names = Naming(digest_len, "pkl")  # one of its own, with an empty cache
+            if earlier is not None:
+                names.name_of(build(lambda _: earlier))
+                names.name_of(build(lambda _: of(earlier)))
+            expected = Naming(digest_len, "pkl").name_of(build(lambda text: text))
+            for _ in range(2):
+                assert names.name_of(build(of)) == expected
+            assert names.name_of(build(lambda text: text.lower())) != expected
+            assert names.prefix_of(build(of)) == names.prefix_of(build(lambda text: text))
+
+    @pytest.mark.parametrize("of", [disguised, member, np.str_])
+    def test_decides_in_every_dictionary_and_verb(self, tmp_path: Path, of: Callable[[str], str]) -> None:
+        """Each verb finds under a disguised key what was stored under the text, and the other way round."""
+        for verb, act in VERBS.items():
+            left = []
+            for number, key in enumerate((("s", of("Key")), ("s", "Key"), ["s", of("Key")])):
+                for name, d in every_dictionary(tmp_path / f"{verb}-{number}").items():
+                    d[["s", "Key"]] = 1
+                    d["key"] = 2
+                    with suppress(MutationPolicyError, KeyError):
+                        act(d, key)
+                    left.append((name, sorted(d.copy().items())))
+            third = len(left) // 3
+            assert left[:third] == left[third : 2 * third] == left[2 * third :], verb
+
+    @pytest.mark.parametrize("of", [disguised, member, np.str_])
+    def test_decides_in_bulk(self, of: Callable[[str], str]) -> None:
+        d = LocalDict[Any]()
+        d.set_many({of("a"): 1})
+        d.update({("a", of("b")): 2})
+        assert d == {"a": 1, ("a", "b"): 2}
+        assert d.get_many([of("a"), (of("a"), "b")]) == {("a",): 1, ("a", "b"): 2}
+        assert d.get_subdict(of("a")) == {"b": 2}
+        assert {of("a"): 1, ("a", "b"): 2} == d
+        d.delete_many([of("a"), ("a", of("b"))])
+        assert d == {}
+
+    @pytest.mark.parametrize("of", [disguised, member, np.str_])
+    def test_decides_the_file_type(self, tmp_path: Path, of: Callable[[str], str]) -> None:
+        d = FileDirDict[Any](tmp_path, of("json"))
+        d["a"] = {"x": 1}
+        assert (type(d.file_type), d.file_type) == (str, "json")
+        assert FileDirDict[Any](tmp_path, "json") == {"a": {"x": 1}}
+        assert FileDirDict[Any](tmp_path, of("JSON")).file_type == "JSON"
+        assert LocalDict[Any]("json") is not None
+        multi = OverlappingMultiDict(FileDirDict, {"base_dir": tmp_path}, **{of("json"): {}})
+        assert multi.subdicts_names == ["json"]
+        assert multi.json["a"] == {"x": 1}
 
 
 class TestLimits:

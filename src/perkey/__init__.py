@@ -21,6 +21,7 @@ from perkey.errors import (
     ConsistencyCheckError,
     CorruptValueError,
     MissingExtraError,
+    MissingItemError,
     MutationPolicyError,
     NestedWriteError,
     OutcomeUnknownError,
@@ -28,6 +29,8 @@ from perkey.errors import (
     UnloadableValueError,
     UnstorableValueError,
     UnsupportedConditionError,
+    UnsupportedPlatformError,
+    WrongParametersWarning,
 )
 from perkey.formats import register_format
 from perkey.jokers import (
@@ -53,6 +56,7 @@ from perkey.keys import (
     PersiDictKey,
     SafeStrTuple,
     get_safe_chars,
+    key_of,
     quote,
     replace_unsafe_chars,
     unquote,
@@ -77,6 +81,11 @@ def __getattr__(name: str) -> Any:
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_import_module(_ON_DEMAND[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 __version__ = "0.1.0"
@@ -110,6 +119,7 @@ __all__ = [
     "Joker",
     "LocalDict",
     "MissingExtraError",
+    "MissingItemError",
     "MutationPolicyError",
     "NestedWriteError",
     "NonEmptyPersiDictKey",
@@ -128,9 +138,12 @@ __all__ = [
     "UnloadableValueError",
     "UnstorableValueError",
     "UnsupportedConditionError",
+    "UnsupportedPlatformError",
     "WriteOnceDict",
+    "WrongParametersWarning",
     "find",
     "get_safe_chars",
+    "key_of",
     "quote",
     "register_format",
     "replace_unsafe_chars",

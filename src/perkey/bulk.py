@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from perkey.content import STREAM_ABOVE, Data
+from perkey.answers import answer
+from perkey.arguments import check_flag, check_iterable
+from perkey.content import STREAM_ABOVE, Data, DataError
 from perkey.errors import (
     BulkOperationError,
     ConflictError,
     MissingExtraError,
-    UnstorableValueError,
     shown_key,
 )
 from perkey.items import ItemAccess
@@ -43,15 +44,15 @@ class BulkOperations(ItemAccess[V]):
         Cost: one read for each key, in parallel where each waits for a network.
         """
         found: dict[NonEmptySafeStrTuple, V] = {}
+        check_iterable("keys", keys, "keys")
         tally = Tally("get_many", progress)
         names = (self._naming.name_of(key) for key in keys)
-        for name, result in self._read_many(names):
-            if isinstance(result, KeyError):
-                continue
-            tally.count(self._key_of(name), result)
-            if not isinstance(result, Exception):
-                found[self._key_of(name)] = result
-        tally.close()
+        with tally:
+            for name, value, error in self._read_many(names):
+                key = self._key_of(name)
+                tally.count(key, error)
+                if error is None:
+                    found[key] = value
         return found
 
     def set_many(
@@ -74,16 +75,15 @@ class BulkOperations(ItemAccess[V]):
 
         Cost: one write for each item; a folder shares the syncs of many, a bucket is asked in parallel.
         """
-        source = iter(items.items() if isinstance(items, Mapping) else items)
-        tally = Tally("set_many", progress)
+        source = pairs_of("items", items)
         held: list[tuple[Any, V]] = []
-        while True:
-            turn = chain(held, source)
-            held = []
-            self._set_until_held(turn, held, tally)
-            if not held:
-                break
-        tally.close()
+        with Tally("set_many", progress) as tally:
+            while True:
+                turn = chain(held, source)
+                held = []
+                self._set_until_held(turn, held, tally)
+                if not held:
+                    break
 
     def _set_until_held(
         self, pairs: Iterator[tuple[Any, V]], held: list[tuple[Any, V]], tally: Tally
@@ -96,10 +96,17 @@ class BulkOperations(ItemAccess[V]):
             value: Any = pending.pop(name)
             if isinstance(result, ConflictError) and self._immutable:
                 tally.attempt(self._key_of(name), lambda: self._meet_existing(name, value))  # noqa: B023 - called at once
-            elif isinstance(result, UnstorableValueError):
-                tally.count(self._key_of(name), self._located(result, name))
+            elif isinstance(result, DataError):
+                tally.count(self._key_of(name), self._error_of_data(result.error, name))
             else:
-                tally.count(self._key_of(name), result)
+                tally.count(self._key_of(name), result if isinstance(result, Exception) else None)
+
+    def _error_of_data(self, error: Exception, name: Name) -> Exception:
+        """Return the exception of a value that is encoded while it is written; a handler's is raised."""
+        located = self._located(error, name, "encoding")
+        if located is not error or not isinstance(located, Exception):
+            raise located
+        return located
 
     def delete_many(self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False) -> None:
         """Delete several items; those that are not there are no error.
@@ -114,26 +121,33 @@ class BulkOperations(ItemAccess[V]):
 
         Cost: a removal for each key, in a folder with shared syncs; in a bucket one request for 1,000.
         """
+        check_iterable("keys", keys, "keys")
         self._check_deletable()
         self._remove_many((self._naming.name_of(key) for key in keys), Tally("delete_many", progress))
 
     def _remove_many(self, names: Iterable[Name], tally: Tally) -> None:
-        for name, error in self._store.remove_many(names):
-            tally.count(self._key_of(name), None if isinstance(error, KeyError) else error)
-        tally.close()
+        with tally:
+            for name, error in self._store.remove_many(names):
+                tally.count(self._key_of(name), None if isinstance(error, KeyError) else error)
 
-    def _read_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, V | Exception]]:
-        """Yield each name with its value, or with what reading it raises."""
+    def _read_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, V, Exception | None]]:
+        """Yield each name whose item is there with its value and None, or with what reading it raises.
+
+        An exception may also be a value, so the two are apart.
+        """
         for name, found in self._store.read_many(names, limit=STREAM_ABOVE):
-            result: V | Exception
+            value: Any = None
+            error: Exception | None = None
+            if isinstance(found, KeyError):
+                continue  # absent, or removed since it was seen
             if isinstance(found, Exception):
-                result = found
+                error = found
             else:
                 try:
-                    result = self._decode(name, found[0])
-                except Exception as error:  # noqa: BLE001 - told to the caller, who decides
-                    result = error
-            yield name, result
+                    value = self._decode(name, found[0])
+                except answer(Exception) as raised:
+                    error = raised
+            yield name, value, error
 
     def _encoded(
         self,
@@ -146,7 +160,7 @@ class BulkOperations(ItemAccess[V]):
         for key, value in pairs:
             try:
                 name = self._naming.name_of(key)
-            except (TypeError, ValueError) as error:
+            except answer(Exception) as error:
                 tally.count(key, error)
                 continue
             if value is KEEP_CURRENT:
@@ -159,27 +173,70 @@ class BulkOperations(ItemAccess[V]):
                 continue
             try:
                 data = self._encode(name, value)
-            except (TypeError, ValueError) as error:
+            except answer(Exception) as error:
                 tally.count(self._key_of(name), error)
                 continue
             pending[name] = value if self._immutable else None
             yield name, data
 
 
+def pairs_of(argument: str, items: Any) -> Iterator[tuple[Any, Any]]:
+    """Return key and value of each item of what `dict.update` takes.
+
+    Args:
+        argument: The name of the argument that `items` are, for errors.
+        items: A mapping, or pairs.
+
+    Raises:
+        TypeError: `items` are neither, at once; something among them is not a pair, when it is drawn.
+    """
+    if isinstance(items, Mapping):
+        return iter(items.items())
+    if hasattr(items, "keys"):
+        return ((key, items[key]) for key in items.keys())  # noqa: SIM118 - as dict does
+    check_iterable(argument, items, "pairs of key and value")
+    return _checked_pairs(argument, items)
+
+
+def _checked_pairs(argument: str, pairs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    for pair in pairs:
+        try:
+            key, value = pair
+        except answer(TypeError, ValueError) as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise  # as it is: it is of the pair's own code
+            kind = TypeError if isinstance(error, TypeError) else ValueError  # as dict.update
+            raise kind(
+                f"{argument} must be pairs of key and value; one is a {type(pair).__name__}"
+            ) from error
+        yield key, value
+
+
 class Tally:
-    """Counts what was done, collects what was not, and raises in the end."""
+    """Counts what was done, collects what was not, and raises at the end of its ``with`` block."""
 
     def __init__(self, what: str, progress: bool = False) -> None:
         self._failures: dict[Any, Exception] = {}
         self._done = 0
-        self._bar = _bar(what) if progress else None
+        self._bar = _bar(what) if check_flag("progress", progress) else None
 
-    def count(self, key: Any, result: object) -> None:
-        """Take note of one item: of what went wrong, if that is an exception."""
-        if isinstance(result, Exception):
-            self._failures[_hashable(key)] = result
-        else:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if error is None:
+            self._raise()
+        elif self._failures:
+            error.add_note(f"before that: {BulkOperationError(self._failures, self._done)}")
+
+    def count(self, key: Any, error: Exception | None) -> None:
+        """Take note of one item: that it was done, or why not."""
+        if error is None:
             self._done += 1
+        else:
+            self._failures[_hashable(key)] = error
         if self._bar is not None:
             self._bar.update()
 
@@ -187,18 +244,19 @@ class Tally:
         """Do something for one item, and take note."""
         try:
             act()
-        except Exception as error:  # noqa: BLE001 - raised in the end
+        except answer(Exception) as error:
             self.count(key, error)
         else:
             self.count(key, None)
 
-    def close(self) -> None:
-        """End the progress bar; raise if anything failed."""
-        if self._bar is not None:
-            self._bar.close()
-        if len(self._failures) > 1:
+    def _raise(self) -> None:
+        """Raise what failed, if anything did: all together, but a lack of memory by itself."""
+        out_of_memory = {
+            key: error for key, error in self._failures.items() if isinstance(error, MemoryError)
+        }
+        if len(self._failures) > 1 and not out_of_memory:
             raise BulkOperationError(self._failures, self._done)
-        for key, error in self._failures.items():
+        for key, error in (out_of_memory or self._failures).items():
             error.add_note(f"This was for the key {shown_key(key)}; {self._done} other items were done.")
             raise error
 

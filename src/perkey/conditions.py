@@ -11,7 +11,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from perkey.jokers import (
     ALWAYS_RETRIEVE,
     ANY_ETAG,
-    ETAG_HAS_CHANGED,
     ETAG_IS_THE_SAME,
     IF_ETAG_CHANGED,
     ITEM_NOT_AVAILABLE,
@@ -62,7 +61,7 @@ class OperationResult(NamedTuple, Generic[ValueType]):
 def is_satisfied(condition: ETagConditionFlag, expected: ETagIfExists, actual: ETagIfExists) -> bool:
     """Decide whether `condition` holds for an item expected at one etag and found at another.
 
-    >>> is_satisfied(ETAG_HAS_CHANGED, "v1", ITEM_NOT_AVAILABLE)
+    >>> is_satisfied(ETagConditionFlag.ETAG_HAS_CHANGED, "v1", ITEM_NOT_AVAILABLE)
     True
     """
     if condition is ANY_ETAG:
@@ -81,7 +80,7 @@ def check_arguments(condition: Any, expected: Any, retrieve: Any = IF_ETAG_CHANG
     Raises:
         TypeError: One of them is not a flag or an etag.
     """
-    if condition not in (ANY_ETAG, ETAG_IS_THE_SAME, ETAG_HAS_CHANGED):
+    if not isinstance(condition, ETagConditionFlag):
         raise TypeError(
             f"condition must be ANY_ETAG, ETAG_IS_THE_SAME or ETAG_HAS_CHANGED, not {condition!r}"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import BinaryIO, Final, Protocol, TypeAlias, runtime_checkable
 
+from perkey.answers import answer
+
 STREAM_ABOVE: Final = 1 << 20
 """Content of more bytes than this is streamed instead of being held as one bytes object."""
 
@@ -27,6 +29,46 @@ Data: TypeAlias = bytes | Streamable
 
 Content: TypeAlias = bytes | BinaryIO
 """What a store gives back: bytes, or an open file at its start, which the taker closes."""
+
+
+class DataError(Exception):
+    """Carries an exception of data that writes itself through a store.
+
+    A store takes some exceptions for answers of its place: a `FileNotFoundError` for a folder that was
+    deleted, say. It has no meaning for this one, so the exception reaches the caller as it was raised.
+
+    Attributes:
+        error: The exception.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class GuardedData:
+    """Data that raises its own exceptions as `DataError`; those of the file pass.
+
+    Args:
+        data: The data proper.
+    """
+
+    def __init__(self, data: Streamable) -> None:
+        self._data = data
+
+    def write_to(self, file: BinaryIO) -> None:
+        """Write the data, as `Streamable.write_to`.
+
+        Raises:
+            DataError: The data raised an exception.
+            OSError: The file raised it: the disk is full, for example.
+        """
+        try:
+            self._data.write_to(file)
+        except answer(Exception) as error:
+            if error is getattr(getattr(file, "raw", None), "failure", None):
+                raise
+            raise DataError(error) from error
 
 
 def bytes_of(data: Data) -> bytes:

@@ -7,7 +7,8 @@ Errors of the operating system (no permission, disk full, read-only) are passed 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 
 class PerkeyError(Exception):
@@ -38,6 +39,51 @@ class MutationPolicyError(PerkeyError, TypeError):
         """Name the key, where one is known."""
         where = "" if self.key is None else f" (key {tuple(self.key)})"
         return f"{self.policy}{where}"
+
+
+class MissingItemError(PerkeyError, KeyError):
+    """There is no item under a key; ``args[0]`` is the key.
+
+    Whether the key is the beginning of other keys is looked up when the error is shown or pickled, so that a
+    missing item costs nothing more than to find it missing.
+    """
+
+    find_longer: Callable[[], Any] | None = None
+    """Returns a key that begins with the missing one, or None."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Look it up: where the error goes, the place may be out of reach."""
+        longer = self._longer()
+        return _rebuild, (type(self), self.args, {**self.__dict__, "find_longer": _Known(longer)})
+
+    def __str__(self) -> str:
+        """Name the key, and say what it is the beginning of."""
+        key, longer = tuple(self.args[0]), self._longer()
+        if longer is None:
+            return repr(key)
+        return (
+            f"{key!r}: there is no such item, but other keys begin with it, such as {tuple(longer)!r}; "
+            f"get_subdict({key!r}) returns the dictionary of these"
+        )
+
+    def _longer(self) -> Any:
+        try:
+            return None if self.find_longer is None else self.find_longer()
+        except Exception:  # noqa: BLE001 - the message is worth showing without it
+            return None
+
+
+class _Known(NamedTuple):
+    """A function that returns what is known already; it can be pickled."""
+
+    result: Any
+
+    def __call__(self) -> Any:
+        return self.result
+
+
+class WrongParametersWarning(UserWarning):
+    """A dictionary sees none of the items in its place, because they were written with other parameters."""
 
 
 class ConflictError(PerkeyError, RuntimeError):
@@ -76,6 +122,10 @@ class ConcurrencyConflictError(PerkeyError, RuntimeError):
 
 class UnsupportedConditionError(PerkeyError, NotImplementedError):
     """The place cannot honour this kind of condition, so the operation was refused; nothing was changed."""
+
+
+class UnsupportedPlatformError(PerkeyError, NotImplementedError):
+    """The operating system lacks what this kind of dictionary is built on; nothing was changed."""
 
 
 class BackendError(PerkeyError, RuntimeError):

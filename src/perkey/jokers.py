@@ -43,9 +43,12 @@ class RetrieveValueFlag(_Sentinel):
 
 
 class ItemNotAvailableFlag(_Sentinel):
-    """Stands where an etag or a value would be, had the item been there."""
+    """Stands where an etag or a value would be, had the item been there; it is false."""
 
     ITEM_NOT_AVAILABLE = "absent"
+
+    def __bool__(self) -> Literal[False]:
+        return False
 
 
 class ValueNotRetrievedFlag(_Sentinel):

@@ -6,10 +6,14 @@ hold for every backend alike, so that data can move between them.
 
 from __future__ import annotations
 
+import json
 import re
 import string
-from collections.abc import Sequence
+from collections import UserString
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self, SupportsIndex, TypeAlias, overload
+
+from perkey.arguments import check_flag
 
 SAFE_CHARS_SET: Final = frozenset(string.ascii_letters + string.digits + "()_-~.=")
 """The characters that a key part may have."""
@@ -18,6 +22,16 @@ SAFE_STRING_MAX_LENGTH: Final = 253
 """The most characters that one part of a key may have, before digest and file type are added."""
 
 _SAFE = re.compile(r"[A-Za-z0-9()_\-~.=]+")
+_DEEPEST = 100
+_BINARY = (bytes, bytearray, memoryview)
+
+
+def text_of(text: str) -> str:
+    """Return the characters of a string, also of a member of a ``(str, Enum)``, as a plain string.
+
+    `str()` would ask the class, which may answer with something else, such as the name of the member.
+    """
+    return str.__str__(text)
 
 
 def get_safe_chars() -> set[str]:
@@ -33,14 +47,16 @@ def replace_unsafe_chars(text: str, replace_with: str = "_") -> str:
         replace_with: What stands for an unsafe character; must be safe itself.
 
     Raises:
+        TypeError: An argument is not a string.
         ValueError: `replace_with` has an unsafe character.
 
     >>> replace_unsafe_chars("a b/c")
     'a_b_c'
     """
-    if replace_with and not _SAFE.fullmatch(replace_with):
-        raise ValueError(f"replace_with={replace_with!r} is itself not safe")
-    return "".join(c if c in SAFE_CHARS_SET else replace_with for c in text)
+    plain, instead = _text("text", text), _text("replace_with", replace_with)
+    if instead and not _SAFE.fullmatch(instead):
+        raise ValueError(f"replace_with={instead!r} is itself not safe")
+    return "".join(c if c in SAFE_CHARS_SET else instead for c in plain)
 
 
 def check_part(part: str) -> str:
@@ -64,34 +80,66 @@ def check_part(part: str) -> str:
     return part
 
 
-def _flatten(item: Any, parts: list[str]) -> None:
+def _flatten(item: Any, parts: list[str], depth: int = 0) -> None:
     """Append the checked parts of `item`, a string or a sequence of such, to `parts`."""
     if isinstance(item, str):
-        parts.append(check_part(str(item)))
+        parts.append(check_part(text_of(item)))
     elif isinstance(item, SafeStrTuple):
         parts.extend(item)
-    elif isinstance(item, Sequence) and not isinstance(item, (bytes, bytearray, memoryview)):
+    # A UserString is a sequence of UserStrings, each of which is again one.
+    elif isinstance(item, Sequence) and not isinstance(item, (*_BINARY, UserString)):
+        if depth == _DEEPEST:
+            raise ValueError(f"a key must not be nested more than {_DEEPEST} levels deep")
         for inner in item:
-            _flatten(inner, parts)
+            _flatten(inner, parts, depth + 1)
     else:
-        raise TypeError(f"a key is a string or a sequence of strings, not {type(item).__name__}")
+        kind = type(item).__name__
+        raise TypeError(f"a key is a string or a sequence of strings, not {kind}; {_advice(item)}")
+
+
+def _advice(thing: object) -> str:
+    """Return how to make a key of a thing that is not one."""
+    if isinstance(thing, _BINARY):
+        return "bytes(x).hex() makes a string of it"
+    if isinstance(thing, Mapping):
+        return "perkey.key_of(x) makes a key of parameters"
+    if isinstance(thing, Iterable) and not isinstance(thing, UserString):
+        return "tuple(x) makes a sequence of it if it has an order, and tuple(sorted(x)) if not"
+    return (
+        "str(x) makes a string of it, perkey.quote(text) a key of any text, "
+        "perkey.key_of(x) a key of parameters"
+    )
+
+
+def _text(name: str, text: Any) -> str:
+    """Return an argument that must be a string as a plain one."""
+    if not isinstance(text, str):
+        raise TypeError(
+            f"{name} must be a string, not {type(text).__name__}; str(x) makes a string of it, "
+            "perkey.key_of(x) a key of parameters"
+        )
+    return text_of(text)
 
 
 class SafeStrTuple(tuple[str, ...]):
     """An immutable, flat tuple of non-empty strings, each safe in a file name and a URL.
 
-    It is a tuple: equal to and hashing like the tuple of its parts. Concatenation with a string or a
+    It is a tuple: equal to, hashing and shown like the tuple of its parts. `str` gives them with slashes
+    between them. Concatenation with a string or a
     sequence of strings on either side, and slicing, give a `SafeStrTuple` again.
 
     Args:
         *parts: Strings, or sequences of strings, which are flattened.
 
     Raises:
-        TypeError: A part is neither a string nor a sequence.
+        TypeError: A part is neither a string nor a sequence of strings; so are bytes, mappings, sets and
+            iterators, which have no order or no text of their own.
         ValueError: A part is empty, too long, ``"."``, ``".."`` or has an unsafe character.
 
     >>> SafeStrTuple("a", ["b", "c"])
-    SafeStrTuple('a', 'b', 'c')
+    ('a', 'b', 'c')
+    >>> print(SafeStrTuple("a", ["b", "c"]))
+    a/b/c
     >>> "x" + SafeStrTuple("a") == ("x", "a")
     True
     """
@@ -117,8 +165,10 @@ class SafeStrTuple(tuple[str, ...]):
         """The parts, as a plain tuple."""
         return tuple(self)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self))})"
+    def __str__(self) -> str:
+        return "/".join(self)
+
+    __repr__ = tuple.__repr__
 
     def __add__(self, other: Any) -> SafeStrTuple:
         return type(self)(self, other)
@@ -165,49 +215,87 @@ _ESCAPED = re.compile(r"[^A-Za-z0-9()_\-~.]")
 # A tail that a digest suffix could look like: it would be taken for one, so its "_" is escaped.
 _LIKE_DIGEST = re.compile(r"_(?=[a-z2-7]{1,26}\Z)")
 _EMPTY = "=="
+# In no quoted text "==" is followed by anything.
+_SHORTENED = re.compile(r"(?:[^=]|=[0-9A-F]{2})*==[a-z2-7]{32}")
+_DIGEST_LEN = 32
+_BEGINNING = _CHUNK - len(_EMPTY) - _DIGEST_LEN
 
 
-def quote(text: str) -> SafeStrTuple:
+def quote(text: str, *, shorten: bool = False) -> SafeStrTuple:
     """Return a key that stands for `text`, whatever its characters; `unquote` gives the text back.
 
     Safe characters but ``=`` stand for themselves, every other one for ``=XX`` per byte of UTF-8. Long
-    text is cut into several parts, each but the last ending in ``=``. Different texts give different
-    keys, in every dictionary, also on case-insensitive file systems as long as digests are on.
+    text is cut into several parts of at most 160 characters, each but the last ending in ``=``. Different
+    texts give different keys, in every dictionary, also on case-insensitive file systems as long as digests
+    are on.
+
+    A stored key has at most 900 characters. With `digest_len=8` that is a text of 832 ASCII letters or
+    digits, 277 spaces, 138 letters with accents, 92 Chinese characters or 69 emoji. A dictionary refuses
+    longer keys with a ValueError. `shorten` makes a key of a text of any length.
 
     Args:
         text: Any text, empty and unpaired surrogates included.
+        shorten: Whether text that does not fit into one part of a key is replaced by its beginning, ``==``
+            and a digest: the first 160 bits of the SHA-256 of its UTF-8, in lower-case base32. `unquote`
+            cannot give such a text back. Text that fits is quoted as without `shorten`.
+
+    Raises:
+        TypeError: `text` is not a string, or `shorten` not a bool.
 
     >>> quote("Größe 7/8")
-    SafeStrTuple('Gr=C3=B6=C3=9Fe=207=2F8')
+    ('Gr=C3=B6=C3=9Fe=207=2F8',)
     >>> unquote(quote("Größe 7/8"))
     'Größe 7/8'
+    >>> len(quote("Summarise the following article: " * 100, shorten=True))
+    1
     """
-    if not text:
+    plain = _text("text", text)
+    if not plain:
+        check_flag("shorten", shorten)
         return SafeStrTuple(_EMPTY)
-    units = [_escape(c) if _ESCAPED.match(c) else c for c in text]
-    chunks: list[list[str]] = [[]]
-    size = 0
-    for unit in units:
-        if size + len(unit) > _CHUNK:
-            chunks.append([])
-            size = 0
-        chunks[-1].append(unit)
-        size += len(unit)
-    parts = ["".join(chunk) for chunk in chunks]
-    last = _LIKE_DIGEST.sub("=5F", parts[-1])
+    chunks = _chunks(plain, _CHUNK)
+    if check_flag("shorten", shorten) and len(chunks) > 1:
+        beginning = _chunks(plain[:_BEGINNING], _BEGINNING)[0]
+        return SafeStrTuple(f"{beginning}{_EMPTY}{_digest(plain)}")
+    *parts, last = chunks
+    last = _LIKE_DIGEST.sub("=5F", last)
     last = last if last not in {".", ".."} else last.replace(".", "=2E")
-    return SafeStrTuple([part + "=" for part in parts[:-1]], last)
+    return SafeStrTuple([part + "=" for part in parts], last)
+
+
+def _chunks(text: str, size: int) -> list[str]:
+    """Return quoted text in pieces of at most `size` characters, cut between characters of the text."""
+    chunks: list[list[str]] = [[]]
+    used = 0
+    for char in text:
+        unit = _escape(char) if _ESCAPED.match(char) else char
+        if used + len(unit) > size:
+            chunks.append([])
+            used = 0
+        chunks[-1].append(unit)
+        used += len(unit)
+    return ["".join(chunk) for chunk in chunks]
 
 
 def _escape(char: str) -> str:
     return "".join(f"={byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
+def _digest(text: str) -> str:
+    """Return the first 160 bits of the SHA-256 of a text in lower-case base32."""
+    from base64 import b32encode  # noqa: PLC0415 - with the next line, for the few programs that need it
+    from hashlib import sha256  # noqa: PLC0415 - it loads OpenSSL
+
+    raw = sha256(text.encode("utf-8", "surrogatepass")).digest()[: _DIGEST_LEN * 5 // 8]
+    return b32encode(raw).decode("ascii").lower()
+
+
 def unquote(key: PersiDictKey) -> str:
     """Return the text that `quote` made `key` of.
 
     Raises:
-        ValueError: `key` is not a quoted text.
+        TypeError: `key` is not a key.
+        ValueError: `key` is not a quoted text, or one that was shortened.
 
     >>> unquote("a=20b")
     'a b'
@@ -215,14 +303,99 @@ def unquote(key: PersiDictKey) -> str:
     parts = NonEmptySafeStrTuple(key)
     if parts == (_EMPTY,):
         return ""
-    if not all(part.endswith("=") for part in parts[:-1]):
-        raise ValueError(f"{key!r} was not made by quote()")
-    joined = "".join(part[:-1] for part in parts[:-1]) + parts[-1]
-    if not re.fullmatch(r"(?:[^=]|=[0-9A-F]{2})+", joined):
-        raise ValueError(f"{key!r} was not made by quote()")
-    raw = re.sub(rb"=([0-9A-F]{2})", lambda m: bytes.fromhex(m[1].decode()), joined.encode("ascii"))
-    text = raw.decode("utf-8", "surrogatepass")
+    if len(parts) == 1 and _SHORTENED.fullmatch(parts[0]):
+        raise ValueError(
+            f"{key!r} was made by quote(text, shorten=True), from which the text cannot be recovered"
+        )
+    text = _unescape(parts)
     # One text, one key: "=61" would be a second one for "a".
-    if quote(text) != parts:
+    if text is None or quote(text) != parts:
         raise ValueError(f"{key!r} was not made by quote()")
     return text
+
+
+def _unescape(parts: SafeStrTuple) -> str | None:
+    """Return the text that quoted parts stand for, or None if they do not stand for any."""
+    if not all(part.endswith("=") for part in parts[:-1]):
+        return None
+    joined = "".join(part[:-1] for part in parts[:-1]) + parts[-1]
+    if not re.fullmatch(r"(?:[^=]|=[0-9A-F]{2})+", joined):
+        return None
+    raw = re.sub(rb"=([0-9A-F]{2})", lambda m: bytes.fromhex(m[1].decode()), joined.encode("ascii"))
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
+
+
+# --- Parameters -> key ----------------------------------------------------------------------------
+
+
+def key_of(parameters: Any) -> SafeStrTuple:
+    """Return a key that stands for JSON-like parameters: the same on every machine and in every version.
+
+    The key has one part of 32 characters: the first 160 bits, in lower-case base32, of the SHA-256 of the
+    UTF-8 of the parameters in JSON. That JSON has sorted keys, no spaces, no escapes but those that JSON asks
+    for (the short ones where there are such), and the `repr` of each number. So the order in which a mapping
+    was filled does not matter, and different parameters give different keys (but for a collision of the
+    digest).
+
+    Tuples and lists are the same, as in JSON. ``1``, ``1.0`` and ``True`` are three parameters. Members of a
+    ``(str, Enum)`` or an ``IntEnum`` are the same as their text or number.
+
+    Args:
+        parameters: None, a bool, int, float, string, or mappings with string keys and sequences of such.
+
+    Raises:
+        TypeError: There is something else in `parameters`, such as a set or an array.
+        ValueError: `parameters` are nested more than 100 levels deep, or contain themselves; or a mapping has
+            two keys of the same text.
+
+    >>> key_of({"lr": 0.1, "layers": [64, 64]})
+    ('orz2xokvjctu2a3qk3zomn2gqrpja2qu',)
+    >>> key_of({"layers": (64, 64), "lr": 0.1}) == key_of({"lr": 0.1, "layers": [64, 64]})
+    True
+    """
+    plain = _plain(parameters, ())
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return SafeStrTuple(_digest(canonical))
+
+
+def _plain(thing: Any, path: tuple[str | int, ...]) -> Any:
+    """Return JSON-like parameters as plain values, without any class of the caller's."""
+    if thing is None or isinstance(thing, bool):
+        return thing
+    for kind in (str, int, float):
+        if isinstance(thing, kind):
+            return _exactly(kind, thing)
+    if len(path) == _DEEPEST:
+        raise ValueError(f"parameters must not be nested more than {_DEEPEST} levels deep")
+    if isinstance(thing, Mapping):
+        return _plain_mapping(thing, path)
+    if isinstance(thing, Sequence) and not isinstance(thing, (*_BINARY, UserString)):
+        return [_plain(inner, (*path, index)) for index, inner in enumerate(thing)]
+    where = "".join(f"[{step!r}]" for step in path)
+    raise TypeError(
+        f"parameters{where} must be None, a bool, number or string, or a mapping or sequence of such, not "
+        f"{type(thing).__name__}; str(x) makes a string of it, sorted(x) a list of a set, x.tolist() a list "
+        "or number of what numpy made"
+    )
+
+
+def _exactly(kind: type[Any], thing: Any) -> Any:
+    """Return a string or number of a subclass as one of the class itself, whatever its own methods say."""
+    if kind is str:
+        return text_of(thing)
+    return int.__int__(thing) if kind is int else float.__float__(thing)
+
+
+def _plain_mapping(mapping: Mapping[Any, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if not isinstance(key, str):
+            raise TypeError(f"keys in parameters must be strings, not {type(key).__name__}: {key!r}")
+        text = text_of(key)
+        if text in plain:
+            raise ValueError(f"two keys in parameters have the same text {text!r}")
+        plain[text] = _plain(value, (*path, text))
+    return plain

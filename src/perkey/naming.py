@@ -11,7 +11,9 @@ import re
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part
+from perkey.answers import answer
+from perkey.arguments import check_kind, wrong_kind
+from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part, text_of
 
 try:
     # The interpreter's own: half the price of OpenSSL's for some bytes, and there where FIPS forbids that.
@@ -116,14 +118,11 @@ class Naming:
     """
 
     def __init__(self, digest_len: int, file_type: str) -> None:
-        if isinstance(digest_len, bool) or not isinstance(digest_len, int):
-            raise TypeError(f"digest_len must be an int, not {type(digest_len).__name__}")
+        _check_kinds(digest_len, file_type)
         if not 0 <= digest_len <= MAX_DIGEST_LEN:
             raise ValueError(f"digest_len must be between 0 and {MAX_DIGEST_LEN}, not {digest_len}")
-        if not isinstance(file_type, str):
-            raise TypeError(f"file_type must be a string, not {type(file_type).__name__}")
         try:
-            check_part(file_type)
+            file_type = check_part(text_of(file_type))
         except ValueError as error:
             raise ValueError(f"file_type: {error}") from None
         if len(file_type) > MAX_PART_BYTES // 4:
@@ -148,10 +147,15 @@ class Naming:
             TypeError: `key` is not a string or a sequence of strings.
             ValueError: `key` is empty, has an unsafe part, or its name would be too long.
         """
-        try:
-            return self._cached_name(key)
-        except TypeError:  # a list, say, cannot be looked up
+        # Only plain strings are looked up: others may be equal to, and hash like, another text.
+        kind = type(key)
+        if kind is tuple:
+            for part in key:
+                if type(part) is not str:
+                    return self._make_name(key)
+        elif kind is not str and kind is not NonEmptySafeStrTuple and kind is not SafeStrTuple:
             return self._make_name(key)
+        return self._cached_name(key)
 
     def prefix_of(self, prefix: Any) -> Name:
         """Return the folder name of `prefix`, which may be empty; raises as `name_of`."""
@@ -167,7 +171,7 @@ class Naming:
         leaf = name[-1]
         try:
             flat = self._flat_keys[leaf]
-        except KeyError:
+        except answer(KeyError):
             flat = self._flat_key(leaf)
             if len(self._flat_keys) < _CACHED_NAMES:
                 self._flat_keys[leaf] = flat
@@ -234,7 +238,8 @@ class Naming:
                 most = MAX_PART_BYTES - (len(self._ending) + (self._tail if self.digest_len else 0))
                 raise ValueError(
                     f"key part is too long: at most {most} characters are allowed with "
-                    f"digest_len={self.digest_len} and file_type={self.file_type!r}"
+                    f"digest_len={self.digest_len} and file_type={self.file_type!r}; "
+                    "perkey.quote(text, shorten=True) makes a short key of a long text"
                 )
         check_name_length(name)
 
@@ -243,10 +248,24 @@ def check_name_length(name: Name) -> None:
     """Raise ValueError if `name`, its separators counted, is longer than every backend can store."""
     length = sum(map(len, name)) + len(name) - 1
     if length > MAX_NAME_BYTES:
-        raise ValueError(f"key is too long: {length} characters once stored, at most {MAX_NAME_BYTES}")
+        raise ValueError(
+            f"key is too long: {length} characters once stored, at most {MAX_NAME_BYTES}; "
+            "perkey.quote(text, shorten=True) makes a short key of a long text"
+        )
 
 
-@lru_cache(256, typed=True)  # 8.0 is not 8, whichever was asked for first
 def naming(digest_len: int, file_type: str) -> Naming:
     """Return the shared `Naming` of a digest length and file type; raises as `Naming`."""
+    _check_kinds(digest_len, file_type)
+    return _shared_naming(digest_len, text_of(file_type))
+
+
+@lru_cache(256)
+def _shared_naming(digest_len: int, file_type: str) -> Naming:
     return Naming(digest_len, file_type)
+
+
+def _check_kinds(digest_len: Any, file_type: Any) -> None:
+    if isinstance(digest_len, bool) or not isinstance(digest_len, int):
+        raise wrong_kind("digest_len", "an int", digest_len)
+    check_kind("file_type", file_type, str, "a string")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from functools import partial
 from typing import TypeVar
 
+from perkey.answers import answer
+from perkey.arguments import check_count
 from perkey.items import ItemAccess
+from perkey.jokers import ITEM_NOT_AVAILABLE
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
+from perkey.naming import Name
 
 V = TypeVar("V")
 
@@ -21,16 +26,17 @@ class TimeOrder(ItemAccess[V]):
         Raises:
             KeyError: There is no item.
 
-        Cost: one stat.
+        Cost: one stat; the content is never read.
         """
-        return self._stat(key).mtime
+        name = self._naming.name_of(key)
+        try:
+            return self._store.mtime(name)
+        except answer(KeyError):
+            raise self._missing(name) from None
 
     def keys_and_timestamps(self) -> Iterator[tuple[NonEmptySafeStrTuple, float]]:
         """Yield each key with its timestamp; in no order. Cost: a listing, and in a folder a stat an item."""
-        for name, stat in self._store.scan_stats():
-            key = self._naming.key_of(name)
-            if key is not None:
-                yield key, stat.mtime
+        return ((self._key_of(name), mtime) for name, mtime in self._seen())
 
     def values_and_timestamps(self) -> Iterator[tuple[V, float]]:
         """Yield each value with its timestamp, in no order; as `items_and_timestamps`."""
@@ -41,14 +47,10 @@ class TimeOrder(ItemAccess[V]):
 
         Cost: a listing with timestamps, and one read an item. The timestamp is that of the listing.
         """
-        for name, stat in self._store.scan_stats():
-            key = self._naming.key_of(name)
-            if key is not None:
-                try:
-                    value = self._load_now(name)[0]
-                except KeyError:
-                    continue
-                yield key, value, stat.mtime
+        for name, mtime in self._seen():
+            found = self._load(name)
+            if found is not ITEM_NOT_AVAILABLE:
+                yield self._key_of(name), found[0], mtime
 
     def oldest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
         """Return the keys, those written longest ago first.
@@ -58,12 +60,14 @@ class TimeOrder(ItemAccess[V]):
 
         Cost: as `keys_and_timestamps`.
         """
+        check_count("max_n", max_n, or_none=True)
         by_time = ((written, key) for key, written in self.keys_and_timestamps())
         ordered = sorted(by_time) if max_n is None else heapq.nsmallest(max_n, by_time)
         return [key for _, key in ordered]
 
     def newest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
         """Return the keys, those written last first; as `oldest_keys`."""
+        check_count("max_n", max_n, or_none=True)
         by_time = ((-written, key) for key, written in self.keys_and_timestamps())
         ordered = sorted(by_time) if max_n is None else heapq.nsmallest(max_n, by_time)
         return [key for _, key in ordered]
@@ -76,9 +80,13 @@ class TimeOrder(ItemAccess[V]):
         """Return the values in the order of `newest_keys`; items removed meanwhile are left out."""
         return list(self._values_of(self.newest_keys(max_n)))
 
+    def _seen(self) -> Iterator[tuple[Name, float]]:
+        """Return the name of each item, with its timestamp."""
+        key_of = self._naming.key_of
+        return self._watched(self._store.scan_mtimes(), partial(filter, lambda found: key_of(found[0])))
+
     def _values_of(self, keys: list[NonEmptySafeStrTuple]) -> Iterator[V]:
         for key in keys:
-            try:
-                yield self._load_now(self._naming.name_of(key))[0]
-            except KeyError:
-                continue
+            found = self._load(self._naming.name_of(key))
+            if found is not ITEM_NOT_AVAILABLE:
+                yield found[0]

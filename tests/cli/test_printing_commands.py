@@ -78,8 +78,54 @@ def test_find_takes_filters(jobs: list[Job], space: Run, words: list[str]) -> No
 
 
 def test_find_finds_nothing(project: Project, space: Run) -> None:
-    answer = space("find", "a", "nothing")
+    answer = space("find", '{"a": "nothing"}')
     assert (answer.code, answer.out, answer.err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["a", "1"], '{"a": 1}'),
+        (["a", ".5", "b.$lt", "-.5"], '{"a": 0.5, "b.$lt": -0.5}'),
+        (["a", "1_000", "b"], '{"a": 1000, "b": {"$exists": true}}'),
+        (["a", "/x/"], '{"a": {"$regex": "x"}}'),
+    ],
+)
+def test_words_are_printed_as_they_are_understood(
+    project: Project, space: Run, words: list[str], shown: str
+) -> None:
+    """To the standard error, in the words of signac; and for each option that takes a filter."""
+    expected = f"Interpreted filter arguments as '{shown}'.\n"
+    assert space("find", *words).err == expected
+    for command in ("diff", "schema", "document"):
+        assert space(command, "-f", *words).err == expected
+    assert space("find", "-d", *words).err == expected
+
+
+def test_a_word_that_python_spells_differently_is_asked_about(project: Project, space: Run) -> None:
+    assert "Did you mean true?\n" in space("find", "a", "True").err
+    assert "Did you mean null?\n" in space("find", "a", "None").err
+    assert "Did you mean" not in space("find", "a", "true", "b", "null").err
+
+
+@pytest.mark.filterwarnings("always")
+def test_comparing_order_with_text_warns(project: Project, space: Run) -> None:
+    for words in (["a.$lt", "x"], ['{"a": {"$gte": "x"}}'], ['{"$not": {"a.$gt": "1"}}']):
+        answer = space("find", *words)
+        assert answer.code == 0
+        assert "perkey: warning: " in answer.err
+        assert "text" in answer.err
+    assert "warning" not in space("find", "a.$lt", "1", "b", "x").err
+
+
+@pytest.mark.parametrize("key", ["a.", "doc.", "a.b.", "."])
+def test_a_key_that_ends_in_a_dot_is_refused(project: Project, space: Run, key: str) -> None:
+    """As when the shell has taken `$gt` for a variable; JSON can say the empty key."""
+    for words in (["find", key, "4"], ["find", "a", "1", key], ["schema", "-f", key, "4"]):
+        answer = space(*words)
+        assert answer.code == 1
+        assert f"{key}$gt" in answer.err
+    assert space("find", json.dumps({key: 4})).code == 0
 
 
 def test_find_shows_the_filter_to_those_who_ask(project: Project, space: Run) -> None:

@@ -22,7 +22,7 @@ def test_every_printing_command_runs(jobs: list[Job], program: Run) -> None:
     first = jobs[0].id
     commands = [
         ["project"],
-        ["find", "a", "0", "--sp"],
+        ["find", '{"a": 0}', "--sp"],
         ["job", '{"a": 0}'],
         ["statepoint", first],
         ["document", first],

@@ -191,8 +191,8 @@ def test_a_sweep_by_hand_removes_all_leftovers_and_nothing_else(tmp_path: Path) 
     another = tmp_path / "notes.txt"
     another.write_text("not ours")
     fresh = [leave(tmp_path, "1", age=60), leave(inner, "2", age=0), leave(inner, "3", age=7200)]
-    assert target.store.sweep() == 1  # type: ignore[attr-defined] # of this store
-    assert target.store.sweep(min_age=0) == 2  # type: ignore[attr-defined] # of this store
+    assert target.store.sweep() == 1
+    assert target.store.sweep(min_age=0) == 2
     assert not [path for path in fresh if path.exists()]
     assert another.read_text() == "not ours"
     assert len(target) == 2
@@ -210,7 +210,7 @@ def test_a_living_writer_whose_temporary_file_is_swept_away_writes_again(
 
     def sweep_before(*arguments: Any, **names: Any) -> Any:
         if not swept:
-            swept.append(target.store.sweep(min_age=0))  # type: ignore[attr-defined] # of this store
+            swept.append(target.store.sweep(min_age=0))
         return publish(*arguments, **names)
 
     monkeypatch.setattr("perkey.stores.placing.publish", sweep_before)
@@ -234,7 +234,7 @@ def test_an_insertion_without_locks_is_told_its_success_though_its_temporary_fil
 
     def link_then_lose(*arguments: Any, **names: Any) -> None:
         link(*arguments, **names)
-        assert target.store.sweep(min_age=0) == 1  # type: ignore[attr-defined] # of this store
+        assert target.store.sweep(min_age=0) == 1
 
     monkeypatch.setattr("perkey.stores.folders.lock", lambda _: False)
     monkeypatch.setattr("perkey.stores.libc.rename_new", lambda *_: False)

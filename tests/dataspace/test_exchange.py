@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dataspace.signac_side import signac
 from dataspace.trees import contents, job_files, leftovers, read_tree, write_tree
 from perkey.dataspace import Project, TemporaryProject, init_project
 from perkey.dataspace.errors import (
@@ -342,13 +341,14 @@ def test_archives_are_not_moved(project: Project, tmp_path: Path, act: str) -> N
         ("x.y+{a}", "x.y+1", {"a": "1"}),
         ("x.y+{a}", "xzyy1", None),
         ("plain", "plain", {}),
+        ("{sp.:int}/{a.}/{b..c}", "1/x/y", {"": 1, "a": {"": "x"}, "b": {"": {"c": "y"}}}),
     ],
 )
 def test_schema_strings(schema: str, path: str, expected: Any) -> None:
     assert SchemaString(schema).statepoint_of(path) == expected
 
 
-@pytest.mark.parametrize("schema", ["{a:foo}", "{}", "{:int}", "{a.}", "{a", "{{auto}}/{auto:_}", 5])
+@pytest.mark.parametrize("schema", ["{a:foo}", "{}", "{:int}", "{a", "{{auto}}/{auto:_}", 5])
 def test_schemata_that_make_no_sense(project: Project, tmp_path: Path, schema: Any) -> None:
     with pytest.raises(ValueError, match=r"field|expected|schema|'}'"):
         project.import_from(tmp_path, schema=schema)
@@ -530,30 +530,6 @@ def test_a_jobs_exotic_state_point_file_is_complete_in_the_archive(project: Proj
     with TemporaryProject() as other:
         other.import_from(tmp_path / "x.zip")
         assert leftovers(other.open_job(GRID[0]).path) == []
-
-
-@pytest.mark.parametrize("ending", ["", ".tar.gz", ".zip"])
-def test_signac_imports_what_we_exported_and_the_other_way(
-    project: Project, other: Project, tmp_path: Path, ending: str
-) -> None:
-    for point in GRID:
-        write_tree(project.open_job(point).init().path, {"f": repr(point)})
-    project.export_to(tmp_path / f"ours{ending}")
-    (tmp_path / "theirs").mkdir()
-    code = """
-project = signac.init_project(os.getcwd())
-if given[0].endswith(".zip"):  # signac does not read the folders that are in a zip file
-    import zipfile
-    zipfile.ZipFile(given[0]).extractall("unpacked")
-    given[0] = "unpacked"
-project.import_from(given[0])
-project.export_to(given[1])
-give(len(project))
-"""
-    paths = [str(tmp_path / f"{who}{ending}") for who in ("ours", "back")]
-    assert signac(code, paths, tmp_path / "theirs") == len(GRID)
-    other.import_from(tmp_path / f"back{ending}")
-    assert contents(other) == contents(project)
 
 
 VALUES: st.SearchStrategy[Any] = st.recursive(

@@ -16,6 +16,7 @@ import pytest
 from dataspace.trees import job_files, leftovers, read_tree, write_tree
 from perkey.dataspace import Project
 from perkey.dataspace.errors import ArchiveError
+from perkey.dataspace.exchange_packing import link_field
 from perkey.dataspace.exchange_unpacking import extract_archive
 
 ENDINGS = [".tar", ".tar.gz", ".zip"]
@@ -234,3 +235,50 @@ def test_names_of_users_do_not_leave_the_house(project: Project, tmp_path: Path)
         assert {(member.uid, member.gid, member.uname, member.gname) for member in archive} == {
             (0, 0, "", "")
         }
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("job/l", "/tmp"), ("job/l", "../.."), ("/tmp/evil", "x"), ("../evil", "x"), ("job/f", "x")],
+)
+def test_the_links_that_zip_files_hold_beside_files_are_not_trusted_either(
+    project: Project, tmp_path: Path, name: str, target: str
+) -> None:
+    before = set(os.listdir(tmp_path))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(*STATEPOINT)
+        archive.writestr("job/f", "content")
+        member = zipfile.ZipInfo("job/l")
+        member.extra = link_field(name, target)
+        archive.writestr(member, "what the link leads to")
+    with pytest.raises(ArchiveError):
+        project.import_from(tmp_path / "x.zip")
+    assert len(project) == 0
+    assert set(os.listdir(tmp_path)) - before == {"x.zip"}
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("extra", [b"", b"pk", b"pk\x01\x00a"])
+def test_extra_fields_without_a_link_are_no_obstacle(project: Project, tmp_path: Path, extra: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(*STATEPOINT)
+        member = zipfile.ZipInfo("job/f")
+        member.extra = extra
+        archive.writestr(member, "content")
+    project.import_from(tmp_path / "x.zip")
+    assert [job_files(job) for job in project] == [{"f": "content"}]
+
+
+def test_links_of_all_kinds_come_back_from_a_zip_file_and_end(
+    project: Project, other: Project, tmp_path: Path
+) -> None:
+    job = project.open_job({"a": 1}).init()
+    write_tree(job.path, {"s/f": "1", "s/e/": "", "t/g": "2"})
+    links = {"in": "s/f", "s/up": "../s/f", "dead": "nothing", "around": "s/..", "s/around": ".."}
+    links |= {"folder": "s", "empty": "s/e", "chain": "folder", "s/t": "../t", "t/s": "../s"}
+    for name, target in links.items():
+        os.symlink(target, job.fn(name))
+    project.export_to(tmp_path / "x.zip")
+    other.import_from(tmp_path / "x.zip")
+    assert read_tree(other.open_job({"a": 1}).path) == read_tree(job.path)
+    assert len(zipfile.ZipFile(tmp_path / "x.zip").namelist()) < 40

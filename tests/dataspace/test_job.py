@@ -198,14 +198,6 @@ def test_identity(project: Project, other: Project) -> None:
     assert eval(repr(job), {"Job": Job, "Project": Project}) == job
 
 
-def test_a_copy_is_a_handle_of_its_own(project: Project) -> None:
-    job = project.open_job({"a": 1}).init()
-    twin = copy.copy(job)
-    job.sp.a = 2
-    assert twin.sp() == {"a": 1}
-    assert twin not in project
-
-
 def test_a_damaged_state_point_is_told_and_can_be_repaired(project: Project) -> None:
     job = project.open_job({"a": 1}).init()
     for damage in ("{", "[]", '{"a": 2}', "\udcff"):

@@ -44,7 +44,7 @@ def test_values_of_several_types(project: Project) -> None:
     assert (
         str(schema)
         == """{
- 'h': 'NoneType([None], 1), bool([True], 1), float([1.5], 1), int([1], 1), \
+ 'h': 'NoneType([None], 1), bool([True], 1), dict([{}], 1), float([1.5], 1), int([1], 1), \
 str([it's, x], 2), tuple([(1, (2,)), (1, {'a': 2})], 2)',
  'h.z': 'int([1], 1)',
 }"""

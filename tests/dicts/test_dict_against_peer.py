@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,31 @@ def _plain(result: Any, library: Any) -> tuple[Any, ...]:
         result.condition_was_satisfied,
         *("absent" if field is absent else field for field in fields),
     )
+
+
+def test_conditional_operations_take_what_the_peers_take() -> None:
+    for verb in (
+        "etag",
+        "get_with_etag",
+        "get_item_if",
+        "set_item_if",
+        "setdefault_if",
+        "discard_if",
+        "transform_item",
+    ):
+        theirs = inspect.signature(getattr(persidict.PersiDict, verb)).parameters
+        ours = inspect.signature(getattr(perkey.PersiDict, verb)).parameters
+        assert set(theirs) <= set(ours), verb
+
+
+def test_a_missing_item_is_false_and_an_unread_one_is_not() -> None:
+    assert not perkey.ITEM_NOT_AVAILABLE
+    assert perkey.VALUE_NOT_RETRIEVED
+    counters = perkey.LocalDict[int]()
+    for _ in range(2):
+        counters.transform_item("hits", lambda n: (n or 0) + 1)
+    assert counters["hits"] == 2
+    assert counters.setdefault_if("task", 7).condition_was_satisfied
+    with pytest.raises(TypeError) as caught:
+        counters.transform_item("absent", lambda n: n + 1)
+    assert any("default=" in note for note in caught.value.__notes__)

@@ -14,7 +14,7 @@ EXPECTED = {
         "refused: values must be of float, not str",
         "refused: key part 'https://example.org/?q=größe'",
         "which means:  https://example.org/?q=größe",
-        "oldest: NonEmptySafeStrTuple('second') newest: NonEmptySafeStrTuple('first')",
+        "oldest: second newest: first",
         "before third: True",
     ],
     "write_once": [

@@ -14,7 +14,7 @@ import pytest
 from perkey import CorruptValueError, FileDirDict, PersiDict, UnloadableValueError
 from perkey.content import STREAM_ABOVE, Content
 from perkey.formats import PickleFormat
-from perkey.formats.pickled import load_joblib
+from perkey.formats.joblibs import load_joblib
 from perkey.naming import Name
 from perkey.stores import DirectoryStore, Version
 

@@ -112,8 +112,9 @@ def test_plain_values_come_back(value: Any) -> None:
 @settings(max_examples=150)
 def test_what_jsonpickle_expresses_comes_back_as_it_reads_it(value: Any) -> None:
     text = jsonpickle.encode(value, indent=4, keys=True)
-    assert bytes_of(JSON.encode(value)).decode() == text
-    assert repr(both_ways(value)) == repr(jsonpickle.decode(text, keys=True, on_missing="error"))
+    stored = bytes_of(JsonFormat(check=False).encode(value))
+    assert stored.decode() == text
+    assert repr(JSON.decode(stored)) == repr(jsonpickle.decode(text, keys=True, on_missing="error"))
 
 
 @dataclasses.dataclass

@@ -102,7 +102,7 @@ def test_types_are_checked_like_key_parts(file_type: str) -> None:
 
 @pytest.mark.parametrize("thing", [Hex, None, "pkl"])
 def test_formats_are_formats(thing: Any) -> None:
-    with pytest.raises(TypeError, match="a Format is needed"):
+    with pytest.raises(TypeError, match="new must be a Format"):
         register_format("hex", thing)
 
 

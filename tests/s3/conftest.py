@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from s3 import crews, servers
+from s3 import azurite, crews, servers
 from s3.credentials import ACCESS_KEY
 from s3.crews import Crew
 from s3.places import shared_session
@@ -16,11 +16,20 @@ ATOMIC_SERVERS = ["ministack", "moto_server", *(["ceph"] if CEPH_ENDPOINT else [
 """Names of the fixtures of servers that honour conditions."""
 
 
-def pytest_report_header() -> str:
-    """Say loudly whether the tests over a real S3 server run."""
-    if CEPH_ENDPOINT:
-        return f"S3: tests over Ceph RGW RUN, at {CEPH_ENDPOINT}"
-    return "S3: tests over Ceph RGW DO NOT RUN (PERKEY_CEPH_ENDPOINT is not set)"
+collect_ignore = [] if azurite.ENDPOINT else ["test_azurite.py"]
+"""Tests of a service that only a step of its own starts."""
+
+
+def pytest_report_header() -> list[str]:
+    """Say loudly whether the tests over services that are not Python packages run."""
+    places = [
+        ("S3: tests over Ceph RGW", CEPH_ENDPOINT, "PERKEY_CEPH_ENDPOINT"),
+        ("Azure: tests over Azurite", azurite.ENDPOINT, "PERKEY_AZURITE_ENDPOINT"),
+    ]
+    return [
+        f"{what} RUN, at {endpoint}" if endpoint else f"{what} DO NOT RUN ({variable} is not set)"
+        for what, endpoint, variable in places
+    ]
 
 
 @pytest.fixture(scope="session", autouse=True)

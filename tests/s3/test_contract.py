@@ -6,6 +6,7 @@ combinations, and in places that are empty at first, too.
 
 import random
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from perkey.testing.dicts.handles import HandleClauses
 from perkey.testing.dicts.order import OrderClauses
 from perkey.testing.dicts.parts import PartClauses
 from perkey.testing.dicts.races import RaceClauses
+from perkey.testing.dicts.raising import some_exceptions
 from perkey.testing.dicts.suite import DictSuite
 from perkey.testing.dicts.table import Case, Operation, cases
 from perkey.testing.dicts.transforming import TransformClauses
@@ -238,6 +240,9 @@ class S3Dictionary(OverS3, DictSuite):
     crowd = 3
     time_resolution = 1.1
     settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+    def exceptions(self) -> Iterator[BaseException]:
+        return some_exceptions()
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         place = self.new_place()

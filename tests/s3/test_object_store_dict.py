@@ -327,7 +327,7 @@ def test_a_reply_means_what_it_says(
     d: Dict, proxy: Proxy, status: int, code: str, kind: type[Exception]
 ) -> None:
     assert isinstance(d.store, ObstoreStore)
-    proxy.plan(says(status, code, "as planned"), "put")
+    proxy.plan(says(status, code, "as planned"), "put", times=2)
     with pytest.raises(kind) as caught:
         d.store.engine.put("a", b"", expect=ABSENT, write_id="w")
     assert type(caught.value) is kind

@@ -20,8 +20,9 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from perkey.content import close, read_all
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import AccessDeniedError, BackendError
-from perkey.stores import obstores, s3_obstore
+from perkey.stores import obstores
 from perkey.stores.base import ABSENT, ANY
+from perkey.stores.boto_client import provider_of
 from perkey.stores.object_store import ObjectStore
 from perkey.stores.objects import (
     NoSuchBucket,
@@ -258,11 +259,12 @@ def test_a_reply_means_the_same_by_either_engine(
     }
     told = []
     for each in (engine, boto(engine)):
-        proxy.plan(says(*said, 'of "quotes" \\ and ä'))
+        proxy.plan(says(*said, 'of "quotes" \\ and ä'), times=2)
         with pytest.raises(kind) as caught:
             acts[verb](each)
         assert type(caught.value) is kind
         told.append(str(getattr(caught.value, "cause", caught.value)))
+        proxy.heal()
     assert told[0] == told[1]
     assert {sender for _, sender in senders(proxy)} == {RUST, BOTO}
 
@@ -360,14 +362,14 @@ def test_credentials_that_expire_are_asked_for_again_before_they_do() -> None:
         later = datetime.now(UTC) + timedelta(minutes=5)  # so soon that botocore renews them each time
         return {"access_key": name, "secret_key": name, "token": name, "expiry_time": later.isoformat()}
 
-    renewed = s3_obstore._provider(RefreshableCredentials.create_from_metadata(renew(), renew, "test"))
+    renewed = provider_of(RefreshableCredentials.create_from_metadata(renew(), renew, "test"))
     given = [renewed(), renewed()]
     assert [each["access_key_id"] for each in given] == ["B", "C"]
     assert all(each["expires_at"] - datetime.now(UTC) < timedelta(minutes=10) for each in given)
 
 
 def test_credentials_that_stay_are_asked_for_once() -> None:
-    given = s3_obstore._provider(Credentials("key", "secret"))()
+    given = provider_of(Credentials("key", "secret"))()
     assert given == {"access_key_id": "key", "secret_access_key": "secret", "token": None, "expires_at": None}
 
 
@@ -416,7 +418,7 @@ def test_neither_pickle_nor_text_has_a_secret(engine: ObstoreEngine) -> None:
         pickle.dumps(engine),
         repr(engine).encode(),
         repr(vars(engine)).encode(),
-        str(engine._store).encode(),
+        str(engine._made[1]).encode(),
     ]
     assert not [text for text in shown if SECRET_KEY.encode() in text]
     woken: ObstoreEngine = pickle.loads(shown[0])
@@ -427,9 +429,9 @@ def test_neither_pickle_nor_text_has_a_secret(engine: ObstoreEngine) -> None:
 
 
 def config_of(engine: ObstoreEngine) -> Any:
-    assert engine._able("a") is not None
-    assert engine._store is not None
-    return engine._store.config
+    store = engine._able("a")[1]
+    assert store is not None
+    return store.config
 
 
 def test_place_and_region_are_boto3s(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,7 +459,7 @@ def test_a_bucket_may_be_a_part_of_the_hosts_name() -> None:
 
 def test_an_access_point_is_left_to_boto3() -> None:
     arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/name"
-    assert ObstoreEngine(arn, region="us-east-1")._able("a") is None
+    assert ObstoreEngine(arn, region="us-east-1")._able("a")[1] is None
 
 
 def test_mock_aws_around_a_users_code_simply_works(moto_in_process: None, bucket: str) -> None:

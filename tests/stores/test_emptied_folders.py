@@ -92,5 +92,5 @@ def test_eight_processes_that_insert_and_delete_under_one_prefix_meet_no_error(
     assert [process.exitcode for process in crew] == [0] * 8
     d = FileDirDict[int](tmp_path)
     assert len(d) == 0
-    d.store.sweep(min_age=0)  # type: ignore[attr-defined]
+    d.store.sweep(min_age=0)
     assert folders_in(tmp_path) == []

@@ -15,8 +15,40 @@ from perkey import (
     OutcomeUnknownError,
     WriteOnceDict,
 )
-from perkey.synced import MongoDBDict, MongoDBList, RedisDict, RedisList, ZarrDict, ZarrList, synced
-from synced.places import InMongo, InRedis, InZarr, Place, zarr_group
+from perkey.synced import (
+    MongoDBDict,
+    MongoDBList,
+    RedisDict,
+    RedisList,
+    WrongKindError,
+    ZarrDict,
+    ZarrList,
+    synced,
+)
+from synced.places import InDict, InMongo, InRedis, InZarr, Place, zarr_group
+
+# --- All of them --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, 0, 1.5, True, "text", "", [], [1], {}, {"a": 1}])
+def test_every_other_kind_of_data_is_told_and_stays(place: Place, value: Any) -> None:
+    place.put(value)
+    acts: list[Any] = []
+    if isinstance(place, InDict) and isinstance(value, dict | list):
+        return  # `synced` is a dict or list as the item is
+    if type(value) is not dict:
+        acts += [
+            lambda: "a" in place.dict(),
+            lambda: place.dict().update(a=1),
+            lambda: place.dict().clear(),
+        ]
+    if type(value) is not list:
+        acts += [lambda: place.list().count(0), lambda: place.list().append(1), lambda: place.list().clear()]
+    for act in acts:
+        with pytest.raises((WrongKindError, TypeError) if isinstance(place, InDict) else WrongKindError):
+            act()
+    assert place.get() == value
+
 
 # --- Redis ------------------------------------------------------------------------------------------
 
@@ -43,6 +75,47 @@ def test_redis_holds_the_text_under_the_key(redis_place: InRedis) -> None:
     with pytest.raises(CorruptValueError, match=key):
         d["a"] = 1
     assert client.get(key) == b"{"
+
+
+@pytest.mark.backends("Redis")
+@pytest.mark.parametrize(
+    "command",
+    [("RPUSH", "1"), ("HSET", "1", "2"), ("SADD", "1"), ("ZADD", "1", "2"), ("XADD", "*", "1", "2")],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("decode", [False, True])
+def test_other_types_of_redis_are_told_and_stay(
+    redis_place: InRedis, command: tuple[str, ...], decode: bool
+) -> None:
+    import redis
+
+    path = redis_place.client.connection_pool.connection_kwargs["path"]
+    with redis.Redis(unix_socket_path=path, decode_responses=decode) as client:
+        client.execute_command(command[0], redis_place.key, *command[1:])
+        for act in (RedisDict(client, redis_place.key), lambda: RedisList(client, redis_place.key).append(1)):
+            with pytest.raises(WrongKindError, match=r"holds a \w+ of Redis"):
+                act()
+        kind = client.type(redis_place.key)
+        d = RedisDict(client, redis_place.key + "-new")
+        d["a"] = 1
+        client.copy(redis_place.key, redis_place.key + "-new", replace=True)
+        with pytest.raises(WrongKindError):  # also if the type changes under the feet of an open document
+            d["a"] = 2
+        assert client.type(redis_place.key) == kind
+
+
+@pytest.mark.backends("Redis")
+@pytest.mark.parametrize("decode", [False, True])
+def test_bytes_in_redis_that_are_not_text_are_damage(redis_place: InRedis, decode: bool) -> None:
+    import redis
+
+    path = redis_place.client.connection_pool.connection_kwargs["path"]
+    redis_place.client.set(redis_place.key, b"\xff\xfe")
+    with (
+        redis.Redis(unix_socket_path=path, decode_responses=decode) as client,
+        pytest.raises(CorruptValueError),
+    ):
+        RedisDict(client, redis_place.key)()
 
 
 @pytest.mark.backends("Redis")
@@ -94,10 +167,10 @@ def test_a_lost_reply_is_told_and_never_repeated(
         monkeypatch.undo()
         raise redis.ConnectionError("lost")
 
-    known, _ = d._handle.document.snapshot()
+    known, _ = d.__perkey_handle__.document.snapshot()
     monkeypatch.setattr(AbstractConnection, "read_response", lose)
     with pytest.raises(OutcomeUnknownError, match="the reply to a conditional write was lost"):
-        d._handle.document.edit((), dict, lambda data: data.update(n=1), since=known)
+        d.__perkey_handle__.document.edit((), dict, lambda data: data.update(n=1), since=known)
     assert redis_place.get() == {"n": 1}
     d["m"] = 1
     assert d == {"n": 1, "m": 1}
@@ -210,6 +283,29 @@ def test_zarr_codecs(tmp_path: Path) -> None:
     with pytest.raises(CorruptValueError, match="Reversed is damaged: not what the codec makes"):
         ZarrDict(group, "Reversed", Reversed())["a"] = 2
     assert ZarrList(group, "new", Reversed(), [1]) == [1]
+
+
+@pytest.mark.parametrize("kind", ["group", "numbers", "two", "none", "scalar", "table"])
+def test_other_things_in_zarr_are_told_and_stay(kind: str) -> None:
+    import zarr
+
+    group = zarr.group()
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {
+        "numbers": ((1,), "float64"),
+        "two": ((2,), "string"),
+        "none": ((0,), "string"),
+        "scalar": ((), "string"),
+        "table": ((1, 1), "string"),
+    }
+    if kind == "group":
+        group.create_group("x")
+    else:
+        group.create_array("x", shape=shapes[kind][0], dtype=shapes[kind][1])
+    before = repr(group["x"])
+    for act in (ZarrDict(group, "x"), lambda: ZarrDict(group, "x").update(a=1), ZarrList(group, "x")):
+        with pytest.raises(WrongKindError, match="x is a"):
+            act()
+    assert repr(group["x"]) == before
 
 
 def test_zarr_in_memory() -> None:

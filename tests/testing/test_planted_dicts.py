@@ -24,8 +24,8 @@ from perkey.testing.crowds import Meeting
 class ReadsThenWrites(LocalDict[Any]):
     """Transforms by reading, and writing a moment later."""
 
-    def transform_item(self, key: Any, *, transformer: Any, n_retries: int | None = None) -> Any:
-        value = transformer(self.get(key, ITEM_NOT_AVAILABLE))
+    def transform_item(self, key: Any, transformer: Any, *, default: Any = None, **how: Any) -> Any:
+        value = transformer(self.get(key, default or ITEM_NOT_AVAILABLE))
         self[key] = value
         return OperationResult(self.etag(key), value)
 
@@ -35,7 +35,7 @@ class LooksThenInserts(LocalDict[Any]):
 
     gap = Meeting()
 
-    def setdefault_if(self, key: Any, *, default_value: Any, **how: Any) -> Any:
+    def setdefault_if(self, key: Any, default_value: Any, **how: Any) -> Any:
         found = self.get_item_if(key, **how)
         self.gap()
         if not found.condition_was_satisfied:

@@ -8,8 +8,17 @@ from typing import Any
 
 import click
 
+from perkey.cli.options import spelled_out
 
-class LazyGroup(click.Group):
+
+class Group(click.Group):
+    """A group of commands whose own options may be abbreviated."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(spelled_out(ctx, self, args)))
+
+
+class LazyGroup(Group):
     """A group whose commands live in modules of their own, each under the name `command`.
 
     Args:

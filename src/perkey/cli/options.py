@@ -58,7 +58,7 @@ class Command(click.Command):
     """A command with such options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, list(self._joined(ctx, args)))
+        return super().parse_args(ctx, list(self._joined(ctx, list(spelled_out(ctx, self, args)))))
 
     def _joined(self, ctx: click.Context, args: list[str]) -> Iterator[str]:
         names = {name: option for option in self.get_params(ctx) for name in option.opts}
@@ -74,6 +74,27 @@ class Command(click.Command):
             else:
                 plain.append(word)
         yield from ["--", *plain]
+
+
+def spelled_out(ctx: click.Context, command: click.Command, args: list[str]) -> Iterator[str]:
+    """Yield the words of a command line with options that are abbreviated spelled out, as signac takes them.
+
+    Raises:
+        click.NoSuchOption: An abbreviation may stand for several options.
+    """
+    options = {name: option for option in command.get_params(ctx) for name in option.opts}
+    names = [name for name in options if name.startswith("--")]
+    rest = iter(args)
+    for word in rest:
+        if word == "--" or (isinstance(command, click.Group) and not word.startswith("-")):
+            yield word
+            yield from rest  # those of a command are its own
+            return
+        name, sign, value = word.partition("=")
+        meant = [each for each in names if each.startswith(name)] if name.startswith("--") else []
+        if name not in meant and len({id(options[each]) for each in meant}) > 1:
+            raise click.NoSuchOption(name, possibilities=meant, ctx=ctx)
+        yield word if not meant or name in meant else meant[0] + sign + value
 
 
 def _with_values(

@@ -31,19 +31,25 @@ _HELP: Final[type[click.UsageError] | tuple[()]] = getattr(click.exceptions, "No
 @click.pass_context
 def perkey(context: click.Context, *, debug: bool, verbose: bool, yes: bool) -> None:
     """Persistent dictionaries and data spaces."""
-    context.obj = {"debug": debug, "yes": yes, "verbose": verbose}
+    say(context, debug=debug, yes=yes, verbose=verbose)
+
+
+def say(context: click.Context, **flags: bool) -> None:
+    """Note the options that are for all commands; they may be given before or after ``space``."""
+    context.obj |= {name: context.obj[name] or value for name, value in flags.items()}
 
 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see `perkey.cli.main`."""
     arguments = list(sys.argv[1:] if words is None else words)
+    said: dict[str, Any] = {"debug": False, "yes": False, "verbose": False}
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            code = perkey.main(arguments, "perkey", standalone_mode=False)
+            code = perkey.main(arguments, "perkey", standalone_mode=False, obj=said)
         sys.stdout.flush()
-    except SystemExit as asked:  # click's answer to a reader that went away
-        return asked.code if isinstance(asked.code, int) else 1
+    except SystemExit as asked:  # of a program that was run, or click's answer to a reader that went away
+        return _exit_code(asked.code)
     except click.Abort as error:
         if isinstance(error.__cause__ or error.__context__, EOFError):
             return _fail("there is nobody to answer", 1)
@@ -60,10 +66,18 @@ def run(words: Sequence[str] | None = None) -> int:
         sys.stdout = None  # or the interpreter flushes it once more, and complains
         return 1
     except _EXPECTED as error:
-        if "--debug" in arguments:
+        if said["debug"]:
             raise
         return _fail(sentence(error), 1)
     return code if isinstance(code, int) else 0  # of click.exceptions.Exit, which main() has caught
+
+
+def _exit_code(code: object) -> int:
+    """Return the exit code of a program that has called `sys.exit`, as Python does."""
+    if code is None or isinstance(code, int):
+        return code or 0
+    sys.stderr.write(f"{code}\n")
+    return 1
 
 
 def _fail(message: str, code: int) -> int:

@@ -9,16 +9,18 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 import click
 
 from perkey.cli.options import Several
-from perkey.cli.output import detail
+from perkey.cli.output import detail, dumped, note
 from perkey.dataspace import Job, JobsCursor, Project
 from perkey.dataspace.replaced import REPLACED
-from perkey.query import parse_filter
+from perkey.query import compile_filter, parse_filter
+from perkey.query.simple import is_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 Words: TypeAlias = Sequence[str] | None
 
 _STDIN: Final = "-"
+_MEANT: Final = {"true": "true", "false": "false", "none": "null", "null": "null"}
 
 
 def project_here(context: click.Context) -> Project:
@@ -49,13 +51,25 @@ def ids_argument(*, required: bool = False) -> Callable[[F], F]:
 
 def filter_of(sp_filter: Words, doc_filter: Words) -> dict[str, Any] | None:
     """Return the filter that the words of both options stand for."""
-    wanted = parse_filter(sp_filter)
-    of_document = parse_filter(doc_filter)
+    wanted = _understood(sp_filter)
+    of_document = _understood(doc_filter)
     if of_document is not None:
         wanted = {"$and": [wanted or {}, {"doc": of_document}]}
     if wanted is not None:
         detail(f"filter: {wanted}")
     return wanted
+
+
+def _understood(words: Words) -> dict[str, Any] | None:
+    """Return the filter that words stand for; print how they are understood, as signac does."""
+    found = parse_filter(words)
+    compile_filter(found)  # a filter that is wrong has no meaning to be printed
+    if words and not is_json(words):
+        for word in words:
+            if word not in _MEANT.values() and word.lower() in _MEANT:
+                note(f"Did you mean {_MEANT[word.lower()]}?")
+        note(f"Interpreted filter arguments as '{dumped(found)}'.")
+    return found
 
 
 def jobs_named(project: Project, ids: Iterable[str]) -> list[Job]:

@@ -28,16 +28,24 @@ if TYPE_CHECKING:
     from perkey.dataspace.h5store import H5Store
     from perkey.dataspace.h5store_group import H5Group
     from perkey.dataspace.h5store_manager import H5StoreManager
+    from perkey.dataspace.signac_module import as_signac
 
 init_project = Project.init_project
 get_project = Project.get_project
 get_job = Project.get_job
+
+buffered = JSONDict.buffer_backend
+is_buffered = JSONDict.backend_is_buffered
+get_buffer_capacity = get_buffer_size = JSONDict.get_buffer_capacity
+set_buffer_capacity = JSONDict.set_buffer_capacity
+get_current_buffer_size = get_buffer_load = JSONDict.get_current_buffer_size
 
 _ON_DEMAND = {
     "Collection": "perkey.dataspace.collection",
     "H5Group": "perkey.dataspace.h5store_group",
     "H5Store": "perkey.dataspace.h5store",
     "H5StoreManager": "perkey.dataspace.h5store_manager",
+    "as_signac": "perkey.dataspace.signac_module",
 }
 _ROOMS = ("cite", "sync")
 
@@ -46,9 +54,16 @@ def __getattr__(name: str) -> Any:
     """Load what is seldom needed when it is first asked for."""
     if name in _ROOMS:
         return _import_module(f"{__name__}.{name}")
+    if name == "__version__":
+        return _import_module("perkey").__version__
     if name in _ON_DEMAND:
         return getattr(_import_module(_ON_DEMAND[name]), name)
     raise _replaced(f"module {__name__!r}", name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [
@@ -63,9 +78,17 @@ __all__ = [
     "Project",
     "ProjectSchema",
     "TemporaryProject",
+    "as_signac",
+    "buffered",
     "diff_jobs",
     "errors",
+    "get_buffer_capacity",
+    "get_buffer_load",
+    "get_buffer_size",
+    "get_current_buffer_size",
     "get_job",
     "get_project",
     "init_project",
+    "is_buffered",
+    "set_buffer_capacity",
 ]

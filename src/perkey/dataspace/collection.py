@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from typing import Any, Final, Self, TextIO, overload
 
 from perkey.dataspace.collection_file import CollectionFile
-from perkey.dataspace.collection_table import Doc, Table
+from perkey.dataspace.collection_table import Doc, Table, text_key
 from perkey.dataspace.ids import normalized
 from perkey.errors import CorruptValueError
 from perkey.query import Filter, compile_filter
 from perkey.synced.plain import copy_of
 
 MEMORY: Final = ":memory:"
+
+
+_ALL: Final = object()
 
 
 class Results(Sequence[Doc]):
@@ -38,6 +41,10 @@ class Results(Sequence[Doc]):
         if isinstance(position, slice):
             return [self._collection[each] for each in self._ids[position]]
         return self._collection[self._ids[position]]
+
+    def count(self, value: Any = _ALL) -> int:
+        """Return the number of documents, or of those that equal a value."""
+        return len(self) if value is _ALL else super().count(value)
 
 
 class Collection:
@@ -180,11 +187,17 @@ class Collection:
         return found
 
     def __setitem__(self, _id: str, doc: Mapping[str, Any]) -> None:
-        """Put in a document, or replace one; raises ValueError if it says to have another primary key."""
+        """Put in a document, or replace one.
+
+        Raises:
+            TypeError: The key is not text, or JSON has no form for something in the document.
+            ValueError: The document has another primary key, or a key with a dot in it.
+        """
+        key = text_key(_id)
         document = normalized(doc)
-        if document.setdefault(self.primary_key, _id) != _id:
-            raise ValueError(f"the document has the primary key {document[self.primary_key]!r}, not {_id!r}")
-        self._put(_id, document)
+        if document.setdefault(self.primary_key, key) != key:
+            raise ValueError(f"the document has the primary key {document[self.primary_key]!r}, not {key!r}")
+        self._put(key, document)
 
     def __delitem__(self, _id: str) -> None:
         """Remove a document; raises KeyError."""
@@ -215,12 +228,17 @@ class Collection:
         key = self._table.key_of(document)
         if key in self._open_docs():
             raise KeyError(f"there is a document with the primary key {key!r}")
+        if self.primary_key not in doc:
+            doc[self.primary_key] = key
         self._put(key, document)
-        doc[self.primary_key] = key
         return key
 
     def update(self, docs: Iterable[Mapping[str, Any]]) -> None:
-        """Put in documents; those of the same primary keys are replaced. Raises as `insert_one`."""
+        """Put in documents; those of the same primary keys are replaced.
+
+        Raises:
+            TypeError, ValueError: As `insert_one`, for any of them; nothing was put in then.
+        """
         self._take(docs)
 
     def replace_one(self, filter: Filter, replacement: Mapping[str, Any], upsert: bool = False) -> str | None:
@@ -232,7 +250,8 @@ class Collection:
             upsert: Whether to insert it if nothing matches.
 
         Raises:
-            ValueError: The replacement has another primary key than what it replaces.
+            KeyError: Nothing matches, and there is another document of the replacement's primary key.
+            TypeError, ValueError: As for ``collection[key] = replacement``.
         """
         for key in self._matching(filter):
             self[key] = replacement
@@ -240,11 +259,10 @@ class Collection:
         if not upsert:
             return None
         document = normalized(replacement)
-        if isinstance(filter.get(self.primary_key), str):
-            document.setdefault(self.primary_key, filter[self.primary_key])
-        key = self._table.key_of(document)
-        self._put(key, document)
-        return key
+        wanted = (filter or {}).get(self.primary_key)
+        if isinstance(wanted, str):
+            document.setdefault(self.primary_key, text_key(wanted))
+        return self.insert_one(document)
 
     def delete_one(self, filter: Filter) -> None:
         """Remove the first document that matches, if there is one."""
@@ -319,9 +337,11 @@ class Collection:
     # --- Changes ------------------------------------------------------------------------------------
 
     def _take(self, docs: Iterable[Mapping[str, Any]]) -> None:
-        for doc in docs:
-            document = normalized(doc)
-            self._put(self._table.key_of(document), document)
+        documents = [normalized(doc) for doc in docs]
+        # No document gets the key that a later one brings along.
+        brought = {text_key(each[self.primary_key]) for each in documents if self.primary_key in each}
+        for document in documents:
+            self._put(self._table.key_of(document, brought), document)
 
     def _put(self, key: str, document: Doc) -> None:
         self._change()

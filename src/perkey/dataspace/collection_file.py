@@ -30,7 +30,7 @@ class CollectionFile:
         compresslevel: As for gzip; 0 is not compressed; None follows from the name.
 
     Raises:
-        ValueError: There is no such mode.
+        ValueError: There is no such mode, or no such level of compression.
         RuntimeError: A compressed file is to be opened as text.
         FileNotFoundError, FileExistsError: As for `open`.
     """
@@ -40,6 +40,8 @@ class CollectionFile:
             raise ValueError(f"invalid mode: {mode!r}")
         if compresslevel is None:
             compresslevel = _DEFAULT_LEVEL if path.endswith(".gz") else 0
+        if compresslevel not in range(_DEFAULT_LEVEL + 1):
+            raise ValueError(f"a level of compression is 0 to {_DEFAULT_LEVEL}, not {compresslevel!r}")
         if compresslevel and "b" not in mode:
             raise RuntimeError("compressed collections are opened in binary mode, for example 'ab+'")
         self.path: Final = os.path.abspath(path)

@@ -12,6 +12,7 @@ workspace are replaced by their values.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from typing import Any, Final
 
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.files import read_file, write_file
+from perkey.stores.folders import make_base, refuse_dangling
 
 DEFAULT_WORKSPACE: Final = "workspace"
+_LINE_END: Final = re.compile("\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,19 @@ def load(root: str) -> ProjectConfig | None:
         path = os.path.join(root, layout.config)
         if os.path.isfile(path):
             return ProjectConfig(root, layout, read_config(path))
+        _require_absent(path)
     return None
+
+
+def _require_absent(path: str) -> None:
+    """Raise ConfigError if something that is not a file is where a configuration should be."""
+    try:
+        refuse_dangling(os.path.dirname(path))
+        refuse_dangling(path)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from None
+    if os.path.lexists(path):
+        raise ConfigError(f"{path} is not a file, and so no configuration of a project")
 
 
 def search(start: str) -> ProjectConfig | None:
@@ -143,9 +158,9 @@ def search(start: str) -> ProjectConfig | None:
 
 def create(root: str, values: Mapping[str, str], layout: Layout, *, durable: bool) -> ProjectConfig:
     """Write the configuration of a new project, unless somebody was faster; return what is there now."""
-    content = dump_config({**values, "schema_version": str(layout.version)})
+    content = _readable({**values, "schema_version": str(layout.version)}, layout.config)
     path = os.path.join(root, layout.config)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    make_base(os.path.dirname(path), durable=durable)
     with suppress(FileExistsError):
         write_file(path, content, durable=durable, new=True)
     found = load(root)
@@ -161,6 +176,10 @@ def set_config_value(path: str, key: str, value: str) -> None:
         path: The file: `ProjectConfig.path` or `global_config_path`.
         key: The key; ``section.key`` for one in a section.
         value: Its new value.
+
+    Raises:
+        ConfigError: The file cannot be understood, or cannot hold this; or a section is in the place of the
+            value, or a value in that of a section. Nothing was changed.
     """
     values = read_config(path)
     target = values
@@ -169,17 +188,35 @@ def set_config_value(path: str, key: str, value: str) -> None:
         target = target.setdefault(section, {})
         if not isinstance(target, dict):
             raise ConfigError(f"{path}: {section} is a value, not a section")
-    target[last] = value
-    write_file(path, dump_config(values))
+    if isinstance(target.get(last), dict):
+        raise ConfigError(f"{path}: {key} is a section, not a value")
+    target[last] = str(value)
+    write_file(path, _readable(values, path))
+
+
+def _readable(values: Mapping[str, Any], path: str) -> bytes:
+    """Return the text of a configuration file; raises ConfigError if it would be read as something else."""
+    try:
+        content = dump_config(values)
+        found = _parse(content.decode("utf-8-sig"))
+    except ValueError as error:  # not for UTF-8, or not to be parsed
+        raise ConfigError(f"{path} cannot hold {values!r}: {error}") from None
+    if found != values:
+        raise ConfigError(f"{path} cannot hold {values!r}: it would be read as {found!r}")
+    return content
 
 
 def read_config(path: str) -> dict[str, Any]:
     """Return what a configuration file says, nothing if there is none.
 
     Raises:
-        ConfigError: A line is neither ``key = value`` nor ``[section]`` nor a comment.
+        ConfigError: The file cannot be read; or a line is neither ``key = value`` nor ``[section]`` nor a
+            comment.
     """
-    content = read_file(path)
+    try:
+        content = read_file(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
     if content is None:
         return {}
     try:
@@ -206,7 +243,7 @@ def _is_section(value: Any) -> bool:
 def _parse(text: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     open_sections = [values]
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(_LINE_END.split(text), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
@@ -227,7 +264,9 @@ def _open_section(open_sections: list[dict[str, Any]], line: str, number: int) -
     if not line.endswith("]" * depth) or not name or depth > len(open_sections):
         raise ValueError(f"line {number} opens no section: {line!r}")
     del open_sections[depth:]
-    section: dict[str, Any] = open_sections[-1].setdefault(_unquoted(name), {})
+    section = open_sections[-1].setdefault(_unquoted(name), {})
+    if not isinstance(section, dict):
+        raise ValueError(f"line {number} opens a section that is a value already: {line!r}")
     open_sections.append(section)
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from perkey.dataspace.exchange_methods import ExportedJobs
 from perkey.dataspace.frames import to_dataframe
 from perkey.dataspace.grouping import by_document, by_job, group
+from perkey.dataspace.job import Job
 from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.search import JobFilter
+from perkey.handles import NeverSame
 
 if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
     from perkey.dataspace.project import Project
 
 
-class JobsCursor(ExportedJobs):
+class JobsCursor(NeverSame, ExportedJobs):
     """The jobs of a project that match a filter; see `Project.find_jobs`.
 
     The search is done anew whenever the jobs are asked for, so the answer is always of the moment. One
@@ -41,6 +42,7 @@ class JobsCursor(ExportedJobs):
         self._doc_filter = doc_filter
         self._compiled = JobFilter(filter, doc_filter)
         self._found: tuple[list[str], list[str]] | None = None
+        self._ahead: list[str] | None = None
 
     def ids(self) -> list[str]:
         """Return the ids of the jobs; the list is not to be changed.
@@ -82,25 +84,37 @@ class JobsCursor(ExportedJobs):
         """Tell whether there is any such job."""
         return len(self) > 0
 
-    def __contains__(self, job: Job) -> bool:
+    def __contains__(self, job: object) -> bool:
         """Tell whether a job is among them; reads no more than this job."""
-        if job not in self._project:
+        if job not in self._project or not isinstance(job, Job):
             return False
         statepoints = {job.id: self._project._index.statepoint(job.id)}
         return bool(self._compiled.select([job.id], statepoints, self._project._documents))
 
-    def __getitem__(self, position: int) -> Job:
-        """Return one of the jobs, whose order is that of iteration."""
-        return self._project.job_class(self._project, _id=self.ids()[position])
+    @overload
+    def __getitem__(self, position: int) -> Job: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Job]: ...
+    def __getitem__(self, position: int | slice) -> Job | list[Job]:
+        """Return one of the jobs, or a list of several; their order is that of iteration."""
+        project, ids = self._project, self.ids()
+        if isinstance(position, slice):
+            return [project.job_class(project, _id=job) for job in ids[position]]
+        return project.job_class(project, _id=ids[position])
 
     def next(self) -> Job:
-        """Return the first job. Deprecated: ``next(iter(jobs))``.
+        """Return the next job, after the last one begin again. Deprecated: iterate over the cursor.
 
         Raises:
-            StopIteration: There is none.
+            StopIteration: All jobs were returned.
         """
-        deprecated("JobsCursor.next()", "next(iter(jobs))")
-        return next(iter(self))
+        deprecated("JobsCursor.next()", "for job in jobs, or next() of iter(jobs)")
+        if self._ahead is None:
+            self._ahead = self.ids()[::-1]
+        if not self._ahead:
+            self._ahead = None
+            raise StopIteration
+        return self._project.job_class(self._project, _id=self._ahead.pop())
 
     def groupby(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
         """Group the jobs, and yield each key, in order, with its jobs.

@@ -17,7 +17,7 @@ def diff_jobs(*jobs: Job) -> dict[str, dict[str, Any]]:
     Raises:
         JobsCorruptedError: The state point of a job cannot be read.
     """
-    flat = {job.id: dict(_leaves(job.cached_statepoint, ())) for job in jobs}
+    flat = {job.id: dict(leaves(job.cached_statepoint)) for job in jobs}
     if not flat:
         return {}
     first, *others = flat.values()
@@ -28,10 +28,11 @@ def diff_jobs(*jobs: Job) -> dict[str, dict[str, Any]]:
     }
 
 
-def _leaves(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path of each value that is not a mapping, or an empty one, with the value."""
     for key, inner in value.items():
         if isinstance(inner, Mapping) and inner:
-            yield from _leaves(inner, (*path, key))
+            yield from leaves(inner, (*path, key))
         else:
             yield (*path, key), inner
 

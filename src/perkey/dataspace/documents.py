@@ -9,6 +9,7 @@ from perkey.errors import ConflictError
 from perkey.stores.base import Expectation, Version
 from perkey.synced import AttrDict, BufferedJSONAttrDict, JSONFile, SyncedCollection, SyncedList, pair
 from perkey.synced.resources import Found, Resource
+from perkey.synced.synced_dict import BUFFERING, free
 from perkey.synced.validators import Validator, json_attr_dict_validator
 
 if TYPE_CHECKING:
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class DocumentFile(JSONFile):
-    """A JSON file whose folder is made when it is missing at a write.
+    """A JSON file whose folder may be missing at a write.
 
     Args:
         filename: The path.
-        prepare: Makes the folder.
+        prepare: Makes the folder then, or raises.
         durable: Whether it is on disk when a write returns.
     """
 
@@ -122,4 +123,6 @@ class StatePointList(SyncedList):
     _validators: ClassVar[tuple[Validator, ...]] = (json_attr_dict_validator,)
 
 
+free(SpaceDocument, ("resource",), None)
+free(StatePointDict, ("resource", *BUFFERING), None)
 pair(StatePointDict, StatePointList)

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from perkey.dataspace.exchange_packing import is_archive_name, write_archive
-from perkey.dataspace.exchange_paths import PathSpec, paths_of, require_distinct
-from perkey.dataspace.exchange_trees import copy_tree
+from perkey.dataspace.exchange_paths import PathSpec, folders_above, paths_of, require_distinct
+from perkey.dataspace.exchange_trees import copy_tree, sync_tree
+from perkey.dataspace.files import sync_path
 from perkey.dataspace.ids import StatePoint
 from perkey.dataspace.transfers import CopyTree
 from perkey.dataspace.workspace import Workspace
+from perkey.stores.folders import make_base
 from perkey.stores.temporaries import temporary_name
 
 if TYPE_CHECKING:
@@ -36,9 +38,10 @@ def export_jobs(
     if is_archive and copytree is not None:
         raise ValueError("copytree is for folders: jobs are not moved into an archive")
     paths = export_paths(project, project._index.all(list(jobs)), path)
-    os.makedirs(os.path.dirname(place), exist_ok=True)
+    make_base(os.path.dirname(place), durable=project._durable)
     if is_archive:
-        write_archive(place, sorted((name, project._jobs.folder(job)) for job, name in paths.items()))
+        folders = sorted((name, project._jobs.folder(job)) for job, name in paths.items())
+        write_archive(place, folders, durable=project._durable)
     else:
         _require_free(place)
         if copytree is None:
@@ -62,7 +65,8 @@ def _require_free(place: str) -> None:
         if os.listdir(place):
             raise FileExistsError(f"{place} exists already, and is not empty")
     except FileNotFoundError:
-        pass
+        if os.path.islink(place):
+            raise FileExistsError(f"{place} exists already, as a link that leads nowhere") from None
     except NotADirectoryError:
         raise FileExistsError(f"{place} exists already, and is no folder") from None
 
@@ -75,8 +79,11 @@ def _copy_whole(jobs: Workspace, paths: dict[str, str], place: str) -> None:
         for job, name in paths.items():
             inner = os.path.join(staging, name)
             os.makedirs(os.path.dirname(inner), exist_ok=True)
-            copy_tree(jobs.folder(job), inner, durable=False)
+            copy_tree(jobs.folder(job), inner, durable=jobs.durable)
+        _sync_above(staging, paths.values(), jobs)
         os.rename(staging, place)
+        if jobs.durable:
+            sync_path(os.path.dirname(place))
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -85,12 +92,15 @@ def _copy_whole(jobs: Workspace, paths: dict[str, str], place: str) -> None:
 def _copy_each(jobs: Workspace, paths: dict[str, str], place: str, copytree: Any) -> None:
     for job, name in paths.items():
         inner = os.path.join(place, name)
-        os.makedirs(os.path.dirname(inner), exist_ok=True)
+        make_base(os.path.dirname(inner), durable=jobs.durable)
         if copytree in MOVES:
             _move_out(jobs, job, inner)
         else:
             copytree(jobs.folder(job), inner)
-    os.makedirs(place, exist_ok=True)
+            if jobs.durable:
+                sync_tree(inner)
+    make_base(place, durable=jobs.durable)
+    _sync_above(place, paths.values(), jobs)
 
 
 def _move_out(jobs: Workspace, job: str, inner: str) -> None:
@@ -103,6 +113,17 @@ def _move_out(jobs: Workspace, job: str, inner: str) -> None:
         staging = os.path.join(os.path.dirname(inner), temporary_name())
         copy_tree(jobs.folder(job), staging, durable=jobs.durable)
         os.rename(staging, inner)
+        if jobs.durable:
+            sync_path(os.path.dirname(inner))
         jobs.remove(job)
     else:
+        if jobs.durable:
+            sync_path(os.path.dirname(inner))
         jobs.sync()
+
+
+def _sync_above(root: str, names: Iterable[str], jobs: Workspace) -> None:
+    """Bring the names of copies and of all folders above them, up to `root`, to the disk."""
+    above = {above for name in names for above in folders_above(name)} if jobs.durable else set()
+    for folder in sorted(above, key=len, reverse=True):
+        sync_path(os.path.join(root, folder))

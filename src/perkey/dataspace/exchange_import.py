@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.exchange_export import MOVES
 from perkey.dataspace.exchange_schema import FoundJob, Schema, discover
-from perkey.dataspace.exchange_trees import copy_tree
+from perkey.dataspace.exchange_trees import copy_tree, sync_tree
 from perkey.dataspace.exchange_unpacking import extract_archive
 from perkey.dataspace.files import write_file
 from perkey.dataspace.staging import delete_tree
@@ -112,6 +112,8 @@ def _copy_in(project: Project, found: list[FoundJob], copytree: CopyTree | None)
                 copy_tree(job.path, inner, durable=jobs.durable)
             else:
                 copytree(job.path, inner)
+                if jobs.durable:
+                    sync_tree(inner)
             _complete(inner, job, durable=jobs.durable)
         for job in found:
             jobs.publish(os.path.join(staging, job.id), job.id)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from perkey.dataspace.errors import ExchangePathError
 from perkey.dataspace.ids import StatePoint
 from perkey.dataspace.schema import ProjectSchema, frozen
-from perkey.dataspace.search import STATEPOINT, split_path
+from perkey.dataspace.search import STATEPOINT, split_path, steps_of
 from perkey.synced import SyncedCollection
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Template:
                 for piece in self._pieces
                 if piece is not None
                 for _, field, _, _ in Formatter().parse(piece)
-                if field
+                if field is not None
             ]
         except ValueError as error:
             raise ExchangePathError(f"{text!r} is no format string: {error}") from None
@@ -132,16 +132,16 @@ def _formatted(text: str, job: Job) -> str:
     return "".join(result)
 
 
-def _key_of(field: str) -> str:
-    """Return the key of the state point that a field names."""
+def _key_of(field: str) -> str | None:
+    """Return the key of the state point that a field names; None if it names something else."""
     namespace, rest = split_path(field.removeprefix("job.").replace("statepoint.", "sp.", 1))
-    return rest if namespace == STATEPOINT else ""
+    return rest if namespace == STATEPOINT else None
 
 
 def _value_of(field: str, job: Job) -> Any:
     namespace, rest = split_path(field)
     value: Any = job
-    steps = field.split(".")[1:] if field.startswith("job.") else [namespace, *rest.split(".")]
+    steps = field.split(".")[1:] if field.startswith("job.") else [namespace, *steps_of(rest)]
     for step in steps:
         try:
             value = value[step] if isinstance(value, Mapping) else _attribute(value, step)
@@ -164,7 +164,7 @@ class _Auto:
         named: Keys that are in the path already.
     """
 
-    def __init__(self, statepoints: Any, named: frozenset[str]) -> None:
+    def __init__(self, statepoints: Any, named: frozenset[str | None]) -> None:
         schema = ProjectSchema.detect(statepoints, exclude_const=True)
         keys = sorted((sum(map(len, schema[key].values())), key) for key in schema if key not in named)
         self._keys: Final = [(key, key.split(".")) for _, key in keys]
@@ -187,7 +187,7 @@ def _find(value: Any, steps: list[str]) -> Any:
         if not isinstance(value, Mapping) or step not in value:
             return _NOTHING
         value = value[step]
-    return _NOTHING if isinstance(value, Mapping) else value
+    return _NOTHING if isinstance(value, Mapping) and value else value
 
 
 def quoted(text: str) -> str:
@@ -231,10 +231,11 @@ def _told_apart(paths: dict[str, str]) -> dict[str, str]:
 def _clashing(paths: Mapping[str, str]) -> list[str]:
     """Return the jobs whose path is another's as well, or is above another's."""
     taken = Counter(paths.values())
-    above = {folder for path in taken for folder in _above(path)}
+    above = {folder for path in taken for folder in folders_above(path)}
     return [job for job, path in paths.items() if taken[path] > 1 or path in above]
 
 
-def _above(path: str) -> set[str]:
+def folders_above(path: str) -> set[str]:
+    """Return the paths of all folders above a relative path; ``""`` is the root."""
     parts = path.split("/") if path else []
     return {"/".join(parts[:end]) for end in range(len(parts))}

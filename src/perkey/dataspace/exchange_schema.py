@@ -120,7 +120,14 @@ def _statepoint_of(schema: Schema, shown: Callable[[str], str]) -> Callable[[str
     if schema is None:
         return _by_files
     if isinstance(schema, str):
-        return SchemaString(schema).statepoint_of
+        statepoint_of = SchemaString(schema).statepoint_of
+
+        def by_either_path(name: str) -> StatePoint | None:
+            """Match the path in the origin, and the path that includes the origin as it was given."""
+            found = statepoint_of(name)
+            return statepoint_of(shown(name).strip("/")) if found is None else found
+
+        return by_either_path
     if not callable(schema):
         raise ValueError(f"a schema is a string, a function or None, not {schema!r}")
     function = schema
@@ -134,6 +141,8 @@ class SchemaString:
         text: The path. Types are str, which is the default, int, float and bool; a field that occurs again
             must have the same value. ``{sp.foo}`` and ``{job.sp.foo}`` are the same as ``{foo}``.
 
+    The empty key of the state point is ``{sp.}``, that of ``a`` is ``{a.}``.
+
     Raises:
         ValueError: A type is unknown, or a field has no name.
     """
@@ -144,12 +153,15 @@ class SchemaString:
         for literal, field, kind, _ in Formatter().parse(text.strip("/")):
             pattern += re.escape(literal)
             if field is not None:
-                pattern += self._group(field.removeprefix("job.").removeprefix("sp."), kind or "str")
+                pattern += self._group(field, kind or "str")
         self._match = re.compile(pattern).fullmatch
 
-    def _group(self, key: str, kind: str) -> str:
-        if kind not in _TYPES or not key or not all(key.split(".")):
-            raise ValueError(f"{{{key}:{kind}}} is no field: its type is one of {', '.join(_TYPES)}")
+    def _group(self, field: str, kind: str) -> str:
+        if kind not in _TYPES:
+            raise ValueError(f"{{{field}:{kind}}} is no field: its type is one of {', '.join(_TYPES)}")
+        if not field:
+            raise ValueError("a field has no name; the empty key is {sp.}")
+        key = field.removeprefix("job.").removeprefix("sp.")
         for group, (known, _) in self._fields.items():
             if known == key:
                 return f"(?P={group})"

@@ -27,7 +27,8 @@ from functools import partial
 from typing import IO, Final, Literal
 
 from perkey.dataspace.errors import ArchiveError
-from perkey.stores.folders import sync
+from perkey.dataspace.exchange_packing import PLACEHOLDER, link_in
+from perkey.dataspace.exchange_trees import sync_tree
 from perkey.stores.temporaries import OURS
 
 _RIGHTS: Final = 0o777
@@ -67,7 +68,7 @@ def extract_archive(path: str, target: str, *, durable: bool) -> bool:
     Args:
         path: The archive, of whatever kind and compression is found in it.
         target: The folder.
-        durable: Whether the content of the files is on disk when this returns.
+        durable: Whether all that was extracted is on disk when this returns.
 
     Returns:
         Whether there are links.
@@ -84,7 +85,7 @@ def extract_archive(path: str, target: str, *, durable: bool) -> bool:
                 if member.kind == "link":
                     links[name] = os.fsdecode(member.open().read())
                 else:
-                    _extract(member, os.path.join(target, name), f"{path}: {name}", durable=durable)
+                    _extract(member, os.path.join(target, name), f"{path}: {name}")
     for name, text in links.items():
         _require_within(name, text, links, path)
     for name, text in links.items():
@@ -98,10 +99,12 @@ def extract_archive(path: str, target: str, *, durable: bool) -> bool:
     for name in links:
         if os.path.commonpath([base, os.path.realpath(os.path.join(target, name))]) != base:
             raise ArchiveError(f"{path}: the link {name} leads out of the archive")
+    if durable:
+        sync_tree(target)
     return bool(links)
 
 
-def _extract(member: _Member, place: str, shown: str, *, durable: bool) -> None:
+def _extract(member: _Member, place: str, shown: str) -> None:
     try:
         if member.kind == "folder":
             os.makedirs(place, exist_ok=True)
@@ -109,9 +112,6 @@ def _extract(member: _Member, place: str, shown: str, *, durable: bool) -> None:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with member.open() as source, open(place, "xb") as file:
             shutil.copyfileobj(source, file)
-            if durable:
-                file.flush()
-                sync(file.fileno(), place)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise ArchiveError(f"{shown} is there twice") from None
     os.chmod(place, member.mode & _RIGHTS | modes.S_IRUSR | modes.S_IWUSR)
@@ -226,7 +226,12 @@ def _zip_members(path: str) -> Iterator[_Member]:
             kind = modes.S_IFMT(mode)
             when = time.mktime((*member.date_time, 0, 0, -1))
             opener: Callable[[], IO[bytes]] = partial(archive.open, member)
-            if member.is_dir():
+            link = link_in(member.extra)
+            if link is not None:
+                yield _Member(link[0], "link", 0, 0, partial(_text, link[1]))
+            elif member.filename.endswith(f"/{PLACEHOLDER}"):
+                yield _Member(os.path.dirname(member.filename), "folder", mode, when, opener)
+            elif member.is_dir():
                 yield _Member(member.filename, "folder", mode, when, opener)
             elif kind == modes.S_IFLNK:
                 yield _Member(member.filename, "link", mode, when, opener)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 
 from perkey.stores.descriptors import Handle
-from perkey.stores.folders import Folder, sync
+from perkey.stores.folders import Folder, refuse_dangling, sync
 from perkey.stores.placing import fill
 from perkey.stores.temporaries import discard, temporary_name
 from perkey.stores.ways import READ_ONLY
 
 _ALL_MAY_READ = 0o666
 _PIECE = 1 << 16
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -64,12 +65,24 @@ def _fill(fd: int, content: bytes, place: str, *, durable: bool) -> None:
         sync(fd, place)
 
 
+def sync_path(path: str) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    with Handle() as file:
+        sync(file.open(path, os.O_RDONLY), path)
+
+
 def read_file(path: str) -> bytes | None:
-    """Return what is in a file; None if there is no such file."""
+    """Return what is in a file; None if there is no such file.
+
+    Raises:
+        FileNotFoundError: There is a link of that name, which leads nowhere.
+        OSError: It cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
+    """
     with Handle() as file:
         try:
             fd = file.open(path, READ_ONLY)
         except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(path)
             return None
         pieces = [os.read(fd, _PIECE)]
         while len(pieces[-1]) == _PIECE:

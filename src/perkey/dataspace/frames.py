@@ -54,7 +54,7 @@ def _wanted(usecols: Iterable[str] | Callable[[str], bool] | None) -> Callable[[
 
 def _cells(values: Mapping[str, Any], prefix: str, *, flatten: bool) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        if flatten and isinstance(value, Mapping):
+        if flatten and isinstance(value, Mapping) and value:
             yield from _cells(value, f"{prefix}{key}.", flatten=True)
         else:
             yield prefix + key, value

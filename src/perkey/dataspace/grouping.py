@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from perkey.dataspace.search import DOCUMENT, STATEPOINT, split_path
+from perkey.dataspace.search import DOCUMENT, STATEPOINT, split_path, steps_of
 from perkey.query.filters import step
 from perkey.query.operators import MISSING
 
@@ -64,9 +64,11 @@ def _by_paths(project: Project, key: Any, default: Any, namespace: str) -> KeyOf
 
 
 def _by_path(project: Project, path: str, default: Any, namespace: str) -> KeyOf:
-    where, rest = split_path(path, namespace) if namespace == STATEPOINT else (namespace, path)
+    if not isinstance(path, str):
+        raise TypeError(f"jobs are grouped by a path, several, or a function, not by {path!r}")
+    where, rest = split_path(path) if namespace == STATEPOINT else (namespace, path)
     source = project._index.statepoint if where == STATEPOINT else project._documents
-    steps = rest.split(".")
+    steps = steps_of(rest)
     missing = MISSING if default is None else default
 
     def key_of(job: str) -> Any:

@@ -110,11 +110,17 @@ class H5Group(MutableMapping[str, Any]):
             for key in self:
                 del self[key]
 
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, after storing the default if there was none."""
+    def setdefault(self, key: str, value: Any = None, *, default: Any = None) -> Any:
+        """Return the value of a key, after storing a value if there was none.
+
+        Args:
+            key: The key.
+            value: What to store.
+            default: The same as `value`, as dicts call it.
+        """
         with self._store._writing():
             if key not in self:
-                self[key] = default
+                self[key] = default if value is None else value
         return self[key]
 
     def __getattr__(self, name: str) -> Any:

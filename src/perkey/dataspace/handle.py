@@ -13,7 +13,9 @@ from perkey.dataspace.job import Job
 from perkey.dataspace.readers import Documents
 from perkey.dataspace.statepoint_index import Index
 from perkey.dataspace.workspace import Workspace
+from perkey.handles import NeverSame, unlike_any
 from perkey.stores.directory import Durability
+from perkey.stores.folders import make_base
 
 H = TypeVar("H", bound="Handle")
 
@@ -30,7 +32,7 @@ class PathText(str):
         return str(self)
 
 
-class Handle(WithDocument, WithStores):
+class Handle(NeverSame, WithDocument, WithStores):
     """What every part of a project needs; see `Project`."""
 
     FN_DOCUMENT: Final = "signac_project_document.json"
@@ -44,8 +46,10 @@ class Handle(WithDocument, WithStores):
         config: configuration.ProjectConfig | StrPath | None = None,
         ignore_schema_version: bool = False,
         *,
+        path: StrPath | None = None,
         durability: Durability = "sync",
     ) -> None:
+        config = path if config is None else config
         if not isinstance(config, configuration.ProjectConfig):
             config = find(config, search=config is None)
         if not ignore_schema_version:
@@ -58,6 +62,7 @@ class Handle(WithDocument, WithStores):
         self._index = Index(self._jobs)
         self._real = os.path.realpath(config.workspace), os.path.realpath(config.root)
         self._documents = Documents(self._jobs, lambda job: f"{self._jobs.folder(job)}/{Job.FN_DOCUMENT}")
+        self._made_here = frozenset((*vars(self), "_made_here", "_document", "_stores"))
         transfers.recover(self._jobs)
 
     @property
@@ -93,7 +98,7 @@ class Handle(WithDocument, WithStores):
         return os.path.isfile(self.fn(filename))
 
     def _make(self) -> None:
-        os.makedirs(self.path, exist_ok=True)
+        make_base(self.path, durable=self._durable)
 
     def _document_file(self) -> DocumentFile:
         return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._durable)
@@ -117,11 +122,16 @@ class Handle(WithDocument, WithStores):
         return f"{type(self).__name__}({self.path!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self.path, self._durability)
+        # What a subclass has added travels, and its constructor, which may take anything, is not called.
+        added = {name: value for name, value in vars(self).items() if name not in self._made_here}
+        return _reopen, (type(self), self.path, self._durability, unlike_any()), added or None
 
 
-def _reopen(cls: type[H], path: str, durability: Durability) -> H:
-    return cls(path, ignore_schema_version=True, durability=durability)
+def _reopen(cls: type[H], path: str, durability: Durability, unique: bytes = b"") -> H:
+    del unique  # which makes pickles differ
+    project = cls.__new__(cls)
+    Handle.__init__(project, path, ignore_schema_version=True, durability=durability)
+    return project
 
 
 def find(start: StrPath | None, *, search: bool) -> configuration.ProjectConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,23 +16,27 @@ from perkey.dataspace.h5store_access import WithStores
 from perkey.dataspace.ids import StatePoint, job_id, normalized
 from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.sync_methods import SyncedJob
-from perkey.dataspace.workspace import FN_STATEPOINT
+from perkey.dataspace.workspace import FN_STATEPOINT, Workspace
+from perkey.handles import NeverSame, unlike_any
 
 if TYPE_CHECKING:
     from perkey.dataspace.project import Project
 
 
-class Job(SyncedJob, WithDocument, WithStores):
+class Job(NeverSame, SyncedJob, WithDocument, WithStores):
     """A handle on the data of one state point. Open jobs with `Project.open_job`.
 
     A handle is cheap, touches nothing until it is used, can be pickled and copied, and equals every other
-    handle on the same job. Changing the state point moves the job, and this handle goes with it; other
-    handles stay at the old id.
+    handle on the same job. Changing the state point moves the job; this handle and its copies by `copy.copy`
+    go with it. Other handles (opened separately, deep copies, unpickled ones) stay at the old id. Writing to
+    a document that such a handle has opened raises FileNotFoundError if this process moved the job.
 
     Args:
         project: The project.
         statepoint: The state point.
         _id: The id; at least one of both must be given, and they must belong together.
+        directory_known: Does nothing; signac 2 has it.
+        id_: The same as `_id`, as signac 2 calls it.
     """
 
     FN_MANIFEST: Final = FN_STATEPOINT
@@ -48,8 +53,16 @@ class Job(SyncedJob, WithDocument, WithStores):
     _left: tuple[str, ...] = ()
 
     def __init__(
-        self, project: Project, statepoint: Mapping[str, Any] | None = None, _id: str | None = None
+        self,
+        project: Project,
+        statepoint: Mapping[str, Any] | None = None,
+        _id: str | None = None,
+        directory_known: bool = False,
+        *,
+        id_: str | None = None,
     ) -> None:
+        del directory_known
+        _id = _id or id_
         if statepoint is None and _id is None:
             raise ValueError("a job has a state point or an id")
         self._project = project
@@ -203,7 +216,13 @@ class Job(SyncedJob, WithDocument, WithStores):
 
     def _document_file(self) -> DocumentFile:
         self.init(validate_statepoint=False)
-        return DocumentFile(self.fn(self.FN_DOCUMENT), self._make, durable=self._project._durable)
+        prepare = partial(self._make_again, self._project._jobs, self._id)
+        return DocumentFile(self.fn(self.FN_DOCUMENT), prepare, durable=self._project._durable)
+
+    def _make_again(self, jobs: Workspace, job: str) -> None:
+        """Make the job of a document that is still held, unless it only has another place now."""
+        jobs.refuse_departed(job)
+        self.init()
 
     def remove(self) -> None:
         """Remove the job with all its data; does nothing if there is none. It is gone at one moment."""
@@ -284,11 +303,21 @@ class Job(SyncedJob, WithDocument, WithStores):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(project={self._project!r}, statepoint={self._plain_statepoint()!r})"
 
-    def __copy__(self) -> Job:
-        return type(self)(self._project, self._known, self._id)
+    def __copy__(self) -> Self:
+        """Return another name for this handle: both are the same job for ever, also when it moves."""
+        twin = object.__new__(type(self))
+        twin.__dict__ = self.__dict__
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Job:
-        return self.__copy__()
+        return type(self)(self._project, self._known, self._id)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._project, self._known, self._id)
+        return _reopen, (type(self), self._project, self._known, self._id, unlike_any())
+
+
+def _reopen(
+    cls: type[Job], project: Project, statepoint: Mapping[str, Any] | None, id: str | None, unique: bytes
+) -> Job:
+    del unique  # which makes pickles differ
+    return cls(project, statepoint, id)

@@ -18,7 +18,9 @@ from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import LegacyProject
 from perkey.dataspace.statepoint_index import write_cache
 from perkey.dataspace.sync_methods import SyncedProject
+from perkey.dataspace.workspace import Workspace
 from perkey.stores.directory import Durability
+from perkey.stores.folders import make_base
 
 
 class Project(SyncedProject, ExchangingProject, LegacyProject):
@@ -29,6 +31,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
     Args:
         config: The project's folder, or its configuration; None searches upwards from the working directory.
         ignore_schema_version: Whether to open a project whose layout has an unknown version.
+        path: The project's folder, as signac 2 calls the first argument.
         durability: ``"sync"``: changes of what jobs there are, are on disk when they return. ``"none"``:
             when the system pleases, as in signac.
 
@@ -37,6 +40,12 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
         ConfigError: Its configuration cannot be understood.
         IncompatibleSchemaVersion: Its layout is not known here.
     """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Take the class of the jobs from `Job`, as signac 1 calls it, if a subclass sets that one."""
+        super().__init_subclass__(**arguments)
+        if "Job" in vars(cls) and "job_class" not in vars(cls):
+            cls.job_class = vars(cls)["Job"]
 
     # --- Places -------------------------------------------------------------------------------------
 
@@ -66,20 +75,31 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
         Raises:
             RuntimeError: There is a project with another name or workspace; nothing was changed.
+            ValueError: The name is a path: signac 2 takes one where signac 1 takes the name.
             FileNotFoundError: `root` does not exist.
+            ConfigError, WorkspaceError: The configuration cannot hold the name or workspace, or the workspace
+                cannot be made; there is no new project then.
+            ValueError: There is no layout of that version.
         """
         folder = os.path.abspath(path or root or os.getcwd())
+        found = configuration.load(folder)
+        if name is not None and (found is None or found.get("project") != name):
+            _require_name(name)
         if make_dir:
-            os.makedirs(folder, exist_ok=True)
+            make_base(folder, durable=durability == "sync")
         elif not os.path.isdir(folder):
             raise FileNotFoundError(f"there is no folder {folder!r}, and make_dir is False")
-        found = configuration.load(folder)
         if found is None:
             wanted = {} if name is None else {"project": str(name)}
             other = workspace is not None and os.fspath(workspace) != configuration.DEFAULT_WORKSPACE
             if other:
                 wanted["workspace_dir"] = os.fspath(workspace or "")
-            layout = configuration.LAYOUTS[schema_version or (1 if other else 2)]
+            layout = configuration.LAYOUTS.get(schema_version or (1 if other else 2))
+            if layout is None:
+                raise ValueError(f"schema_version is 1 or 2, not {schema_version!r}")
+            # First: what cannot be the workspace must not get into the configuration.
+            planned = configuration.ProjectConfig(folder, layout, wanted)
+            Workspace(planned.workspace, durable=durability == "sync").make()
             found = configuration.create(folder, wanted, layout, durable=durability == "sync")
         if not _agrees(found, name, workspace):
             raise RuntimeError(f"{found.path} is the configuration of another project; nothing was changed")
@@ -137,7 +157,7 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
         Args:
             job: The job.
-            copytree: What copies folders, by default `shutil.copytree`.
+            copytree: What copies folders, such as `shutil.copytree`; by default all files, with their links.
 
         Raises:
             ValueError: The job is not initialised.
@@ -173,8 +193,11 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
 
     # --- The index ----------------------------------------------------------------------------------
 
-    def update_cache(self) -> None:
+    def update_cache(self) -> int:
         """Bring up to date what is known of state points and documents, and the cache that signac reads.
+
+        Returns:
+            The number of jobs in the cache.
 
         Searching keeps itself up to date; this is for signac's programs, and to have it done at a time of
         one's own choosing. Also deletes what killed processes left behind an hour ago.
@@ -190,16 +213,29 @@ class Project(SyncedProject, ExchangingProject, LegacyProject):
             for job in statepoints:
                 self._documents(job)
         self._jobs.sweep()
+        return len(statepoints)
+
+
+def _require_name(name: object) -> None:
+    """Refuse a path in the place of a name; raises ValueError."""
+    if isinstance(name, os.PathLike) or os.path.basename(str(name)) != str(name):
+        raise ValueError(
+            f"{os.fspath(name) if isinstance(name, os.PathLike) else name!r} is a path, not the name of a "
+            f"project: for a project in this folder write init_project(path={str(name)!r})"
+        )
 
 
 def _agrees(found: configuration.ProjectConfig, name: str | None, workspace: StrPath | None) -> bool:
     """Tell whether a project is the one that was to be made."""
-    if name is not None and found.get("project", name) != name:
+    if name is not None and found.get("project", str(name)) != str(name):
         return False
     if workspace is None:
         return True
     wanted = os.path.expanduser(os.path.expandvars(os.fspath(workspace)))
     return os.path.abspath(os.path.join(found.root, wanted)) == found.workspace
+
+
+type.__setattr__(Project, "Job", Job)  # in the class it would hide the module's
 
 
 @contextmanager
@@ -214,4 +250,6 @@ def TemporaryProject(  # noqa: N802 - the seed's name
         **kwargs: As for `tempfile.TemporaryDirectory`.
     """
     with tempfile.TemporaryDirectory(**kwargs) as folder:
-        yield (cls or Project).init_project(name or os.path.basename(folder), folder, durability="none")
+        yield (cls or Project).init_project(
+            name=name or os.path.basename(folder), root=folder, durability="none"
+        )

@@ -14,6 +14,7 @@ from perkey.dataspace.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.stores import stamps
 from perkey.stores.descriptors import Handle
+from perkey.stores.folders import refuse_dangling
 from perkey.stores.ways import READ_ONLY, read_open
 
 Document: TypeAlias = Mapping[str, Any]
@@ -45,6 +46,7 @@ class Documents:
 
         Raises:
             CorruptValueError: The file is not JSON, or not a mapping.
+            FileNotFoundError: It is a link that leads nowhere.
         """
         path = self._path_of(job)
         known = self._log.entries.get(job)
@@ -54,6 +56,7 @@ class Documents:
                 return document
             found, content = _read(path)
         except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(path)
             return {}
         document = parse(content, path)
         if stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _SETTLED_NS:

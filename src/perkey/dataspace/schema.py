@@ -9,15 +9,16 @@ from html import escape
 from typing import Any, Final, TypeAlias
 
 Values: TypeAlias = dict[type, set[Any]]
-"""The values of one key by their types; lists are tuples, and mappings within lists are `Frozen`."""
+"""The values of one key by their types; lists are tuples; mappings in lists, and empty ones, `Frozen`."""
 
 _SHOWN: Final = 5
 _ATOMS: Final = frozenset((str, int, float, bool, type(None)))
+_CONTAINERS: Final = frozenset((list, dict))
 _AT_END: Final = 2
 
 
 class Frozen(dict[str, Any]):
-    """A mapping within a list, as a value of a schema: it can be in a set, and must not be changed."""
+    """A mapping as a value of a schema: it can be in a set, and must not be changed."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(json.dumps(self, sort_keys=True, default=repr))
@@ -26,7 +27,7 @@ class Frozen(dict[str, Any]):
 class ProjectSchema(Mapping[str, Values]):
     """A mapping from paths of keys to their values by type.
 
-    A path may also be given as a tuple of keys.
+    A path may also be given as a tuple or list of keys.
 
     Args:
         schema: Such a mapping.
@@ -59,11 +60,11 @@ class ProjectSchema(Mapping[str, Values]):
             }
         return cls(found)
 
-    def __getitem__(self, path: str | tuple[str, ...]) -> Values:
+    def __getitem__(self, path: str | tuple[str, ...] | list[str]) -> Values:
         return self._schema[path if isinstance(path, str) else ".".join(path)]
 
     def __contains__(self, path: object) -> bool:
-        return (".".join(path) if isinstance(path, tuple) else path) in self._schema
+        return (".".join(path) if isinstance(path, list | tuple) else path) in self._schema
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._schema)
@@ -75,6 +76,11 @@ class ProjectSchema(Mapping[str, Values]):
         return isinstance(other, ProjectSchema) and self._schema == other._schema
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, jobs_or_statepoints: Iterable[Any]) -> ProjectSchema:
+        """Return the schema of some jobs, or state points, with the paths of this one only."""
+        found = ProjectSchema.detect(getattr(each, "cached_statepoint", each) for each in jobs_or_statepoints)
+        return ProjectSchema({path: values for path, values in found.items() if path in self})
 
     def difference(self, other: ProjectSchema, ignore_values: bool = False) -> set[str]:
         """Return the paths that the other schema lacks, or has with other values.
@@ -129,15 +135,15 @@ def _quoted(lines: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _collect(value: Mapping[str, Any], above: str, found: dict[str, Values], counts: dict[str, int]) -> None:
-    """Note the value of each key without keys of its own; an empty mapping has nothing to tell."""
+    """Note the value of each key without keys of its own; an empty mapping is a value."""
     for key, inner in value.items():
         path = above + key
-        if isinstance(inner, dict):
+        if isinstance(inner, dict) and inner:
             _collect(inner, f"{path}.", found, counts)
             continue
-        leaf = frozen(inner) if type(inner) is list else inner
+        leaf = frozen(inner) if type(inner) in _CONTAINERS else inner
         kinds = found.setdefault(path, {})
-        kind = type(leaf)
+        kind = dict if type(leaf) is Frozen else type(leaf)
         if kind in kinds:
             kinds[kind].add(leaf)
         else:
@@ -186,11 +192,20 @@ def _nested(lines: Mapping[str, str]) -> dict[str, Any]:
         *above, last = path.split(".")
         for key in above:
             inner = node.get(key)
-            if not isinstance(inner, dict):
-                inner = node[key] = {} if inner is None else {"": inner}
+            if not isinstance(inner, _Level):
+                inner = node[key] = _Level({} if inner is None else {_VALUE: inner})
             node = inner
-        if isinstance(node.get(last), dict):
-            node[last][""] = line  # some jobs have a value where others have keys
+        if isinstance(node.get(last), _Level):
+            node[last][_VALUE] = line  # some jobs have a value where others have keys
         else:
             node[last] = line
     return root
+
+
+class _Level(dict[str, Any]):
+    """What is below a key, as ``pprint`` shows dicts."""
+
+    __repr__ = dict.__repr__
+
+
+_VALUE: Final = "(value)"

@@ -92,14 +92,23 @@ class JobFilter:
         return list(found)
 
 
-def split_path(key: str, default: str = STATEPOINT) -> tuple[str, str]:
-    """Return namespace and rest of a path.
+def split_path(key: str, default: str = STATEPOINT) -> tuple[str, str | None]:
+    """Return namespace and rest of a path; the rest is None if the path names the namespace itself.
 
-    >>> split_path("a.b"), split_path("doc.a"), split_path("sp")
-    (('sp', 'a.b'), ('doc', 'a'), ('sp', ''))
+    The empty text is a key, too: ``""`` and ``"sp."`` name that of the state point.
+
+    >>> split_path("a.b"), split_path("doc.a"), split_path("sp"), split_path("sp."), split_path("")
+    (('sp', 'a.b'), ('doc', 'a'), ('sp', None), ('sp', ''), ('sp', ''))
     """
-    namespace, _, rest = key.partition(".")
-    return (namespace, rest) if namespace in _NAMESPACES else (default, key)
+    namespace, dot, rest = key.partition(".")
+    if namespace not in _NAMESPACES:
+        return default, key
+    return namespace, rest if dot else None
+
+
+def steps_of(rest: str | None) -> list[str]:
+    """Return the keys that the rest of a path leads through, see `split_path`."""
+    return [] if rest is None else rest.split(".")
 
 
 def _asked(condition: Filter) -> frozenset[str]:
@@ -124,7 +133,8 @@ def _with_namespaces(filter: Filter) -> Filter:
         if key in LOGICAL:
             result[key] = _each(_with_namespaces, expected)
             continue
-        path = ".".join(part for part in split_path(key) if part)
+        namespace, rest = split_path(key)
+        path = namespace if rest is None else f"{namespace}.{rest}"
         if path in result:  # said with and without its namespace: two conditions
             return {"$and": [_with_namespaces({key: expected}) for key, expected in filter.items()]}
         result[path] = expected
@@ -138,7 +148,7 @@ def _relative(filter: Filter) -> Filter:
         _, rest = split_path(key)
         if key in LOGICAL:
             conditions.append({key: _each(_relative, expected)})
-        elif rest:
+        elif rest is not None:
             conditions.append({rest: expected})
         else:
             conditions.append(expected if isinstance(expected, Mapping) and expected else {"$eq": expected})

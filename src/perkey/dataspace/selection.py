@@ -10,6 +10,7 @@ from perkey.dataspace.cursor import JobsCursor
 from perkey.dataspace.handle import Handle
 from perkey.dataspace.ids import ID_LENGTH, is_job_id
 from perkey.dataspace.job import Job
+from perkey.dataspace.neighbors import neighbors_of
 from perkey.dataspace.replaced import refuse_index
 from perkey.dataspace.schema import ProjectSchema
 
@@ -92,9 +93,9 @@ class Selection(Handle):
         """A project without jobs is one, too."""
         return True
 
-    def __contains__(self, job: Job) -> bool:
+    def __contains__(self, job: object) -> bool:
         """Tell whether a job is initialised here; one system call, however many jobs there are."""
-        return job.id in self._jobs
+        return isinstance(job, Job) and job.id in self._jobs
 
     def num_jobs(self) -> int:
         """Return the number of jobs; the same as ``len(project)``."""
@@ -111,6 +112,23 @@ class Selection(Handle):
     def to_dataframe(self, *args: Any, **kwargs: Any) -> Any:
         """Return all jobs as a data frame; as `JobsCursor.to_dataframe`."""
         return self.find_jobs().to_dataframe(*args, **kwargs)
+
+    def get_neighbors(self, ignore: str | Iterable[str] = ()) -> dict[str, dict[str, dict[Any, str]]]:
+        """Return for each job the jobs whose state points differ from its own in one value only.
+
+        Args:
+            ignore: Keys that may differ, too: those that change together with others.
+
+        Returns:
+            By the id of each job, and the path of each key that it has and that is not the same in all jobs:
+            the ids of the jobs with the next smaller and the next larger value, by that value (lists as
+            tuples), as far as there are such jobs.
+
+        Raises:
+            ValueError: Without the keys to ignore, jobs could not be told apart.
+            JobsCorruptedError: The state points of some jobs cannot be read.
+        """
+        return neighbors_of(self._index.all(), [ignore] if isinstance(ignore, str) else list(ignore))
 
     def detect_schema(
         self,

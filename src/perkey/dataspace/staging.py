@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from perkey.dataspace.errors import located
+from perkey.stores.folders import make_base
 from perkey.stores.temporaries import OURS, STALE_SECONDS, temporary_name
 
 TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
@@ -29,15 +30,17 @@ class Staging:
 
     Args:
         home: Its folder, absolute, which need not exist yet.
+        durable: Whether changes are on disk when they return.
     """
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, *, durable: bool) -> None:
         self.home = home
+        self.durable = durable
 
     def make_home(self) -> None:
         """Make the folder for what is not a job; raises WorkspaceError if that fails."""
         try:
-            os.makedirs(self.home, exist_ok=True)
+            make_base(self.home, durable=self.durable)
         except OSError as error:
             raise located(error, self.home) from error
 

@@ -158,8 +158,8 @@ def read_cache(path: str) -> dict[str, StatePoint]:
     """Return what signac's own cache of state points says; nothing if it is missing or damaged."""
     import gzip  # noqa: PLC0415 - few need it
 
-    content = read_file(path)
     try:
+        content = read_file(path)
         found = {} if content is None else json.loads(gzip.decompress(content))
     except (OSError, EOFError, ValueError):
         return {}

@@ -31,6 +31,7 @@ from perkey.dataspace.sync_plan import (
 )
 from perkey.dataspace.sync_strategies import DocStrategy, DocSync, FileStrategy, FileSync
 from perkey.parallel import map_unordered
+from perkey.synced import transform
 
 if TYPE_CHECKING:
     from perkey.dataspace.job import Job
@@ -246,7 +247,7 @@ def _apply(plan: FolderPlan, policy: Policy) -> FolderPlan:
         plan.target.init()
     copy_all(plan.copies, plan.source.path, plan.target.path, policy.rules, durable=project._durable)
     if plan.merge is not None:
-        plan.target.document.transform(plan.merge)
+        transform(plan.target.document, plan.merge)
     return plan
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from perkey.dataspace.errors import FileSyncConflict
-from perkey.stores.descriptors import Handle
-from perkey.stores.folders import Folder, sync
+from perkey.dataspace.files import sync_path
+from perkey.stores.folders import Folder
 from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep, temporary_name
 
 Compare: TypeAlias = Literal["quick", "content", "size", "rounded"]
@@ -40,6 +40,7 @@ class Rules:
         owner: Whether it has its owner.
         group: Whether it has its group.
         compare: When two files are the same.
+        folders: Whether new folders have permissions and times of theirs, if nobody else is looking.
     """
 
     recursive: bool = False
@@ -49,6 +50,7 @@ class Rules:
     owner: bool = False
     group: bool = False
     compare: Compare = "quick"
+    folders: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +212,19 @@ def copy_all(
         private: Whether the target is a new folder that nobody else knows of.
     """
     copy = copy_new if private else copy_file
-    touched: dict[str, None] = {}
+    touched = {target: None}
+    made = [""]
     for each in copies:
+        path = os.path.join(target, each.name)
         if each.kind == "folder":
             with suppress(FileExistsError):
-                os.mkdir(os.path.join(target, each.name))
+                os.mkdir(path)
+            made.append(each.name)
         else:
-            copy(os.path.join(source, each.name), os.path.join(target, each.name), rules, durable=durable)
-        touched[os.path.dirname(os.path.join(target, each.name))] = None
+            copy(os.path.join(source, each.name), path, rules, link=each.kind == "link", durable=durable)
+        touched[os.path.dirname(path)] = None
+    for name in reversed(made) if rules.folders and private else ():
+        shutil.copystat(os.path.join(source, name), os.path.join(target, name))
     for folder in touched if durable or not private else ():
         with closing(Folder.at(folder, (), lockable=False)) as opened:
             _sweep(opened)
@@ -225,15 +232,15 @@ def copy_all(
                 opened.sync()
 
 
-def copy_file(source: str, target: str, rules: Rules, *, durable: bool) -> None:
-    """Copy a file, or a link that is not to be followed, over what is there; others see old or new.
+def copy_file(source: str, target: str, rules: Rules, *, link: bool, durable: bool) -> None:
+    """Copy a file or link over what is there; others see old or new. Arguments as for `copy_new`.
 
     Raises:
         OSError: It cannot be copied; the target is as it was.
     """
     temporary = os.path.join(os.path.dirname(target), temporary_name())
     try:
-        copy_new(source, temporary, rules, present=_stat(target, follow=False), durable=durable)
+        copy_new(source, temporary, rules, present=_stat(target, follow=False), link=link, durable=durable)
         os.replace(temporary, target)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -242,35 +249,38 @@ def copy_file(source: str, target: str, rules: Rules, *, durable: bool) -> None:
 
 
 def copy_new(
-    source: str, target: str, rules: Rules, *, present: os.stat_result | None = None, durable: bool
+    source: str,
+    target: str,
+    rules: Rules,
+    *,
+    present: os.stat_result | None = None,
+    link: bool,
+    durable: bool,
 ) -> None:
-    """Copy a file, or a link that is not to be followed, to where nothing is.
+    """Copy a file or link to where nothing is.
 
     Args:
         source: What to copy.
         target: Where to.
         rules: How.
         present: What the copy will replace.
-        durable: Whether its content is on disk when this returns.
+        link: Whether a link is copied, and not what it leads to.
+        durable: Whether content, permissions and time are on disk when this returns.
     """
-    if not rules.follow_symlinks and os.path.islink(source):
+    if link:
         os.symlink(os.readlink(source), target)
-    else:
-        fill(source, target, durable=durable)
-        _dress(source, target, present, rules)
-
-
-def fill(source: str, temporary: str, *, durable: bool) -> None:
-    """Copy the content of a file into a new one."""
-    shutil.copyfile(source, temporary)
+        return
+    shutil.copyfile(source, target)
+    _dress(source, target, present, rules)
     if durable:
-        with Handle() as file:
-            sync(file.open(temporary, os.O_RDONLY), temporary)
+        sync_path(target)
 
 
 def _dress(source: str, temporary: str, present: os.stat_result | None, rules: Rules) -> None:
     """Give a copy its owner, permissions and time, in this order: a change of owner clears permissions."""
     found = os.stat(source)
+    if rules.permissions and rules.times:
+        shutil.copystat(source, temporary)  # which copies extended attributes, too
     if rules.owner or rules.group:
         os.chown(temporary, found.st_uid if rules.owner else -1, found.st_gid if rules.group else -1)
     if rules.permissions:

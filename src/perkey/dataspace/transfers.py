@@ -4,7 +4,8 @@ On one file system a move is a rename. Between file systems it is a copy, and th
 renaming of the copy into its place:
 
 1. a note is left in the old workspace: what goes where, and the mark that both will carry;
-2. the job is copied into a staging folder of the new workspace, with the mark;
+2. the job is copied into a staging folder of the new workspace, with the mark, and all of it is brought to
+   the disk, unless the new project is not durable;
 3. the copy is renamed into place, and from now on the job is there;
 4. the original, the mark and the note are removed.
 
@@ -25,9 +26,11 @@ from contextlib import suppress
 from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError
+from perkey.dataspace.exchange_trees import copy_tree, sync_tree
 from perkey.dataspace.files import read_file, write_file
 from perkey.dataspace.staging import TAKEN
-from perkey.dataspace.workspace import Workspace
+from perkey.dataspace.workspace import Workspace, note_departure
+from perkey.stores.folders import make_base
 from perkey.stores.temporaries import OURS, temporary_name
 
 _NOTES: Final = "moves"
@@ -58,6 +61,7 @@ def move(job: str, source: Workspace, target: Workspace) -> None:
             raise
         _move_by_copy(job, source, target)
     else:
+        note_departure(source.folder(job), target.folder(job))
         target.sync()
         source.sync()
 
@@ -74,7 +78,7 @@ def clone(job: str, source: Workspace, target: Workspace, copytree: CopyTree | N
     staging = target.stage(copy=True)
     try:
         inner = os.path.join(staging, job)
-        _copy(source.folder(job), inner, copytree)
+        _copy(source.folder(job), inner, copytree, durable=target.durable)
         target.publish(inner, job)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -99,12 +103,14 @@ def recover(workspace: Workspace) -> None:
                     raise
 
 
-def _copy(source: str, target: str, copytree: CopyTree | None) -> None:
+def _copy(source: str, target: str, copytree: CopyTree | None, *, durable: bool) -> None:
     """Copy a folder; what unfinished changes left in it stays behind."""
-    if copytree is not None:
-        copytree(source, target)
+    if copytree is None:
+        copy_tree(source, target, durable=durable, exact=True)
         return
-    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(OURS + "*"))
+    copytree(source, target)
+    if durable:
+        sync_tree(target)
 
 
 def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
@@ -115,14 +121,15 @@ def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
     staging = target.stage(copy=True)
     arrived = os.path.join(target.folder(job), mark)
     try:
-        os.makedirs(os.path.dirname(note), exist_ok=True)
+        make_base(os.path.dirname(note), durable=source.durable)
         text = json.dumps({"job": job, "workspace": target.path, "mark": mark})
         write_file(note, text.encode("ascii"), durable=source.durable)
         write_file(os.path.join(source.folder(job), mark), b"", durable=source.durable)
         inner = os.path.join(staging, job)
-        _copy(source.folder(job), inner, None)
+        _copy(source.folder(job), inner, None, durable=target.durable)
         write_file(os.path.join(inner, mark), b"", durable=target.durable)
         target.publish(inner, job)
+        note_departure(source.folder(job), target.folder(job))
         _depart(note, job, arrived, source)
     except BaseException:
         if not os.path.exists(arrived):

@@ -24,7 +24,7 @@ from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, 
 from perkey.dataspace.files import read_file, write_new, write_new_in
 from perkey.dataspace.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.dataspace.staging import TAKEN, Staging, delete_tree
-from perkey.stores.folders import Folder
+from perkey.stores.folders import Folder, make_base, refuse_dangling
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
 
 FN_STATEPOINT: Final = "signac_statepoint.json"
@@ -35,6 +35,22 @@ HOME: Final = ".@perkey"
 
 _INTENT: Final = OURS + "statepoint-"
 _ATTEMPTS: Final = 16
+# A link that leads nowhere, a folder, a socket.
+_NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
+_MOST_DEPARTED: Final = 10_000
+
+
+# Where the jobs are that this process has given another place, by the paths of their folders.
+_departed: dict[str, str] = {}
+
+
+def note_departure(old: str, new: str) -> None:
+    """Remember that this process gave a job another place, so that no stale handle makes it again."""
+    _departed.pop(new, None)
+    _departed[old] = new
+    if len(_departed) > _MOST_DEPARTED:
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+            del _departed[next(iter(_departed))]
 
 
 class Workspace(Staging):
@@ -46,9 +62,8 @@ class Workspace(Staging):
     """
 
     def __init__(self, path: str, *, durable: bool) -> None:
-        super().__init__(os.path.join(path, HOME))
+        super().__init__(os.path.join(path, HOME), durable=durable)
         self.path = path
-        self.durable = durable
 
     # --- Looking ------------------------------------------------------------------------------------
 
@@ -70,13 +85,28 @@ class Workspace(Staging):
             are_ids = not os.fsencode("".join(names)).translate(None, b"0123456789abcdef")
             return names if are_ids else list(filter(is_job_id, names))
         except FileNotFoundError:
+            self._require_no_dangling_link()
             return []
         except OSError as error:
             raise located(error, self.path) from error
 
     def __contains__(self, job: str) -> bool:
-        """Tell whether there is a job; one system call."""
-        return os.path.isdir(self.folder(job))
+        """Tell whether there is a job; one system call, or two if there is none.
+
+        Raises:
+            WorkspaceError: The workspace is a link that leads nowhere.
+        """
+        if os.path.isdir(self.folder(job)):
+            return True
+        self._require_no_dangling_link()
+        return False
+
+    def _require_no_dangling_link(self) -> None:
+        """Raise WorkspaceError if the workspace is a link that leads nowhere, and so not merely absent."""
+        try:
+            refuse_dangling(self.path)
+        except FileNotFoundError as error:
+            raise located(error, self.path) from None
 
     def statepoint(self, job: str) -> StatePoint:
         """Return the state point of a job, which is sure to belong to its id.
@@ -85,24 +115,34 @@ class Workspace(Staging):
 
         Raises:
             KeyError: There is no such job.
-            JobsCorruptedError: The file is missing or damaged, or belongs to another id.
+            JobsCorruptedError: The file is missing or damaged, or belongs to another id; or what has the name
+                of the job is not a folder.
         """
         for _ in range(2):
             # Again: 1. here: read the old one   2. the mover: put the new one in its place
             #        3. here: found no new one waiting.
-            found = _parse(read_file(self._statepoint_file(job)), job)
+            found = _parse(self._read_statepoint(job), job)
             if found is not None:
                 return found
             found = self._finish(job)
             if found is not None:
                 return found
-        if job not in self:
+        if job not in self and not os.path.lexists(self.folder(job)):
             raise KeyError(job)
         raise JobsCorruptedError([job])
 
+    def _read_statepoint(self, job: str) -> bytes | None:
+        """Return the content of a job's file; nothing, which is damage, for what is not a file."""
+        try:
+            return read_file(self._statepoint_file(job))
+        except OSError as error:
+            if error.errno not in _NOT_A_FILE:
+                raise
+            return b""
+
     def foreign_statepoint(self, job: str) -> StatePoint | None:
         """Return what the file in a job's folder says, whatever id that belongs to; None if nothing."""
-        content = read_file(self._statepoint_file(job))
+        content = self._read_statepoint(job)
         try:
             found = None if content is None else json.loads(content)
         except ValueError:
@@ -125,7 +165,7 @@ class Workspace(Staging):
         """
         content = json.dumps(statepoint).encode("ascii")
         for _ in range(_ATTEMPTS):
-            present = read_file(self._statepoint_file(job))
+            present = self._read_statepoint(job)
             if present is not None:
                 if _parse(present, job) is not None or self._is_valid(job):
                     return False
@@ -184,6 +224,7 @@ class Workspace(Staging):
         try:
             names = os.listdir(self.folder(job))
         except FileNotFoundError:
+            self._require_no_dangling_link()
             return
         for name in names:
             if name == FN_STATEPOINT or name.startswith(OURS):
@@ -214,6 +255,7 @@ class Workspace(Staging):
         try:
             folder = Folder.at(self.folder(job), (), lockable=False)
         except FileNotFoundError:
+            self._require_no_dangling_link()
             return False
         try:
             write_new_in(folder, intent, json.dumps(statepoint).encode("ascii"), durable=self.durable)
@@ -230,6 +272,7 @@ class Workspace(Staging):
                 if error.errno == errno.ENOENT:
                     return False
                 raise
+            note_departure(self.folder(job), self.folder(target))
             with suppress(FileNotFoundError):  # a reader has done it already
                 folder.replace(intent, FN_STATEPOINT)
             if self.durable:
@@ -291,13 +334,22 @@ class Workspace(Staging):
             if error.errno in TAKEN:
                 return False
             raise
+        _departed.pop(target, None)
         self._sync(self.path)
         return True
+
+    def refuse_departed(self, job: str) -> None:
+        """Raise FileNotFoundError if this process moved a job away, and none was made in its place since."""
+        new = _departed.get(self.folder(job))
+        if new is not None:
+            raise FileNotFoundError(
+                errno.ENOENT, f"the job was moved to {new}: open it there", self.folder(job)
+            )
 
     def make(self) -> None:
         """Make the workspace, if need be; raises WorkspaceError if that fails."""
         try:
-            os.makedirs(self.path, exist_ok=True)
+            make_base(self.path, durable=self.durable)
         except OSError as error:
             raise located(error, self.path) from error
 

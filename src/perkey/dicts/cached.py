@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from perkey.arguments import check_kind
 from perkey.keys import PersiDictKey
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.cached import CachedStore
@@ -22,6 +23,9 @@ class CachedDict(PersiDict[V]):
         cache_dict: A dictionary of the cache's own. Its content may be deleted at any time; it is not to be
             read or written by others, because what lies in it is not its own format.
 
+    Raises:
+        TypeError: An argument is not a `PersiDict`.
+
     >>> from perkey import LocalDict
     >>> main = LocalDict()
     >>> d = CachedDict(main, LocalDict())
@@ -32,6 +36,8 @@ class CachedDict(PersiDict[V]):
     """
 
     def __init__(self, main_dict: PersiDict[V], cache_dict: PersiDict[Any]) -> None:
+        check_kind("main_dict", main_dict, PersiDict, "a PersiDict")
+        check_kind("cache_dict", cache_dict, PersiDict, "a PersiDict")
         super().__init__(
             CachedStore(main_dict.store, cache_dict.store, trusting=main_dict.immutable_items),
             file_type=main_dict.file_type,
@@ -39,6 +45,7 @@ class CachedDict(PersiDict[V]):
             digest_len=main_dict.digest_len,
             base_class_for_values=main_dict.base_class_for_values,
         )
+        self._shares_place = main_dict._shares_place
         self._main = main_dict
         self._cache = cache_dict
 

@@ -8,6 +8,7 @@ from typing import Any
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.directory import DirectoryStore, Durability
+from perkey.stores.paths import folder_path
 
 
 class FileDirDict(PersiDict[V]):
@@ -18,19 +19,24 @@ class FileDirDict(PersiDict[V]):
     value. Files written by persidict are read, and persidict reads those written here.
 
     Args:
-        base_dir: The folder, made if it does not exist.
+        base_dir: The folder, made if it does not exist. A leading ``~`` is the user's own folder.
         file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
         immutable_items: Whether items can only be added, never changed or deleted.
         digest_len: Characters of digest added to each part of a key, 0 to 26.
         base_class_for_values: A class that all values must be of.
         durability: ``"sync"``: a value is on disk when the assignment returns. ``"none"``: when the system
             pleases; still atomic, but after a power failure values written last may be lost.
+        create: Whether the folder is made if it does not exist. Only a call of the constructor makes it. An
+            unpickled handle whose folder does not exist raises FileNotFoundError at its first operation.
 
     Raises:
+        FileNotFoundError: `base_dir` does not exist, and `create` is False.
+        UnsupportedPlatformError: The system is Windows.
         NotADirectoryError: `base_dir` is a file.
         PermissionError: It does not exist and cannot be made. (One that cannot be written to can be opened
             and read; nothing is created in it.)
-        TypeError, ValueError: An argument is of the wrong kind or out of bounds.
+        TypeError, ValueError: An argument is of the wrong kind or out of bounds; `base_dir` is empty or an
+            address such as ``s3://bucket``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -49,15 +55,18 @@ class FileDirDict(PersiDict[V]):
         base_class_for_values: type | None = None,
         *,
         durability: Durability = "sync",
+        create: bool = True,
     ) -> None:
+        store = DirectoryStore(folder_path(base_dir), durability=durability, create=create)
         super().__init__(
-            DirectoryStore(base_dir, durability=durability),
+            store,
             file_type=file_type,
             immutable_items=immutable_items,
             digest_len=digest_len,
             base_class_for_values=base_class_for_values,
         )
         self._durability = durability
+        self._create = create
 
     @property
     def base_dir(self) -> str:
@@ -65,4 +74,5 @@ class FileDirDict(PersiDict[V]):
         return self._store.describe()
 
     def get_params(self) -> dict[str, Any]:
-        return {"base_dir": self.base_dir, **self._common_params(), "durability": self._durability}
+        own = {"durability": self._durability, "create": self._create}
+        return {"base_dir": self.base_dir, **self._common_params(), **own}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from perkey.jokers import ITEM_NOT_AVAILABLE, ETagIfExists
@@ -14,8 +15,6 @@ from perkey.stores.null import NullStore
 
 class _PlacelessDict(PersiDict[V]):
     """A dictionary whose store needs no parameters."""
-
-    _new_store: type[MemoryStore | NullStore]
 
     def __init__(
         self,
@@ -32,6 +31,10 @@ class _PlacelessDict(PersiDict[V]):
             base_class_for_values=base_class_for_values,
         )
 
+    @abstractmethod
+    def _new_store(self) -> MemoryStore | NullStore:
+        """Return the store of this dictionary."""
+
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, which do not include any content."""
         return self._common_params()
@@ -43,6 +46,16 @@ class LocalDict(_PlacelessDict[V]):
     It behaves like its persistent siblings: values are encoded, so that what was stored does not change
     with the object that was assigned. Pickling and forking give independent copies of the content.
 
+    Args:
+        file_type: As for `PersiDict`; so are the next three.
+        immutable_items: As for `PersiDict`.
+        digest_len: As for `PersiDict`.
+        base_class_for_values: As for `PersiDict`.
+        backend: The store of another `LocalDict`, whose content this one shares.
+
+    Raises:
+        TypeError: `backend` is not a `MemoryStore`.
+
     >>> d = LocalDict()
     >>> d["a"] = [1]
     >>> d["a"].append(2)
@@ -50,7 +63,25 @@ class LocalDict(_PlacelessDict[V]):
     [1]
     """
 
-    _new_store = MemoryStore
+    def __init__(
+        self,
+        file_type: str = "pkl",
+        immutable_items: bool = False,
+        digest_len: int = DEFAULT_DIGEST_LEN,
+        base_class_for_values: type | None = None,
+        *,
+        backend: MemoryStore | None = None,
+    ) -> None:
+        if backend is not None and not isinstance(backend, MemoryStore):
+            raise TypeError(
+                "backend must be a MemoryStore, such as the store of another LocalDict, "
+                f"not {type(backend).__name__}"
+            )
+        self._backend = backend
+        super().__init__(file_type, immutable_items, digest_len, base_class_for_values)
+
+    def _new_store(self) -> MemoryStore:
+        return MemoryStore() if self._backend is None else self._backend
 
 
 class EmptyDict(_PlacelessDict[V]):
@@ -62,7 +93,8 @@ class EmptyDict(_PlacelessDict[V]):
     False
     """
 
-    _new_store = NullStore
+    def _new_store(self) -> NullStore:
+        return NullStore()
 
     def _left(self, version: Version, value: Any) -> tuple[ETagIfExists, Any]:
         """Return that a write left nothing."""

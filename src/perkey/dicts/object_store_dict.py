@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, TypeVar
 
+from perkey.arguments import check_callable, check_kind
+from perkey.keys import text_of
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.persi_dict import PersiDict
-from perkey.stores.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
+from perkey.stores.addresses import check_flags, folder_of, harmless, harmless_to_clients, joined, kind_of
 from perkey.stores.base import Store
 from perkey.stores.directory import DirectoryStore
 from perkey.stores.prefix import PrefixStore
@@ -48,6 +51,8 @@ class ObjectStoreDict(PersiDict[V]):
         options: The service's options, as obstore's: ``region``, ``endpoint``, ``account_name``, keys, ...
         client_options: Options of obstore's HTTP client, such as ``read_timeout``.
         credential_provider: What returns credentials, as obstore's.
+        trust_service: Whether conditions are relied upon without a test of the service. Set it to True only
+            for a service that is known to compare, such as AWS S3; no probe objects are written then.
 
     Raises:
         MissingExtraError: obstore is not installed; the message names the extra.
@@ -65,8 +70,22 @@ class ObjectStoreDict(PersiDict[V]):
         options: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
+        trust_service: bool = False,
     ) -> None:
-        store = _store_at(url, options or {}, client_options or {}, credential_provider)
+        check_kind("url", url, str, "a string")
+        check_kind("options", options, (Mapping, NoneType), "a mapping or None")
+        check_kind("client_options", client_options, (Mapping, NoneType), "a mapping or None")
+        if credential_provider is not None:
+            check_callable("credential_provider", credential_provider)
+        check_flags(trust_service=trust_service)
+        url = text_of(url)
+        store = _store_at(
+            url,
+            options=options or {},
+            client_options=client_options or {},
+            credential_provider=credential_provider,
+            trust_service=trust_service,
+        )
         if digest_len is None:
             digest_len = DEFAULT_DIGEST_LEN if kind_of(url) == "file" else 0
         super().__init__(
@@ -80,6 +99,7 @@ class ObjectStoreDict(PersiDict[V]):
         self._shown = {
             "options": harmless(options or {}),
             "client_options": harmless_to_clients(client_options or {}),
+            "trust_service": trust_service,
         }
 
     def get_params(self) -> dict[str, Any]:
@@ -88,15 +108,11 @@ class ObjectStoreDict(PersiDict[V]):
         return {"url": joined(self._url, below), **self._common_params(), **self._shown}
 
 
-def _store_at(
-    url: str, options: Mapping[str, Any], client_options: Mapping[str, Any], credential_provider: Any
-) -> Store:
+def _store_at(url: str, **service: Any) -> Store:
     if kind_of(url) == "file":
-        if options or client_options or credential_provider:
-            raise ValueError("a folder has no options and needs no credentials")
+        if any(service.values()):
+            raise ValueError("a folder has no options, needs no credentials and is not a service to trust")
         return DirectoryStore(folder_of(url))
     from perkey.stores.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
 
-    return ObstoreStore(
-        url, options=options, client_options=client_options, credential_provider=credential_provider
-    )
+    return ObstoreStore(url, **service)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from perkey.arguments import check_kind
+from perkey.handles import NeverSame
+from perkey.keys import text_of
 from perkey.persi_dict import PersiDict
 
 
-class OverlappingMultiDict:
+class OverlappingMultiDict(NeverSame):
     """Dictionaries that share a place but have different file types, each an attribute named for its type.
 
     A key may have a value in each of them; they do not see each other's items.
@@ -38,14 +41,18 @@ class OverlappingMultiDict:
         shared_subdicts_params: dict[str, Any],
         **individual_subdicts_params: dict[str, Any],
     ) -> None:
+        # A parametrised class, such as FileDirDict[int], is one, too.
         if PersiDict not in getattr(dict_type, "__mro__", ()):
             raise TypeError(f"dict_type must be a class of PersiDict, not {dict_type!r}")
+        check_kind("shared_subdicts_params", shared_subdicts_params, Mapping, "a dict of parameters")
+        for file_type, params in individual_subdicts_params.items():
+            check_kind(text_of(file_type), params, Mapping, "a dict of parameters")
         self.dict_type = dict_type
         self.shared_subdicts_params = dict(shared_subdicts_params)
         self.individual_subdicts_params = {
-            file_type: dict(params) for file_type, params in individual_subdicts_params.items()
+            text_of(file_type): dict(params) for file_type, params in individual_subdicts_params.items()
         }
-        self.subdicts_names = list(individual_subdicts_params)
+        self.subdicts_names = list(self.individual_subdicts_params)
         self._subdicts: dict[str, PersiDict[Any]] = {}
         for file_type, params in self.individual_subdicts_params.items():
             merged = {**self.shared_subdicts_params, **params}
@@ -53,7 +60,9 @@ class OverlappingMultiDict:
                 raise ValueError(
                     "file_type is given by the name of each dictionary, not among its parameters"
                 )
-            self._subdicts[file_type] = dict_type(**merged, file_type=file_type)
+            subdict = dict_type(**merged, file_type=file_type)
+            subdict._shares_place = True
+            self._subdicts[file_type] = subdict
 
     def __getattr__(self, name: str) -> PersiDict[Any]:
         """Return the dictionary of a file type."""
@@ -63,8 +72,27 @@ class OverlappingMultiDict:
             raise AttributeError(f"no dictionary of file type {name!r} here") from None
 
     def __getitem__(self, file_type: str) -> PersiDict[Any]:
-        """Return the dictionary of a file type; for types whose names are no attribute names."""
-        return self._subdicts[file_type]
+        """Return the dictionary of a file type; for types whose names are no attribute names.
+
+        Raises:
+            KeyError: There is no dictionary of this file type.
+        """
+        try:
+            return self._subdicts[file_type]
+        except KeyError:
+            raise KeyError(f"no dictionary of file type {file_type!r} here; {self._advice()}") from None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Refuse an item, whose dictionary is not known; raises TypeError."""
+        raise TypeError(f"item {key!r} cannot be set: {self._advice()}")
+
+    def __delitem__(self, key: Any) -> None:
+        """Refuse to delete an item, whose dictionary is not known; raises TypeError."""
+        raise TypeError(f"item {key!r} cannot be deleted: {self._advice()}")
+
+    def _advice(self) -> str:
+        names = ", ".join(f".{name}" for name in self._subdicts)
+        return f"items are in the dictionaries by file type, which are the attributes {names}"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._subdicts)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from perkey.arguments import check_flag, check_kind
+from perkey.keys import text_of
 from perkey.persi_dict import PersiDict, V
+from perkey.stores.addresses import check_flags
 from perkey.stores.base import Store
 from perkey.stores.bounded import CacheFolder
 from perkey.stores.cached import CachedStore
@@ -24,13 +28,14 @@ EngineName: TypeAlias = Literal["boto3", "obstore"]
 def make_engine(
     engine: EngineName,
     bucket_name: str,
-    *,
-    region: str | None,
-    endpoint_url: str | None,
-    client: Any,
-    session: Any,
+    **service: Any,
 ) -> BotoEngine:
     """Return the engine for a bucket; making it sends nothing.
+
+    Args:
+        engine: The client library.
+        bucket_name: The bucket.
+        **service: The other arguments of `BotoEngine`.
 
     Raises:
         MissingExtraError: The client library is not installed.
@@ -39,15 +44,11 @@ def make_engine(
     if engine == "boto3":
         from perkey.stores.s3_boto import BotoEngine  # noqa: PLC0415 - an extra
 
-        return BotoEngine(
-            bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
-        )
+        return BotoEngine(bucket_name, **service)
     if engine == "obstore":
         from perkey.stores.s3_obstore import ObstoreEngine  # noqa: PLC0415 - an extra
 
-        return ObstoreEngine(
-            bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
-        )
+        return ObstoreEngine(bucket_name, **service)
     raise ValueError(f"engine must be 'boto3' or 'obstore', not {engine!r}")
 
 
@@ -74,8 +75,13 @@ class BasicS3Dict(PersiDict[V]):
         base_class_for_values: A class that all values must be of.
         endpoint_url: Address of an S3 service other than AWS.
         client: A boto3 client of your own. It is not pickled with the dictionary.
-        session: A boto3 session of your own. Nor is it.
+        session: A boto3 session of your own. It is not pickled with the dictionary.
         engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+        unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
+            It is True, too, if the client or the session sends unsigned requests.
+        requester_pays: Whether your account pays for the requests, as some buckets demand.
+        trust_service: Whether conditions are relied upon without a test of the endpoint. Set it to True only
+            for a service that is known to compare, such as AWS S3; no probe objects are written then.
 
     Raises:
         MissingExtraError: The client library is not installed; the message names the extra.
@@ -96,11 +102,28 @@ class BasicS3Dict(PersiDict[V]):
         client: Any = None,
         session: Any = None,
         engine: EngineName = "boto3",
+        unsigned: bool = False,
+        requester_pays: bool = False,
+        trust_service: bool = False,
     ) -> None:
+        check_kind("bucket_name", bucket_name, str, "a string")
+        check_kind("region", region, (str, NoneType), "a string or None")
+        check_kind("root_prefix", root_prefix, str, "a string")
+        check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
+        check_flag("immutable_items", immutable_items)
+        check_kind("engine", engine, str, "'boto3' or 'obstore'")
+        check_flags(trust_service=trust_service)
         bucket = make_engine(
-            engine, bucket_name, region=region, endpoint_url=endpoint_url, client=client, session=session
+            engine,
+            text_of(bucket_name),
+            region=region,
+            endpoint_url=endpoint_url,
+            client=client,
+            session=session,
+            unsigned=unsigned,
+            requester_pays=requester_pays,
         )
-        objects = ObjectStore(bucket, root_prefix)
+        objects = ObjectStore(bucket, text_of(root_prefix), trust_service=trust_service)
         super().__init__(
             self._cached(objects, immutable_items),
             file_type=file_type,
@@ -114,6 +137,7 @@ class BasicS3Dict(PersiDict[V]):
             "region": bucket.region,
             "root_prefix": objects.root_prefix,
         }
+        self._objects = objects
         self._bucket = bucket
         self._engine_name = engine
 
@@ -136,6 +160,19 @@ class BasicS3Dict(PersiDict[V]):
         """The beginning of the names of all objects of this dictionary, or part of one."""
         return str(self.get_params()["root_prefix"])
 
+    def sweep(self, *, min_age: float = 86_400.0) -> int:
+        """Abort the uploads of large values that killed processes left, and return how many there were.
+
+        Only uploads below this dictionary's prefix are aborted, of names that its items could have, that
+        began at least `min_age` seconds ago. A living writer whose upload is aborted gets an error.
+
+        Needs the rights s3:ListBucketMultipartUploads and s3:AbortMultipartUpload.
+
+        Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
+        """
+        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
+        return self._objects.sweep(below, min_age=min_age, shape=self._naming.shape)
+
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters; a client or session of your own is not among them."""
         below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
@@ -143,7 +180,13 @@ class BasicS3Dict(PersiDict[V]):
             **self._place,
             "root_prefix": "".join((self._place["root_prefix"] or "", *(f"{p}/" for p in below))),
         }
-        service = {"endpoint_url": self._bucket.endpoint_url, "engine": self._engine_name}
+        service = {
+            "endpoint_url": self._bucket.endpoint_url,
+            "engine": self._engine_name,
+            "unsigned": self._bucket.unsigned,
+            "requester_pays": self._bucket.requester_pays,
+            "trust_service": self._objects.trust_service,
+        }
         return {**place, **self._common_params(), **service}
 
 
@@ -165,7 +208,13 @@ class S3Dict(BasicS3Dict[V]):
         digest_len: as for `BasicS3Dict`.
         base_class_for_values: as for `BasicS3Dict`.
         max_bytes: The most that the cache may take, in bytes; 1 GiB by default.
-        **service: `endpoint_url`, `client`, `session`, `engine`, as for `BasicS3Dict`.
+        endpoint_url: as for `BasicS3Dict`.
+        client: as for `BasicS3Dict`.
+        session: as for `BasicS3Dict`.
+        engine: as for `BasicS3Dict`.
+        unsigned: as for `BasicS3Dict`.
+        requester_pays: as for `BasicS3Dict`.
+        trust_service: as for `BasicS3Dict`.
     """
 
     def __init__(
@@ -180,7 +229,13 @@ class S3Dict(BasicS3Dict[V]):
         base_class_for_values: type | None = None,
         *,
         max_bytes: int = 1 << 30,
-        **service: Any,
+        endpoint_url: str | None = None,
+        client: Any = None,
+        session: Any = None,
+        engine: EngineName = "boto3",
+        unsigned: bool = False,
+        requester_pays: bool = False,
+        trust_service: bool = False,
     ) -> None:
         self._cache_params: dict[str, Any] = {"base_dir": base_dir, "max_bytes": max_bytes}
         super().__init__(
@@ -191,7 +246,13 @@ class S3Dict(BasicS3Dict[V]):
             immutable_items,
             digest_len,
             base_class_for_values,
-            **service,
+            endpoint_url=endpoint_url,
+            client=client,
+            session=session,
+            engine=engine,
+            unsigned=unsigned,
+            requester_pays=requester_pays,
+            trust_service=trust_service,
         )
 
     def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Self
+from numbers import Real
+from types import NoneType
+from typing import Any, Literal, Self
 
+from perkey.arguments import check_kind
 from perkey.comparing import differences
 from perkey.content import bytes_of
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConsistencyCheckError
+from perkey.jokers import ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
 from perkey.naming import Name
 from perkey.persi_dict import PersiDict, V
@@ -22,9 +26,10 @@ class WriteOnceDict(PersiDict[V]):
 
     Args:
         wrapped_dict: The dictionary; by default a `FileDirDict` of immutable items in its default folder.
-        p_consistency_checks: The probability of a check, 0 to 1; None is 0.
+        p_consistency_checks: The probability of a check, 0 to 1; None and KEEP_CURRENT are 0.
 
     Raises:
+        TypeError: An argument is of the wrong kind.
         ValueError: `p_consistency_checks` is not a probability.
 
     >>> from perkey import LocalDict
@@ -39,12 +44,15 @@ class WriteOnceDict(PersiDict[V]):
     1
     """
 
+    _probability = 0.0
+
     def __init__(
-        self, wrapped_dict: PersiDict[V] | None = None, p_consistency_checks: float | None = None
+        self,
+        wrapped_dict: PersiDict[V] | None = None,
+        p_consistency_checks: float | Literal[Joker.KEEP_CURRENT] | None = None,
     ) -> None:
         wrapped = FileDirDict[V](immutable_items=True) if wrapped_dict is None else wrapped_dict
-        if not isinstance(wrapped, PersiDict):
-            raise TypeError(f"wrapped_dict must be a PersiDict, not {type(wrapped).__name__}")
+        check_kind("wrapped_dict", wrapped, PersiDict, "a PersiDict")
         super().__init__(
             wrapped.store,
             file_type=wrapped.file_type,
@@ -52,6 +60,7 @@ class WriteOnceDict(PersiDict[V]):
             digest_len=wrapped.digest_len,
             base_class_for_values=wrapped.base_class_for_values,
         )
+        self._shares_place = wrapped._shares_place
         self._wrapped = wrapped
         self.p_consistency_checks = p_consistency_checks
         self._attempted = 0
@@ -59,11 +68,17 @@ class WriteOnceDict(PersiDict[V]):
 
     @property
     def p_consistency_checks(self) -> float:
-        """The probability that a write of an existing key is checked; can be assigned."""
+        """The probability that a write of an existing key is checked; can be assigned.
+
+        Assigning KEEP_CURRENT changes nothing.
+        """
         return self._probability
 
     @p_consistency_checks.setter
-    def p_consistency_checks(self, probability: float | None) -> None:
+    def p_consistency_checks(self, probability: float | Literal[Joker.KEEP_CURRENT] | None) -> None:
+        if probability is KEEP_CURRENT:
+            return
+        check_kind("p_consistency_checks", probability, (Real, NoneType), "a number or None")
         chosen = 0.0 if probability is None else float(probability)
         if not 0 <= chosen <= 1:
             raise ValueError(f"p_consistency_checks must be between 0 and 1, not {probability!r}")
@@ -104,8 +119,13 @@ class WriteOnceDict(PersiDict[V]):
         if random.random() >= self._probability:  # noqa: S311 - a sample, not a secret
             return
         self._attempted += 1
+        first = self._load(name)
+        if first is ITEM_NOT_AVAILABLE:  # another program removed it since
+            self._attempted -= 1
+            self._assign(name, value)
+            return
         # What is compared is what would be read back: encoding may change a value, in JSON say.
-        found = differences(self._load_now(name)[0], self._as_stored(name, value))
+        found = differences(first[0], self._as_stored(name, value))
         if found:
             raise ConsistencyCheckError(self._key_of(name), found)
         self._passed += 1

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from perkey.arguments import check_kind
 from perkey.content import Content, Data, Streamable, read_all
 from perkey.formats.base import Format, find_format, register_format
 from perkey.formats.jsons import JsonFormat
@@ -18,6 +19,7 @@ _TEXT = TextFormat()
 
 def format_of(file_type: str) -> Format:
     """Return the format for files of `file_type`: the one registered, else text."""
+    check_kind("file_type", file_type, str, "a string")
     return find_format(file_type) or _TEXT
 
 
@@ -28,6 +30,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(guarded, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [

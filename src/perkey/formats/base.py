@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from perkey.arguments import check_flag, check_kind
 from perkey.content import Content, Data
-from perkey.keys import check_part
+from perkey.keys import check_part, text_of
 
 
 class Format(ABC):
@@ -55,10 +56,11 @@ def register_format(file_type: str, new: Format, *, replace: bool = False) -> No
         ValueError: `file_type` is not safe, or has a meaning and `replace` is False.
         TypeError: `new` is not a `Format`.
     """
-    check_part(file_type)
-    if not isinstance(new, Format):
-        raise TypeError(f"a Format is needed, not {type(new).__name__}")
-    if file_type in _formats and not replace:
+    check_kind("file_type", file_type, str, "a string")
+    check_kind("new", new, Format, "a Format")
+    replaces = check_flag("replace", replace)
+    file_type = check_part(text_of(file_type))
+    if file_type in _formats and not replaces:
         raise ValueError(f"file type {file_type!r} has a format already; pass replace=True to replace it")
     _formats[file_type] = new
 

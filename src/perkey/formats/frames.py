@@ -1,17 +1,21 @@
 """lz4 frames with checksums, whole and streamed.
 
 Every fault of a frame is a `CorruptValueError`: the lz4 library reports damage as RuntimeError, and as
-MemoryError where it believes a damaged length.
+MemoryError where it believes a damaged length. It reports a lack of memory as either, too; so where memory
+ran out the frame is read once more, a block at a time, which tells whether it is sound.
 """
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import io
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import lz4.frame
 
 from perkey.content import STREAM_ABOVE
 from perkey.errors import CorruptValueError
+from perkey.formats.failures import raise_if_out_of_memory
 
 MAGIC = b'\x04"M\x18'
 _BOTH_CHECKSUMS = 0x14  # bits of the flag byte: block checksum, content checksum
@@ -19,7 +23,6 @@ _SKIPPABLE = tuple(bytes((n,)) + b"*M\x18" for n in range(0x50, 0x60))
 _FIELD = 4  # bytes of a block's length, of each checksum and of a magic number
 _SIZE_BITS = 0x7FFF_FFFF  # the topmost says that the block is not compressed
 _HAS_SIZE, _HAS_DICTIONARY = 0x08, 0x01  # bits of the flag byte
-_MOST_RATIO = 255  # of lz4, by its specification
 
 
 def is_ours(head: bytes) -> bool:
@@ -32,29 +35,48 @@ def is_ours(head: bytes) -> bool:
 
 
 def compress(raw: bytes) -> bytes:
-    """Return `raw` in one frame."""
+    """Return `raw` in one frame; raises MemoryError where memory runs out, whatever lz4 says."""
     # Block checksums see what the content checksum cannot: damage that happens to decompress alike.
-    frame: bytes = lz4.frame.compress(raw, content_checksum=True, block_checksum=True)
+    frame: bytes = _call(lz4.frame.compress, raw, content_checksum=True, block_checksum=True)
     return frame
+
+
+def _call(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call a function of lz4, which reports a failed allocation as RuntimeError."""
+    try:
+        return function(*args, **options)
+    except RuntimeError as error:
+        raise_if_out_of_memory(error, error.__context__)
+        raise
 
 
 def decompress(frame: bytes) -> bytes:
     """Return the content of `frame`; raises CorruptValueError for any damage."""
     try:
         raw, length = lz4.frame.decompress(frame, return_bytes_read=True)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
+        try:
+            raise_if_out_of_memory(error, error.__context__)
+        except MemoryError:
+            _check(frame, error)
+            raise
         raise CorruptValueError(f"damaged lz4 frame: {error}") from error
-    except MemoryError as error:
-        if len(frame) * _MOST_RATIO > _claimed_size(frame):
-            raise  # an honest length, and really too little memory
-        raise CorruptValueError("damaged lz4 frame: impossible length") from error
     _check_rest(frame[length : length + _FIELD])
     content: bytes = raw
     return content
 
 
-def _claimed_size(frame: bytes) -> int:
-    return int.from_bytes(frame[6:14], "little")
+def decompressor() -> Any:
+    """Return a decompressor of lz4 frames, for data piece by piece."""
+    return _call(lz4.frame.LZ4FrameDecompressor)
+
+
+def _check(frame: bytes, cause: Exception) -> None:
+    """Raise CorruptValueError if a frame is damaged; takes memory for one block."""
+    try:
+        FrameReader(io.BytesIO(frame)).drain()
+    except CorruptValueError as damage:
+        raise damage from cause
 
 
 def _check_rest(rest: bytes) -> None:
@@ -71,21 +93,29 @@ class FrameWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._compressor = lz4.frame.LZ4FrameCompressor(
-            block_size=lz4.frame.BLOCKSIZE_MAX1MB, content_checksum=True, block_checksum=True
+        self.failure: Exception | None = None  # of the file, or of memory: not of the pickled value
+        self._compressor = _call(
+            lz4.frame.LZ4FrameCompressor,
+            block_size=lz4.frame.BLOCKSIZE_MAX1MB,
+            content_checksum=True,
+            block_checksum=True,
         )
-        file.write(self._compressor.begin())
+        file.write(_call(self._compressor.begin))
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Compress `data` into the file; returns its length in bytes."""
-        with memoryview(data) as view, view.cast("B") as octets:
-            for start in range(0, len(octets), STREAM_ABOVE):
-                self._file.write(self._compressor.compress(octets[start : start + STREAM_ABOVE]))
-            return len(octets)
+        try:
+            with memoryview(data) as view, view.cast("B") as octets:
+                for start in range(0, len(octets), STREAM_ABOVE):
+                    self._file.write(_call(self._compressor.compress, octets[start : start + STREAM_ABOVE]))
+                return len(octets)
+        except Exception as error:
+            self.failure = error
+            raise
 
     def finish(self) -> None:
         """End the frame; the file stays open."""
-        self._file.write(self._compressor.flush())
+        self._file.write(_call(self._compressor.flush))
 
 
 class FrameReader:
@@ -94,14 +124,21 @@ class FrameReader:
     Content comes out only after the checksum of its block was found right, because an unpickler that runs
     on damaged bytes may ask for all memory. Large buffers are filled in place by `readinto`. Every method
     raises CorruptValueError for damage that it comes across; only after `drain` is it certain that there
-    was none.
+    was none. `failure` is the exception that reading raised, so that one of the value's own code is told
+    from it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._decompressor = lz4.frame.LZ4FrameDecompressor()
+        self.failure: Exception | None = None
+        self._decompressor = decompressor()
         self._buffer = memoryview(b"")
         self._full = 0  # content of a full block, known from the header
+
+    def check(self) -> None:
+        """Raise the exception that reading the frame raised, if it did."""
+        if self.failure is not None:
+            raise self.failure
 
     def read(self, size: int = -1) -> bytes:
         """Return `size` bytes of content, fewer only at its end; all that is left if `size` is negative."""
@@ -148,11 +185,15 @@ class FrameReader:
     def _fill(self) -> bool:
         """Make sure that there is content in the buffer; False at the end of the frame."""
         if not self._buffer and not self._decompressor.eof:
-            content = self._next_block()
-            if len(content) < self._full:
-                # As written here, it is the last one. If it is not, it may be one whose kind (compressed
-                # or as it is) was damaged, which only the checksum of the whole tells.
-                content += b"".join(iter(self._next_block, b""))
+            try:
+                content = self._next_block()
+                if len(content) < self._full:
+                    # As written here, it is the last one. If it is not, it may be one whose kind (compressed
+                    # or as it is) was damaged, which only the checksum of the whole tells.
+                    content += b"".join(iter(self._next_block, b""))
+            except Exception as error:
+                self.failure = error
+                raise
             self._buffer = memoryview(content)
         return bool(self._buffer)
 
@@ -194,7 +235,7 @@ class FrameReader:
     def _feed(self, data: bytes) -> bytes:
         try:
             # With room for a whole block, because without a limit some of it may be kept for the next call.
-            content: bytes = self._decompressor.decompress(data, self._full or _FIELD)
+            content: bytes = _call(self._decompressor.decompress, data, self._full or _FIELD)
         except RuntimeError as error:
             raise CorruptValueError(f"damaged lz4 frame: {error}") from error
         return content

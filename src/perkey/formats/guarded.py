@@ -13,11 +13,13 @@ import pickle
 from collections.abc import Iterable
 from typing import Any, BinaryIO, NoReturn
 
+from perkey.arguments import check_iterable, check_kind
 from perkey.content import Content, Data, bytes_of, read_all
 from perkey.errors import CorruptValueError, UnloadableValueError
 from perkey.formats.base import Format
 from perkey.formats.frames import FrameReader
-from perkey.formats.pickled import PickleFormat, as_joblib_file
+from perkey.formats.joblibs import as_joblib_file
+from perkey.formats.pickled import PickleFormat, RefusedError
 
 _MARK = b"perkey-hmac-sha256\n"
 _MAC_BYTES = hashlib.sha256().digest_size
@@ -39,6 +41,8 @@ class SignedFormat(Format):
     """
 
     def __init__(self, inner: Format, *, secret: bytes) -> None:
+        check_kind("inner", inner, Format, "a Format")
+        check_kind("secret", secret, bytes, "bytes")
         if len(secret) < _LEAST_SECRET:
             raise ValueError(f"secret must have at least {_LEAST_SECRET} bytes")
         self._inner = inner
@@ -76,20 +80,15 @@ class AllowListPickleFormat(PickleFormat):
 
     def __init__(self, allowed: Iterable[Any]) -> None:
         super().__init__()
+        check_iterable("allowed", allowed, "classes and names")
         self._allowed = frozenset(
             name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in allowed
         )
+        self._load = self._load_allowed
+        self._loads = lambda raw: self._load_allowed(io.BytesIO(raw))
 
-    def _unpickle_bytes(self, raw: bytes) -> Any:
-        try:
-            return _AllowListUnpickler(io.BytesIO(raw), self._allowed).load()
-        except (MemoryError, UnloadableValueError):
-            raise
-        except Exception as error:
-            raise UnloadableValueError(f"{type(error).__name__}: {error}") from error
-
-    def _unpickler(self, reader: FrameReader | BinaryIO) -> pickle.Unpickler:
-        return _AllowListUnpickler(reader, self._allowed)
+    def _load_allowed(self, file: FrameReader | BinaryIO) -> Any:
+        return _AllowListUnpickler(file, self._allowed).load()
 
     def _load_foreign(self, content: Content) -> NoReturn:
         as_joblib_file(content)  # damage is told as damage
@@ -104,5 +103,5 @@ class _AllowListUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         name = f"{module_name}.{global_name}"
         if name not in self._allowed:
-            raise UnloadableValueError(f"it names {name}, which is not in the list of allowed classes")
+            raise RefusedError(f"it names {name}, which is not in the list of allowed classes")
         return super().find_class(module_name, global_name)

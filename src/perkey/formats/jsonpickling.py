@@ -1,23 +1,32 @@
-"""A jsonpickle pickler that fails where jsonpickle would lose a part of a value."""
+"""jsonpickle, but failing where it would lose a part of a value, and keeping the order of mixed keys.
+
+jsonpickle writes and reads the keys that are strings first, because its references are numbered in that
+order. So the numbering stays as it is, and only the places in the text and in the dict are put right: other
+readers of the text see the same value, with the strings first.
+"""
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
 from typing import Any, NoReturn
 
 from jsonpickle import handlers
 from jsonpickle.pickler import Pickler
-from jsonpickle.tags import RESERVED
+from jsonpickle.tags import JSON_KEY, RESERVED
+from jsonpickle.unpickler import Unpickler
 from jsonpickle.util import is_picklable
 
-from perkey.errors import UnstorableValueError
+
+class RefusedError(Exception):
+    """jsonpickle would lose a part of the value."""
 
 
 class StrictPickler(Pickler):  # type: ignore[misc] # jsonpickle is untyped for mypy
     """jsonpickle drops what it cannot express, with a warning or without; a store must not lose it."""
 
     def _pickle_warning(self, obj: Any) -> NoReturn:
-        raise UnstorableValueError(f"jsonpickle cannot express a {type(obj).__name__}")
+        raise RefusedError(f"jsonpickle cannot express a {type(obj).__name__}")
 
     def _flatten_obj_instance(self, obj: Any) -> Any:
         # Of an open file or a generator jsonpickle would write the class alone.
@@ -25,10 +34,15 @@ class StrictPickler(Pickler):  # type: ignore[misc] # jsonpickle is untyped for 
             try:
                 obj.__reduce_ex__(2)
             except TypeError as error:
-                raise UnstorableValueError(
-                    f"jsonpickle cannot express a {type(obj).__name__}: {error}"
-                ) from error
+                raise RefusedError(f"jsonpickle cannot express a {type(obj).__name__}: {error}") from error
         return super()._flatten_obj_instance(obj)
+
+    def _flatten_dict_obj(self, obj: Any, data: Any = None, exclude: Any = ()) -> Any:
+        start = 0 if data is None else len(data)
+        data = super()._flatten_dict_obj(obj, data, exclude)
+        if type(data) is dict and not exclude:
+            _in_order(data, [isinstance(key, str) for key in obj], start)
+        return data
 
     def _flatten_key_value_pair(self, k: Any, v: Any, data: Any) -> Any:
         _check_pair(k, v)
@@ -43,9 +57,42 @@ class StrictPickler(Pickler):  # type: ignore[misc] # jsonpickle is untyped for 
         return super()._flatten_non_string_key_value_pair(k, v, data)
 
 
+class OrderedUnpickler(Unpickler):  # type: ignore[misc] # as above
+    """Restores a dict in the order of the text."""
+
+    def _restore_dict(self, obj: Any) -> Any:
+        data = super()._restore_dict(obj)
+        if len(data) == len(obj):
+            _in_order(data, [not key.startswith(JSON_KEY) for key in obj])
+        return data
+
+
+def _in_order(data: dict[Any, Any], texts: list[bool], start: int = 0) -> None:
+    """Put the entries of a dict from place `start` on, strings first, into their original order.
+
+    Args:
+        data: The dict, changed in place.
+        texts: Of each entry in its original order, whether it is one of the strings.
+        start: How many other entries come first.
+    """
+    if texts == sorted(texts, reverse=True):
+        return
+    keys = list(data)[start:]
+    strings, others = iter(keys[: sum(texts)]), iter(keys[sum(texts) :])
+    ordered = [next(strings if text else others) for text in texts]
+    for key in [*ordered, *keys[len(ordered) :]]:
+        data[key] = data.pop(key)
+
+
 def _check_pair(key: Any, value: Any) -> None:
     """Refuse an item or attribute that jsonpickle would leave out."""
     if key in RESERVED:
-        raise UnstorableValueError(f"the key {key!r} has a meaning of its own in jsonpickle's form")
+        raise RefusedError(f"the key {key!r} has a meaning of its own in jsonpickle's form")
     if not is_picklable(key, value):
-        raise UnstorableValueError(f"jsonpickle cannot express a {type(value).__name__} under {key!r}")
+        raise RefusedError(f"jsonpickle cannot express a {type(value).__name__} under {key!r}")
+
+
+def register_handlers(name: str) -> None:
+    """Teach jsonpickle the arrays of numpy, or the frames of pandas."""
+    module = "perkey.formats.json_frames" if name == "pandas" else f"jsonpickle.ext.{name}"
+    importlib.import_module(module).register_handlers()

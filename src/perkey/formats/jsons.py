@@ -2,6 +2,9 @@
 
 Values of plain JSON types, which are most, take a fast path through the standard library. It is taken only
 where jsonpickle would write, or read, exactly the same.
+
+What jsonpickle loses cannot be listed: it differs by class, and by version. So every other value is read
+again before it is stored, and compared with the original.
 """
 
 from __future__ import annotations
@@ -11,14 +14,21 @@ import re
 import sys
 from typing import Any
 
+from perkey.arguments import check_flag
+from perkey.comparing import losses
 from perkey.content import Content, Data, read_all
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
+from perkey.formats.failures import raise_if_out_of_memory
+from perkey.formats.foreign import foreign_to_json, refuse_foreign
 
 _ATOMS = frozenset((str, int, float, bool, type(None)))
 _MOST_DEPTH = 100  # jsonpickle gives up somewhere above 150
 # Strings that jsonpickle gives a meaning, in all the spellings that JSON has for them.
 _TAGGED = re.compile(r'"(?:py|json)|\\u00[67]|\\u002[fF]|\\/')
+# Two halves of one character: JSON has the same spelling for them as for the character.
+_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_ADVICE = 'use file_type="pkl" for it'
 
 
 def is_plain(value: Any) -> bool:
@@ -48,28 +58,67 @@ class JsonFormat(Format):
     Keys of dictionaries that are not strings keep their type (jsonpickle's option ``keys=True``). Decoding
     builds objects of the classes that the text names: load only what comes from writers that you trust.
     There is no checksum: damage is seen where it breaks the JSON.
+
+    Args:
+        check: Whether a value that is not plain JSON is decoded again when it is encoded, and compared with
+            the original. A value that would lose something is then refused. Without the check it is stored
+            as jsonpickle expresses it.
+
+    Cost: The check takes about as long as reading the value once more; plain JSON needs none.
     """
 
+    def __init__(self, *, check: bool = True) -> None:
+        self._checks = check_flag("check", check)
+
     def encode(self, value: Any) -> Data:
+        plain = is_plain(value)
+        outer = sys.exception()
         try:
-            form = value if is_plain(value) else _flatten(value)
-            return json.dumps(form, indent=4).encode("ascii")
-        except (MemoryError, UnstorableValueError):
-            raise
-        except Exception as error:
-            raise UnstorableValueError(
-                f"a {type(value).__name__} that jsonpickle cannot express: {error}"
-            ) from error
+            form = value if plain else _flatten(value)
+            text = json.dumps(form, indent=4)
+        except Exception as error:  # noqa: BLE001 - it is passed on, as a cause
+            raise_if_out_of_memory(error, outer)
+            raise _unstorable(value, error) from (error.__cause__ or error)
+        if self._checks:
+            if "\\ud" in text and _HALVES.search(json.dumps(form, ensure_ascii=False)):
+                raise UnstorableValueError(f"two surrogates would come back as one character; {_ADVICE}")
+            if not plain:
+                _check(value, text)
+        return text.encode("ascii")
 
     def decode(self, content: Content) -> Any:
+        raw = read_all(content)
         try:
-            text = read_all(content).decode()
+            text = raw.decode()
             value = json.loads(text)
-        except ValueError as error:  # of both UTF-8 and JSON
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            refuse_foreign(foreign_to_json(raw), error)
             raise CorruptValueError(f"not JSON: {error}") from error
+        except ValueError as error:
+            raise UnloadableValueError(f"a number too long for this interpreter: {error}") from error
         except RecursionError as error:
             raise UnloadableValueError("nested too deeply for this interpreter") from error
         return _restore(value, text) if _TAGGED.search(text) else value
+
+
+def _unstorable(value: Any, error: Exception) -> UnstorableValueError:
+    return UnstorableValueError(f"a {type(value).__name__} that JSON cannot express: {error}; {_ADVICE}")
+
+
+def _check(value: Any, text: str) -> None:
+    """Refuse a value that would not come back as it is."""
+    try:
+        found = losses(value, _restore(json.loads(text), text))
+    except RecursionError as error:
+        raise _unstorable(value, error) from error
+    except UnloadableValueError as error:
+        what = f"a {type(value).__name__} that could not be read again: {error.reason}"
+        raise UnstorableValueError(f"{what}; {_ADVICE}") from error.__cause__
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        raise UnstorableValueError(
+            f"JSON would change a {type(value).__name__} ({found[0]}{more}); {_ADVICE}"
+        )
 
 
 def _flatten(value: Any) -> Any:
@@ -83,14 +132,15 @@ def _flatten(value: Any) -> Any:
 def _restore(form: Any, text: str) -> Any:
     """Return the value whose form jsonpickle wrote."""
     from jsonpickle.errors import ClassNotFoundError  # noqa: PLC0415 - as above
-    from jsonpickle.unpickler import Unpickler  # noqa: PLC0415
 
+    from perkey.formats.jsonpickling import OrderedUnpickler  # noqa: PLC0415
+
+    outer = sys.exception()
     try:
         _register_handlers(name for name in ("numpy", "pandas") if f'"{name}.' in text)
-        return Unpickler(keys=True, on_missing="error").restore(form)
-    except MemoryError:
-        raise
+        return OrderedUnpickler(keys=True, on_missing="error").restore(form)
     except (Exception, ClassNotFoundError) as error:  # the latter is a BaseException only
+        raise_if_out_of_memory(error, outer)
         # It was well-formed JSON, so the fault is not in the bytes.
         raise UnloadableValueError(f"{type(error).__name__}: {error}") from error
 
@@ -100,9 +150,9 @@ _registered: set[str] = set()
 
 def _register_handlers(names: Any) -> None:
     """Teach jsonpickle the arrays of numpy and the frames of pandas, once, and only if they are in use."""
+    from perkey.formats.jsonpickling import register_handlers  # noqa: PLC0415 - as above
+
     for name in names:
         if name not in _registered:
-            import importlib  # noqa: PLC0415
-
-            importlib.import_module(f"jsonpickle.ext.{name}").register_handlers()
+            register_handlers(name)
             _registered.add(name)

@@ -15,14 +15,24 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
+from collections.abc import Callable
+from types import NoneType
 from typing import Any, BinaryIO, Final, Literal
 
+from perkey.arguments import check_kind
 from perkey.content import STREAM_ABOVE, Content, Data
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
-from perkey.formats.frames import MAGIC, FrameReader, FrameWriter, compress, decompress, is_ours
+from perkey.formats.failures import WatchedReader, WatchedWriter, raise_if_out_of_memory
+from perkey.formats.frames import FrameReader, FrameWriter, compress, decompress, is_ours
+from perkey.formats.joblibs import explain, load_joblib, unloadable
 
 _PLAIN: Final = b"\x80\x05\x8c\x06perkey0"
+
+
+class RefusedError(Exception):
+    """An unpickler met a class that it may not build; not the exception of a value's own code."""
 
 
 class _LargeBufferError(Exception):
@@ -41,13 +51,15 @@ def _unstorable(value: Any, error: Exception) -> UnstorableValueError:
     return UnstorableValueError(f"a {type(value).__name__} that does not pickle: {error}")
 
 
-def _dump(value: Any, file: BinaryIO | FrameWriter) -> None:
-    """Pickle a value into a file."""
+def _dump(value: Any, file: WatchedWriter | FrameWriter) -> None:
+    """Pickle a value into a file; the file's own exceptions pass, those of the value's code do not."""
+    outer = sys.exception()
     try:
         pickle.Pickler(file, protocol=5).dump(value)
-    except (OSError, MemoryError):
-        raise  # the place's fault, not the value's
     except Exception as error:
+        if file.failure is not None:
+            raise
+        raise_if_out_of_memory(error, outer)
         raise _unstorable(value, error) from error
 
 
@@ -71,7 +83,7 @@ class _PlainPickle:
 
     def write_to(self, file: BinaryIO) -> None:
         file.write(_PLAIN)
-        _dump(self._value, file)
+        _dump(self._value, WatchedWriter(file))
 
 
 class _StreamedBytes:
@@ -108,18 +120,22 @@ class PickleFormat(Format):
     """
 
     def __init__(self, *, compression: Literal["lz4"] | None = "lz4") -> None:
+        check_kind("compression", compression, (str, NoneType), "'lz4' or None")
         if compression not in {"lz4", None}:
             raise ValueError(f"compression must be 'lz4' or None, not {compression!r}")
         self._compresses = compression is not None
+        # Attributes, because a method would be one more call for each value that is read.
+        self._loads: Callable[[bytes], Any] = pickle.loads
+        self._load: Callable[[FrameReader | BinaryIO], Any] = pickle.load
 
     def encode(self, value: Any) -> Data:
+        outer = sys.exception()
         try:
             raw = pickle.dumps(value, protocol=5, buffer_callback=_refuse_large)
         except _LargeBufferError:
             return _StreamedPickle(value) if self._compresses else _PlainPickle(value)
-        except MemoryError:
-            raise
         except Exception as error:
+            raise_if_out_of_memory(error, outer)
             raise _unstorable(value, error) from error
         if not self._compresses:
             return _PLAIN + raw
@@ -128,7 +144,7 @@ class PickleFormat(Format):
     def decode(self, content: Content) -> Any:
         if isinstance(content, bytes):
             if is_ours(content):
-                return self._unpickle_bytes(decompress(content))
+                return self._decode_bytes(decompress(content))
             head = content
         else:
             start = content.tell()
@@ -141,90 +157,47 @@ class PickleFormat(Format):
         return self._load_foreign(content)
 
     def _decode_plain(self, content: BinaryIO) -> Any:
+        watched = WatchedReader(content)
+        file = io.BufferedReader(watched)
+        start = content.tell()
+        outer = sys.exception()
         try:
-            value = self._unpickler(content).load()
-        except (OSError, MemoryError, UnloadableValueError):
-            raise
-        except (ImportError, AttributeError) as error:
-            raise _unloadable(error) from error
-        except Exception as error:
-            raise CorruptValueError(f"not readable as a pickle: {error}") from error
-        if content.read(1):
+            value = self._load(file)
+        except RefusedError as refusal:
+            raise UnloadableValueError(str(refusal)) from None
+        except Exception as error:  # noqa: BLE001 - it is explained, or passed on
+            watched.check()
+            content.seek(start)
+            explain(error, content, outer)
+        if file.read(1):
             raise CorruptValueError("foreign bytes behind the end of the pickle")
         return value
 
     def _decode_stream(self, content: BinaryIO) -> Any:
         reader = FrameReader(content)
+        outer = sys.exception()
         try:
-            value = self._unpickler(reader).load()
-        except (OSError, MemoryError, CorruptValueError, UnloadableValueError):
-            raise
+            value = self._load(reader)
+        except RefusedError as refusal:
+            raise UnloadableValueError(str(refusal)) from None
         except Exception as error:
+            reader.check()
+            raise_if_out_of_memory(error, outer)
             reader.drain()  # if the bytes are damaged, that is the reason
-            raise _unloadable(error) from error
+            raise unloadable(error) from error
         reader.drain()
         return value
 
-    def _unpickle_bytes(self, raw: bytes) -> Any:
+    def _decode_bytes(self, raw: bytes) -> Any:
+        outer = sys.exception()
         try:
-            return pickle.loads(raw)
-        except MemoryError:
-            raise
+            return self._loads(raw)
+        except RefusedError as refusal:
+            raise UnloadableValueError(str(refusal)) from None
         except Exception as error:
+            raise_if_out_of_memory(error, outer)
             # The checksums were right, so the fault is not in the bytes.
-            raise _unloadable(error) from error
-
-    def _unpickler(self, reader: FrameReader | BinaryIO) -> pickle.Unpickler:
-        return pickle.Unpickler(reader)
+            raise unloadable(error) from error
 
     def _load_foreign(self, content: Content) -> Any:
         return load_joblib(content)
-
-
-_JOBLIB_MAGICS = (
-    b"\x80",  # a bare pickle
-    b"\x78",  # zlib
-    b"\x1f\x8b",  # gzip
-    b"BZ",
-    b"\x5d\x00",  # lzma
-    b"\xfd7zXZ",
-    MAGIC,
-)
-
-
-def load_joblib(content: Content) -> Any:
-    """Return what `joblib.dump` (and so persidict) wrote.
-
-    Raises:
-        CorruptValueError: It is not such a file, or damaged as far as can be told without checksums.
-        UnloadableValueError: A module or class that the value needs is not here.
-    """
-    import joblib  # noqa: PLC0415 - needed for foreign files only
-
-    file = as_joblib_file(content)
-    try:
-        return joblib.load(file)
-    except MemoryError:
-        raise
-    except (ImportError, AttributeError) as error:
-        raise _unloadable(error) from error
-    except Exception as error:
-        # gzip and bz2 report damage as an OSError, too, but without a number.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise CorruptValueError(f"not readable as a file of joblib: {error}") from error
-
-
-def as_joblib_file(content: Content) -> BinaryIO:
-    """Return `content` as a file at its start; raises CorruptValueError if it is none of joblib's."""
-    file = io.BytesIO(content) if isinstance(content, bytes) else content
-    start = file.tell()
-    head = file.read(6)
-    file.seek(start)
-    if not head.startswith(_JOBLIB_MAGICS):
-        raise CorruptValueError("empty" if not head else "neither an lz4 frame nor a file of joblib")
-    return file
-
-
-def _unloadable(error: Exception) -> UnloadableValueError:
-    return UnloadableValueError(f"{type(error).__name__}: {error}")

@@ -7,6 +7,7 @@ from typing import Any
 from perkey.content import Content, Data, read_all
 from perkey.errors import CorruptValueError, UnstorableValueError
 from perkey.formats.base import Format
+from perkey.formats.foreign import foreign_to_text, refuse_foreign
 
 
 class TextFormat(Format):
@@ -29,7 +30,9 @@ class TextFormat(Format):
             raise UnstorableValueError(f"not encodable as UTF-8: {error}") from error
 
     def decode(self, content: Content) -> str:
+        raw = read_all(content)
         try:
-            return read_all(content).decode()
+            return raw.decode()
         except UnicodeDecodeError as error:
+            refuse_foreign(foreign_to_text(raw), error)
             raise CorruptValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
+from perkey.arguments import check_kind
 from perkey.query.operators import MISSING, OPERATORS, Test, equal_to
 
 K = TypeVar("K")
@@ -33,7 +34,7 @@ def compile_filter(filter: Filter | None, *, at: Path = ()) -> Predicate:
     if filter is None:
         return _all_of([])
     if not isinstance(filter, Mapping):
-        raise TypeError(f"a filter is a mapping of paths to conditions, not a {type(filter).__name__}")
+        raise TypeError(f"filter must be a mapping of paths to conditions, not a {type(filter).__name__}")
     return _all_of(list(_conditions(filter, at)))
 
 
@@ -62,6 +63,7 @@ def find(items: Mapping[K, V], filter: Filter | None = None) -> Iterator[tuple[K
     >>> dict(find({"x": 1, "y": 5}, {"$gt": 2}))
     {'y': 5}
     """
+    check_kind("items", items, Mapping, "a mapping, such as a PersiDict")
     accept = compile_filter(filter)
     return ((key, value) for key, value in items.items() if accept(value))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 _MARK = "/"
+_ORDER = frozenset(("$gt", "$gte", "$lt", "$lte"))
 _WORDS = {"true": True, "false": False, "null": None}
 _SHORTEST_PATTERN = 2
 
@@ -14,12 +17,16 @@ _SHORTEST_PATTERN = 2
 def parse_filter(tokens: Sequence[str] | None) -> dict[str, Any] | None:
     """Return the filter that the words of a command line stand for; None if there are none.
 
-    Either one filter in JSON, or keys and values in turn. A value is a number, ``true``, ``false``, ``null``,
-    a list or mapping in JSON, ``/pattern/`` for a regular expression, or else the text itself. A last key
-    without a value asks whether it is there. A key may end in an operator.
+    Either one filter in JSON, or keys and values in turn. A value is a number as Python reads it (``1``,
+    ``.5``, ``1e3``, ``1_000``, ``inf``, ``nan``), ``true``, ``false``, ``null``, a list or mapping in JSON,
+    ``/pattern/`` for a regular expression, or else the text itself. A last key without a value asks whether
+    it is there. A key may end in an operator. A key that ends in an empty key can be said in JSON only.
 
     Raises:
-        ValueError: It begins like JSON and is not.
+        ValueError: It begins like JSON and is not, or a key ends in a dot.
+
+    Warns:
+        UserWarning: An operator of order (``$gt``, ...) has a word for its argument that is not a number.
 
     >>> parse_filter(["a", "42", "b.$lt", "3", "name", "/^x/", "c"])
     {'a': 42, 'b.$lt': 3, 'name': {'$regex': '^x'}, 'c': {'$exists': True}}
@@ -28,10 +35,49 @@ def parse_filter(tokens: Sequence[str] | None) -> dict[str, Any] | None:
     """
     if not tokens:
         return None
-    if tokens[0].startswith("{"):
-        return _parse_json(" ".join(tokens))
-    pairs = [*tokens, None] if len(tokens) % 2 else list(tokens)
-    return {str(key): _value(text) for key, text in zip(pairs[::2], pairs[1::2], strict=True)}
+    if is_json(tokens):
+        found = _parse_json(" ".join(tokens))
+    else:
+        pairs = zip_longest(tokens[::2], tokens[1::2])
+        found = _together([(_key(str(key)), _value(word)) for key, word in pairs])
+    for key, word in _compared_with_text(found):
+        warnings.warn(
+            f"{key} compares with the text {word!r}, and no number is less or greater than a text; "
+            "a number is written as in Python, such as 0.5 or 1e3",
+            stacklevel=2,
+        )
+    return found
+
+
+def is_json(tokens: Sequence[str]) -> bool:
+    """Tell whether the words of a command line are a filter in JSON."""
+    return bool(tokens) and tokens[0].startswith("{")
+
+
+def _together(conditions: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(conditions)
+    if len(found) == len(conditions):
+        return found
+    return {"$and": [{key: value} for key, value in conditions]}  # a key that is given twice
+
+
+def _compared_with_text(filter: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each key of a filter that ends in an operator of order, with its argument, if that is text."""
+    for key, expected in filter.items():
+        if key.rpartition(".")[2] in _ORDER and isinstance(expected, str):
+            yield key, expected
+        for inner in expected if isinstance(expected, list) else [expected]:
+            if isinstance(inner, Mapping):
+                yield from _compared_with_text(inner)
+
+
+def _key(key: str) -> str:
+    if key.endswith("."):
+        raise ValueError(
+            f"the key {key!r} ends in a dot: if an operator was to follow, quote it for the shell, "
+            f"as in '{key}$gt'; the empty key is written in JSON: '{json.dumps({key: 1})}'"
+        )
+    return key
 
 
 def _parse_json(text: str) -> dict[str, Any]:
@@ -51,21 +97,22 @@ def _value(text: str | None) -> Any:
         return {"$regex": text[1:-1]}
     if text in _WORDS:
         return _WORDS[text]
-    if text[:1] in {"[", "{"} or _is_number(text):
+    if text[:1] in {"[", "{"}:
         return _json_or_text(text)
+    return _number_or_text(text)
+
+
+def _number_or_text(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
     return text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _json_or_text(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # "1_000" and "inf" are numbers for Python only
+    except ValueError:
         return text

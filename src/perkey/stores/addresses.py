@@ -34,6 +34,9 @@ _HARMLESS: Final = frozenset(
 )  # fmt: skip
 """Options that travel with a pickle and are shown; whatever else there is may be a secret."""
 
+_SPELLINGS: Final = {"default_region": "region", "endpoint_url": "endpoint", "session_token": "token"}
+"""Other spellings of options."""
+
 _HARMLESS_TO_CLIENTS: Final = frozenset(
     ("allow_http", "connect_timeout", "read_timeout", "timeout", "http1_only", "http2_only",
      "pool_idle_timeout", "pool_max_idle_per_host", "user_agent", "default_content_type",
@@ -74,6 +77,13 @@ def check_endpoint(url: str) -> None:
         raise ValueError("an endpoint has no user, password, query or fragment; credentials go elsewhere")
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise ValueError(f"an endpoint begins with http:// or https:// and a host, not as {url!r}")
+
+
+def check_flags(**flags: object) -> None:
+    """Refuse what is neither True nor False: a text would be taken for True."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
 
 
 def endpoint_in(options: Mapping[str, Any]) -> str | None:
@@ -138,6 +148,11 @@ def harmless(options: Mapping[str, Any]) -> dict[str, Any]:
 def harmless_to_clients(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those options of an HTTP client that may be shown, and sent to other processes."""
     return {name: value for name, value in options.items() if name in _HARMLESS_TO_CLIENTS}
+
+
+def option_names(options: Mapping[str, Any]) -> set[str]:
+    """Return the names of options of a service, without the service's own and each in one spelling."""
+    return {_SPELLINGS.get(name, name) for name in map(_bare, options)}
 
 
 def _is_open(value: Any) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
+from perkey.answers import answer
 from perkey.content import Content, Data, close
 from perkey.errors import UnsupportedConditionError
 from perkey.naming import Name, Shape
@@ -169,9 +170,26 @@ class Store(ABC):
         """Tell whether there is an item; as cheap as the place allows."""
         try:
             self.stat(name)
-        except KeyError:
+        except answer(KeyError):
             return False
         return True
+
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
+        """Remove what writers that died left below `prefix`, and return how many pieces there were.
+
+        Only leftovers that writers of this kind of store make are removed, never an item.
+
+        Args:
+            prefix: Where to look.
+            min_age: Seconds for which a leftover must not have been written to; None means a time that no
+                living writer takes.
+        """
+        del prefix, min_age
+        return 0
+
+    def mtime(self, name: Name) -> float:
+        """Return when an item was last written, as `stat`, where nobody asks for the version."""
+        return self.stat(name).mtime
 
     workers: int = 1
     """How many operations at a time are worthwhile: more than one where each waits for a network."""
@@ -225,7 +243,7 @@ class Store(ABC):
         for argument in arguments:
             try:
                 result: R | Exception = function(argument)
-            except Exception as error:  # noqa: BLE001 - told to the caller, who decides
+            except answer(Exception) as error:
                 result = error
             yield argument, result
 
@@ -233,9 +251,14 @@ class Store(ABC):
         """Yield name and `Stat` of each item below `prefix`; as `scan`, and one `stat` an item."""
         for name in self.scan(prefix):
             try:
-                yield name, self.stat(name)
-            except KeyError:
+                found = self.stat(name)
+            except answer(KeyError):
                 continue  # removed since it was seen
+            yield name, found
+
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        """Yield name and time of each item below `prefix`, as `scan_stats` without versions."""
+        return ((name, found.mtime) for name, found in self.scan_stats(prefix))
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         """Yield once each part that follows `prefix` in the name of an item lying deeper."""
@@ -245,6 +268,84 @@ class Store(ABC):
             if len(name) > depth + 1 and name[depth] not in seen:
                 seen.add(name[depth])
                 yield name[depth]
+
+
+class WrapperStore(Store):
+    """Another store, to which every verb is forwarded: the base of all stores that wrap one.
+
+    A subclass overrides what it changes. It inherits no derived verb of `Store`, which would not reach the
+    inner store's own way of doing it: its batches, its count, its times.
+
+    Args:
+        inner: The store.
+    """
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.workers = inner.workers
+
+    def read(
+        self, name: Name, *, unless: Version | None = None, limit: int | None = None
+    ) -> tuple[Content, Version] | None:
+        return self.inner.read(name, unless=unless, limit=limit)
+
+    def content(self, name: Name, *, limit: int | None = None) -> Content:
+        return self.inner.content(name, limit=limit)
+
+    def stat(self, name: Name) -> Stat:
+        return self.inner.stat(name)
+
+    def mtime(self, name: Name) -> float:
+        return self.inner.mtime(name)
+
+    def exists(self, name: Name) -> bool:
+        return self.inner.exists(name)
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        return self.inner.write(name, data, expect=expect)
+
+    def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
+        self.inner.put(name, data, expect=expect)
+
+    def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
+        self.inner.remove(name, expect=expect)
+
+    def read_many(
+        self, names: Iterable[Name], *, limit: int | None = None
+    ) -> Iterator[tuple[Name, tuple[Content, Version] | Exception]]:
+        return self.inner.read_many(names, limit=limit)
+
+    def write_many(
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+    ) -> Iterator[tuple[Name, Version | Exception]]:
+        return self.inner.write_many(items, expect=expect)
+
+    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
+        return self.inner.remove_many(names)
+
+    def scan(self, prefix: Name = ()) -> Iterator[Name]:
+        return self.inner.scan(prefix)
+
+    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return self.inner.scan_stats(prefix)
+
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        return self.inner.scan_mtimes(prefix)
+
+    def count(self, shape: Shape, prefix: Name = ()) -> int:
+        return self.inner.count(shape, prefix)
+
+    def folders(self, prefix: Name = ()) -> Iterator[str]:
+        return self.inner.folders(prefix)
+
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
+        return self.inner.sweep(prefix, min_age=min_age)
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        return self.inner.honours(verb, kind)
+
+    def describe(self, name: Name = ()) -> str:
+        return self.inner.describe(name)
 
 
 def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> UnsupportedConditionError:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
+from perkey.answers import answer, system_answer
 from perkey.content import Data
 from perkey.naming import Name
 from perkey.parallel import map_unordered
@@ -57,7 +57,7 @@ class Batches(Iterator[list[Any]]):
         while self._error is None and len(batch) < _MOST_ITEMS and size < _MOST_BYTES:
             try:
                 item = next(self._source)
-            except Exception as error:  # noqa: BLE001 - raised when the batch is done; StopIteration, too
+            except answer(Exception) as error:  # raised when the batch is done; StopIteration, too
                 self._error = error
                 break
             batch.append(item)
@@ -86,9 +86,11 @@ class OpenFolders:
         for _ in range(_ATTEMPTS):
             try:
                 return Folder.at(self._base, parts)
-            except FileNotFoundError:
-                with suppress(FileNotFoundError):  # deleted again meanwhile
+            except system_answer(FileNotFoundError):
+                try:
                     Folder.make(self._base, parts, durable=True)
+                except system_answer(FileNotFoundError):
+                    pass  # deleted again meanwhile
         return Folder.at(self._base, parts)
 
     def values(self) -> Iterable[Folder]:
@@ -221,7 +223,7 @@ def remove_batch(base: str, batch: list[Name], *, durable: bool) -> Iterator[tup
     for parts, names in by_folder.items():
         try:
             folder = Folder.at(base, parts)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
             yield from ((name, KeyError(name)) for name in names)
             continue
         with folder:
@@ -244,7 +246,7 @@ def attempt(act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Return the result of `act`, or the exception that it raises."""
     try:
         return act(*arguments, **named)
-    except Exception as error:  # noqa: BLE001 - told to the caller, who decides
+    except answer(Exception) as error:
         return error
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import email.utils
 import io
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+from perkey.answers import answer
 from perkey.content import STREAM_ABOVE
 from perkey.errors import MissingExtraError
 
@@ -15,7 +17,10 @@ try:
     import boto3
     import botocore.session
     import botocore.utils
+    from botocore import UNSIGNED
     from botocore.config import Config
+    from botocore.credentials import RefreshableCredentials
+    from botocore.exceptions import BotoCoreError, InvalidConfigError
 except ImportError as error:
     raise MissingExtraError("S3", "aws", "boto3") from error
 
@@ -25,10 +30,14 @@ _READ: Final = frozenset(("Body", "ContentLength", "ETag", "LastModified", "Meta
 _LISTED: Final = frozenset(("Key", "ETag", "LastModified", "Size"))
 """What it wants to know of an object in a listing."""
 _CONNECTIONS: Final = 64
+# Botocore renews its credentials ten minutes before they expire at the latest.
+_ASK_AGAIN: Final = timedelta(minutes=9)
 _LENGTH_OF_DATE: Final = 10
+_STATIC: Final = frozenset(("env", "shared-credentials-file", "config-file"))
+"""What botocore calls credentials that it reads once, and that may be rotated meanwhile."""
 
 
-def new_client(session: Any, *, region: str | None, endpoint_url: str | None) -> Any:
+def new_client(session: Any, *, region: str | None, endpoint_url: str | None, unsigned: bool = False) -> Any:
     """Make a client for S3.
 
     Retries are the engine's, not botocore's: after a lost reply it would repeat a conditional write and take
@@ -38,16 +47,27 @@ def new_client(session: Any, *, region: str | None, endpoint_url: str | None) ->
         session: A user's session of boto3, or None.
         region: Name of the region; None leaves it to the configuration.
         endpoint_url: Address of a service other than AWS.
+        unsigned: Whether requests are sent without a signature, for public data.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: The settings cannot be used; nothing was sent.
     """
     config = Config(
+        **({"signature_version": UNSIGNED} if unsigned else {}),
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=_CONNECTIONS,
         parameter_validation=False,  # there are no parameters but the engine's
         # Given whole, it need not be put together from twenty pieces for each request: a tenth of its time.
         user_agent=f"perkey Boto3/{boto3.__version__}",
     )
-    maker = session or _own_session()
-    client = maker.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
+    try:
+        maker = session or _own_session()
+        client = maker.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
+    except answer(ValueError) as error:
+        if isinstance(error, BotoCoreError):
+            raise
+        # An endpoint in the environment or in a profile that is not an address, for example.
+        raise InvalidConfigError(error_msg=str(error)) from error
     if session is None:
         _read_little(client)
     # Under the name of all calls: handlers for a single one would run before botocore's.
@@ -59,6 +79,70 @@ def new_client(session: Any, *, region: str | None, endpoint_url: str | None) ->
 def mend(client: Any) -> None:
     """Let a client understand 304 from services that send a checksum with it (rclone): it has no body."""
     client.meta.events.register("before-parse.s3.GetObject", _drop_body, unique_id="perkey-304")
+
+
+def is_unsigned(client: Any) -> bool:
+    """Return whether a client sends its requests without a signature."""
+    return client.meta.config.signature_version is UNSIGNED
+
+
+def sends_unsigned(session: Any) -> bool:
+    """Return whether the clients of a session send their requests without a signature."""
+    default = session._session.get_default_client_config()
+    return default is not None and default.signature_version is UNSIGNED
+
+
+def has_old_credentials(client: Any, session: Any) -> bool:
+    """Return whether a new client, of a user's session or our own, would have other credentials than this."""
+    old = client._request_signer._credentials
+    if old is None or isinstance(old, RefreshableCredentials):
+        return False  # the latter look for new ones by themselves
+    try:
+        new = _looked_up(session) if session is not None else _own_session().get_credentials()
+    except BotoCoreError:
+        return False
+    return new is not None and new.get_frozen_credentials() != old.get_frozen_credentials()
+
+
+def look_up_again(session: Any) -> None:
+    """Let a user's session look again for credentials that it found in the environment or in a file.
+
+    A session reads them once. Credentials that were given to it, or that it renews by itself, stay.
+    """
+    if (found := _looked_up(session)) is not None:
+        session._session._credentials = found
+
+
+def _looked_up(session: Any) -> Any:
+    held = session.get_credentials()
+    if held is None or held.method not in _STATIC:
+        return held
+    return session._session.get_component("credential_provider").load_credentials()
+
+
+def credentials_of_profile() -> Any:
+    """Return the credentials that boto3 finds in the environment and the profile, None if it finds none.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: They cannot be had.
+    """
+    return _own_session().get_credentials()
+
+
+def provider_of(credentials: Any) -> Callable[[], Any]:
+    """Return what gives obstore credentials of boto3, renewed where they expire."""
+
+    def provide() -> Any:
+        frozen = credentials.get_frozen_credentials()
+        renewed = isinstance(credentials, RefreshableCredentials)
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + _ASK_AGAIN if renewed else None,
+        }
+
+    return provide
 
 
 def _own_session() -> Any:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import botocore.exceptions as foreign
-
-from perkey.errors import AccessDeniedError, BackendError
+from perkey.answers import interruption
+from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.stores.objects import (
     NoSuchBucket,
     NoSuchObject,
+    NoSuchUpload,
     NotHonoured,
     PreconditionFailed,
     Signal,
     TryAgain,
     Unclear,
 )
+
+try:
+    import botocore.exceptions as foreign
+except ImportError as error:
+    raise MissingExtraError("S3", "aws", "boto3") from error
 
 FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError)
 """What boto3 raises."""
@@ -34,6 +39,11 @@ _NO_CREDENTIALS = (
     foreign.CredentialRetrievalError,
     foreign.TokenRetrievalError,
     foreign.ProfileNotFound,
+    foreign.SSOError,
+    foreign.UnknownCredentialError,
+    foreign.InfiniteLoopConfigError,
+    foreign.RefreshWithMFAUnsupportedError,
+    foreign.UnauthorizedSSOTokenError,
 )
 NOT_MODIFIED = 304
 _BAD_REQUEST = 400
@@ -50,7 +60,7 @@ _TRY_AGAIN: Final = frozenset(
 # Ceph says so, with 500, to those that lost a race without being compared (ECANCELED); the others get 412.
 _LOST_RACE: Final = "UnknownError"
 _UNCLEAR: Final = frozenset(("InternalError", "RequestTimeout", "500", "502", "504"))
-_NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound", "NoSuchUpload"))
+_NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound"))
 _CREDENTIALS: Final = frozenset(
     ("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
      "TokenRefreshRequired")
@@ -63,7 +73,9 @@ _WRONG_REGION: Final = frozenset(
 )
 
 
-def translate(error: Exception, operation: str, key: str, *, place: str, region: str | None) -> Exception:
+def translate(
+    error: Exception, operation: str, key: str, *, place: str, region: str | None, unsigned: bool = False
+) -> Exception:
     """Return the signal or error that a foreign exception means.
 
     Args:
@@ -72,7 +84,11 @@ def translate(error: Exception, operation: str, key: str, *, place: str, region:
         key: The object, or "".
         place: Its address.
         region: Where the client looks for it.
+        unsigned: Whether the request had no signature.
     """
+    stopped = interruption(error)
+    if isinstance(stopped, Exception):
+        return stopped  # botocore took the exception of a signal handler for a failure of the connection
     code, status = code_of(error), status_of(error)
     about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
     why_elsewhere = _misplacement(error, code, status, region)
@@ -81,6 +97,8 @@ def translate(error: Exception, operation: str, key: str, *, place: str, region:
     if signal is not None:
         return signal(failure, repeated=_retries(error) > 0)
     why_denied = _denial(error, code, status, reading=operation in _READS)
+    if why_denied and unsigned:
+        why_denied += "; the request was sent without a signature (unsigned=True)"
     if why_denied and not why_elsewhere:
         return AccessDeniedError(f"cannot {operation} {place}: {why_denied}", **about)
     if why_elsewhere:
@@ -96,6 +114,8 @@ def _signal(code: str, status: int) -> type[Signal] | None:
     """Return what the service says of the object, if that is what it says."""
     if code == "NoSuchBucket":
         return NoSuchBucket
+    if code == "NoSuchUpload":
+        return NoSuchUpload
     if code in _NO_OBJECT:
         return NoSuchObject
     if code in {"PreconditionFailed", "412"}:
@@ -108,11 +128,8 @@ def _signal(code: str, status: int) -> type[Signal] | None:
 def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
     """Say why this caller may not do it; nothing if that is not the reason."""
     if isinstance(error, _NO_CREDENTIALS):
-        return (
-            "no usable AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-            "AWS_PROFILE"
-        )
-    if code in _CREDENTIALS or (status == _BAD_REQUEST and code == "400"):
+        return _lack(error)
+    if rejects_credentials(error):
         return f"the credentials are expired or not valid ({code})"
     if code == _WRONG_TIME:
         return f"the clocks of this machine and of the service differ too much ({code})"
@@ -122,6 +139,35 @@ def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
     if status == _FORBIDDEN and code not in _NOT_A_MATTER_OF_RIGHTS:
         return f"access denied: {_sentence(error)}"
     return ""
+
+
+def rejects_credentials(error: Exception) -> bool:
+    """Return whether the service says that the credentials are expired or not valid.
+
+    A reply to HEAD has no words, and so only its status.
+    """
+    code = code_of(error)
+    return code in _CREDENTIALS or (status_of(error) == _BAD_REQUEST and code == "400")
+
+
+def denies_without_a_word(error: Exception) -> bool:
+    """Return whether a reply is a refusal that does not say why: one to HEAD, which has no body."""
+    return code_of(error) == "403"
+
+
+def _lack(error: Exception) -> str:
+    """Say why no credentials could be had."""
+    if isinstance(error, foreign.NoCredentialsError):
+        return (
+            "no AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
+            "public data can be read with unsigned=True"
+        )
+    if isinstance(error, foreign.ProfileNotFound):
+        return (
+            f"{error}: it is named by AWS_PROFILE, AWS_DEFAULT_PROFILE or the session, and looked for in the "
+            "files of AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE (~/.aws/config and ~/.aws/credentials)"
+        )
+    return f"no usable AWS credentials were found: {error}"
 
 
 def _misplacement(error: Exception, code: str, status: int, here: str | None) -> str:
@@ -136,6 +182,11 @@ def _misplacement(error: Exception, code: str, status: int, here: str | None) ->
 def _response(error: Exception) -> dict[str, Any]:
     # Errors of the connection have the attribute, too, and it is None.
     return getattr(error, "response", None) or {}
+
+
+def error_of(told: dict[str, Any], operation: str) -> Exception:
+    """Return the error that boto3 would have raised for what a service says of one of many objects."""
+    return foreign.ClientError({"Error": told}, operation)  # type: ignore[typeddict-item]
 
 
 def code_of(error: Exception) -> str:

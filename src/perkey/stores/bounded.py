@@ -8,14 +8,17 @@ import time
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from perkey.answers import answer, system_answer
+from perkey.arguments import check_count
 from perkey.content import Content, Data, bytes_of
 from perkey.naming import Name
 from perkey.stores.base import Version
 from perkey.stores.descriptors import Handle
 from perkey.stores.directory import DirectoryStore
 from perkey.stores.locks import begin, end, is_nested, lock, unlock
+from perkey.stores.paths import folder_path
 
 _OWN: Final = ".@perkey-cache"
 _LEDGER: Final = ".@perkey-ledger"
@@ -52,13 +55,14 @@ class CacheFolder:
     """
 
     def __init__(self, base: str | os.PathLike[str], *, max_bytes: int, owner: object = "") -> None:
-        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int):
-            raise TypeError(f"max_bytes must be an int, not {type(max_bytes).__name__}")
-        if max_bytes <= 0:
-            raise ValueError(f"max_bytes must be positive, not {max_bytes}")
-        self._files = DirectoryStore(os.path.join(base, _OWN), durability="none")
+        check_count("max_bytes", max_bytes, least=1)
+        self._files = DirectoryStore(os.path.join(folder_path(base), _OWN), durability="none")
         self.max_bytes = max_bytes
         self._owner = owner
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._files.make_base_again()
 
     def read(self, name: Name, *, limit: int | None = None) -> tuple[Content, Version] | None:
         """Return an entry; raises KeyError. Marks it as used, to the minute."""
@@ -68,7 +72,7 @@ class CacheFolder:
         try:
             if time.time() - os.stat(path).st_mtime > _TOUCH_SECONDS:
                 os.utime(path)
-        except OSError:
+        except system_answer(OSError):
             pass  # evicted since, or another user's: it is read all the same
         return found
 
@@ -104,7 +108,7 @@ class CacheFolder:
     def _discard(self, name: Name) -> None:
         try:
             self.remove(name)
-        except KeyError:
+        except answer(KeyError):
             pass  # it was not kept
 
     @contextmanager
@@ -138,7 +142,7 @@ class CacheFolder:
                 break
             try:
                 os.unlink(file.path)
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 pass  # removed by its process since
             total -= file.size
         return total

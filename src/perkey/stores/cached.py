@@ -13,10 +13,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
 
+from perkey.answers import answer
+from perkey.arguments import check_flag, check_kind, wrong_kind
 from perkey.content import STREAM_ABOVE, Content, Data, close
 from perkey.errors import BackendError
-from perkey.naming import Name, Shape
-from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+from perkey.naming import Name
+from perkey.stores.base import ANY, Expectation, Store, Version, WrapperStore
 
 _MARK: Final = b"perkey-cache-2\n"
 _HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the version, CRC-32
@@ -46,7 +48,7 @@ class Cache(Protocol):
         ...
 
 
-class CachedStore(Store):
+class CachedStore(WrapperStore):
     """Reads from `cache` what `main` still holds at the cached version.
 
     Every promise is the main store's. Costs, in operations on the main store: read 1, without transfer if
@@ -61,23 +63,30 @@ class CachedStore(Store):
     """
 
     def __init__(self, main: Store, cache: Cache, *, trusting: bool = False) -> None:
-        self.main = main
+        check_kind("main", main, Store, "a Store")
+        if not all(callable(getattr(cache, verb, None)) for verb in ("read", "write", "remove")):
+            raise wrong_kind("cache", "a Store or what reads, writes and removes entries like one", cache)
+        super().__init__(main)
         self.cache = cache
-        self.trusting = trusting
-        self.workers = main.workers
+        self.trusting = check_flag("trusting", trusting)
+
+    @property
+    def main(self) -> Store:
+        """The store that counts."""
+        return self.inner
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
         entry = self._look_up(name, limit)
         if entry is None:
-            found = self.main.read(name, unless=unless, limit=limit)
+            found = self.inner.read(name, unless=unless, limit=limit)
             return None if found is None else (self._keep(name, *found), found[1])
         content, version = entry
         if not self.trusting:
             try:
-                found = self.main.read(name, unless=version, limit=limit)
-            except KeyError:
+                found = self.inner.read(name, unless=version, limit=limit)
+            except answer(KeyError):
                 close(content)
                 self._forget(name)
                 raise
@@ -93,55 +102,65 @@ class CachedStore(Store):
             return None
         return content, version
 
-    def stat(self, name: Name) -> Stat:
-        return self.main.stat(name)
+    def content(self, name: Name, *, limit: int | None = None) -> Content:
+        return Store.content(self, name, limit=limit)
+
+    def read_many(
+        self, names: Iterable[Name], *, limit: int | None = None
+    ) -> Iterator[tuple[Name, tuple[Content, Version] | Exception]]:
+        return Store.read_many(self, names, limit=limit)  # each by way of the cache
 
     def exists(self, name: Name) -> bool:
-        return (self.trusting and self._in_cache(name)) or self.main.exists(name)
+        return (self.trusting and self._in_cache(name)) or self.inner.exists(name)
 
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
-        version = self.main.write(name, data, expect=expect)
+        version = self.inner.write(name, data, expect=expect)
         if isinstance(data, bytes):
             self._keep(name, data, version)
         else:
             self._forget(name)  # the next read will bring it, without encoding the value again
         return version
 
+    def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
+        self.write(name, data, expect=expect)  # the entry needs the version
+
+    def write_many(
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+    ) -> Iterator[tuple[Name, Version | Exception]]:
+        """Write many items as the main store does, and keep those that are bytes."""
+        under_way: dict[Name, bytes | None] = {}
+
+        def noted() -> Iterator[tuple[Name, Data]]:
+            for name, data in items:
+                # Of two values of one name under way, nobody could say whose version is whose.
+                under_way[name] = data if isinstance(data, bytes) and name not in under_way else None
+                yield name, data
+
+        for name, result in self.inner.write_many(noted(), expect=expect):
+            data = under_way.pop(name, None)
+            if data is None or isinstance(result, Exception):
+                self._forget(name)
+            else:
+                self._keep(name, data, result)
+            yield name, result
+
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
-        self.main.remove(name, expect=expect)
+        self.inner.remove(name, expect=expect)
         self._forget(name)
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        for name, error in self.main.remove_many(names):
+        for name, error in self.inner.remove_many(names):
             if error is None:
                 self._forget(name)
             yield name, error
-
-    def scan(self, prefix: Name = ()) -> Iterator[Name]:
-        return self.main.scan(prefix)
-
-    def count(self, shape: Shape, prefix: Name = ()) -> int:
-        return self.main.count(shape, prefix)
-
-    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
-        return self.main.scan_stats(prefix)
-
-    def folders(self, prefix: Name = ()) -> Iterator[str]:
-        return self.main.folders(prefix)
-
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        return self.main.honours(verb, kind)
-
-    def describe(self, name: Name = ()) -> str:
-        return self.main.describe(name)
 
     def _look_up(self, name: Name, limit: int | None) -> tuple[Content, Version] | None:
         """Return content and version of a sound entry, None if there is none."""
         try:
             found = self.cache.read(name, limit=None if limit is None else limit + _HEADROOM)
-        except KeyError:
+        except answer(KeyError):
             return None
-        except _FAILURES as error:
+        except answer(*_FAILURES) as error:
             _warn("cache %s cannot be read, going without: %s", self.cache.describe(), error)
             return None
         return None if found is None else _unpack(found[0])
@@ -157,7 +176,7 @@ class CachedStore(Store):
         start = 0 if isinstance(content, bytes) else content.tell()
         try:
             self.cache.write(name, _entry(content, version))
-        except _FAILURES as error:
+        except answer(*_FAILURES) as error:
             _warn("cache %s cannot be written, going without: %s", self.cache.describe(), error)
         if not isinstance(content, bytes):
             content.seek(start)
@@ -166,9 +185,9 @@ class CachedStore(Store):
     def _forget(self, name: Name) -> None:
         try:
             self.cache.remove(name)
-        except KeyError:
+        except answer(KeyError):
             pass  # it was not cached
-        except _FAILURES as error:
+        except answer(*_FAILURES) as error:
             # Harmless: an entry is used only for the version that it names.
             _warn("cache %s cannot be changed: %s", self.cache.describe(), error)
 

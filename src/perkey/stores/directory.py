@@ -16,21 +16,25 @@ import os
 import re
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import lru_cache, partial
+from numbers import Real
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
+from perkey.answers import answer, system_answer
+from perkey.arguments import check_flag, check_kind
 from perkey.content import Content, Data
+from perkey.errors import UnsupportedPlatformError
 from perkey.naming import Name, Shape
 from perkey.stores import stamps
 from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
 from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
+from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
-from perkey.stores.ways import READ, read_open, stat_file, use
+from perkey.stores.ways import READ, is_folder, read_open, stat_file, use
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
@@ -55,23 +59,50 @@ class DirectoryStore(Store):
 
     Args:
         base: Path of the base folder; made absolute, so that a later change of directory does no harm.
+            A leading ``~`` is the user's own folder.
         durability: ``"sync"`` or ``"none"``, see `Durability`. With ``"none"`` a file written shortly
             before a power failure may be empty or missing afterwards, and its old content lost; after a
             mere crash of the process nothing is.
+        create: Whether the base folder is made if it does not exist. An unpickled store never makes it: if it
+            is not there, it may be on another machine.
 
     Raises:
-        ValueError: `durability` is not known.
+        UnsupportedPlatformError: The system is Windows.
+        TypeError: An argument is of the wrong kind.
+        ValueError: `durability` is not known, or `base` is empty or an address.
         NotADirectoryError: `base` is a file.
+        FileNotFoundError: `base` does not exist, and `create` is False.
         PermissionError, OSError: `base` does not exist and cannot be made.
     """
 
-    def __init__(self, base: str | os.PathLike[str], *, durability: Durability = "sync") -> None:
+    def __init__(
+        self, base: str | os.PathLike[str], *, durability: Durability = "sync", create: bool = True
+    ) -> None:
+        check_kind("durability", durability, str, "'sync' or 'none'")
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
-        self.base = os.path.abspath(os.fspath(base))
+        if not os.supports_dir_fd:
+            raise UnsupportedPlatformError(
+                "dictionaries in folders need descriptors of folders, which this system does not have; "
+                "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"
+            )
+        self.base = folder_path(base, "base")
         self.durability: Durability = durability
         self._durable = durability == "sync"
-        make_base(self.base, durable=self._durable)
+        self.may_create = check_flag("create", create)
+        self._was_there = True
+        if create:
+            make_base(self.base, durable=self._durable)
+        else:
+            self._require_base()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.may_create = self._was_there = False
+
+    def make_base_again(self) -> None:
+        """Let an unpickled store make its base folder: for caches, which are made wherever they arrive."""
+        self.may_create = self._was_there = True
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
@@ -83,8 +114,8 @@ class DirectoryStore(Store):
             raise _unsafe(name)
         try:
             return use(self.base, name, READ, _content_of, name, limit)
-        except OSError as error:
-            _raise_if_absent(error, name)
+        except system_answer(OSError) as error:
+            self._raise_if_absent(error, name)
             raise
 
     def stat(self, name: Name) -> Stat:
@@ -93,10 +124,13 @@ class DirectoryStore(Store):
             return Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
         return self._of_current(name, _stat_of, name)
 
+    def mtime(self, name: Name) -> float:
+        return self._stat(name).st_mtime
+
     def exists(self, name: Name) -> bool:
         try:
             self._stat(name)
-        except KeyError:
+        except answer(KeyError):
             return False
         return True
 
@@ -113,7 +147,8 @@ class DirectoryStore(Store):
         self._check(name)
         try:
             folder = Folder.at(self.base, name[:-1])
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             raise_absent(name, expect)
         with folder:
             locked = folder.lock()
@@ -128,6 +163,7 @@ class DirectoryStore(Store):
         self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
+        self._require_base_once()
         if not self._durable:
             yield from super().write_many(items, expect=expect)
             return
@@ -143,6 +179,7 @@ class DirectoryStore(Store):
 
         Sub-folders that are empty then are removed. (`remove` leaves them: the next write may need them.)
         """
+        self._require_base_once()
         from perkey.stores.batches import Batches, remove_batch
 
         for batch in Batches(names, name_of=_itself, size_of=len):
@@ -163,7 +200,7 @@ class DirectoryStore(Store):
             top = self._open_for_listing(prefix)
             try:
                 return 0 if top is None else count_in(top, shape)
-            except LookupError:
+            except answer(LookupError):
                 pass  # on this file system only `scan` can tell files and folders apart
         return super().count(shape, prefix)
 
@@ -172,13 +209,20 @@ class DirectoryStore(Store):
             found = folder.stat(name[-1])
             if found is None:
                 continue  # removed since it was seen
+            if not stamps.needs_digest(found):
+                yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
+                continue
             try:
-                if stamps.needs_digest(found):
-                    yield name, self.stat(name)
-                else:
-                    yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
-            except KeyError:
+                with_digest = self.stat(name)
+            except answer(KeyError):
                 continue  # removed since it was seen
+            yield name, with_digest
+
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        for folder, name in self._items(prefix):
+            found = folder.stat(name[-1])
+            if found is not None:  # else removed since it was seen
+                yield name, found.st_mtime
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         folder = self._open_for_listing(prefix)
@@ -199,7 +243,7 @@ class DirectoryStore(Store):
     def describe(self, name: Name = ()) -> str:
         return "/".join((self.base, *name))
 
-    def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
         """Remove the temporary files that dead writers left, and return how many there were.
 
         Sub-folders in which nothing is left, or was for `min_age` seconds, are removed, too.
@@ -208,10 +252,17 @@ class DirectoryStore(Store):
         notices, and writes again.
 
         Args:
-            min_age: Seconds for which a temporary file must not have been written to.
+            prefix: Where to look.
+            min_age: Seconds for which a temporary file must not have been written to; None means an hour.
         """
-        top = self._open_for_listing(())
-        return 0 if top is None else sweep_in(top, (), min_age, _is_safe)
+        if min_age is not None:
+            check_kind("min_age", min_age, Real, "a number or None")
+        top = self._open_for_listing(prefix)
+        return (
+            0
+            if top is None
+            else sweep_in(top, prefix, STALE_SECONDS if min_age is None else min_age, _is_safe)
+        )
 
     # --- Reading ------------------------------------------------------------------------------------
 
@@ -236,15 +287,22 @@ class DirectoryStore(Store):
                 if found is not _REPLACED:
                     return found
                 attempts -= 1
-        except OSError as error:
-            _raise_if_absent(error, name)
+        except system_answer(OSError) as error:
+            self._raise_if_absent(error, name)
             raise
+
+    def _raise_if_absent(self, error: OSError, name: Name) -> None:
+        """Raise KeyError if a file could not be opened because it is not there, or is a socket (ENXIO)."""
+        if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ENXIO:
+            self._require_base_once()
+            raise KeyError(name) from None
 
     def _stat(self, name: Name) -> os.stat_result:
         self._check(name)
         try:
             found = stat_file(self.base, name)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             raise KeyError(name) from None
         if not modes.S_ISREG(found.st_mode):
             raise KeyError(name)
@@ -263,16 +321,37 @@ class DirectoryStore(Store):
             try:
                 with Folder.at(self.base, name[:-1]) as folder:
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
+                if not self.may_create:
+                    self._require_base()
                 attempts -= 1
                 if not attempts:
                     raise
-                with suppress(FileNotFoundError):  # deleted again meanwhile
+                try:
                     Folder.make(self.base, name[:-1], durable=self._durable)
+                except system_answer(FileNotFoundError):
+                    pass  # deleted again meanwhile
+
+    def _require_base_once(self) -> None:
+        """Raise if the base folder that this store must not make has never been there."""
+        if not self._was_there:
+            self._require_base()
+            self._was_there = True
+
+    def _require_base(self) -> None:
+        if not is_folder(self.base):
+            if os.path.lexists(self.base):
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", self.base) from None
+            raise FileNotFoundError(
+                errno.ENOENT,
+                "the folder of this dictionary does not exist; only a constructor with create=True makes it",
+                self.base,
+            ) from None
 
     def _has_locks(self) -> bool:
-        make_base(self.base, durable=self._durable)
+        if self.may_create:
+            make_base(self.base, durable=self._durable)
         with Folder.at(self.base, ()) as folder:
             locked = folder.lock()
             folder.unlock()
@@ -291,19 +370,14 @@ class DirectoryStore(Store):
             self._check(prefix)
         try:
             return Folder.at(self.base, prefix, lockable=False)
-        except (FileNotFoundError, NotADirectoryError):
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            self._require_base_once()
             return None
 
 
 @lru_cache(1 << 14)
 def _is_safe(name: Name) -> bool:
     return _SAFE_PATH.fullmatch("/".join(name)) is not None
-
-
-def _raise_if_absent(error: OSError, name: Name) -> None:
-    """Raise KeyError if a file could not be opened because it is not there, or is a socket (ENXIO)."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ENXIO:
-        raise KeyError(name) from None
 
 
 def _unsafe(name: Name) -> ValueError:

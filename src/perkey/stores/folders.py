@@ -11,14 +11,24 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from perkey.answers import system_answer
 from perkey.naming import Name
 from perkey.stores.descriptors import Handle
 from perkey.stores.locks import Hold, Turn, begin, end, is_nested, lock, unlock
-from perkey.stores.ways import FOLDER, NEEDS_NAME, PASSAGE, READ, UNNAMED, explain, refuse_link, use
+from perkey.stores.ways import (
+    FOLDER,
+    NEEDS_NAME,
+    PASSAGE,
+    READ,
+    UNNAMED,
+    explain,
+    is_folder,
+    refuse_link,
+    use,
+)
 
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
@@ -54,7 +64,7 @@ def sync(fd: int, path: str) -> None:
     """
     try:
         _sync(fd)
-    except OSError as error:
+    except system_answer(OSError) as error:
         explain(error, path)
 
 
@@ -101,18 +111,22 @@ class Folder(Handle):
             FileNotFoundError: It does not exist (`make` makes it).
         """
         folder = cls("/".join((base, *parts)), lockable=lockable)
-        if not parts:
-            folder._fd = folder.open(base, _BASE)
-        elif len(parts) == 1:
-            folder._open_below(folder.path, None)
-        else:
-            use(base, parts[:-1], PASSAGE, folder._open_below, parts[-1])
+        try:
+            if not parts:
+                folder._fd = folder.open(base, _BASE)
+            elif len(parts) == 1:
+                folder._open_below(folder.path, None)
+            else:
+                use(base, parts[:-1], PASSAGE, folder._open_below, parts[-1])
+        except BaseException:
+            folder.close()
+            raise
         return folder
 
     def _open_below(self, path: str, dir_fd: int | None) -> None:
         try:
             self._fd = self.open(path, FOLDER, dir_fd=dir_fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, self.path)
 
     @staticmethod
@@ -131,9 +145,9 @@ class Folder(Handle):
                     os.mkdir(parts[depth], dir_fd=above.fileno())
                     if durable:
                         above.sync()
-                except FileExistsError:
+                except system_answer(FileExistsError):
                     pass
-                except OSError as error:
+                except system_answer(OSError) as error:
                     explain(error, f"{above.path}/{parts[depth]}")
 
     def fileno(self) -> int:
@@ -163,11 +177,13 @@ class Folder(Handle):
         self._temporaries.append(name)
         try:
             return file.open(name, _CREATE, 0o666, here)
-        except OSError as error:
+        except system_answer(OSError) as error:
+            if error.errno == errno.EEXIST:
+                self.settle(name)  # it is another writer's
             explain(error, f"{self.path}/{name}")
 
     def settle(self, name: str) -> None:
-        """Note that a file of `create` was given its final name."""
+        """Note that a file of `create` was given its final name, or was there before."""
         if self._temporaries:
             self._temporaries.remove(name)
 
@@ -180,16 +196,16 @@ class Folder(Handle):
         """
         try:
             return file.open(name, READ, dir_fd=self._fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def stat(self, name: str) -> os.stat_result | None:
         """Return the status of a file, or None if there is none."""
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except FileNotFoundError:
+        except system_answer(FileNotFoundError):
             return None
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
         if stat.S_ISLNK(found.st_mode):
             refuse_link(f"{self.path}/{name}")
@@ -211,7 +227,7 @@ class Folder(Handle):
                 os.replace(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
                 return True
             return turn.take(partial(os.replace, src_dir_fd=self._fd, dst_dir_fd=self._fd), temporary, name)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def insert(self, temporary: str, name: str) -> bool:
@@ -227,7 +243,7 @@ class Folder(Handle):
         try:
             with Handle() as file:
                 file.open(".", UNNAMED, 0o600, self._fd)
-        except OSError as error:
+        except system_answer(OSError) as error:
             return error.errno not in NEEDS_NAME
         return True
 
@@ -235,7 +251,7 @@ class Folder(Handle):
         """Give a file a second name; raises FileExistsError if that is taken."""
         try:
             os.link(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def unlink(self, name: str, turn: Turn | None = None) -> bool:
@@ -245,7 +261,7 @@ class Folder(Handle):
                 os.unlink(name, dir_fd=self._fd)
                 return True
             return turn.take(partial(os.unlink, dir_fd=self._fd), name)
-        except OSError as error:
+        except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
     def sync(self) -> None:
@@ -302,7 +318,7 @@ class Folder(Handle):
             hold.fd = -1
             try:
                 hold.fd = fd = self._open_lock_file()
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 return True  # the folder was deleted: nothing can be put into it any more
             if not lock(fd):
                 return False
@@ -316,8 +332,10 @@ class Folder(Handle):
         if sys.platform == "linux":
             # Opened anew: closing one made from a descriptor rewinds it, and if a forked child closes its
             # copy, the parent would begin again.
-            with suppress(FileNotFoundError):  # /proc is not there
+            try:
                 return os.scandir(f"/proc/self/fd/{self._fd}")
+            except system_answer(FileNotFoundError):
+                pass  # /proc is not there
         return os.scandir(self._fd)
 
     def enter(self, name: str) -> Folder:
@@ -335,7 +353,7 @@ class Folder(Handle):
         try:
             # An existing one first without O_CREAT, which Linux refuses for others' files in sticky folders.
             fd = self.open(LOCK_FILE, _LOCK & ~os.O_CREAT, dir_fd=here)
-        except FileNotFoundError:
+        except system_answer(FileNotFoundError):
             fd = self.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=here)
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
@@ -356,7 +374,7 @@ def remove_emptied(base: str, parts: Name) -> None:
         try:
             with Folder.at(base, parts[: depth - 1], lockable=False) as above:
                 os.rmdir(parts[depth - 1], dir_fd=above.fileno())
-        except OSError as error:
+        except system_answer(OSError) as error:
             if error.errno not in _KEEPS_FOLDER:
                 raise
             return
@@ -370,17 +388,30 @@ def make_base(base: str, *, durable: bool) -> None:
     """
     missing = []
     path = base
-    while not os.path.isdir(path):
+    while not is_folder(path):
         missing.append(path)
         path = os.path.dirname(path)
     for path in reversed(missing):
         try:
             os.mkdir(path)
-        except FileExistsError:
-            if not os.path.isdir(path):
+        except system_answer(FileExistsError):
+            refuse_dangling(path)
+            if not is_folder(path):
                 raise NotADirectoryError(
                     errno.ENOTDIR, "a file is where the folder should be", path
                 ) from None
         if durable:
             with Folder.at(os.path.dirname(path), (), lockable=False) as above:
                 above.sync()
+
+
+def refuse_dangling(path: str) -> None:
+    """Raise FileNotFoundError if there is a link that leads nowhere: what it should lead to is not absent.
+
+    Args:
+        path: What was not found.
+    """
+    if os.path.islink(path) and not os.path.exists(path):
+        raise FileNotFoundError(
+            errno.ENOENT, f"the link leads nowhere, to {os.readlink(path)!r} (is that mounted?)", path
+        )

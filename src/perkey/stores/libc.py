@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
+from perkey.answers import answer
+
 _NO_REPLACE: Final = 1
 _UNKNOWN: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
@@ -27,7 +29,7 @@ def libc_function(name: str, result: Any, *arguments: Any) -> Callable[..., int]
         return None
     try:
         function = getattr(ctypes.CDLL(None, use_errno=True), name, None)
-    except OSError:  # a static interpreter
+    except answer(OSError):  # a static interpreter
         return None
     if function is not None:
         function.argtypes = arguments

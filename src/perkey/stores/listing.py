@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
+from perkey.answers import system_answer
 from perkey.naming import Name, Shape
 from perkey.stores.folders import Folder
 from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep
@@ -49,12 +49,17 @@ def count_in(folder: Folder, shape: Shape) -> int:
     from perkey.stores.dirents import count
 
     counted = 0
-    with folder, suppress(FileNotFoundError):  # removed while it was listed
-        for files, folders in count(folder.fileno(), shape):
-            counted += files
-            for name in folders:
-                with suppress(FileNotFoundError, NotADirectoryError):  # removed since it was seen
-                    counted += count_in(folder.enter(name), shape)
+    with folder:
+        try:
+            for files, folders in count(folder.fileno(), shape):
+                counted += files
+                for name in folders:
+                    try:
+                        counted += count_in(folder.enter(name), shape)
+                    except system_answer(FileNotFoundError, NotADirectoryError):
+                        pass  # removed since it was seen
+        except system_answer(FileNotFoundError):
+            pass  # removed while it was listed
     return counted
 
 
@@ -83,8 +88,10 @@ def sweep_in(folder: Folder, parts: Name, min_age: float, is_name: Callable[[Nam
                 found = sweep_in(inner, name, min_age, is_name)
                 swept += found
                 if (idle or found) and is_name(name):
-                    with suppress(OSError):
+                    try:
                         os.rmdir(entry.name, dir_fd=folder.fileno())
+                    except system_answer(OSError):
+                        pass  # it is not empty, or not ours to remove
     return swept
 
 
@@ -106,5 +113,5 @@ def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
         return None
     try:
         return folder.enter(entry.name)
-    except (FileNotFoundError, NotADirectoryError):
+    except system_answer(FileNotFoundError, NotADirectoryError):
         return None

@@ -19,6 +19,7 @@ from itertools import compress, starmap
 from operator import length_hint
 from typing import Final
 
+from perkey.answers import system_answer
 from perkey.stores.descriptors import Handle, in_child
 
 if sys.platform != "win32":
@@ -115,7 +116,7 @@ class Hold:
             mine = os.fstat(turn.file)
             try:
                 there = os.stat(turn.leaf, dir_fd=turn.folder, follow_symlinks=False)
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 return
             if os.path.samestat(mine, there):
                 self.published = mine
@@ -198,7 +199,7 @@ def lock(fd: int) -> bool:
         # An outer write that is about to lock, or has unlocked, does not have the lock: then `fd` gets it.
         if not outer or not any(_try_lock(each) for each in (fd, *outer)):
             fcntl.flock(fd, fcntl.LOCK_EX)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno not in _UNSUPPORTED:
             raise
         return False
@@ -227,7 +228,7 @@ if sys.platform == "win32":  # pragma: not on Linux
             try:
                 os.lseek(fd, 0, os.SEEK_SET)
                 msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-            except PermissionError:
+            except system_answer(PermissionError):
                 time.sleep(0.001)
             else:
                 return True
@@ -242,7 +243,7 @@ else:
         """Lock if nobody else holds the lock; what `fd` holds already, it goes on holding."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except system_answer(OSError) as error:
             if error.errno not in _TAKEN:
                 raise
             return False

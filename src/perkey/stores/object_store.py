@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Final
 
 from perkey.content import Content, Data
-from perkey.errors import BackendError, ConflictError, OutcomeUnknownError
-from perkey.naming import Name
+from perkey.errors import AccessDeniedError, BackendError, ConflictError, OutcomeUnknownError
+from perkey.naming import Name, Shape
 from perkey.stores.addresses import check_prefix
 from perkey.stores.base import (
     ABSENT,
@@ -48,6 +50,7 @@ from perkey.stores.objects import (
     Signal,
     TryAgain,
     Unclear,
+    Upload,
     again,
     pause,
     size_of,
@@ -57,6 +60,11 @@ from perkey.stores.probes import Probes
 _ATTEMPTS: Final = 6
 _BATCH: Final = 1000
 _IN_MEMORY: Final = 8 << 20
+_LOOK_ABOVE: Final = 16 << 20
+"""Bodies of more bytes than this go up under a condition only after a look at the object."""
+_STALE_SECONDS: Final = 86_400.0
+_PART: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9()_\-~.=]+")
+"""What a part of the name of an item looks like; see `perkey.naming`."""
 
 
 class ObjectStore(Store):
@@ -72,14 +80,16 @@ class ObjectStore(Store):
     Args:
         engine: The bucket.
         root_prefix: The beginning of all object names; a slash is added to one that has none.
+        trust_service: Whether conditions are relied upon without a test of the endpoint.
     """
 
-    def __init__(self, engine: Engine, root_prefix: str = "") -> None:
+    def __init__(self, engine: Engine, root_prefix: str = "", *, trust_service: bool = False) -> None:
         check_prefix(root_prefix)
         self.engine = engine
         self.root_prefix = root_prefix if root_prefix.endswith("/") or not root_prefix else root_prefix + "/"
         self.workers = engine.connections
-        self._probes = Probes(engine, self.root_prefix)
+        self.trust_service = trust_service
+        self._probes = Probes(engine, self.root_prefix, trust_service=trust_service)
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
@@ -134,6 +144,38 @@ class ObjectStore(Store):
             for key, name in batch.items():
                 yield name, failed.get(key)
 
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None, shape: Shape | None = None) -> int:
+        """Abort the uploads in parts that writers which died left, and return how many there were.
+
+        Their parts are paid for and appear in no listing of objects. An upload is left alone if it is not
+        below `prefix`, if its name cannot be one of ours, or if it began less than a day ago.
+
+        Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
+
+        Args:
+            prefix: Where to look.
+            min_age: Seconds since an upload began; None means a day. A living writer whose upload is aborted
+                gets an error.
+            shape: What the names of the items look like; None means any name that a key could have.
+
+        Raises:
+            BackendError: The service refuses, or obstore is the only client library: it has no such request.
+        """
+        until = time.time() - (_STALE_SECONDS if min_age is None else min_age)
+        uploads: list[Upload] = []
+        with contextlib.suppress(NoSuchBucket):
+            uploads = again(lambda: list(self.engine.uploads(self._below(prefix))), NoSuchBucket)
+        left = [it for it in uploads if it.started <= until and self._is_ours(it.key, shape)]
+        for upload in left:
+            again(partial(self.engine.abort, upload))
+        return len(left)
+
+    def _is_ours(self, key: str, shape: Shape | None) -> bool:
+        name = tuple(key[len(self.root_prefix) :].split("/"))
+        if name[-1].startswith(PROBE):
+            return True
+        return all(map(_PART.fullmatch, name)) and (shape is None or shape.fits(name))
+
     def describe(self, name: Name = ()) -> str:
         return self.engine.describe(self._key(name))
 
@@ -147,6 +189,7 @@ class ObjectStore(Store):
         key, write_id = self._key(name), os.urandom(12).hex()
         failure: Exception = _vanishing(self.engine)
         in_doubt = False
+        self._look_first(name, body, expect)
         parts = self._in_parts(body, expect)
         for attempt in range(_ATTEMPTS):
             try:
@@ -172,6 +215,18 @@ class ObjectStore(Store):
                     if done is not None:
                         return done
         raise failure
+
+    def _look_first(self, name: Name, body: Body, expect: Expectation) -> None:
+        """Refuse a large write under a condition that does not hold, before anything of it is uploaded."""
+        if expect is ANY or size_of(body) <= min(_LOOK_ABOVE, self.engine.multipart_above):
+            return
+        try:
+            head = self._head(name)
+        except AccessDeniedError:
+            return  # a writer need not have the right to look
+        found = ABSENT if head is None else head.version
+        if found != expect:
+            raise ConflictError(name, expect, found)
 
     def _in_parts(self, body: Body, expect: Expectation) -> bool:
         """Tell whether to upload in parts: what is large, but where conditions of that are ignored."""

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias, TypeVar
 
+from perkey.answers import system_answer
 from perkey.content import Content
 from perkey.errors import BackendError
 from perkey.stores.base import ConditionKind, Expectation, Verb, Version
@@ -60,6 +61,10 @@ class NoSuchBucket(Signal):
     """The bucket is not there."""
 
 
+class NoSuchUpload(Signal):
+    """The upload in parts is not there: it was completed or aborted, not necessarily by the one that asks."""
+
+
 class PreconditionFailed(Signal):
     """The object was not as expected (412)."""
 
@@ -98,6 +103,20 @@ class Head(NamedTuple):
     mtime: float
     size: int
     write_id: str | None = None
+
+
+class Upload(NamedTuple):
+    """An upload in parts that is neither complete nor aborted.
+
+    Attributes:
+        key: The object that it would make.
+        id: What the service calls it.
+        started: When it began, in seconds since the epoch.
+    """
+
+    key: str
+    id: str
+    started: float
 
 
 class Engine(ABC):
@@ -152,6 +171,18 @@ class Engine(ABC):
     def list_folders(self, prefix: str) -> Iterator[str]:
         """Yield what stands between `prefix` and the next slash in the names below it."""
 
+    def erase(self, key: str) -> None:
+        """Delete an object of ours that asked a question, with what a bucket with versions keeps of it."""
+        self.delete(key)
+
+    @abstractmethod
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        """Yield the uploads in parts below `prefix` that have not ended; one request for 1,000 of them."""
+
+    @abstractmethod
+    def abort(self, upload: Upload) -> None:
+        """End an upload and delete its parts; no error if it has ended."""
+
     @abstractmethod
     def create_bucket(self) -> None:
         """Make the bucket, private; no error if this account has it already."""
@@ -186,7 +217,7 @@ def spooled(pieces: Iterable[Any]) -> BinaryIO:
     """Return a temporary file of these pieces, at its start; the taker closes it."""
     try:
         file = tempfile.TemporaryFile()  # noqa: SIM115
-    except OSError as error:
+    except system_answer(OSError) as error:
         # As it is, it could be taken for the service's word for an absent object.
         raise BackendError(
             f"no temporary file can be made for a large value: {error}", backend="local", operation="read"

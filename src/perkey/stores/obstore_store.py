@@ -31,6 +31,7 @@ class ObstoreStore(ObjectStore):
         options: The service's options, as obstore's, such as ``region`` or ``account_name``.
         client_options: Options of the HTTP client, as obstore's.
         credential_provider: What returns credentials, as obstore's.
+        trust_service: Whether conditions are relied upon without a test of the service.
 
     Raises:
         ValueError: The address is not one of these, or has a password or a query in it.
@@ -43,11 +44,13 @@ class ObstoreStore(ObjectStore):
         options: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
         credential_provider: Any = None,
+        trust_service: bool = False,
     ) -> None:
         engine = UrlEngine(
             url, options=options, client_options=client_options, credential_provider=credential_provider
         )
-        super().__init__(engine, urlsplit(url).path.strip("/") if engine.kind == "memory" else "")
+        prefix = urlsplit(url).path.strip("/") if engine.kind == "memory" else ""
+        super().__init__(engine, prefix, trust_service=trust_service)
         self._kind = engine.kind
         if self._kind == "memory":
             self.workers = 1  # there is no network to wait for

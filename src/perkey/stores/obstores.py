@@ -11,15 +11,22 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-import obstore
-from obstore import exceptions
-
 from perkey.content import Content
+from perkey.errors import MissingExtraError
 from perkey.stores.base import Version
 from perkey.stores.objects import COPY_BYTES, Head, spooled
 
+try:
+    import obstore
+    from obstore import exceptions
+except ImportError as error:
+    raise MissingExtraError("object stores through obstore", "obstore", "obstore") from error
+
 PAGE: Final = 1000
 """Objects of a listing that come with one reply."""
+
+METADATA_SERVICES: Final = ("//169.254.169.254/", "//metadata.google.internal/", "//metadata/")
+"""Where obstore asks for credentials if it finds none elsewhere: machines of clouds answer there."""
 
 FOREIGN: Final = (exceptions.BaseError, FileNotFoundError, NotImplementedError, ValueError)
 """What obstore raises."""
@@ -92,7 +99,7 @@ def said_by(error: Exception) -> Said:
         message=message if code else told.strip() + reason,
         trouble=trouble.group(1) if trouble else "",
         redirected="BareRedirect" in inside,
-        unsigned=_NO_CREDENTIALS in told,
+        unsigned=any(sign in told for sign in _NO_CREDENTIALS),
     )
 
 
@@ -105,7 +112,7 @@ _REPLY: Final = re.compile(r"\binner: Status \{\s*status: (\d{3}),")
 _STATUS: Final = re.compile(r"status code: (\d{3})\b")
 _TROUBLE: Final = re.compile(r"\bHttpError \{\s*kind: (\w+),")
 _REASON: Final = re.compile(r'\b(?:message|error): "([^"]*)"')
-_NO_CREDENTIALS: Final = "credential provider"
+_NO_CREDENTIALS: Final = ("credential provider", *METADATA_SERVICES)
 
 
 # --- Forks ------------------------------------------------------------------------------------------

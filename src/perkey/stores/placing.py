@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat as modes
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from perkey.content import Data
+from perkey.answers import system_answer
+from perkey.content import Data, Streamable
 from perkey.errors import ConflictError
 from perkey.naming import Name
 from perkey.stores import stamps
@@ -16,6 +18,7 @@ from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, sync
 from perkey.stores.locks import begin_turn
 from perkey.stores.temporaries import discard, temporary_name
+from perkey.stores.ways import explain
 
 
 def place(
@@ -69,22 +72,38 @@ def place(
 
 
 def fill(fd: int, data: Data, place: str) -> None:
-    """Write `data` into a new file; an OSError names `place`."""
-    try:
-        if isinstance(data, bytes):
+    """Write `data` into a new file; an OSError of the file names `place`."""
+    if isinstance(data, bytes):
+        try:
             _write_all(fd, data)
-        else:
-            with open(fd, "wb", closefd=False) as file:
-                data.write_to(file)
+        except system_answer(OSError) as error:
+            explain(error, place)
+    else:
+        _stream(fd, data, place)
+
+
+class _NewFile(io.FileIO):
+    """A file that notes its own failure, so that it is told apart from those of the data's code."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except system_answer(OSError) as error:
+            self.failure = error
+            raise
+
+
+def _stream(fd: int, data: Streamable, place: str) -> None:
+    raw = _NewFile(fd, "wb", closefd=False)
+    try:
+        with io.BufferedWriter(raw) as file:
+            data.write_to(file)
     except OSError as error:
-        raise located(error, place) from None
-
-
-def located(error: OSError, place: str) -> OSError:
-    """Return an OSError that names the file, where the system call could not."""
-    if error.filename is None and error.errno is not None:
-        return type(error)(error.errno, error.strerror, place)
-    return error
+        if error is raw.failure:
+            explain(error, place)
+        raise  # as it is: it is of the data's own code
 
 
 def compare(folder: Folder, name: Name, expect: Expectation) -> os.stat_result | None:
@@ -169,7 +188,7 @@ def take_away(folder: Folder, name: Name, expect: Expectation, *, locked: bool) 
             raise_absent(name, expect)
         try:
             removed = folder.unlink(name[-1], turn)
-        except FileNotFoundError:  # another writer without locks was faster
+        except system_answer(FileNotFoundError):  # another writer without locks was faster
             raise_absent(name, expect)
 
 
@@ -197,13 +216,13 @@ def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool
         try:
             if folder.insert(temporary, name[-1]):
                 return True
-        except FileExistsError:
+        except system_answer(FileExistsError):
             raise ConflictError(name, ABSENT) from None
         if not folder.may_have_unnamed():
             return False
     try:
         folder.link(temporary, name[-1])
-    except FileExistsError:
+    except system_answer(FileExistsError):
         # On NFS the reply to a link that succeeded may be lost, and the client's repetition fails.
         if os.fstat(fd).st_nlink != 2:  # noqa: PLR2004 - the temporary name and the final one
             raise ConflictError(name, ABSENT) from None

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from perkey.arguments import check_kind
 from perkey.content import Content, Data
 from perkey.naming import Name, Shape, check_name_length
-from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+from perkey.stores.base import ANY, Expectation, Stat, Store, Version, WrapperStore
 
 R = TypeVar("R")
 
 
-class PrefixStore(Store):
+class PrefixStore(WrapperStore):
     """The items of another store whose names begin with a prefix, under the rest of their names.
 
     Keeps all promises of the inner store, at its cost; making one touches nothing.
@@ -22,16 +23,22 @@ class PrefixStore(Store):
         prefix: The beginning of the names, may be empty.
 
     Raises:
+        TypeError: An argument is of the wrong kind.
         ValueError: `prefix` leaves no room for names.
     """
 
     def __init__(self, inner: Store, prefix: Name) -> None:
-        self.inner: Store = inner
-        self.prefix: Name = prefix
+        check_kind("inner", inner, Store, "a Store")
+        check_kind("prefix", prefix, tuple, "a tuple of strings")
+        for part in prefix:
+            check_kind("each part of prefix", part, str, "a string")
+        above: Name = ()
         if isinstance(inner, PrefixStore):
-            self.inner, self.prefix = inner.inner, inner.prefix + prefix
-        check_name_length(self.prefix)
-        self.workers = self.inner.workers
+            above = inner.prefix
+            inner = inner.inner
+        check_name_length(above + prefix)
+        super().__init__(inner)
+        self.prefix: Name = above + prefix
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
@@ -43,6 +50,9 @@ class PrefixStore(Store):
 
     def stat(self, name: Name) -> Stat:
         return self.inner.stat(self._full(name))
+
+    def mtime(self, name: Name) -> float:
+        return self.inner.mtime(self._full(name))
 
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
         full = self._full(name)
@@ -81,14 +91,17 @@ class PrefixStore(Store):
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self._cut(self.inner.scan_stats(self._full(prefix)))
 
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        return self._cut(self.inner.scan_mtimes(self._full(prefix)))
+
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         return self.inner.folders(self._full(prefix))
 
+    def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
+        return self.inner.sweep(self._full(prefix), min_age=min_age)
+
     def exists(self, name: Name) -> bool:
         return self.inner.exists(self._full(name))
-
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        return self.inner.honours(verb, kind)
 
     def describe(self, name: Name = ()) -> str:
         return self.inner.describe(self._full(name))

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
-
-from botocore.exceptions import ClientError
 
 from perkey.content import Content
 from perkey.errors import BackendError
-from perkey.stores.addresses import check_bucket, check_endpoint
+from perkey.stores.addresses import check_bucket, check_endpoint, check_flags
 from perkey.stores.base import ABSENT, Expectation, Version
-from perkey.stores.boto_client import mend, new_client
-from perkey.stores.boto_errors import FOREIGN, NOT_MODIFIED, code_of, status_of, translate
+from perkey.stores.boto_client import (
+    has_old_credentials,
+    is_unsigned,
+    look_up_again,
+    mend,
+    new_client,
+    sends_unsigned,
+)
+from perkey.stores.boto_errors import (
+    FOREIGN,
+    NOT_MODIFIED,
+    code_of,
+    denies_without_a_word,
+    error_of,
+    rejects_credentials,
+    status_of,
+    translate,
+)
 from perkey.stores.objects import (
     COPY_BYTES,
     WRITE_ID,
     Body,
     Engine,
     Head,
+    NoSuchUpload,
     Signal,
+    TryAgain,
+    Unclear,
+    Upload,
     again,
     content_type,
     size_of,
     spooled,
 )
 from perkey.stores.process_lock import ProcessLock
+
+T = TypeVar("T")
 
 _making = ProcessLock()
 
@@ -49,11 +69,14 @@ class BotoEngine(Engine):
         endpoint_url: Address of a service other than AWS.
         client: A client of your own, used as it is.
         session: A session of your own, to make the client of.
+        unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
+        requester_pays: Whether the caller's account pays for the requests, as some buckets demand.
 
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: A name or an address is none, an endpoint has a password in it, or a client is for
-            another region or endpoint than is said here, or comes with a session.
+            another region or endpoint than is said here, signs its requests although `unsigned` is true, or
+            comes with a session.
     """
 
     def __init__(
@@ -64,19 +87,29 @@ class BotoEngine(Engine):
         endpoint_url: str | None = None,
         client: Any = None,
         session: Any = None,
+        unsigned: bool = False,
+        requester_pays: bool = False,
     ) -> None:
         check_bucket(bucket)
+        check_flags(unsigned=unsigned, requester_pays=requester_pays)
         if region is not None and not isinstance(region, str):
             raise TypeError(f"region must be a str or None, not {type(region).__name__}")
         if endpoint_url is not None:
             check_endpoint(endpoint_url)
         if client is not None:
             region, endpoint_url = _place_of(client, region, endpoint_url, session)
+            if unsigned and not is_unsigned(client):
+                raise ValueError("unsigned is True, but the client signs its requests; leave one of them out")
+            unsigned = is_unsigned(client)
         elif session is not None:
             region = region or session.region_name
+            unsigned = unsigned or sends_unsigned(session)
         self.bucket = bucket
         self.region = region
         self.endpoint_url = endpoint_url
+        self.unsigned = unsigned
+        self.requester_pays = requester_pays
+        self._about = {"RequestPayer": "requester"} if requester_pays else {}
         self._session = session
         self._client: Any = client
         self._is_users = client is not None
@@ -92,7 +125,13 @@ class BotoEngine(Engine):
             # A session may know a service of one's own, which is seen only by its client.
             there = self.client.meta.endpoint_url
             endpoint_url = None if _is_of_aws(there) else there
-        return {"bucket": self.bucket, "region": self.region, "endpoint_url": endpoint_url}
+        return {
+            "bucket": self.bucket,
+            "region": self.region,
+            "endpoint_url": endpoint_url,
+            "unsigned": self.unsigned,
+            "requester_pays": self.requester_pays,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc] # the same as making it anew
@@ -123,15 +162,20 @@ class BotoEngine(Engine):
         if self._is_users:
             self._client.close()  # connections are the parent's; it opens new ones
         else:
-            self._client = new_client(self._session, region=self.region, endpoint_url=self.endpoint_url)
+            self._client = self._new_client()
         self._owner = os.getpid()
+
+    def _new_client(self) -> Any:
+        return new_client(
+            self._session, region=self.region, endpoint_url=self.endpoint_url, unsigned=self.unsigned
+        )
 
     # --- Verbs --------------------------------------------------------------------------------------
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
         condition = {} if unless is None else {"IfNoneMatch": f'"{unless}"'}
         try:
-            reply = self.client.get_object(Bucket=self.bucket, Key=key, **condition)
+            reply = self._ask("get_object", Key=key, **condition)
             content = _download(reply["Body"], reply["ContentLength"], limit)
         except FOREIGN as error:
             if status_of(error) == NOT_MODIFIED:
@@ -155,8 +199,6 @@ class BotoEngine(Engine):
         size = size_of(body)
         if parts or (parts is None and size > self.multipart_above):
             return self._put_parts(key, body, size, _condition(expect), about)
-        if not isinstance(body, bytes):
-            body.seek(0)
         reply = self._call("write", key, "put_object", Key=key, Body=body, **_condition(expect), **about)
         return _version(reply)
 
@@ -168,9 +210,7 @@ class BotoEngine(Engine):
         objects = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
         reply = self._call("remove", "", "delete_objects", Delete=objects)
         return {
-            failed["Key"]: self._translate(
-                ClientError({"Error": failed}, "DeleteObjects"), "remove", failed["Key"]
-            )
+            failed["Key"]: self._translate(error_of(failed, "DeleteObjects"), "remove", failed["Key"])
             for failed in reply.get("Errors", [])
         }
 
@@ -184,13 +224,41 @@ class BotoEngine(Engine):
             for found in page.get("CommonPrefixes", []):
                 yield found["Prefix"][len(prefix) : -1]
 
+    def erase(self, key: str) -> None:
+        """Delete an object; where the bucket keeps versions, with the versions and markers of its name."""
+        reply = self._call("remove", key, "delete_object", Key=key)
+        if not (reply.get("DeleteMarker") or reply.get("VersionId")):
+            return
+        found = self._call("list", key, "list_object_versions", Prefix=key)
+        versions = [
+            {"Key": key, "VersionId": it["VersionId"]}
+            for it in (*found.get("Versions", []), *found.get("DeleteMarkers", []))
+            if it["Key"] == key
+        ]
+        if versions:
+            self._call("remove", key, "delete_objects", Delete={"Objects": versions, "Quiet": True})
+
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        more: dict[str, Any] = {}
+        while True:
+            page = self._call("list", prefix, "list_multipart_uploads", Prefix=prefix, **more)
+            for found in page.get("Uploads", []):
+                yield Upload(found["Key"], found["UploadId"], found["Initiated"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def abort(self, upload: Upload) -> None:
+        with contextlib.suppress(NoSuchUpload):  # it has ended meanwhile
+            self._call("remove", upload.key, "abort_multipart_upload", Key=upload.key, UploadId=upload.id)
+
     def create_bucket(self) -> None:
         region = self.client.meta.region_name
         # us-east-1 is the one region that must not be named.
         place = {} if region in {None, "us-east-1", "aws-global"} else {"LocationConstraint": region}
         about = {"CreateBucketConfiguration": place} if place else {}
         try:
-            self.client.create_bucket(Bucket=self.bucket, ACL="private", **about)
+            self._renewing(lambda client: client.create_bucket(Bucket=self.bucket, ACL="private", **about))
         except FOREIGN as error:
             # Of several that make it at once, some servers tell all but one that it exists, not whose it is.
             exists = code_of(error) == "BucketAlreadyExists" and self._has_bucket()
@@ -199,7 +267,7 @@ class BotoEngine(Engine):
 
     def _has_bucket(self) -> bool:
         try:
-            self.client.head_bucket(Bucket=self.bucket)
+            self._renewing(lambda client: client.head_bucket(Bucket=self.bucket))
         except FOREIGN:
             return False
         return True
@@ -211,14 +279,59 @@ class BotoEngine(Engine):
 
     def _call(self, operation: str, key: str, verb: str, **arguments: Any) -> Any:
         try:
-            return getattr(self.client, verb)(Bucket=self.bucket, **arguments)
+            return self._ask(verb, **arguments)
         except FOREIGN as error:
             raise self._translate(error, operation, key) from error
+
+    def _ask(self, verb: str, **arguments: Any) -> Any:
+        """Send a request about objects, and return the reply; raises what boto3 does."""
+
+        def send(client: Any) -> Any:
+            body = arguments.get("Body", b"")
+            if not isinstance(body, bytes):
+                body.seek(0)
+            return getattr(client, verb)(Bucket=self.bucket, **self._about, **arguments)
+
+        return self._renewing(send)
+
+    def _renewing(self, send: Callable[[Any], T]) -> T:
+        """Send a request; once more by a new client if the service rejects the credentials of the old one.
+
+        Credentials may be rotated, in the environment or in a file, while a program runs. A request that is
+        rejected has no effect, so it can be repeated.
+        """
+        client = self.client
+        try:
+            return send(client)
+        except FOREIGN as error:
+            if not self._renew(client, error):
+                raise
+        return send(self.client)
+
+    def _renew(self, used: Any, error: Exception) -> bool:
+        """Return whether there is a new client, after an error that a client got."""
+        if self._is_users or self.unsigned or not self._is_outdated(used, error):
+            return False
+        with _making:
+            if self._client is used:  # no other thread was faster
+                try:
+                    if self._session is not None:
+                        look_up_again(self._session)
+                    self._client = self._new_client()
+                except FOREIGN:
+                    return False  # the service's own words are the ones to raise
+        return True
+
+    def _is_outdated(self, used: Any, error: Exception) -> bool:
+        if rejects_credentials(error):
+            return True
+        return denies_without_a_word(error) and has_old_credentials(used, self._session)
 
     def _translate(self, error: Exception, operation: str, key: str) -> Exception:
         client = self._client  # not the property: there may be no credentials to make one
         region = self.region if client is None else client.meta.region_name
-        return translate(error, operation, key, place=self.describe(key), region=region)
+        place = self.describe(key)
+        return translate(error, operation, key, place=place, region=region, unsigned=self.unsigned)
 
     def _pages(self, prefix: str, *, start_after: str = "", **about: Any) -> Iterator[Any]:
         more = {"StartAfter": start_after} if start_after else {}
@@ -235,11 +348,13 @@ class BotoEngine(Engine):
         """Upload in parts; nothing shows before the last request, and nothing stays if one fails."""
         upload = self._call("write", key, "create_multipart_upload", Key=key, **about)["UploadId"]
         whose = {"Key": key, "UploadId": upload}
+        is_sent = False
         try:
             parts = [
                 {"PartNumber": number, "ETag": self._put_part(key, number, part, whose)}
                 for number, part in enumerate(_parts(body, size), 1)
             ]
+            is_sent = True
             reply = self._call(
                 "write",
                 key,
@@ -248,6 +363,9 @@ class BotoEngine(Engine):
                 **whose,
                 **condition,
             )
+        except NoSuchUpload as signal:
+            # Aborted, by `sweep` or by a rule of the bucket; or completed by a request that was repeated.
+            raise (Unclear if is_sent else TryAgain)(signal.cause) from signal.__cause__
         except BaseException:
             with contextlib.suppress(BackendError, Signal):  # the first error is the one to know
                 self._call("write", key, "abort_multipart_upload", **whose)

@@ -7,12 +7,12 @@ itself; and anything else that obstore cannot do, so that both engines can do th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from perkey.answers import answer
 from perkey.content import Content
 from perkey.errors import MissingExtraError
 from perkey.stores.base import ABSENT, Expectation, Version
@@ -24,11 +24,14 @@ try:
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "obstore", "obstore") from error
 
-import botocore.exceptions as boto_says
-from botocore import UNSIGNED
-from botocore.credentials import RefreshableCredentials
+try:
+    import botocore.exceptions as boto_says
+except ImportError as error:
+    raise MissingExtraError("engine='obstore'", "aws", "boto3") from error
 
 from perkey.stores import obstores
+from perkey.stores.boto_client import provider_of
+from perkey.stores.boto_errors import FOREIGN as FOREIGN_TO_BOTO
 from perkey.stores.obstores import FOREIGN, Said
 from perkey.stores.s3_boto import BotoEngine
 
@@ -36,8 +39,6 @@ T = TypeVar("T")
 
 _AT_ONCE: Final = 16 << 20
 _NO_TIMEOUT: Final = timedelta(days=1)
-# Botocore renews its credentials ten minutes before they expire at the latest.
-_ASK_AGAIN: Final = timedelta(minutes=9)
 _NO_REGION: Final = frozenset((None, "aws-global"))
 _ELSEWHERE: Final = frozenset(
     (
@@ -63,24 +64,12 @@ class ObstoreEngine(BotoEngine):
 
     Args:
         bucket: as for `BotoEngine`.
-        region: as for `BotoEngine`.
-        endpoint_url: as for `BotoEngine`.
-        client: as for `BotoEngine`.
-        session: as for `BotoEngine`.
+        **service: as for `BotoEngine`.
     """
 
-    def __init__(
-        self,
-        bucket: str,
-        *,
-        region: str | None = None,
-        endpoint_url: str | None = None,
-        client: Any = None,
-        session: Any = None,
-    ) -> None:
-        super().__init__(bucket, region=region, endpoint_url=endpoint_url, client=client, session=session)
-        self._store: S3Store | None = None
-        self._store_owner = 0
+    def __init__(self, bucket: str, **service: Any) -> None:
+        super().__init__(bucket, **service)
+        self._made: tuple[Any, S3Store | None] = (None, None)  # a client of boto3, and the store like it
 
     # --- Verbs --------------------------------------------------------------------------------------
 
@@ -137,10 +126,12 @@ class ObstoreEngine(BotoEngine):
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
         last = start_after
         pages: Iterator[Any] | None = None
+        pages_of: S3Store | None = None
 
         def by_obstore(store: S3Store) -> Any:
-            nonlocal pages
-            pages = pages or obstores.pages(store, prefix, start_after)
+            nonlocal pages, pages_of
+            if pages is None or pages_of is not store:
+                pages, pages_of = obstores.pages(store, prefix, last), store
             return next(pages, None)
 
         # The name that is looked at says whether obstore knows where to list.
@@ -167,33 +158,44 @@ class ObstoreEngine(BotoEngine):
         named: str | None = None,
     ) -> T:
         """Do something by obstore if it can, else by boto3."""
-        store = self._able(key if named is None else named)
-        if store is None:
-            return by_boto()
-        try:
-            return by_obstore(store)
-        except FOREIGN as error:
-            said = obstores.said_by(error)
-            if not (isinstance(error, InvalidPathError) or _is_elsewhere(said)):
-                raise self._translate(self._retold(said, operation), operation, key) from error
-        # Nothing was done; boto3 lists what obstore has no name for, and sees which region the bucket is in.
+        for attempt in range(2):
+            client, store = self._able(key if named is None else named)
+            if store is None:
+                break
+            try:
+                return by_obstore(store)
+            except answer(*FOREIGN) as error:
+                said = obstores.said_by(error)
+                if isinstance(error, InvalidPathError) or _is_elsewhere(said):
+                    # Nothing was done; boto3 lists what obstore has no name for, and sees which region the
+                    # bucket is in.
+                    break
+                told = self._retold(said, operation)
+                if attempt or not self._renew(client, told):
+                    raise self._translate(told, operation, key) from error
         return by_boto()
 
-    def _able(self, key: str) -> S3Store | None:
-        """Return the store of this process, None if obstore cannot be used, here or for such a key."""
-        if not obstores.nameable(key) or is_mocked() or not obstores.begin():
-            return None
-        if self._store_owner != os.getpid():
-            self._store = self._make_store()  # several threads may make one each, and the last one stays
-            self._store_owner = os.getpid()
-        return self._store
+    def _able(self, key: str) -> tuple[Any, S3Store | None]:
+        """Return the client and the store of this process.
 
-    def _make_store(self) -> S3Store | None:
-        client = self.client
+        There is no store if obstore cannot be used, here or for such a key.
+        """
+        if not obstores.nameable(key) or is_mocked() or not obstores.begin():
+            return _NOT_ABLE
+        try:
+            client = self.client
+        except FOREIGN_TO_BOTO:
+            return _NOT_ABLE  # boto3 says what is wrong with the settings
+        made = self._made
+        if made[0] is not client:
+            # Several threads may make one each, and the last one stays.
+            made = self._made = (client, self._make_store(client))
+        return made
+
+    def _make_store(self, client: Any) -> S3Store | None:
         config, endpoint = client.meta.config, client.meta.endpoint_url
         credentials = client._request_signer._credentials
-        unsigned = config.signature_version is UNSIGNED
-        if ":" in self.bucket or not (credentials or unsigned):
+        if ":" in self.bucket or not (credentials or self.unsigned):
             return None  # boto3 knows what to do with an ARN, and what to say without credentials
         region = client.meta.region_name
         virtual = (config.s3 or {}).get("addressing_style") == "virtual"
@@ -201,10 +203,14 @@ class ObstoreEngine(BotoEngine):
             "endpoint": _with_bucket(endpoint, self.bucket) if virtual else endpoint,
             "virtual_hosted_style_request": virtual,
             "region": "us-east-1" if region in _NO_REGION else region,
-            "skip_signature": unsigned,
+            "skip_signature": self.unsigned,
+            "request_payer": self.requester_pays,
             # So that one deletion is the same request as by boto3.
             "disable_bulk_delete": True,
         }
+        if config.request_checksum_calculation != "when_required":
+            # The one algorithm that obstore knows; buckets with Object Lock refuse writes without any.
+            about["checksum_algorithm"] = "sha256"
         return S3Store(
             self.bucket,
             config=about,
@@ -215,7 +221,7 @@ class ObstoreEngine(BotoEngine):
                 "timeout": _NO_TIMEOUT,
             },
             retry_config={"max_retries": 0},
-            credential_provider=None if unsigned else _provider(credentials),
+            credential_provider=None if self.unsigned else provider_of(credentials),
         )
 
     def _retold(self, said: Said, operation: str) -> Exception:
@@ -243,6 +249,7 @@ class _Unknown(boto_says.BotoCoreError):
 
 
 _BY_BOTO: Final[Any] = object()
+_NOT_ABLE: Final = (None, None)
 
 
 def _is_elsewhere(said: Said) -> bool:
@@ -254,19 +261,3 @@ def _is_elsewhere(said: Said) -> bool:
 def _with_bucket(endpoint: str, bucket: str) -> str:
     parts = urlsplit(endpoint)
     return urlunsplit(parts._replace(netloc=f"{bucket}.{parts.netloc}"))
-
-
-def _provider(credentials: Any) -> Callable[[], Any]:
-    """Return what gives obstore the credentials of boto3, renewed where they expire."""
-
-    def provide() -> Any:
-        frozen = credentials.get_frozen_credentials()
-        renewed = isinstance(credentials, RefreshableCredentials)
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": datetime.now(UTC) + _ASK_AGAIN if renewed else None,
-        }
-
-    return provide

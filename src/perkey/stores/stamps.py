@@ -22,6 +22,11 @@ _STEP: Final = 100
 _COARSE: Final = 1000
 _NEAR_FUTURE: Final = 1_000_000_000
 _CHUNK: Final = 1 << 20
+_MILLISECOND: Final = 1_000_000
+_SETTLED: Final = 2_000_000_000
+_MOST_DIGESTS: Final = 4096
+
+_digests: dict[tuple[int, ...], str] = {}
 
 
 _latest = 0
@@ -59,15 +64,37 @@ def was_set(found: os.stat_result) -> bool:
 def version_of(found: os.stat_result, fd: int) -> Version:
     """Return the version of the open file `fd`, whose status is `found`.
 
-    Reads the file only if its time is coarse; leaves the position at the start then.
+    Reads the file only if its time is coarse; leaves the position at the start then. The digest is
+    remembered where the status proves that the content is the same.
     """
     times = plain_version_of(found)
-    return f"{times}-{_digest(fd)}" if needs_digest(found) else times
+    return f"{times}-{_known_digest(found, fd)}" if needs_digest(found) else times
 
 
 def plain_version_of(found: os.stat_result) -> Version:
     """Return the version of a file that needs no digest."""
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}-{found.st_ctime_ns:x}"
+
+
+def _known_digest(found: os.stat_result, fd: int) -> str:
+    state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    digest = _digests.get(state)
+    if digest is None:
+        digest = _digest(fd)
+        if _is_settled(found):
+            if len(_digests) >= _MOST_DIGESTS:
+                _digests.clear()
+            _digests[state] = digest
+    return digest
+
+
+def _is_settled(found: os.stat_result) -> bool:
+    """Tell whether a later change of the content would certainly show in the file's change time.
+
+    That is a fine one, and its tick is over; two seconds allow for the clock of another host.
+    """
+    is_fine = found.st_ctime_ns % _MILLISECOND != 0
+    return is_fine and time.time_ns() - found.st_ctime_ns > _SETTLED
 
 
 def _digest(fd: int) -> str:

@@ -8,6 +8,7 @@ import os
 import time
 from typing import Final
 
+from perkey.answers import system_answer
 from perkey.stores.folders import Folder
 
 OURS: Final = ".@perkey-"
@@ -44,7 +45,7 @@ def discard(folder: Folder, temporary: str) -> None:
     """Remove a temporary file of our own, if it is still there under that name."""
     try:
         folder.unlink(temporary)
-    except FileNotFoundError:
+    except system_answer(FileNotFoundError):
         pass  # renamed already, or gone with its folder
 
 
@@ -57,7 +58,7 @@ def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
         if time.time() - entry.stat(follow_symlinks=False).st_mtime < min_age:
             return False
         folder.unlink(entry.name)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno not in _NOT_OURS_TO_TIDY:
             raise
         return False

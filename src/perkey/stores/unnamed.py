@@ -16,6 +16,7 @@ import os
 import stat as modes
 from typing import Final
 
+from perkey.answers import system_answer
 from perkey.content import Data
 from perkey.naming import Name
 from perkey.stores import stamps
@@ -58,7 +59,7 @@ def insert_unnamed(base: str, name: Name, data: Data) -> bool:
     entered: list[int] = []
     try:
         return use(base, name[:-1], PASSAGE, _insert, base, name, data, entered)
-    except OSError:
+    except system_answer(OSError):
         if entered:
             raise
         return False
@@ -76,7 +77,7 @@ def _insert(base: str, name: Name, data: Data, entered: list[int], folder: int |
     with Handle() as file:
         try:
             fd = file.open(here, UNNAMED, _ALL_MAY, folder)
-        except OSError as error:
+        except system_answer(OSError) as error:
             if error.errno in NEEDS_NAME:
                 _able[base] = False
             return False
@@ -88,7 +89,7 @@ def _insert(base: str, name: Name, data: Data, entered: list[int], folder: int |
         try:
             # With a descriptor of a folder, which an absolute path does not need, links are followed.
             os.link(f"{_PROCESS}/fd/{fd}", leaf, src_dir_fd=fd, dst_dir_fd=folder, follow_symlinks=True)
-        except OSError as error:
+        except system_answer(OSError) as error:
             if error.errno in _REFUSALS or not os.path.isdir(f"{_PROCESS}/fd"):
                 _able[base] = False
             return False
@@ -112,5 +113,5 @@ def _umask() -> int:
     try:
         with open(f"{_PROCESS}/status", encoding="ascii", errors="replace") as lines:
             return next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), _ALL_MAY)
-    except OSError:
+    except system_answer(OSError):
         return _ALL_MAY

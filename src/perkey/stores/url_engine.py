@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+from perkey.answers import answer
 from perkey.content import Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.parallel import map_unordered
@@ -25,6 +26,7 @@ from perkey.stores.objects import (
     Signal,
     TryAgain,
     Unclear,
+    Upload,
     again,
     content_type,
     size_of,
@@ -45,8 +47,11 @@ except ImportError as error:
     raise MissingExtraError("ObjectStoreDict", "obstore", "obstore") from error
 
 from perkey.stores import obstores
-from perkey.stores.addresses import base_of, endpoint_in, harmless, harmless_to_clients, kind_of
+from perkey.stores.addresses import base_of, endpoint_in, harmless, harmless_to_clients, kind_of, option_names
+from perkey.stores.aws_settings import read_settings
 from perkey.stores.obstores import FOREIGN, Said
+
+T = TypeVar("T")
 
 _CONTENT_TYPE: Final = "Content-Type"
 _WORKERS: Final = 16
@@ -61,7 +66,17 @@ _CLIENT: Final = {
 
 _NO_CONTAINER: Final = frozenset(("NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"))
 _EXISTS: Final = frozenset(("BlobAlreadyExists", "PreconditionFailed", "ConditionNotMet"))
-_CREDENTIALS: Final = frozenset(("ExpiredToken", "InvalidToken", "ExpiredTokenException"))
+_CREDENTIALS: Final = frozenset(
+    ("ExpiredToken", "InvalidToken", "ExpiredTokenException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+     "TokenRefreshRequired", "AuthenticationFailed", "InvalidAuthenticationInfo")
+)  # fmt: skip
+_UNAUTHENTICATED: Final = 401
+_FORBIDDEN: Final = 403
+_BAD_REQUEST: Final = 400
+_OF_CREDENTIALS: Final = frozenset(
+    ("access_key_id", "secret_access_key", "token", "session_token", "skip_signature")
+)
+_OF_CLOUDS: Final = ("AWS_", "AZURE_", "GOOGLE_")
 _DENIED: Final = frozenset((401, 403))
 _NOT_FOUND: Final = 404
 _FAILED_PRECONDITION: Final = 412
@@ -90,6 +105,8 @@ class UrlEngine(Engine):
         self._endpoint = endpoint_in(self.options)
         self.client_options = dict(client_options or {})
         self._provider = credential_provider
+        self._configured: str | None = None
+        self._environment: dict[str, str] = {}
         # What is in memory is kept by its handles, used or not.
         self._store: Any = _memory(base_of(url)) if self.kind == "memory" else None
         self._owner = os.getpid() if self.kind == "memory" else 0
@@ -106,7 +123,14 @@ class UrlEngine(Engine):
 
     @property
     def endpoint(self) -> str:
-        return self._endpoint or self.kind
+        if self._endpoint or self.kind != "s3":
+            return self._endpoint or self.kind
+        if self._configured is None:
+            try:
+                self._configured = str(read_settings(credentials=False).options.get("endpoint", self.kind))
+            except answer(*FOREIGN):
+                return self.kind  # the first request raises what is wrong
+        return self._configured
 
     def describe(self, key: str = "") -> str:
         return f"{base_of(self.url)}/{key}"
@@ -120,31 +144,34 @@ class UrlEngine(Engine):
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
         condition: Any = {} if unless is None else {"if_none_match": f'"{self._etag(unless)}"'}
-        with self._translated("read", key) as store:
+
+        def get(store: Any) -> tuple[Content, Version] | None:
             try:
                 result = store.get(key, options=condition)
             except NotModifiedError:
                 return None
             return obstores.content_of(result, limit), self._version(result.meta)
 
+        return self._do("read", key, get)
+
     def head(self, key: str) -> Head:
-        with self._translated("stat", key) as store:
-            # A HEAD request; the method of that name does not tell the metadata.
-            result = store.get(key, options={"head": True})
-            write_id = result.attributes.get(self._write_id_name())
-            return obstores.head_of(result.meta, self._version(result.meta), write_id)
+        # A HEAD request; the method of that name does not return the metadata.
+        result = self._do("stat", key, lambda store: store.get(key, options={"head": True}))
+        write_id = result.attributes.get(self._write_id_name())
+        return obstores.head_of(result.meta, self._version(result.meta), write_id)
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
     ) -> Version:
         size = size_of(body)
-        if not isinstance(body, bytes):
-            body.seek(0)
         # Obstore has no conditional uploads in parts: these are read into memory and go up at once.
         large = size > self.multipart_above if parts is None else parts
         about = {self._write_id_name(): write_id, _CONTENT_TYPE: content_type(key)}
-        with self._translated("write", key) as store:
-            reply = store.put(
+
+        def put(store: Any) -> Any:
+            if not isinstance(body, bytes):
+                body.seek(0)
+            return store.put(
                 key,
                 body,
                 attributes=about,
@@ -153,7 +180,8 @@ class UrlEngine(Engine):
                 chunk_size=_CHUNK,
                 max_concurrency=_CHUNKS_AT_ONCE,
             )
-            return self._version(reply)
+
+        return self._version(self._do("write", key, put))
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         if version is not None:
@@ -162,13 +190,11 @@ class UrlEngine(Engine):
                 **self._about("remove", key),
             )
             raise NotHonoured(failure)
-        with self._translated("remove", key) as store:
-            store.delete(key)
+        self._do("remove", key, lambda store: store.delete(key))
 
     def delete_many(self, keys: list[str]) -> dict[str, Exception]:
         try:
-            with self._translated("remove", "") as store:
-                store.delete(keys)
+            self._do("remove", "", lambda store: store.delete(keys))
         except (BackendError, Signal):
             # It tells of one only, and not what became of the others.
             told = map_unordered(self._delete_again, keys, workers=_WORKERS, discard=_forget)
@@ -176,21 +202,44 @@ class UrlEngine(Engine):
         return {}
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
+        last = start_after
         pages: Iterator[Any] | None = None
-        while True:
-            with self._translated("list", prefix) as store:
-                pages = pages or obstores.pages(store, prefix, start_after)
-                page = next(pages, None)
-            if page is None:
-                return
+        pages_of: Any = None
+
+        def next_page(store: Any) -> Any:
+            nonlocal pages, pages_of
+            if pages is None or pages_of is not store:
+                pages, pages_of = obstores.pages(store, prefix, last), store
+            return next(pages, None)
+
+        while (page := self._do("list", prefix, next_page)) is not None:
             for found in page:
-                if found["path"].startswith(prefix):
+                last = found["path"]
+                if last.startswith(prefix):
                     yield found["path"], obstores.head_of(found, self._version(found))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
-        with self._translated("list", prefix) as store:
-            found = store.list_with_delimiter(prefix or None)["common_prefixes"]
-        return (folder[len(prefix) :] for folder in found)
+        found = self._do("list", prefix, lambda store: store.list_with_delimiter(prefix or None))
+        return (folder[len(prefix) :] for folder in found["common_prefixes"])
+
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        if self.kind == "memory":
+            return iter(())
+        advice = (
+            "use S3Dict, or a lifecycle rule"
+            if self.kind == "s3"
+            else "the service removes them by its rules"
+        )
+        raise BackendError(
+            f"cannot list the uploads below {self.describe(prefix)}: obstore has no such request; {advice}",
+            **self._about("list", prefix),
+        )
+
+    def abort(self, upload: Upload) -> None:
+        raise BackendError(
+            f"cannot abort an upload of {self.describe(upload.key)}: obstore has no such request",
+            **self._about("remove", upload.key),
+        )
 
     def create_bucket(self) -> None:
         raise BackendError(
@@ -204,13 +253,32 @@ class UrlEngine(Engine):
         with contextlib.suppress(NoSuchObject, NoSuchBucket):
             again(lambda: self.delete(key), NoSuchObject, NoSuchBucket)
 
-    @contextlib.contextmanager
-    def _translated(self, operation: str, key: str) -> Iterator[Any]:
-        """Give the store of this process; what it raises is told in our words."""
+    def _do(self, operation: str, key: str, request: Callable[[Any], T]) -> T:
+        """Do something by the store of this process; raises in our words.
+
+        If the service rejects the credentials, it is done once more by a new store, which looks for
+        credentials anew: they may be rotated while a program runs, and a rejected request has no effect.
+        """
         try:
-            yield self._able(operation, key)
-        except FOREIGN as error:
+            return request(self._able(operation, key))
+        except answer(*FOREIGN) as error:
+            if not self._is_outdated(error):
+                raise self._translate(error, operation, key) from error
+        self._owner = 0
+        try:
+            return request(self._able(operation, key))
+        except answer(*FOREIGN) as error:
             raise self._translate(error, operation, key) from error
+
+    def _is_outdated(self, error: Exception) -> bool:
+        """Return whether a service rejects the credentials, or refuses silently while there are others."""
+        if self.kind == "memory":
+            return False
+        said = obstores.said_by(error)
+        wordless = not said.code and said.status == _BAD_REQUEST  # a reply to HEAD
+        if said.code in _CREDENTIALS or said.status == _UNAUTHENTICATED or wordless:
+            return True
+        return said.status == _FORBIDDEN and self._seen() != self._environment
 
     def _able(self, operation: str, key: str) -> Any:
         if not obstores.begin() and self.kind != "memory":  # which needs no threads
@@ -227,20 +295,39 @@ class UrlEngine(Engine):
     def _make_store(self) -> Any:
         if self.kind == "memory":
             return _memory(base_of(self.url))
-        plain = {"allow_http": True} if self._is_plain() else {}
-        more: Any = {"credential_provider": self._provider} if self._provider is not None else {}
+        self._environment = self._seen()
+        options, provider = self._settings()
+        endpoint = self._endpoint or str(options.get("endpoint", "")) or os.environ.get("AWS_ENDPOINT", "")
+        plain = {"allow_http": True} if endpoint.startswith("http:") else {}
+        more: Any = {"credential_provider": provider} if provider is not None else {}
         return from_url(
             self.url,
-            config=cast("Any", self.options),
+            config=cast("Any", options),
             client_options=cast("Any", {**_CLIENT, **plain, **self.client_options}),
             retry_config={"max_retries": 0},
             **more,
         )
 
-    def _is_plain(self) -> bool:
-        """Tell whether the endpoint is one without TLS; obstore takes it from the environment, too."""
-        there = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-        return (self._endpoint or (there if self.kind == "s3" else "")).startswith("http:")
+    def _settings(self) -> tuple[dict[str, Any], Any]:
+        """Return options and provider of credentials; for S3 with what boto3 would take from elsewhere."""
+        given = {name: value for name, value in self.options.items() if value is not None}
+        if self.kind != "s3":
+            return given, self._provider
+        names = option_names(self.options)
+        known = _OF_CREDENTIALS & names or self._provider is not None
+        known = known or os.environ.get("AWS_SKIP_SIGNATURE", "").lower() == "true"
+        found = read_settings(credentials=not known)
+        options = {name: value for name, value in found.options.items() if name not in names}
+        return {**options, **given}, _by_boto() if found.by_boto else self._provider
+
+    def _seen(self) -> dict[str, str]:
+        """Return what the environment and the files of AWS say now."""
+        seen = {name: value for name, value in os.environ.items() if name.startswith(_OF_CLOUDS)}
+        try:
+            seen.update(read_settings(credentials=True).options if self.kind == "s3" else {})
+        except answer(*FOREIGN):
+            pass  # the next request raises what is wrong
+        return seen
 
     def _write_id_name(self) -> str:
         # On Azure a name must be an identifier.
@@ -287,6 +374,18 @@ class UrlEngine(Engine):
         return {"backend": self.kind, "operation": operation, "key": key or None}
 
 
+def _by_boto() -> Any:
+    """Return what gives obstore the credentials that boto3 finds."""
+    from botocore.exceptions import BotoCoreError
+
+    from perkey.stores.boto_client import credentials_of_profile, provider_of
+
+    try:
+        return provider_of(credentials_of_profile())
+    except BotoCoreError as error:
+        raise UnauthenticatedError(f"no usable AWS credentials were found: {error}") from error
+
+
 def _signal(error: Exception, said: Said) -> type[Signal] | None:
     if said.code in _NO_CONTAINER:
         return NoSuchBucket
@@ -310,6 +409,11 @@ def _forget(result: None) -> None:
 
 
 def _words(said: Said) -> str:
+    if said.unsigned and any(place in said.message for place in obstores.METADATA_SERVICES):
+        return (
+            "no credentials were found in the options, in the environment or at the metadata service of this "
+            f"machine; public data can be read with options={{'skip_signature': True}}: {said.message}"
+        )
     return f"{said.code}: {said.message}" if said.code else said.message
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
+from perkey.answers import system_answer
 from perkey.naming import Name
 
 R = TypeVar("R")
@@ -30,7 +31,7 @@ READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLO
 READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """How a file is opened whose path may be or contain a symbolic link."""
 
-UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", os.O_DIRECTORY)
+UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 """How a folder is opened to make a file in it that has no name; fails where there is no such thing."""
 
 NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP))
@@ -66,7 +67,7 @@ def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: An
                 path = f"{base}/{name[0]}"
                 try:
                     opened.extend(map(os.open, (path,), (flags,)))
-                except OSError as error:
+                except system_answer(OSError) as error:
                     explain(error, path)
             return act(*arguments, opened[-1])
         finally:
@@ -88,7 +89,7 @@ def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterato
             depth += 1
         opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[last],), (flags,)))
         next(closing)
-    except OSError as error:
+    except system_answer(OSError) as error:
         explain(error, "/".join((base, *name[: len(opened) + 1])))
 
 
@@ -118,15 +119,29 @@ def stat_file(base: str, name: Name) -> os.stat_result:
 def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
     try:
         return os.stat(leaf, dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
+    except system_answer(OSError) as error:
         explain(error, path)
 
 
 def explain(error: OSError, path: str) -> NoReturn:
-    """Raise `error` with the full path, and say so if it is due to a symbolic link."""
+    """Raise `error`, of a system call, with the full path, and say so if it is due to a symbolic link.
+
+    The error itself is raised, not another one of its class, which may take other arguments.
+    """
     if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
         refuse_link(path)
-    raise type(error)(error.errno, error.strerror, path) from None
+    error.filename = path
+    if error.filename2 is not None:
+        del error.filename2
+    raise error
+
+
+def is_folder(path: str) -> bool:
+    """Return whether a path leads to a folder; what a signal handler raises passes, unlike in `isdir`."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except system_answer(OSError):
+        return False
 
 
 def refuse_link(path: str) -> NoReturn:

@@ -10,7 +10,7 @@
 {'size': 10, 'color': 'blue'}
 """
 
-from perkey.synced.collection import SyncedCollection, pair
+from perkey.synced.collection import SyncedCollection, editing, pair, resource_of, transform
 from perkey.synced.encoding import SyncedCollectionJSONEncoder, default
 from perkey.synced.errors import (
     BufferedFileError,
@@ -98,10 +98,13 @@ __all__ = [
     "ZarrDict",
     "ZarrList",
     "default",
+    "editing",
     "json_attr_dict_validator",
     "json_format_validator",
     "no_dot_in_key",
     "pair",
     "require_string_key",
+    "resource_of",
     "synced",
+    "transform",
 ]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Self, TypeVar
 
+from perkey.handles import NeverSame, unlike_any
+from perkey.synced.blocks import Block
 from perkey.synced.buffers import Buffer
 from perkey.synced.document import Document
 from perkey.synced.handle import Handle, replacing
@@ -25,7 +27,7 @@ R = TypeVar("R")
 C = TypeVar("C", bound="SyncedCollection")
 
 
-class SyncedCollection(Collection[Any]):
+class SyncedCollection(NeverSame, Collection[Any]):
     """A dict or list that is stored somewhere, or a part of one: what both kinds have in common.
 
     Each read is of what is stored at that moment, each edit one compare-and-swap of the whole document,
@@ -35,6 +37,9 @@ class SyncedCollection(Collection[Any]):
 
     Collections can be pickled if their resource can, and shared by threads. A copy, deep or not, is another
     handle on the same data; call the collection for plain data.
+
+    Internal attributes have names that begin with ``__perkey_``: where items are attributes, each other name
+    is free for a key.
 
     Args:
         resource: Where the document is.
@@ -52,20 +57,23 @@ class SyncedCollection(Collection[Any]):
     _all_validators: ClassVar[Sequence[Validator]]
     """All validators of this class; collected from `_validators` of it and its bases unless it sets them."""
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
     """What holds edits back; subclasses share it unless they have one of their own."""
 
-    _base: ClassVar[type]
+    __perkey_base__: ClassVar[type]
     """dict or list."""
 
-    _pair: ClassVar[dict[type, type[SyncedCollection]]]
+    __perkey_pair__: ClassVar[dict[type, type[SyncedCollection]]]
     """The classes of the dicts and lists in a document; `pair` sets it."""
+
+    __perkey_handle__: Handle
+    __perkey_path__: Path
 
     def __init__(self, resource: Resource, data: Any = None, *, allow_nan: bool = True) -> None:
         rules = rules_of(tuple(self._all_validators), allow_nan)
-        initial = self._base() if data is None else rules.admit(self._checked(data))
-        handle = Handle(Document(resource, self._base, initial), type(self), rules)
-        self._set(handle, ())
+        initial = self.__perkey_base__() if data is None else rules.admit(checked(self, data))
+        handle = Handle(Document(resource, self.__perkey_base__, initial), type(self), rules)
+        _place(self, handle, ())
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Collect the validators of the new class."""
@@ -82,7 +90,7 @@ class SyncedCollection(Collection[Any]):
 
     def __call__(self) -> Any:
         """Return a copy as plain data."""
-        return copy_of(self._snapshot())
+        return copy_of(snapshot(self))
 
     __perkey_plain__ = __call__
 
@@ -93,7 +101,7 @@ class SyncedCollection(Collection[Any]):
             ValueError: `data` is of the other kind, or not allowed.
             KeyTypeError, TypeError: It is not allowed.
         """
-        self._edit(replacing(self._admit(self._checked(data))))
+        edit(self, replacing(admit(self, checked(self, data))))
 
     def transform(self, function: Callable[[Any], Any]) -> Any:
         """Replace the content by a function of it, as one atomic step; return the new content.
@@ -105,15 +113,9 @@ class SyncedCollection(Collection[Any]):
         Raises:
             Whatever `function` raises, or `reset` for what it returns; nothing is changed then.
         """
+        return transform(self, function)
 
-        def checked(content: Any) -> Any:
-            returned = function(content)
-            return self._admit(self._checked(content if returned is None else returned))
-
-        return copy_of(self._handle.transform(self._path, self._base, checked))
-
-    @contextmanager
-    def editing(self) -> Iterator[Self]:
+    def editing(self) -> AbstractContextManager[Self]:
         """Make a block one atomic edit of the document: all or nothing, and nobody comes between.
 
         What this collection and the others of the same document do inside, in this thread or task, is done
@@ -123,96 +125,101 @@ class SyncedCollection(Collection[Any]):
         Raises:
             ConcurrencyConflictError: Another writer came between; nothing was written.
         """
-        with self._handle.editing():
-            yield self
+        return editing(self)
 
     def clear(self) -> None:
         """Remove all items, as one edit."""
-        self._edit(replacing(self._base()))
+        edit(self, replacing(self.__perkey_base__()))
 
     def __len__(self) -> int:
-        return len(self._peek())
+        return len(peek(self))
 
     def __eq__(self, other: object) -> bool:
         """Tell whether the content equals that of another collection, or plain data."""
         if isinstance(other, SyncedCollection):
-            other = other._snapshot()
+            other = snapshot(other)
         other = of_numpy(other)
         if not self.is_base_type(other):
             return NotImplemented
-        return bool(self._snapshot() == other)
+        return bool(snapshot(self) == other)
 
     __hash__ = None  # type: ignore[assignment] # it can change
 
     def __repr__(self) -> str:
-        return repr(self._snapshot())
+        return repr(snapshot(self))
 
     # --- Handles ------------------------------------------------------------------------------------
 
     def __copy__(self) -> Self:
-        return _at(type(self), self._handle, self._path)
+        return _at(type(self), self.__perkey_handle__, self.__perkey_path__)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return another handle on the same data."""
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _at, (type(self), self._handle, self._path)
+        return _at, (type(self), self.__perkey_handle__, self.__perkey_path__, unlike_any())
 
     @property
     def resource(self) -> Resource:
         """Where the document is."""
-        return self._handle.document.resource
+        return resource_of(self)
 
     # --- Buffering ----------------------------------------------------------------------------------
 
     @property
-    def buffered(self) -> AbstractContextManager[None]:
+    def buffered(self) -> Block:
         """A block that holds the edits of this document back, and writes them once when it is left.
 
         Reads inside are of the buffer, too. Blocks can be nested, also with those of `buffer_backend`; the
-        last one writes.
+        last one writes. A block can be entered again; ``d.buffered()`` is the same as ``d.buffered``.
 
         Raises:
             BufferedFileError: When writing, somebody else's change was found, or it failed.
         """
-        return self._handle.buffered()
+        return Block(self.__perkey_handle__.buffered)
 
     @classmethod
     def buffer_backend(
-        cls, buffer_size: int | None = None, force_write: bool | None = None
-    ) -> AbstractContextManager[None]:
+        cls,
+        buffer_capacity: int | None = None,
+        force_write: bool | None = None,
+        *,
+        buffer_size: int | None = None,
+    ) -> Block:
         """Return a block that buffers all documents of this class and of all that share its buffer.
 
         Args:
-            buffer_size: The capacity inside the block.
+            buffer_capacity: The capacity inside the block.
             force_write: Does nothing; older programs pass it.
+            buffer_size: The same as `buffer_capacity`, as signac 1 calls it.
 
         Raises:
             BufferedFileError: When writing, somebody else's change was found, or it failed.
         """
         del force_write
-        return cls._buffer.buffering(buffer_size)
+        capacity = buffer_size if buffer_capacity is None else buffer_capacity
+        return Block(lambda: cls.__perkey_buffer__.buffering(capacity))
 
     @classmethod
     def backend_is_buffered(cls) -> bool:
         """Tell whether a block of `buffer_backend` is active."""
-        return cls._buffer.contexts > 0
+        return cls.__perkey_buffer__.contexts > 0
 
     @classmethod
     def get_buffer_capacity(cls) -> int:
         """Return at what size the buffer is written early, in bytes of JSON or in modified documents."""
-        return cls._buffer.capacity
+        return cls.__perkey_buffer__.capacity
 
     @classmethod
     def set_buffer_capacity(cls, new_capacity: int) -> None:
         """Change the capacity; raises BufferedFileError if what exceeds it cannot be written."""
-        cls._buffer.set_capacity(new_capacity)
+        cls.__perkey_buffer__.set_capacity(new_capacity)
 
     @classmethod
     def get_current_buffer_size(cls) -> int:
         """Return what is in the buffer, in the unit of its capacity."""
-        return cls._buffer.size
+        return cls.__perkey_buffer__.size
 
     @classmethod
     def enable_multithreading(cls) -> None:
@@ -225,53 +232,99 @@ class SyncedCollection(Collection[Any]):
     # --- For the two kinds --------------------------------------------------------------------------
 
     @classmethod
-    def _classes(cls) -> dict[type, type[SyncedCollection]]:
+    def __perkey_classes__(cls) -> dict[type, type[SyncedCollection]]:
         """Return the class of dicts and that of lists in a document whose root is of this class."""
-        return {**cls._pair, cls._base: cls}
-
-    def _set(self, handle: Handle, path: Path) -> None:
-        self._handle = handle
-        self._path = path
-
-    def _checked(self, data: Any) -> Any:
-        if not self.is_base_type(data):
-            raise ValueError(f"a {self._base.__name__} or its like is needed, not a {type(data).__name__}")
-        return data
-
-    def _admit(self, data: Any) -> Plain:
-        return self._handle.rules.admit(data)
-
-    def _peek(self) -> Any:
-        return self._handle.peek(self._path, self._base)
-
-    def _snapshot(self) -> Any:
-        return self._handle.snapshot(self._path, self._base)
-
-    def _edit(self, change: Change[R]) -> R:
-        return self._handle.edit(self._path, self._base, change)
-
-    def _wrap(self, step: str | int, value: Plain) -> Any:
-        """Return a value at one step from here for those outside: an atom, a collection, or a copy."""
-        kind = type(value)
-        if kind in ATOMS:
-            return value
-        cls = self._handle.classes.get(kind)
-        return copy_of(value) if cls is None else _at(cls, self._handle, (*self._path, step))
-
-    def _is_at(self, value: Any, step: str | int) -> bool:
-        """Tell whether a value is the collection at one step from here, as after ``d[step] += ...``."""
-        return (
-            isinstance(value, SyncedCollection)
-            and value._handle is self._handle
-            and value._path == (*self._path, step)
-        )
+        return {**cls.__perkey_pair__, cls.__perkey_base__: cls}
 
 
-def _at(cls: type[C], handle: Handle, path: Path) -> C:
-    """Return the collection at a place."""
+def transform(collection: SyncedCollection, function: Callable[[Any], Any]) -> Any:
+    """Replace the content by a function of it, as one atomic step; return the new content.
+
+    The same as `SyncedCollection.transform`, whatever keys the collection has.
+    """
+
+    def change(content: Any) -> Any:
+        returned = function(content)
+        return admit(collection, checked(collection, content if returned is None else returned))
+
+    handle, path = collection.__perkey_handle__, collection.__perkey_path__
+    return copy_of(handle.transform(path, collection.__perkey_base__, change))
+
+
+@contextmanager
+def editing(collection: C) -> Iterator[C]:
+    """Make a block one atomic edit of the document.
+
+    The same as `SyncedCollection.editing`, whatever keys the collection has.
+    """
+    with collection.__perkey_handle__.editing():
+        yield collection
+
+
+def resource_of(collection: SyncedCollection) -> Resource:
+    """Return where the document is, whatever keys the collection has."""
+    return collection.__perkey_handle__.document.resource
+
+
+def checked(collection: SyncedCollection, data: Any) -> Any:
+    """Return data that can become the content of a collection; raises ValueError."""
+    if not collection.is_base_type(data):
+        kind = collection.__perkey_base__.__name__
+        raise ValueError(f"a {kind} or its like is needed, not a {type(data).__name__}")
+    return data
+
+
+def admit(collection: SyncedCollection, data: Any) -> Plain:
+    """Return data as plain data that may be put into a collection; raises as its validators."""
+    return collection.__perkey_handle__.rules.admit(data)
+
+
+def peek(collection: SyncedCollection) -> Any:
+    """Return the content for one look at an item of it."""
+    return collection.__perkey_handle__.peek(collection.__perkey_path__, collection.__perkey_base__)
+
+
+def snapshot(collection: SyncedCollection) -> Any:
+    """Return the content, which never changes."""
+    return collection.__perkey_handle__.snapshot(collection.__perkey_path__, collection.__perkey_base__)
+
+
+def edit(collection: SyncedCollection, change: Change[R]) -> R:
+    """Change the content by one edit, and return what the change returns."""
+    handle = collection.__perkey_handle__
+    return handle.edit(collection.__perkey_path__, collection.__perkey_base__, change)
+
+
+def wrap(collection: SyncedCollection, step: str | int, value: Plain) -> Any:
+    """Return a value at one step from a collection for the caller: an atom, a collection, or a copy."""
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    handle = collection.__perkey_handle__
+    cls = handle.classes.get(kind)
+    return copy_of(value) if cls is None else _at(cls, handle, (*collection.__perkey_path__, step))
+
+
+def is_at(collection: SyncedCollection, value: Any, step: str | int) -> bool:
+    """Tell whether a value is the collection at one step from another, as after ``d[step] += ...``."""
+    return (
+        isinstance(value, SyncedCollection)
+        and value.__perkey_handle__ is collection.__perkey_handle__
+        and value.__perkey_path__ == (*collection.__perkey_path__, step)
+    )
+
+
+def _at(cls: type[C], handle: Handle, path: Path, unique: bytes = b"") -> C:
+    """Return the collection at a place; `unique` is what makes pickles differ."""
+    del unique
     found = cls.__new__(cls)
-    found._set(handle, path)
+    _place(found, handle, path)
     return found
+
+
+def _place(collection: SyncedCollection, handle: Handle, path: Path) -> None:
+    collection.__perkey_handle__ = handle
+    collection.__perkey_path__ = path
 
 
 def pair(dicts: type[SyncedCollection], lists: type[SyncedCollection]) -> None:
@@ -279,4 +332,4 @@ def pair(dicts: type[SyncedCollection], lists: type[SyncedCollection]) -> None:
 
     In a document whose root is of a subclass, nested collections of its kind are of that subclass, too.
     """
-    dicts._pair = lists._pair = {dict: dicts, list: lists}
+    dicts.__perkey_pair__ = lists.__perkey_pair__ = {dict: dicts, list: lists}

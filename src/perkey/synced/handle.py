@@ -45,11 +45,11 @@ class Handle:
     def __init__(self, document: Document, root: type[SyncedCollection], rules: Rules) -> None:
         self.document = document
         self.rules = rules
-        self.classes = root._classes()
+        self.classes = root.__perkey_classes__()
         self.holds = 0
         self.entry: Entry | None = None
         self._root = root
-        self._buffer = root._buffer
+        self._buffer = root.__perkey_buffer__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.document, self._root, self.rules.allow_nan)

@@ -14,14 +14,14 @@ from typing import Any, ClassVar, Final, cast
 from perkey.stores import stamps
 from perkey.stores.base import Expectation, Version
 from perkey.stores.descriptors import Handle
-from perkey.stores.folders import Folder
+from perkey.stores.folders import Folder, refuse_dangling
 from perkey.stores.placing import place
 from perkey.stores.temporaries import STALE_SECONDS, TEMPORARY, sweep
 from perkey.stores.ways import READ_ONLY, read_open
 from perkey.synced.buffers import Buffer
-from perkey.synced.collection import SyncedCollection, pair
+from perkey.synced.collection import SyncedCollection, pair, resource_of
 from perkey.synced.resources import BytesResource
-from perkey.synced.synced_dict import AttrDict, SyncedDict
+from perkey.synced.synced_dict import BUFFERING, AttrDict, SyncedDict, free
 from perkey.synced.synced_list import SyncedList
 from perkey.synced.validators import Validator, json_attr_dict_validator
 
@@ -61,6 +61,7 @@ class JSONFile(BytesResource):
                 return None
             return self._read()
         except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(self.path)
             raise KeyError(self.path) from None
 
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
@@ -139,10 +140,11 @@ class JSONCollection(SyncedCollection):
     Raises:
         TypeError: There is no file name.
         CorruptValueError: (by all operations) The file is no JSON; it is never overwritten then.
+        FileNotFoundError: (by all operations) The file is a link that leads nowhere.
         WrongKindError: (by all operations) It holds a list and not a dict, or the other way round.
     """
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
     def __init__(
         self,
@@ -159,7 +161,7 @@ class JSONCollection(SyncedCollection):
     @property
     def filename(self) -> str:
         """The file name as it was given."""
-        return cast("JSONFile", self.resource).filename
+        return cast("JSONFile", resource_of(self)).filename
 
 
 class JSONDict(JSONCollection, SyncedDict):
@@ -205,7 +207,7 @@ class JSONAttrList(JSONList):
 class BufferedJSONCollection(JSONCollection):
     """Collections over JSON files with a buffer of their own, whose capacity is in bytes of JSON."""
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
 
 class BufferedJSONDict(BufferedJSONCollection, JSONDict):
@@ -227,7 +229,7 @@ class BufferedJSONAttrList(BufferedJSONCollection, JSONAttrList):
 class MemoryBufferedJSONCollection(JSONCollection):
     """Collections over JSON files with a buffer of their own, whose capacity is in modified documents."""
 
-    _buffer: ClassVar[Buffer] = Buffer("documents")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("documents")
 
 
 class MemoryBufferedJSONDict(MemoryBufferedJSONCollection, JSONDict):
@@ -245,6 +247,11 @@ class MemoryBufferedJSONAttrDict(MemoryBufferedJSONCollection, JSONAttrDict):
 class MemoryBufferedJSONAttrList(MemoryBufferedJSONCollection, JSONAttrList):
     """A `JSONAttrList` in the buffer of the ``MemoryBuffered...`` classes."""
 
+
+free(JSONAttrDict, ("filename",), JSONDict)
+for _cls in (BufferedJSONAttrDict, MemoryBufferedJSONAttrDict):
+    for _name in BUFFERING:  # which are methods of signac's classes, too
+        setattr(_cls, _name, vars(SyncedCollection)[_name])
 
 pair(JSONDict, JSONList)
 pair(JSONAttrDict, JSONAttrList)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, cast
 from perkey.errors import ConflictError, CorruptValueError
 from perkey.stores.base import Expectation, Version
 from perkey.synced.buffers import Buffer
-from perkey.synced.collection import SyncedCollection, pair
+from perkey.synced.collection import SyncedCollection, pair, resource_of
 from perkey.synced.encoding import encode
 from perkey.synced.plain import Plain, to_plain
 from perkey.synced.resources import Found, Resource
@@ -106,7 +106,7 @@ class MongoDocument(Resource):
             raise CorruptValueError(f"there is no field {DATA!r}", place=self.describe())
         try:
             return to_plain(found[DATA])
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise CorruptValueError(f"not plain data: {error}", place=self.describe()) from error
 
 
@@ -130,7 +130,7 @@ class MongoDBCollection(SyncedCollection):
         OverflowError: (by edits) An int needs more than 64 bits, which MongoDB cannot store.
     """
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
     def __init__(
         self, collection: Any, uid: Mapping[str, Any], data: Any = None, *, allow_nan: bool = True
@@ -140,12 +140,12 @@ class MongoDBCollection(SyncedCollection):
     @property
     def collection(self) -> Any:
         """The collection of MongoDB."""
-        return cast("MongoDocument", self.resource).collection
+        return cast("MongoDocument", resource_of(self)).collection
 
     @property
     def uid(self) -> dict[str, Any]:
         """The fields that tell the document from all others."""
-        return cast("MongoDocument", self.resource).uid
+        return cast("MongoDocument", resource_of(self)).uid
 
 
 class MongoDBDict(MongoDBCollection, SyncedDict):

@@ -76,13 +76,13 @@ class PersiItem(Resource):
 class SyncedItemDict(SyncedDict):
     """A dict that is an item of a dictionary; made by `synced`."""
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
 
 class SyncedItemList(SyncedList):
     """A list that is an item of a dictionary; made by `synced`."""
 
-    _buffer: ClassVar[Buffer] = SyncedItemDict._buffer
+    __perkey_buffer__: ClassVar[Buffer] = SyncedItemDict.__perkey_buffer__
 
 
 pair(SyncedItemDict, SyncedItemList)

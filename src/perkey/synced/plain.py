@@ -27,6 +27,9 @@ _VALUES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (float, float.__float__),
 )
 
+# Python reads ints of up to 640 digits whatever its limit is.
+_ALWAYS_READ: Final = 10**640
+
 KeyReader: TypeAlias = Callable[[Any], str]
 """Returns the key to be stored for a key, or raises."""
 
@@ -61,7 +64,8 @@ def to_plain(value: Any, *, key_of: KeyReader = string_key, allow_nan: bool = Tr
     Raises:
         KeyTypeError, InvalidKeyError: A key is of the wrong type, or two keys become the same.
         TypeError: Something in it has no form in JSON (bytes, sets, complex numbers, any other object).
-        ValueError: It contains itself or is nested too deeply; or NaN and infinities, if not allowed.
+        ValueError: It contains itself or is nested too deeply; or an int has more digits than Python reads
+            (`sys.get_int_max_str_digits`); or NaN and infinities, if not allowed.
     """
     try:
         return _Conversion(key_of, allow_nan=allow_nan).plain(value)
@@ -78,6 +82,8 @@ class _Conversion:
         kind = type(item)
         if kind is float and not self._allow_nan and not math.isfinite(item):
             raise ValueError(f"{item!r} is not a number in JSON")
+        if kind is int and not -_ALWAYS_READ < item < _ALWAYS_READ:
+            str(item)  # raises ValueError for an int of so many digits that no reader takes it
         if kind in ATOMS:
             return item
         if kind is list or kind is tuple:

@@ -8,16 +8,20 @@ atomically.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final, cast
 
-from perkey.errors import ConflictError, OutcomeUnknownError
+from perkey.errors import ConflictError, CorruptValueError, OutcomeUnknownError
 from perkey.stores.base import Expectation, Version
 from perkey.synced.buffers import Buffer
-from perkey.synced.collection import SyncedCollection, pair
+from perkey.synced.collection import SyncedCollection, pair, resource_of
+from perkey.synced.errors import WrongKindError
 from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
+
+_WRONG_TYPE: Final = "WRONGTYPE"
 
 _READ: Final = """
 local text = redis.call('GET', KEYS[1])
@@ -50,7 +54,8 @@ class RedisKey(BytesResource):
         self.key: Final = key
 
     def read_bytes(self, known: Version | None) -> tuple[bytes, Version] | None:
-        found = self.client.eval(_READ, 1, self.key, known or "")
+        with self._typed():
+            found = self.client.eval(_READ, 1, self.key, known or "")
         if found == 1:
             return None
         if found is None:
@@ -60,7 +65,9 @@ class RedisKey(BytesResource):
 
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
         expected = expect if isinstance(expect, str) else ""
-        if not self._once("EVAL", _WRITE, 1, self.key, expected, content):
+        with self._typed():
+            written = self._once("EVAL", _WRITE, 1, self.key, expected, content)
+        if not written:
             raise ConflictError((str(self.key),), expect)
         return _version_of(content)
 
@@ -70,6 +77,22 @@ class RedisKey(BytesResource):
     @property
     def identity(self) -> Hashable:
         return id(self.client.connection_pool), self.key
+
+    @contextmanager
+    def _typed(self) -> Iterator[None]:
+        """Turn what the client raises for a key that holds no text into errors of documents."""
+        from redis.exceptions import ResponseError
+
+        try:
+            yield
+        except ResponseError as error:
+            if _WRONG_TYPE not in str(error):
+                raise
+            kind = self.client.type(self.key)
+            kind = kind.decode() if isinstance(kind, bytes) else kind
+            raise WrongKindError(f"{self.describe()} holds a {kind} of Redis, no JSON text") from error
+        except UnicodeDecodeError as error:
+            raise CorruptValueError(f"not text: {error}", place=self.describe()) from error
 
     def _once(self, *command: Any) -> Any:
         """Send a command, and never again: a client that repeats it would meet its own first success."""
@@ -101,11 +124,12 @@ class RedisCollection(SyncedCollection):
         allow_nan: Whether NaN and infinities may be put in.
 
     Raises:
+        WrongKindError: (by all operations) The key holds a list, a hash or another type of Redis.
         OutcomeUnknownError: (by edits) The connection was lost before the reply came.
         redis.RedisError: (by all operations) The server, or the way to it, failed.
     """
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
     def __init__(self, client: Any, key: str | bytes, data: Any = None, *, allow_nan: bool = True) -> None:
         super().__init__(RedisKey(client, key), data, allow_nan=allow_nan)
@@ -113,12 +137,12 @@ class RedisCollection(SyncedCollection):
     @property
     def client(self) -> Any:
         """The client."""
-        return cast("RedisKey", self.resource).client
+        return cast("RedisKey", resource_of(self)).client
 
     @property
     def key(self) -> str | bytes:
         """The key."""
-        return cast("RedisKey", self.resource).key
+        return cast("RedisKey", resource_of(self)).key
 
 
 class RedisDict(RedisCollection, SyncedDict):

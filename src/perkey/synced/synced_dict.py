@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
+import inspect
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any, ClassVar, Final, Self
 
-from perkey.synced.collection import SyncedCollection
+from perkey.synced.collection import SyncedCollection, admit, edit, is_at, peek, snapshot, wrap
 from perkey.synced.plain import copy_of
 from perkey.synced.validators import Validator, json_attr_dict_validator
 
 _REQUIRED: Final = object()
-_OWN: Final = frozenset(("_handle", "_path"))
 
 
 class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
@@ -29,7 +29,7 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
     rather repeat it oneself after a conflict, ``with d.editing(): d["n"] += 1``.
     """
 
-    _base: ClassVar[type] = dict
+    __perkey_base__: ClassVar[type] = dict
 
     @classmethod
     def is_base_type(cls, data: Any) -> bool:
@@ -37,38 +37,38 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
         return isinstance(data, Mapping)
 
     def __getitem__(self, key: str) -> Any:
-        key = self._key(key)
-        return self._wrap(key, self._peek()[key])
+        key = self.__perkey_key__(key)
+        return wrap(self, key, peek(self)[key])
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if self._is_at(value, self._key(key)):
+        if is_at(self, value, self.__perkey_key__(key)):
             return  # `d[key] += [1]` has changed it in place, and must not write what it read
         self.update({key: value})
 
     def __delitem__(self, key: str) -> None:
-        key = self._key(key)
+        key = self.__perkey_key__(key)
 
         def change(target: dict[str, Any]) -> None:
             del target[key]
 
-        self._edit(change)
+        edit(self, change)
 
     def __contains__(self, key: object) -> bool:
-        return self._key(key) in self._peek()
+        return self.__perkey_key__(key) in peek(self)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys of this moment; edits meanwhile do no harm."""
-        return iter(self._snapshot())
+        return iter(snapshot(self))
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value, or `default` if there is none."""
-        key = self._key(key)
-        data = self._peek()
+        key = self.__perkey_key__(key)
+        data = peek(self)
         try:
             value = data[key]
         except KeyError:
             return default
-        return self._wrap(key, value)
+        return wrap(self, key, value)
 
     def items(self) -> ItemsView[str, Any]:
         """Return a view of keys and values; iterating reads the document once."""
@@ -84,9 +84,9 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
         Raises:
             KeyTypeError, InvalidKeyError, TypeError, ValueError: It is not allowed; nothing was stored.
         """
-        new = self._admit({**dict(other), **more})
+        new = admit(self, {**dict(other), **more})
         if new:
-            self._edit(lambda target: target.update(new))
+            edit(self, lambda target: target.update(new))
 
     def __ior__(self, other: Any) -> Self:
         self.update(other)
@@ -94,10 +94,10 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """Return the value, after putting in `default` if there was none; of several who do, one wins."""
-        key = self._key(key)
-        if key not in self._peek():
-            new = self._admit({key: default})
-            self._edit(lambda target: target.setdefault(key, new[key]))
+        key = self.__perkey_key__(key)
+        if key not in peek(self):
+            new = admit(self, {key: default})
+            edit(self, lambda target: target.setdefault(key, new[key]))
         return self[key]
 
     def pop(self, key: str, default: Any = _REQUIRED) -> Any:
@@ -110,9 +110,9 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
         Raises:
             KeyError: There is no item, and no default.
         """
-        key = self._key(key)
+        key = self.__perkey_key__(key)
         try:
-            return copy_of(self._edit(lambda target: target.pop(key)))
+            return copy_of(edit(self, lambda target: target.pop(key)))
         except KeyError:
             if default is _REQUIRED:
                 raise
@@ -120,10 +120,10 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the last item and return its key, and its value as plain data; KeyError if there is none."""
-        key, value = self._edit(lambda target: target.popitem())
+        key, value = edit(self, lambda target: target.popitem())
         return key, copy_of(value)
 
-    def _key(self, key: Any) -> Any:
+    def __perkey_key__(self, key: Any) -> Any:
         """Return the stored key that a key means."""
         return key
 
@@ -134,8 +134,8 @@ class _Items(ItemsView[str, Any]):
     _mapping: SyncedDict
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        wrap = self._mapping._wrap
-        return ((key, wrap(key, value)) for key, value in self._mapping._snapshot().items())
+        mapping = self._mapping
+        return ((key, wrap(mapping, key, value)) for key, value in snapshot(mapping).items())
 
 
 class _Values(ValuesView[Any]):
@@ -147,11 +147,45 @@ class _Values(ValuesView[Any]):
         return (value for _, value in _Items(self._mapping))
 
 
+class KeyFirst:
+    """An attribute of a class whose items are attributes: an item of its name comes first.
+
+    These are names of perkey that the same class of signac does not have, so its programs may choose them
+    for keys.
+
+    Args:
+        name: The name of the attribute.
+        behind: The class in which the attribute is looked up without an item; None is nowhere.
+    """
+
+    def __init__(self, name: str, behind: type[SyncedCollection] | None) -> None:
+        self._name = name
+        self._attribute = None if behind is None else inspect.getattr_static(behind, name)
+
+    def __get__(self, instance: AttrDict | None, owner: type) -> Any:
+        if self._attribute is None:  # the item, if there is one, is found by `__getattr__`
+            raise AttributeError(f"{owner.__name__!r} has no attribute {self._name!r}")
+        if instance is not None:
+            found = instance.get(self._name, _REQUIRED)
+            if found is not _REQUIRED:
+                return found
+        return self._attribute.__get__(instance, owner)
+
+
+def free(cls: type[AttrDict], names: Iterable[str], behind: type[SyncedCollection] | None) -> None:
+    """Let keys come before attributes of these names in a class; see `KeyFirst`."""
+    for name in names:
+        setattr(cls, name, KeyFirst(name, behind))
+
+
 class AttrDict(SyncedDict):
     """A synced dict whose items are attributes, too: ``d.foo`` is ``d["foo"]``.
 
-    Real attributes (methods, properties) come first when reading; by item all keys can be reached. Keys
-    that are an int, a bool or None mean the strings that ``str()`` makes of them; dots are not allowed.
+    Methods that the classes of signac and synced_collections have, too, come before items when reading; by
+    item all keys can be reached. Each other name reads the item, if there is one: so for a document with
+    the key ``transform`` use the functions `perkey.synced.transform`, `editing` and `resource_of`. Names that
+    begin with two underscores are no items. Keys that are an int, a bool or None mean the strings that
+    ``str()`` makes of them; dots are not allowed.
     """
 
     _validators: ClassVar[tuple[Validator, ...]] = (json_attr_dict_validator,)
@@ -165,8 +199,8 @@ class AttrDict(SyncedDict):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute or key {name!r}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not _is_item(name) or isinstance(getattr(type(self), name, None), property):
-            super().__setattr__(name, value)
+        if not _is_item(name) or getattr(getattr(type(self), name, None), "fset", None) is not None:
+            super().__setattr__(name, value)  # a property of a subclass that can be set
         else:
             self[name] = value
 
@@ -179,9 +213,27 @@ class AttrDict(SyncedDict):
         except KeyError:
             raise AttributeError(f"{type(self).__name__!r} object has no key {name!r}") from None
 
-    def _key(self, key: Any) -> Any:
+    def __dir__(self) -> list[str]:
+        """Return the names of attributes without those that are free for keys."""
+        found = object.__dir__(self)
+        return [name for name in found if not isinstance(inspect.getattr_static(self, name, None), KeyFirst)]
+
+    def __perkey_key__(self, key: Any) -> Any:
         return str(key) if key is None or isinstance(key, int) else key
 
 
 def _is_item(name: str) -> bool:
-    return name not in _OWN and not (name.startswith("__") and name.endswith("__"))
+    return not name.startswith("__")
+
+
+BUFFERING: Final = (
+    "backend_is_buffered",
+    "buffer_backend",
+    "buffered",
+    "get_buffer_capacity",
+    "get_current_buffer_size",
+    "set_buffer_capacity",
+)
+"""What signac's classes with a buffer have, and no others."""
+
+free(AttrDict, ("editing", "resource", "transform", *BUFFERING), SyncedDict)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableSequence, Seque
 from operator import index
 from typing import Any, ClassVar, overload
 
-from perkey.synced.collection import SyncedCollection
+from perkey.synced.collection import SyncedCollection, admit, edit, is_at, peek, snapshot, transform, wrap
 from perkey.synced.plain import copy_of
 
 
@@ -22,7 +22,7 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
     [1, 2, 3]
     """
 
-    _base: ClassVar[type] = list
+    __perkey_base__: ClassVar[type] = list
 
     @classmethod
     def is_base_type(cls, data: Any) -> bool:
@@ -38,11 +38,11 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
     def __getitem__(self, place: int | slice) -> Any:
         """Return an item, or a list of items."""
         if isinstance(place, slice):
-            data = self._snapshot()
-            return [self._wrap(step, data[step]) for step in range(*place.indices(len(data)))]
-        data = self._peek()
+            data = snapshot(self)
+            return [wrap(self, step, data[step]) for step in range(*place.indices(len(data)))]
+        data = peek(self)
         step = index(place)
-        return self._wrap(step if step >= 0 else step + len(data), data[step])
+        return wrap(self, step if step >= 0 else step + len(data), data[step])
 
     @overload
     def __setitem__(self, place: int, value: Any) -> None: ...
@@ -50,45 +50,45 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
     def __setitem__(self, place: slice, value: Iterable[Any]) -> None: ...
     def __setitem__(self, place: int | slice, value: Any) -> None:
         """Replace an item, or a slice, as one edit."""
-        if isinstance(place, int) and self._is_at(value, place if place >= 0 else place + len(self)):
+        if isinstance(place, int) and is_at(self, value, place if place >= 0 else place + len(self)):
             return  # `items[0] += [1]` has changed it in place, and must not write what it read
-        new = self._admit(list(value)) if isinstance(place, slice) else self._admit([value])[0]
+        new = admit(self, list(value)) if isinstance(place, slice) else admit(self, [value])[0]
 
         def change(target: list[Any]) -> None:
             target[place] = new
 
-        self._edit(change)
+        edit(self, change)
 
     def __delitem__(self, place: int | slice) -> None:
         def change(target: list[Any]) -> None:
             del target[place]
 
-        self._edit(change)
+        edit(self, change)
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the items of this moment; edits meanwhile do no harm."""
-        return (self._wrap(step, value) for step, value in enumerate(self._snapshot()))
+        return (wrap(self, step, value) for step, value in enumerate(snapshot(self)))
 
     def __reversed__(self) -> Iterator[Any]:
         return iter(self[::-1])
 
     def __contains__(self, value: object) -> bool:
-        return value in self._snapshot()
+        return value in snapshot(self)
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
         """Return the first index of a value; raises ValueError if there is none."""
-        data: list[Any] = self._snapshot()
+        data: list[Any] = snapshot(self)
         return data.index(value, start, len(data) if stop is None else stop)
 
     def count(self, value: Any) -> int:
         """Return how often a value occurs."""
-        data: list[Any] = self._snapshot()
+        data: list[Any] = snapshot(self)
         return data.count(value)
 
     def insert(self, index: int, value: Any) -> None:
         """Insert a value before an index."""
-        new = self._admit([value])
-        self._edit(lambda target: target.insert(index, new[0]))
+        new = admit(self, [value])
+        edit(self, lambda target: target.insert(index, new[0]))
 
     def append(self, value: Any) -> None:
         """Add a value at the end."""
@@ -96,25 +96,25 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
 
     def extend(self, values: Iterable[Any]) -> None:
         """Add values at the end, as one edit."""
-        new = self._admit(list(values))
+        new = admit(self, list(values))
         if new:
-            self._edit(lambda target: target.extend(new))
+            edit(self, lambda target: target.extend(new))
 
     def pop(self, index: int = -1) -> Any:
         """Remove an item and return it as plain data; of several who pop, each gets another."""
-        return copy_of(self._edit(lambda target: target.pop(index)))
+        return copy_of(edit(self, lambda target: target.pop(index)))
 
     def remove(self, value: Any) -> None:
         """Remove the first item that equals a value; raises ValueError if there is none."""
-        self.transform(lambda items: items.remove(value))
+        transform(self, lambda items: items.remove(value))
 
     def reverse(self) -> None:
         """Reverse the order, as one edit."""
-        self._edit(lambda target: target.reverse())
+        edit(self, lambda target: target.reverse())
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
         """Sort the items, as ``list.sort``, as one edit; `key` is given plain data."""
-        self.transform(lambda items: items.sort(key=key, reverse=reverse))
+        transform(self, lambda items: items.sort(key=key, reverse=reverse))
 
     def __lt__(self, other: Any) -> bool:
         return bool(self() < _content(other))

@@ -15,10 +15,13 @@ from perkey.errors import ConflictError, CorruptValueError, NestedWriteError
 from perkey.stores.base import ABSENT, Expectation, Version
 from perkey.stores.process_lock import ProcessLock
 from perkey.synced.buffers import Buffer
-from perkey.synced.collection import SyncedCollection, pair
+from perkey.synced.collection import SyncedCollection, pair, resource_of
+from perkey.synced.errors import WrongKindError
 from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
+
+_TEXT_KINDS: Final = frozenset("TUO")
 
 # One for all arrays, because several groups may be the same one.
 _lock = ProcessLock()
@@ -87,11 +90,22 @@ class ZarrArray(BytesResource):
 
     def _text(self) -> str | None:
         """Return what is in the array; None if there is no array, or nothing was written into it yet."""
-        array = self.group.get(self.name)
+        array = self._found()
         return (str(array[0]) or None) if array is not None else None
 
+    def _found(self) -> Any:
+        """Return the array; None if nothing has its name. Raises WrongKindError for anything else."""
+        found = self.group.get(self.name)
+        if found is None:
+            return None
+        shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
+        if shape != (1,) or getattr(dtype, "kind", None) not in _TEXT_KINDS:
+            held = "a group" if shape is None else f"an array of shape {shape} and type {dtype}"
+            raise WrongKindError(f"{self.describe()} is {held}, not the array of one string of a document")
+        return found
+
     def _array(self) -> Any:
-        array = self.group.get(self.name)
+        array = self._found()
         if array is not None:
             return array
         return self.group.create_array(
@@ -116,9 +130,12 @@ class ZarrCollection(SyncedCollection):
         codec: Bytes to bytes and back, such as ``numcodecs.Zstd()``; None for readable JSON.
         data: What the document holds as long as nothing is stored; see `SyncedCollection`.
         allow_nan: Whether NaN and infinities may be put in.
+
+    Raises:
+        WrongKindError: (by all operations) A group, or an array of another kind, has that name.
     """
 
-    _buffer: ClassVar[Buffer] = Buffer("bytes")
+    __perkey_buffer__: ClassVar[Buffer] = Buffer("bytes")
 
     def __init__(
         self, group: Any, name: str, codec: Codec | None = None, data: Any = None, *, allow_nan: bool = True
@@ -128,17 +145,17 @@ class ZarrCollection(SyncedCollection):
     @property
     def group(self) -> Any:
         """The group."""
-        return cast("ZarrArray", self.resource).group
+        return cast("ZarrArray", resource_of(self)).group
 
     @property
     def name(self) -> str:
         """The name of the array."""
-        return cast("ZarrArray", self.resource).name
+        return cast("ZarrArray", resource_of(self)).name
 
     @property
     def codec(self) -> Codec | None:
         """What encodes the text."""
-        return cast("ZarrArray", self.resource).codec
+        return cast("ZarrArray", resource_of(self)).codec
 
 
 class ZarrDict(ZarrCollection, SyncedDict):

@@ -1,4 +1,6 @@
-"""Contract suites and faulty stores, for the tests of this project and of others' backends; needs pytest.
+"""Contract suites and faulty stores, for the tests of this project and of others' backends.
+
+They need pytest, which the extra ``testing`` brings.
 
 A backend's author inherits a suite and says how a store, or a dictionary, is made::
 
@@ -9,7 +11,12 @@ A backend's author inherits a suite and says how a store, or a dictionary, is ma
             return MyStore(self.tmp_path)
 """
 
-import pytest
+from perkey.errors import MissingExtraError
+
+try:
+    import pytest
+except ImportError as error:
+    raise MissingExtraError("perkey.testing", "testing", "pytest") from error
 
 _ASSERTING = ("crowds", "dicts", "histories", "stores", "streams")
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _ASSERTING))

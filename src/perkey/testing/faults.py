@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from perkey.answers import answer
 from perkey.content import Content, Data
-from perkey.naming import Name
-from perkey.stores.base import ANY, ConditionKind, Expectation, Stat, Store, Verb, Version
+from perkey.naming import Name, Shape
+from perkey.stores.base import ANY, Expectation, Stat, Store, Version, WrapperStore
 
+A = TypeVar("A")
+R = TypeVar("R")
 T = TypeVar("T")
 
 Call: TypeAlias = Literal["read", "stat", "write", "remove", "scan", "scan_stats", "folders", "exists"]
@@ -42,10 +46,12 @@ class Plan:
     when: Moment
 
 
-class FaultyStore(Store):
+class FaultyStore(WrapperStore):
     """Another store, with what was planned for its calls. Without plans it keeps all its promises.
 
-    Listings count as called when their first item is asked for, and are over after their last one.
+    Verbs that follow from others count as those: `content` as a read, `put` as a write, `mtime` as a stat,
+    `count` as a scan. Of many items at once each counts by itself, when the inner store draws it. Listings
+    count as called when their first item is asked for, and are over after their last one.
 
     Args:
         inner: The store.
@@ -53,7 +59,7 @@ class FaultyStore(Store):
     """
 
     def __init__(self, inner: Store, *, latency: float = 0.0) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.latency = latency
         self.calls: Counter[Call] = Counter()
         self._plans: list[Plan] = []
@@ -80,17 +86,41 @@ class FaultyStore(Store):
     ) -> tuple[Content, Version] | None:
         return self._call("read", lambda: self.inner.read(name, unless=unless, limit=limit))
 
+    def content(self, name: Name, *, limit: int | None = None) -> Content:
+        return self._call("read", lambda: self.inner.content(name, limit=limit))
+
     def stat(self, name: Name) -> Stat:
         return self._call("stat", lambda: self.inner.stat(name))
+
+    def mtime(self, name: Name) -> float:
+        return self._call("stat", lambda: self.inner.mtime(name))
+
+    def exists(self, name: Name) -> bool:
+        return self._call("exists", lambda: self.inner.exists(name))
 
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
         return self._call("write", lambda: self.inner.write(name, data, expect=expect))
 
+    def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
+        self._call("write", lambda: self.inner.put(name, data, expect=expect))
+
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self._call("remove", lambda: self.inner.remove(name, expect=expect))
 
-    def exists(self, name: Name) -> bool:
-        return self._call("exists", lambda: self.inner.exists(name))
+    def read_many(
+        self, names: Iterable[Name], *, limit: int | None = None
+    ) -> Iterator[tuple[Name, tuple[Content, Version] | Exception]]:
+        return self._each_call("read", names, _itself, lambda due: self.inner.read_many(due, limit=limit))
+
+    def write_many(
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+    ) -> Iterator[tuple[Name, Version | Exception]]:
+        return self._each_call(
+            "write", items, itemgetter(0), lambda due: self.inner.write_many(due, expect=expect)
+        )
+
+    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
+        return self._each_call("remove", names, _itself, self.inner.remove_many)
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         return self._list("scan", lambda: self.inner.scan(prefix))
@@ -98,14 +128,14 @@ class FaultyStore(Store):
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self._list("scan_stats", lambda: self.inner.scan_stats(prefix))
 
+    def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
+        return self._list("scan_stats", lambda: self.inner.scan_mtimes(prefix))
+
+    def count(self, shape: Shape, prefix: Name = ()) -> int:
+        return self._call("scan", lambda: self.inner.count(shape, prefix))
+
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         return self._list("folders", lambda: self.inner.folders(prefix))
-
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        return self.inner.honours(verb, kind)
-
-    def describe(self, name: Name = ()) -> str:
-        return self.inner.describe(name)
 
     def _call(self, call: Call, act: Callable[[], T]) -> T:
         number = self._begin(call)
@@ -115,6 +145,47 @@ class FaultyStore(Store):
         except BaseException:
             _release(result)
             raise
+        return result
+
+    def _each_call(
+        self,
+        call: Call,
+        arguments: Iterable[A],
+        name_of: Callable[[A], Name],
+        act: Callable[[Iterator[A]], Iterator[tuple[Name, R]]],
+    ) -> Iterator[tuple[Name, R | Exception]]:
+        """Let the inner store do many things at once; each counts as a call of the verb for one.
+
+        It begins when the inner store draws the argument, and is over when its result arrives.
+        """
+        numbers: defaultdict[Name, deque[int]] = defaultdict(deque)
+        failed: deque[tuple[Name, Exception]] = deque()
+
+        def due() -> Iterator[A]:
+            for argument in arguments:
+                name = name_of(argument)
+                try:
+                    number = self._begin(call)
+                except answer(Exception) as error:
+                    failed.append((name, error))
+                    continue
+                numbers[name].append(number)
+                yield argument
+
+        for name, result in act(due()):
+            while failed:
+                yield failed.popleft()
+            yield name, self._end_one(call, numbers[name].popleft(), result)
+        while failed:
+            yield failed.popleft()
+
+    def _end_one(self, call: Call, number: int, result: R) -> R | Exception:
+        """Return the result of one of many things, or the error planned for after it."""
+        try:
+            self._run(call, number, "after")
+        except answer(Exception) as error:
+            _release(result)
+            return error
         return result
 
     def _list(self, call: Call, act: Callable[[], Iterator[T]]) -> Iterator[T]:
@@ -144,6 +215,10 @@ class FaultyStore(Store):
 
 def _raise(error: BaseException) -> None:
     raise error
+
+
+def _itself(name: Name) -> Name:
+    return name
 
 
 def _release(result: Any) -> None:

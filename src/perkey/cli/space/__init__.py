@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from perkey import __version__
 from perkey.cli.groups import LazyGroup
 
 _COMMANDS: Final = {
@@ -15,6 +16,7 @@ _COMMANDS: Final = {
     "statepoint": "statepoint",
     "document": "document",
     "diff": "diff",
+    "neighbors": "neighbors",
     "schema": "schema",
     "view": "view",
     "rm": "rm",
@@ -28,6 +30,7 @@ _COMMANDS: Final = {
     "update-cache": "update_cache",
     "shell": "shell",
     "index": "index",
+    "migrate": "migrate",
 }
 
 
@@ -41,7 +44,14 @@ _COMMANDS: Final = {
     type=click.Path(file_okay=False),
     help="The project's folder; by default the working directory or the nearest project above it.",
 )
+@click.version_option(__version__, prog_name="perkey")
+@click.option("--debug", is_flag=True, help="Show where in the program an error occurred.")
+@click.option("-v", "--verbosity", "--verbose", "verbose", count=True, help="Say more.")
+@click.option("-y", "--yes", is_flag=True, help="Answer all questions with yes.")
 @click.pass_context
-def command(context: click.Context, *, project: str | None) -> None:
+def command(context: click.Context, *, project: str | None, debug: bool, verbose: int, yes: bool) -> None:
     """Projects of jobs, each with a state point, a document and files."""
+    from perkey.cli.program import say  # noqa: PLC0415 - which loads this
+
     context.obj["project"] = project
+    say(context, debug=debug, verbose=bool(verbose), yes=yes)

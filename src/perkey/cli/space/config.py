@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from perkey.cli.groups import Group
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, note
 from perkey.cli.selecting import not_rebuilt, project_here
@@ -17,7 +18,7 @@ from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.files import read_file, write_file
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 @click.option("-g", "--global", "is_global", is_flag=True, help="The user's configuration.")
 @click.option("-l", "--local", "is_local", is_flag=True, help="The project's configuration.")
 @click.option("-f", "--force", is_flag=True, help="Set a value even if the result cannot be used.")
@@ -53,8 +54,9 @@ def show(context: click.Context, *, key: str | None, as_json: bool) -> None:
 @command.command("set", cls=Command)
 @click.argument("key")
 @click.argument("value", nargs=-1, required=True)
+@click.option("-f", "--force", is_flag=True, help="Set the value even if the result cannot be used.")
 @click.pass_context
-def set_value(context: click.Context, *, key: str, value: tuple[str, ...]) -> None:
+def set_value(context: click.Context, *, key: str, value: tuple[str, ...], force: bool) -> None:
     """Set a value.
 
     Without -g it is set in the project's configuration.
@@ -62,7 +64,7 @@ def set_value(context: click.Context, *, key: str, value: tuple[str, ...]) -> No
     path = _path(context)
     before = read_file(path)
     configuration.set_config_value(path, key, " ".join(value))
-    if not context.obj["force"]:
+    if not (force or context.obj["force"]):
         try:
             _verify(context)
         except (ConfigError, IncompatibleSchemaVersion):

@@ -15,7 +15,15 @@ from perkey.cli.selecting import project_here
 
 @click.command("job", cls=Command)
 @click.argument("statepoint", required=False)
-@click.option("-w", "--workspace", is_flag=True, help="Print the path of the job's folder instead of the id.")
+@click.option(
+    "-w",
+    "--workspace",
+    "-p",
+    "--path",
+    "workspace",
+    is_flag=True,
+    help="Print the path of the job's folder instead of the id.",
+)
 @click.option("-c", "--create", is_flag=True, help="Make the job if it does not exist.")
 @json_option
 @click.pass_context
@@ -24,9 +32,10 @@ def command(
 ) -> None:
     """Print the id of the job of a state point.
 
-    The state point is given in JSON; without one it is read from the standard input.
+    The state point is given in JSON; without one, and for "-", it is read from the standard input.
     """
-    job = project_here(context).open_job(_parsed(statepoint or sys.stdin.read()))
+    text = sys.stdin.read() if statepoint in {None, "-"} else statepoint
+    job = project_here(context).open_job(_parsed(str(text)))
     if create:
         job.init()
     line(dumped({"id": job.id, "path": job.path}) if as_json else job.path if workspace else job.id)

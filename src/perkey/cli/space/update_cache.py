@@ -18,5 +18,5 @@ def command(context: click.Context) -> None:
     """
     project = project_here(context)
     with working("Updating cache..."):
-        project.update_cache()
-    note(f"Updated cache (size={len(project)}).")
+        size = project.update_cache()
+    note(f"Updated cache (size={size}).")

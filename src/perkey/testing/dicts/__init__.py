@@ -13,13 +13,14 @@ from perkey.testing.dicts.order import OrderClauses
 from perkey.testing.dicts.parts import PartClauses
 from perkey.testing.dicts.policies import ClassClauses, ImmutableClauses
 from perkey.testing.dicts.races import RaceClauses
+from perkey.testing.dicts.raising import RaisingClauses
 from perkey.testing.dicts.suite import PICKLED, PLAIN, TEXTS, DictSuite, Values
 from perkey.testing.dicts.transforming import TransformClauses
 from perkey.testing.dicts.views import ViewClauses
 from perkey.testing.dicts.write_once import FirstWriteClauses
 
 
-class AddOnlyContract(AddingClauses, ViewClauses, OrderClauses, PartClauses, HandleClauses):
+class AddOnlyContract(AddingClauses, ViewClauses, OrderClauses, PartClauses, HandleClauses, RaisingClauses):
     """What holds for every dictionary to which items can be added."""
 
 

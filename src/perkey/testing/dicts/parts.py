@@ -46,6 +46,20 @@ class PartClauses(DictSuite):
         assert part.subdicts() == {}
         self.assert_holds(d, {})
 
+    def test_a_missing_key_that_others_begin_with_says_so(self, d: PersiDict[Any]) -> None:
+        d["p", "q", "a"] = self.values(1)
+        for key in (("p",), ("p", "q")):
+            for act in (
+                lambda key=key: d[key],
+                lambda key=key: d.etag(key),
+                lambda key=key: d.timestamp(key),
+            ):
+                with pytest.raises(KeyError, match=r"begin with it, such as \('p', 'q', 'a'\)") as caught:
+                    act()
+                assert caught.value.args == (key,)
+        with pytest.raises(KeyError, match=r"^\('x',\)$"):
+            d["x"]
+
     def test_a_part_is_of_the_same_kind(self, d: PersiDict[Any]) -> None:
         part = d.get_subdict("p")
         assert type(part) is type(d)

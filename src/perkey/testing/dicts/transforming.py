@@ -27,6 +27,27 @@ class TransformClauses(DictSuite):
             assert result == (d.etag("a"), self.values(number))
         self.assert_holds(d, {"a": self.values(3)})
 
+    def test_the_function_may_come_by_position_and_a_missing_item_have_a_default(
+        self, d: PersiDict[Any]
+    ) -> None:
+        default = self.values(7)
+        given: list[Any] = []
+
+        def note(value: Any) -> Any:
+            given.append(value)
+            return self.values(1)
+
+        assert d.transform_item("a", note, default=default) == (d.etag("a"), self.values(1))
+        assert d.transform_item("a", note, default=default) == (d.etag("a"), self.values(1))
+        assert given == [default, self.values(1)]
+        absent = d.transform_item("absent", lambda _: KEEP_CURRENT, default=default)
+        assert absent == (ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE)
+        self.assert_holds(d, {"a": self.values(1)})
+
+    def test_a_function_that_cannot_be_called_is_refused(self, d: PersiDict[Any]) -> None:
+        with pytest.raises(TypeError, match="transformer must be callable"):
+            d.transform_item("a", 1)  # type: ignore[arg-type]
+
     def test_keep_current_leaves_all_as_it_was(self, d: PersiDict[Any]) -> None:
         d["a"] = self.values(1)
         etag = d.etag("a")

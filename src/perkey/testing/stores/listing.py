@@ -37,6 +37,7 @@ class ListingClauses(StoreSuite):
         for prefix in (("absent",), ("x", "absent"), ("x", "y", "z"), NESTED, (*NESTED, "deeper")):
             assert list(store.scan(prefix)) == []
             assert list(store.scan_stats(prefix)) == []
+            assert list(store.scan_mtimes(prefix)) == []
             assert list(store.folders(prefix)) == []
 
     def test_stats_are_listed_for_the_same_items_and_agree_with_stat(self, store: Store) -> None:
@@ -46,6 +47,9 @@ class ListingClauses(StoreSuite):
             listed = sorted(store.scan_stats(prefix))
             assert [name for name, _ in listed] == sorted(store.scan(prefix))
             assert all(store.stat(name) == stat for name, stat in listed)
+            times = sorted(store.scan_mtimes(prefix))
+            assert times == [(name, stat.mtime) for name, stat in listed]
+            assert times == [(name, store.mtime(name)) for name, _ in times]
 
     def test_items_of_a_shape_are_counted_as_they_are_listed(self, store: Store) -> None:
         for digest_len in (0, 8):

@@ -1,0 +1,83 @@
+"""Checks of arguments: each error names the argument and says what it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+Kinds = type[Any] | tuple[type[Any], ...]
+
+
+def wrong_kind(name: str, expected: str, value: object) -> TypeError:
+    """Return the error about an argument of the wrong kind."""
+    return TypeError(f"{name} must be {expected}, not {type(value).__name__}")
+
+
+def check_kind(name: str, value: object, kinds: Kinds, expected: str) -> None:
+    """Raise TypeError unless `value` is of one of the kinds.
+
+    Args:
+        name: The name of the argument.
+        value: The argument.
+        kinds: The class or classes that are allowed.
+        expected: These classes in words, with an article.
+    """
+    if not isinstance(value, kinds):
+        raise wrong_kind(name, expected, value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return a bool (numpy's are bools, too); raises TypeError for everything else."""
+    kind = type(value)
+    if isinstance(value, bool) or (kind.__module__ == "numpy" and kind.__name__ in {"bool", "bool_"}):
+        return bool(value)
+    raise wrong_kind(name, "a bool", value)
+
+
+def check_count(name: str, value: Any, *, least: int = 0, or_none: bool = False) -> None:
+    """Raise unless `value` is an int, or None where that is allowed, and not too small.
+
+    Args:
+        name: The name of the argument.
+        value: The argument; anything that can be an index is an int, but a bool is not.
+        least: The smallest value that is allowed.
+        or_none: Whether None is allowed.
+
+    Raises:
+        TypeError: `value` is not an int.
+        ValueError: `value` is less than `least`.
+    """
+    if or_none and value is None:
+        return
+    expected = "an int or None" if or_none else "an int"
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+        raise wrong_kind(name, expected, value)
+    if value < least:
+        raise ValueError(f"{name} must be {expected}, at least {least}, not {value}")
+
+
+def check_callable(name: str, value: object) -> None:
+    """Raise TypeError unless `value` can be called."""
+    if not callable(value):
+        raise wrong_kind(name, "callable", value)
+
+
+def check_iterable(name: str, value: object, of: str) -> None:
+    """Raise TypeError unless `value` is an iterable of several things; a string is one thing.
+
+    Args:
+        name: The name of the argument.
+        value: The argument.
+        of: The things in words.
+    """
+    if isinstance(value, (str, bytes, bytearray)):
+        _refuse_single(name, value, of)
+    if not isinstance(value, Iterable) and not hasattr(type(value), "__getitem__"):
+        raise wrong_kind(name, f"an iterable of {of}", value)
+
+
+def _refuse_single(name: str, value: object, of: str) -> NoReturn:
+    raise TypeError(
+        f"{name} must be an iterable of {of}, not a {type(value).__name__}, whose characters would be taken "
+        f"for {of}; put it into a list"
+    )
