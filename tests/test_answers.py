@@ -87,6 +87,19 @@ def test_every_exception_that_is_taken_for_an_answer_is_checked() -> None:
     assert unchecked == set()
 
 
+def test_what_cleans_up_does_so_after_interruptions_too() -> None:
+    """An ``except BaseException`` that closes and raises again must not pass over a handler's exceptions."""
+    filtered = {
+        (path.name, function)
+        for path in SOURCE.rglob("*.py")
+        for function, node in handlers(path)
+        if isinstance(node, ast.ExceptHandler)
+        and isinstance(node.type, ast.Call)
+        and "BaseException" in ast.unparse(node.type)
+    }
+    assert filtered == set()
+
+
 # --- Handlers -----------------------------------------------------------------------------------------
 
 

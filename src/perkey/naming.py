@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
+from perkey.answers import answer
 from perkey.arguments import check_kind, wrong_kind
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part, text_of
 
@@ -170,7 +171,7 @@ class Naming:
         leaf = name[-1]
         try:
             flat = self._flat_keys[leaf]
-        except KeyError:
+        except answer(KeyError):
             flat = self._flat_key(leaf)
             if len(self._flat_keys) < _CACHED_NAMES:
                 self._flat_keys[leaf] = flat

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from perkey.parallel import is_abandoned
+
 RETRY_FOR: Final = 30.0
 """Seconds for which a request is repeated, unless the user says otherwise."""
 
@@ -92,6 +94,8 @@ class Attempts:
     def pause(self, failure: Exception, *, wanted: float | None = None) -> bool:
         """Wait before another attempt, and log it; return False at once if there is no time for one.
 
+        The same if the caller has left the iteration that this is a part of, by Ctrl-C say.
+
         The first pause is 25 to 50 ms, each further one twice as long, up to 5 s.
 
         Args:
@@ -103,7 +107,7 @@ class Attempts:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self.count, _MOST_DOUBLINGS))
         seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
         self.count += 1
-        if left <= 0 or (wanted is not None and wanted >= left):
+        if left <= 0 or (wanted is not None and wanted >= left) or is_abandoned():
             return False
         seconds = min(max(seconds, wanted or 0), left)
         _log(failure, self.count + 1, seconds, now - self._began)

@@ -128,7 +128,11 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(("file_type", "kind", "made", "said"), FILES, ids=lambda item: str(item)[:20])
+@pytest.mark.parametrize(
+    ("file_type", "kind", "made", "said"),
+    FILES,
+    ids=[f"{each[0]}-{each[1]}-{number}" for number, each in enumerate(FILES)],
+)
 def test_a_sound_file_of_another_kind_says_what_it_seems_to_be(
     tmp_path: Path, file_type: str, kind: str, made: bytes | Callable[[], bytes], said: str
 ) -> None:

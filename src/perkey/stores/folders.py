@@ -115,12 +115,16 @@ class Folder(Handle):
             FileNotFoundError: It does not exist (`make` makes it).
         """
         folder = cls("/".join((base, *parts)), lockable=lockable)
-        if not parts:
-            folder._fd = folder.open(base, _BASE)
-        elif len(parts) == 1:
-            folder._open_below(folder.path, None)
-        else:
-            use(base, parts[:-1], PASSAGE, folder._open_below, parts[-1])
+        try:
+            if not parts:
+                folder._fd = folder.open(base, _BASE)
+            elif len(parts) == 1:
+                folder._open_below(folder.path, None)
+            else:
+                use(base, parts[:-1], PASSAGE, folder._open_below, parts[-1])
+        except BaseException:
+            folder.close()
+            raise
         return folder
 
     def _open_below(self, path: str, dir_fd: int | None) -> None:

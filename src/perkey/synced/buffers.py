@@ -68,12 +68,15 @@ class Buffer:
             with self.lock:
                 if capacity is not None:
                     self.capacity = before
+                outer = self._flushing
                 try:
+                    self._flushing = True  # until the block is left: later edits would stay here
                     if self.contexts == 1:
                         self._flush([e for e in self._entries.values() if e.identity not in self._holders])
                 finally:
                     # Not before all is written: until then nobody may pass the buffer by.
                     self.contexts -= 1
+                    self._flushing = outer
 
     @contextmanager
     def holding(self, holder: Holder) -> Iterator[None]:
@@ -86,13 +89,16 @@ class Buffer:
             yield
         finally:
             with self.lock:
+                outer = self._flushing
                 try:
+                    self._flushing = True  # as above
                     if not self.contexts and self._holders[identity] == 1 and identity in self._entries:
                         self._flush([self._entries[identity]])
                 finally:
                     holder.holds -= 1
                     self._holders[identity] -= 1
                     self._holders += Counter()  # drops what is at zero
+                    self._flushing = outer
 
     def layer(self, holder: Holder) -> Layer:
         """Return what answers for the document of a holder: its entry here, if it is buffered."""
