@@ -81,7 +81,7 @@ class DirectoryStore(Store):
         check_kind("durability", durability, str, "'sync' or 'none'")
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
-        if os.open not in os.supports_dir_fd:
+        if not os.supports_dir_fd:
             raise UnsupportedPlatformError(
                 "dictionaries in folders need descriptors of folders, which this system does not have; "
                 "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"

@@ -180,10 +180,12 @@ class Folder(Handle):
         try:
             return file.open(name, _CREATE, 0o666, here)
         except system_answer(OSError) as error:
+            if error.errno == errno.EEXIST:
+                self.settle(name)  # it is another writer's
             explain(error, f"{self.path}/{name}")
 
     def settle(self, name: str) -> None:
-        """Note that a file of `create` was given its final name."""
+        """Note that a file of `create` was given its final name, or was there before."""
         if self._temporaries:
             self._temporaries.remove(name)
 

@@ -63,7 +63,7 @@ def use(base: str, name: Name, flags: int, act: Callable[[int], R]) -> R:
             return act(_open(base, name, flags, opened, closing))
         finally:
             any(closing)
-    except system_answer(BaseException):
+    except BaseException:
         any(closing)
         raise
 
