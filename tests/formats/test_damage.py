@@ -298,7 +298,7 @@ class TestErrorsOfTheSystem:
                     raise OSError(5, "Input/output error")
                 return super().read(size) or b""
 
-        monkeypatch.setattr(os, "fdopen", Failing)
+        monkeypatch.setattr("perkey.stores.directory.open", Failing, raising=False)
         for key in ("a", "b"):
             with pytest.raises(OSError, match="Input/output error") as caught:
                 d[key]
