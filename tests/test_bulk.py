@@ -52,8 +52,10 @@ class SlowStore(FaultyStore):
             name, "reads", lambda: super(SlowStore, self).read(name, unless=unless, limit=limit)
         )
 
-    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
-        return self._counted(name, "writes", lambda: super(SlowStore, self).write(name, data, expect=expect))
+    def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
+        return self._counted(
+            name, "writes", lambda: super(SlowStore, self).try_write(name, data, expect=expect)
+        )
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self._counted(name, "writes", lambda: super(SlowStore, self).remove(name, expect=expect))

@@ -75,6 +75,32 @@ def test_arguments_are_drawn_only_a_little_ahead() -> None:
     results.close()  # type: ignore[attr-defined] # it is a generator
 
 
+def test_what_is_no_error_is_raised_from_a_thread_that_is_done_before_it_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Quick(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            self.join(0.2)
+
+    def call(number: int) -> int:
+        raise SystemExit(number)
+
+    monkeypatch.setattr("perkey.parallel.Thread", Quick)
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            list(map_unordered(call, range(3), workers=2, discard=no_discard))
+        except SystemExit as error:
+            raised.append(error)
+
+    caller = threading.Thread(target=run, daemon=True)
+    caller.start()
+    caller.join(HANG / 3)
+    assert [str(error) for error in raised] == ["0"]
+
+
 def test_results_are_told_as_they_are_completed() -> None:
     go_on = threading.Event()
 

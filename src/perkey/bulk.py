@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -95,7 +96,8 @@ class BulkOperations(ItemAccess[V]):
         for name, result in self._store.write_many(encoded, expect=expect):
             value: Any = pending.pop(name)
             if isinstance(result, ConflictError) and self._immutable:
-                tally.attempt(self._key_of(name), lambda: self._meet_existing(name, value))  # noqa: B023 - called at once
+                meet = partial(self._meet_own_or_existing, name, value, result)
+                tally.attempt(self._key_of(name), meet)
             elif isinstance(result, DataError):
                 tally.count(self._key_of(name), self._error_of_data(result.error, name))
             else:

@@ -164,9 +164,7 @@ class _Threads(Generic[A, R]):
             return _Done(argument, self._function(argument))
         except answer(Exception) as error:  # reported to the caller, who decides
             return _Done(argument, error)
-        except BaseException as error:
-            if not self._threads:
-                raise
+        except BaseException as error:  # noqa: BLE001 - `take` raises it
             return _Done(argument, RuntimeError(), error)
 
     def _discard_rest(self) -> None:

@@ -92,6 +92,7 @@ COSTS = {
     "write once": Cost(lambda d: WriteOnceDict(d).__setitem__("new", 1), put=1),
     "write once over old": Cost(lambda d: WriteOnceDict(d, 0).__setitem__("old", 1), put=1),
     "write once over old, checked": Cost(lambda d: WriteOnceDict(d, 1).__setitem__("old", 1), put=1, get=1),
+    "write many once": Cost(lambda d: WriteOnceDict(d, 0).set_many({"new": 1, "old": 1}), put=2),
     "etag": Cost(lambda d: d.etag("old"), head=1),
     "timestamp": Cost(lambda d: d.timestamp("old"), head=1),
     "get_with_etag": Cost(lambda d: d.get_with_etag("old"), get=1),

@@ -120,6 +120,14 @@ def test_a_large_value_whose_condition_holds_costs_one_look_more(
     d.setdefault_if("small", default_value=1)
     assert "head" not in proxy.counts
     assert d["a"] == value
+    other: Any = opened(proxy.endpoint, made_bucket, way)
+    other["a"] = large()
+    etag = other.etag("a")
+    proxy.forget()
+    # The look also brings the marks of a version that this handle has not read.
+    replaced = d.set_item_if("a", value=value, condition=ETAG_IS_THE_SAME, expected_etag=etag)
+    assert replaced.condition_was_satisfied
+    assert proxy.counts["head"] == 1
 
 
 @each_way

@@ -274,12 +274,12 @@ class Store(ABC):
     def write_many(
         self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
-        """Write many items, and yield each name with what `write` returns or raises for it, in any order.
+        """Write many items, and yield each name with what `try_write` returns or raises for it, in any order.
 
         Each is atomic as a single write, and as durable when its name is yielded. Iterate to the end: what
         was not yielded may not have been written.
         """
-        results = self._each(lambda item: self.write(*item, expect=expect), items, weigh=_weight)
+        results = self._each(lambda item: self.try_write(*item, expect=expect), items, weigh=_weight)
         return ((item[0], result) for item, result in results)
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
