@@ -1,10 +1,13 @@
 """Many items at once: as if done one by one; what fails is told with its key, and the rest is done."""
 
+import gc
+import os
 import pickle
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +30,7 @@ from perkey.naming import Name
 from perkey.stores import MemoryStore
 from perkey.stores.base import ANY, Expectation, Store, Version
 from perkey.testing import FaultyStore
+from perkey.testing.dicts.raising import Bad, RaisingFormat
 
 T = TypeVar("T")
 
@@ -413,3 +417,20 @@ def test_progress_without_tqdm_names_the_extra_and_does_nothing(
     with pytest.raises(MissingExtraError, match=r"perkey\[progress\]"):
         getattr(d, operation)(argument, progress=True)
     assert d == {"a": 1}
+
+
+def test_an_exception_of_a_value_leaves_no_listing_open(tmp_path: Path) -> None:
+    """The folder is closed when the exception is gone, not when garbage is collected some time later."""
+    d = FileDirDict[Any](tmp_path)
+    vars(d)["_format"] = RaisingFormat(vars(d)["_format"], ValueError(), "decode")
+    d.update({f"k{number}": Bad() for number in range(3)})
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    gc.disable()
+    try:
+        for verb in (list, dict, lambda it: next(iter(it)), lambda it: None in it):
+            with suppress(ValueError):
+                verb(d.items() if verb is dict else d.values())
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()

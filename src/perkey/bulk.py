@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import Any, Self, TypeVar
@@ -132,24 +132,31 @@ class BulkOperations(ItemAccess[V]):
             for name, error in self._store.remove_many(names):
                 tally.count(self._key_of(name), None if isinstance(error, KeyError) else error)
 
-    def _read_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, V, Exception | None]]:
+    def _read_many(self, names: Iterable[Name]) -> Generator[tuple[Name, V, Exception | None], None, None]:
         """Yield each name whose item is there with its value and None, or with what reading it raises.
 
-        An exception may also be a value, so the two are apart.
+        An exception may also be a value, so the two are apart. Close it if it is not used to the end.
         """
-        for name, found in self._store.read_many(names, limit=STREAM_ABOVE):
-            value: Any = None
-            error: Exception | None = None
-            if isinstance(found, KeyError):
-                continue  # absent, or removed since it was seen
-            if isinstance(found, Exception):
-                error = found
-            else:
-                try:
-                    value = self._decode(name, found[0])
-                except answer(Exception) as raised:
-                    error = raised
-            yield name, value, error
+        found: Any = None
+        error: Exception | None = None
+        try:
+            for name, found in self._store.read_many(names, limit=STREAM_ABOVE):
+                value: Any = None
+                error = None
+                if isinstance(found, KeyError):
+                    continue  # absent, or removed since it was seen
+                if isinstance(found, Exception):
+                    error = found
+                else:
+                    try:
+                        value = self._decode(name, found[0])
+                    except answer(Exception) as raised:
+                        error = raised
+                yield name, value, error
+        finally:
+            # The exception refers to this frame. A frame that refers to it, too, and to the listing, would
+            # keep the folder open until garbage is collected.
+            names, found, error = (), None, None
 
     def _encoded(
         self,

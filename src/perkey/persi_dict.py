@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import closing
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -211,10 +212,11 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         return PersiItemsView(self)
 
     def _read_items(self) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
-        for name, value, error in self._read_many(self._names()):
-            if error is not None:
-                raise error
-            yield self._key_of(name), value
+        with closing(self._read_many(self._names())) as found:
+            for name, value, error in found:
+                if error is not None:
+                    raise error
+                yield self._key_of(name), value
 
     def _names(self) -> Iterator[Name]:
         return self._watched(self._store.scan(), partial(filter, self._naming.key_of))
