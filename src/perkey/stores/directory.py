@@ -177,7 +177,7 @@ class DirectoryStore(Store):
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
         self._require_base_once()
-        if not self._durable or way_of(self.base, self.locking).shared:
+        if not self._durable:
             yield from super().write_many(items, expect=expect)
             return
         from perkey.stores.batches import Batches, WriteBatch
@@ -185,6 +185,9 @@ class DirectoryStore(Store):
         for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of):
             for name, _ in batch:
                 self._check(name)
+            if way_of(self.base, self.locking, writing=True).shared:
+                yield from super().write_many(batch, expect=expect)
+                continue
             yield from WriteBatch(self.base, batch, expect, partial(self.write, expect=expect)).write()
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:

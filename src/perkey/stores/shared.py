@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar, get_args
 
+from perkey.arguments import check_kind
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.naming import Name
 from perkey.stores.descriptors import Handle
@@ -56,6 +57,7 @@ first of those waits for longer before its first write."""
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
 _OPEN_SECONDS: Final = 3.0
+_MOST_WAYS: Final = 10_000
 _SETTLED: Final = (
     b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
 )
@@ -95,10 +97,21 @@ class Way:
 _ways: dict[tuple[str, Locking], Way] = {}
 
 
-def check_locking(locking: str) -> Locking:
-    """Return a value of `locking`, or raise ValueError."""
+def check_locking(locking: str, name: str = "locking") -> Locking:
+    """Return a value of `locking`.
+
+    Args:
+        locking: The value.
+        name: The name of the argument or variable that has it, for an error.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It is another str.
+    """
+    allowed = ", ".join(map(repr, get_args(Locking)))
+    check_kind(name, locking, str, f"one of {allowed}")
     if locking not in get_args(Locking):
-        raise ValueError(f"locking must be one of {', '.join(map(repr, get_args(Locking)))}, not {locking!r}")
+        raise ValueError(f"{name} must be one of {allowed}, not {locking!r}")
     return locking  # type: ignore[return-value]
 
 
@@ -117,6 +130,8 @@ def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Wa
         way = _decide(base, locking)
         if way is None:
             return _MISSING
+        if len(_ways) >= _MOST_WAYS:
+            _ways.clear()
         _ways[base, locking] = way
     elif (
         writing
@@ -133,7 +148,7 @@ _MISSING: Final = Way("", shared=False, file_system=None)
 
 def _decide(base: str, locking: Locking) -> Way | None:
     if locking == "auto":
-        locking = check_locking(os.environ.get(VARIABLE) or "auto")
+        locking = check_locking(os.environ.get(VARIABLE) or "auto", VARIABLE)
     if locking == "local":
         return Way(base, shared=False, file_system=None)
     if locking == "none":
