@@ -33,7 +33,7 @@ from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
-from perkey.stores.shared import check_locking, open_folder, stat_shared, use_shared, way_of
+from perkey.stores.shared import Patience, check_locking, open_folder, stat_shared, use_shared, way_of
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
 from perkey.stores.ways import READ, is_folder, read_open, stat_file, use
@@ -45,6 +45,7 @@ R = TypeVar("R")
 
 _ATTEMPTS: Final = 32
 _WRITING_ATTEMPTS: Final = 1000
+_PIECE: Final = 1 << 20
 _REPLACED: Final[Any] = object()
 _SAFE_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9()_\-~.=]+(?:/(?!\Z)|\Z))+")
 
@@ -119,13 +120,14 @@ class DirectoryStore(Store):
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        return self._of_current(name, partial(_read_item, name, unless, limit))
+        copied = limit is not None and self._copies()
+        return self._of_current(name, partial(_read_item, name, unless, limit, copied))
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         if not _is_safe(name):
             raise _unsafe(name)
         try:
-            return self._use(name, partial(_content_of, name, limit))
+            return self._use(name, partial(_content_of, name, limit, limit is not None and self._copies()))
         except system_answer(OSError) as error:
             self._raise_if_absent(error, name)
             raise
@@ -158,11 +160,22 @@ class DirectoryStore(Store):
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self._check(name)
-        try:
-            folder = self._folder(name[:-1])
-        except system_answer(FileNotFoundError, NotADirectoryError):
-            self._require_base_once()
-            raise_absent(name, expect)
+        patience = None
+        while True:
+            try:
+                folder = self._folder(name[:-1])
+            except system_answer(FileNotFoundError, NotADirectoryError):
+                self._require_base_once()
+                raise_absent(name, expect)
+            try:
+                self._remove_in(folder, name, expect)
+            except system_answer(OSError) as error:
+                patience = patience or Patience()
+                patience.wait(error)
+            else:
+                return
+
+    def _remove_in(self, folder: Folder, name: Name, expect: Expectation) -> None:
         with folder:
             locked = folder.lock()
             try:
@@ -188,7 +201,8 @@ class DirectoryStore(Store):
             if way_of(self.base, self.locking, writing=True).shared:
                 yield from super().write_many(batch, expect=expect)
                 continue
-            yield from WriteBatch(self.base, batch, expect, partial(self.write, expect=expect)).write()
+            write_one = partial(self.write, expect=expect)
+            yield from WriteBatch(self.base, batch, expect, write_one, self.locking).write()
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
         """Remove many items; as `Store.remove_many`, with one lock and one sync a folder.
@@ -201,7 +215,9 @@ class DirectoryStore(Store):
         for batch in Batches(names, name_of=_itself, size_of=len):
             for name in batch:
                 self._check(name)
-            yield from remove_batch(self.base, batch, durable=self._durable, locking=self.locking)
+            yield from remove_batch(
+                self.base, batch, self.remove, durable=self._durable, locking=self.locking
+            )
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         top = self._open_for_listing(prefix)
@@ -282,6 +298,10 @@ class DirectoryStore(Store):
 
     # --- Reading ------------------------------------------------------------------------------------
 
+    def _copies(self) -> bool:
+        """Return whether large contents are copied before they are read, see `_content`."""
+        return way_of(self.base, self.locking).shared
+
     def _use(self, name: Name, act: Callable[[int], R]) -> R:
         """Open an item, past the caches of a network file system, and return what `act` returns for it."""
         way = way_of(self.base, self.locking)
@@ -342,6 +362,7 @@ class DirectoryStore(Store):
 
     def _write(self, name: Name, data: Data, expect: Expectation, *, versioned: bool) -> Version:
         attempts = _WRITING_ATTEMPTS
+        patience = None
         while True:
             try:
                 with self._folder(name[:-1]) as folder:
@@ -357,6 +378,9 @@ class DirectoryStore(Store):
                     Folder.make(self.base, name[:-1], durable=self._durable)
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
+            except system_answer(OSError) as error:
+                patience = patience or Patience()
+                patience.wait(error)
 
     def _require_base_once(self) -> None:
         """Raise if the base folder that this store must not make has never been there."""
@@ -428,14 +452,14 @@ def _regular(name: Name, fd: int) -> os.stat_result:
     return found
 
 
-def _read_item(
-    name: Name, unless: Version | None, limit: int | None, insist: bool, fd: int
+def _read_item(  # noqa: PLR0917 - the last two are given by the callers of the partial
+    name: Name, unless: Version | None, limit: int | None, copied: bool, insist: bool, fd: int
 ) -> tuple[Content, Version] | Any | None:
     found = _regular(name, fd)
     if insist and not found.st_nlink:
         return _REPLACED
     version = stamps.version_of(found, fd)
-    return None if version == unless else (_content(fd, found.st_size, limit), version)
+    return None if version == unless else (_content(fd, found.st_size, limit, copied=copied), version)
 
 
 def _stat_of(name: Name, insist: bool, fd: int) -> Stat | Any:
@@ -445,13 +469,35 @@ def _stat_of(name: Name, insist: bool, fd: int) -> Stat | Any:
     return Stat(stamps.version_of(found, fd), found.st_mtime, found.st_size)
 
 
-def _content_of(name: Name, limit: int | None, fd: int) -> Content:
-    return _content(fd, _regular(name, fd).st_size, limit)
+def _content_of(name: Name, limit: int | None, copied: bool, fd: int) -> Content:
+    return _content(fd, _regular(name, fd).st_size, limit, copied=copied)
 
 
-def _content(fd: int, size: int, limit: int | None) -> Content:
-    """Return the content of an open file, as a file of its own if it is larger than `limit` bytes."""
+def _content(fd: int, size: int, limit: int | None, *, copied: bool) -> Content:
+    """Return the content of an open file, as a file of its own if it is larger than `limit` bytes.
+
+    Where it is `copied`, that is a copy on this machine's disk: on network file systems, what another machine
+    removes can no longer be read.
+    """
     if limit is None or size <= limit:
         return read_open(fd, size)
+    if copied:
+        return _copy_of(fd)
     # In one call, so that no interrupt loses the new descriptor: a file that is garbage closes its own.
     return cast("BinaryIO", next(map(open, map(os.dup, (fd,)), ("rb",))))
+
+
+def _copy_of(fd: int) -> BinaryIO:
+    """Return a temporary file of this machine with the content of an open file."""
+    import shutil
+    import tempfile
+
+    with open(fd, "rb", closefd=False) as source:
+        copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - returned
+        try:
+            shutil.copyfileobj(source, copy, _PIECE)
+            copy.seek(0)
+        except BaseException:
+            copy.close()
+            raise
+    return copy
