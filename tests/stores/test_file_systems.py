@@ -16,10 +16,10 @@ from tracing import system_calls
 
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.errors import UnsupportedConditionError
-from perkey.stores import DirectoryStore, file_systems, shared
+from perkey.stores import DirectoryStore, file_systems, sharing
 from perkey.stores.file_systems import FileSystem, Locking, classify, file_system_of, parse_mount
 from perkey.stores.folders import LOCK_FILE
-from perkey.stores.shared import UnknownFileSystemWarning
+from perkey.stores.sharing import UnknownFileSystemWarning
 
 NFS = "rw,vers=3,rsize=1048576,hard,proto=tcp,local_lock=none,addr=10.0.1.1"
 LINES: dict[str, tuple[str, str, str]] = {
@@ -85,9 +85,9 @@ VALUES: tuple[Locking, ...] = ("auto", "local", "shared", "none")
 
 @pytest.fixture(autouse=True)
 def _decide_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "_ways", {})
-    monkeypatch.setattr(shared, "_SETTLING_SECONDS", 0.0)
-    monkeypatch.delenv(shared.VARIABLE, raising=False)
+    monkeypatch.setattr(sharing, "_ways", {})
+    monkeypatch.setattr(sharing, "SETTLING_SECONDS", 0.0)
+    monkeypatch.delenv(sharing.VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def on(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     """Let each folder be on a file system whose mount looks like this."""
-    monkeypatch.setattr(shared, "file_system_of", lambda _: classify(*parse_mount(line)))
+    monkeypatch.setattr(sharing, "file_system_of", lambda _: classify(*parse_mount(line)))
 
 
 class TestLists:
@@ -227,19 +227,19 @@ class TestChoosing:
 
     def test_the_variable_replaces_auto_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for value in VALUES:
-            monkeypatch.setenv(shared.VARIABLE, value)
+            monkeypatch.setenv(sharing.VARIABLE, value)
             for locking in VALUES:
-                shared._ways.clear()
-                way = shared.way_of(str(tmp_path), locking)
+                sharing._ways.clear()
+                way = sharing.way_of(str(tmp_path), locking)
                 chosen = value if locking == "auto" else locking
                 assert way.shared == (chosen in {"shared", "none"})
                 assert bool(way.no_locks) == (chosen == "none")
 
     def test_a_wrong_variable_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(shared.VARIABLE, "nfs")
+        monkeypatch.setenv(sharing.VARIABLE, "nfs")
         with pytest.raises(ValueError, match=r"PERKEY_LOCKING must be one of .*, not 'nfs'"):
             FileDirDict[int](tmp_path)["a"] = 1
-        monkeypatch.setenv(shared.VARIABLE, "")  # set, and empty: as if it were not set
+        monkeypatch.setenv(sharing.VARIABLE, "")  # set, and empty: as if it were not set
         FileDirDict[int](tmp_path)["a"] = 1
 
     def test_the_refusal_says_who_chose_so(self, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ class TestPickledHandles:
         FileDirDict[int](tmp_path)["here"] = 1
         assert not (tmp_path / LOCK_FILE).exists()
         code = "import pickle, sys; pickle.loads(sys.stdin.buffer.read())['there'] = 2"
-        environment = {**os.environ, shared.VARIABLE: "shared"}
+        environment = {**os.environ, sharing.VARIABLE: "shared"}
         subprocess.run([sys.executable, "-c", code], input=handle, env=environment, check=True)
         assert (tmp_path / LOCK_FILE).exists()
         assert FileDirDict[int](tmp_path)["there"] == 2
@@ -304,7 +304,7 @@ class TestCost:
             d = FileDirDict[int](tmp_path / locking, locking=locking, digest_len=8)
             d["a"], d["x", "y"] = 1, 1
             assert len(list(d)) == 2  # what is imported late is imported now
-            for way in shared._ways.values():
+            for way in sharing._ways.values():
                 way.looked = float("inf")
             calls.append({name: system_calls(lambda act=act, d=d: act(d)) for name, act in acts.items()})  # type: ignore[misc]
         assert calls[0] == calls[1]
@@ -312,11 +312,11 @@ class TestCost:
     def test_where_the_lock_file_is_looked_for_once_in_a_second(self, tmp_path: Path) -> None:
         d = FileDirDict[int](tmp_path)
         d["a"] = 1
-        way = shared.way_of(d.base_dir)
+        way = sharing.way_of(d.base_dir)
         looked = way.looked
         d["a"] = 2
         assert way.looked == looked
-        way.looked = looked - shared._LOOK_AGAIN_SECONDS - 0.1
+        way.looked = looked - sharing.LOOK_AGAIN_SECONDS - 0.1
         before = system_calls(lambda: d["a"])
         assert "access" not in before  # readers need no lock, and do not look for one
         assert way.looked < looked
@@ -324,13 +324,13 @@ class TestCost:
         assert way.looked >= looked
 
     def test_ways_do_not_gather_without_bound(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared, "_MOST_WAYS", 3)
+        monkeypatch.setattr(sharing, "_MOST_WAYS", 3)
         for number in range(10):
             FileDirDict[int](tmp_path / str(number))["a"] = number
-        assert len(shared._ways) <= 3
+        assert len(sharing._ways) <= 3
 
 
 def test_a_folder_that_does_not_exist_yet_is_decided_on_when_it_does(tmp_path: Path) -> None:
-    assert shared.way_of(str(tmp_path / "none")) is shared._MISSING
+    assert sharing.way_of(str(tmp_path / "none")) is sharing._MISSING
     (tmp_path / "none").mkdir()
-    assert isinstance(shared.way_of(str(tmp_path / "none")).file_system, FileSystem)
+    assert isinstance(sharing.way_of(str(tmp_path / "none")).file_system, FileSystem)

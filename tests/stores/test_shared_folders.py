@@ -22,7 +22,7 @@ from tracing import at_opcode
 
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.errors import LockTimeoutError, UnsupportedConditionError
-from perkey.stores import ABSENT, DirectoryStore, Store, shared
+from perkey.stores import ABSENT, DirectoryStore, Store, shared, sharing
 from perkey.stores.folders import LOCK_FILE
 from perkey.stores.temporaries import TEMPORARY, signed_name
 from perkey.synced import JSONDict
@@ -36,10 +36,10 @@ NAME = ("x", "a.pkl")
 @pytest.fixture(autouse=True)
 def _settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let local openers look at each write, so that other machines need not wait for them."""
-    monkeypatch.setattr(shared, "_ways", {})
-    monkeypatch.setattr(shared, "_SETTLING_SECONDS", 0.0)
-    monkeypatch.setattr(shared, "_LOOK_AGAIN_SECONDS", -1.0)
-    monkeypatch.delenv(shared.VARIABLE, raising=False)
+    monkeypatch.setattr(sharing, "_ways", {})
+    monkeypatch.setattr(sharing, "SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr(sharing, "LOOK_AGAIN_SECONDS", -1.0)
+    monkeypatch.delenv(sharing.VARIABLE, raising=False)
 
 
 class TestSharedStore(StoreContract):
@@ -142,10 +142,10 @@ class TestLocalOpeners:
     def test_see_a_lock_file_that_appears_later(self, tmp_path: Path) -> None:
         here = FileDirDict[int](tmp_path)
         here["a"] = 1
-        assert not shared.way_of(here.base_dir).shared
+        assert not sharing.way_of(here.base_dir).shared
         FileDirDict[int](tmp_path, locking="shared")["a"] = 2
         here["a"] = 3
-        assert shared.way_of(here.base_dir).shared
+        assert sharing.way_of(here.base_dir).shared
         assert not list(tmp_path.glob(f"{TEMPORARY}*"))
 
     @pytest.mark.parametrize("write", ["stream", "many"])
@@ -184,31 +184,31 @@ class TestLocalOpeners:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         waits: list[float] = []
-        monkeypatch.setattr(shared, "_SETTLING_SECONDS", 123.0)
+        monkeypatch.setattr(sharing, "SETTLING_SECONDS", 123.0)
         monkeypatch.setattr(time, "sleep", waits.append)
         FileDirDict[int](tmp_path, locking="shared")["a"] = 1
         FileDirDict[int](tmp_path, locking="shared")["x", "b"] = 2
-        shared._ways.clear()  # as in another process
+        sharing._ways.clear()  # as in another process
         FileDirDict[int](tmp_path, locking="shared")["a"] = 1
         assert waits.count(123.0) == 1
 
     def test_the_wait_is_longer_than_the_time_between_looks(self) -> None:
         """The values as they are, not those of the fixture."""
-        code = "from perkey.stores import shared as s; print(s._SETTLING_SECONDS > 2 * s._LOOK_AGAIN_SECONDS)"
+        code = "from perkey.stores import sharing as s; print(s.SETTLING_SECONDS > 2 * s.LOOK_AGAIN_SECONDS)"
         assert subprocess.check_output([sys.executable, "-c", code]) == b"True\n"
 
     def test_and_shared_ones_edit_one_document(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         turns = 15
-        (tmp_path / LOCK_FILE).write_bytes(b"")
+        (tmp_path / LOCK_FILE).write_bytes(sharing.SETTLED)
         jobs = [partial(edit, tmp_path / "d.json", str(number), turns) for number in range(3)]
         run_crew("fork", jobs)
-        monkeypatch.setenv(shared.VARIABLE, "shared")
-        shared._ways.clear()
+        monkeypatch.setenv(sharing.VARIABLE, "shared")
+        sharing._ways.clear()
         edit(tmp_path / "d.json", "mine", turns)
         assert len(JSONDict(tmp_path / "d.json")()) == 4 * turns
 
     def test_a_server_of_smb_refuses_conditions_of_its_own_processes(self, tmp_path: Path) -> None:
-        (tmp_path / LOCK_FILE).write_bytes(shared._SETTLED_SMB)
+        (tmp_path / LOCK_FILE).write_bytes(sharing.SETTLED_SMB)
         d = FileDirDict[int](tmp_path)
         d["a"] = 1
         with pytest.raises(UnsupportedConditionError, match="by the same share"):

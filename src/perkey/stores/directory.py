@@ -33,7 +33,8 @@ from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
-from perkey.stores.shared import Patience, check_locking, open_folder, stat_shared, use_shared, way_of
+from perkey.stores.shared import Patience, open_folder, stat_shared, use_shared
+from perkey.stores.sharing import check_locking, way_of
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
 from perkey.stores.ways import READ, is_folder, read_open, stat_file, use

@@ -25,49 +25,36 @@ import random
 import struct
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
 from operator import call
-from typing import Final, TypeVar, get_args
+from typing import Final, TypeVar
 
 from perkey.answers import system_answer
-from perkey.arguments import check_kind
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.naming import Name
+from perkey.stores import sharing
 from perkey.stores.descriptors import Handle
-from perkey.stores.file_systems import FileSystem, Locking, file_system_of
-from perkey.stores.folders import LOCK_FILE, Folder
+from perkey.stores.file_systems import FileSystem, Locking
+from perkey.stores.folders import Folder
 from perkey.stores.libc import libc_function
 from perkey.stores.locks import Hold, Turn, locked_for_outer
+from perkey.stores.sharing import Way, look_for_others, settle, way_of
 from perkey.stores.temporaries import TEMPORARY, discard, temporary_name, writer_of
-from perkey.stores.ways import FOLDER, READ, explain
+from perkey.stores.ways import FOLDER, explain
 
 if sys.platform != "win32":
     import fcntl
 
 R = TypeVar("R")
 
-VARIABLE: Final = "PERKEY_LOCKING"
-"""The environment variable that replaces ``locking="auto"``."""
-
-_SETTLING_SECONDS: Final = 2.5
-_LOOK_AGAIN_SECONDS: Final = 1.0
-"""So often a writer on a local file system looks whether other machines have begun to use the folder. The
-first of those waits for longer before its first write."""
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
 _OPEN_SECONDS: Final = 3.0
 _TRIES: Final = 8
 _INSERTING_SECONDS: Final = 0.25
 _RECENT: Final = 60_000_000_000
-_MOST_WAYS: Final = 10_000
-_SETTLED: Final = (
-    b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
-)
-_SETTLED_SMB: Final = _SETTLED + b"This folder is shared by SMB.\n"
 _SETLK: Final = 37  # F_OFD_SETLK of Linux
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_STATX_FORCE_SYNC: Final = 0x2000
@@ -77,123 +64,6 @@ _MAYBE_DONE: Final = frozenset((errno.ENOENT, errno.EEXIST, errno.ESTALE))
 """What a client gets for a change of names that it has repeated, and whose first call may have succeeded."""
 _TAKEN: Final = frozenset((errno.EACCES, errno.EAGAIN))
 _UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
-
-
-class UnknownFileSystemWarning(UserWarning):
-    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
-
-
-@dataclass(slots=True)
-class Way:
-    """How the folders below a base folder are used.
-
-    Args:
-        base: The base folder.
-        shared: Whether by the path for several machines.
-        file_system: What the base folder is on; None if the caller has chosen the way.
-        no_locks: Why there are no locks that exclude other writers; empty if there are.
-    """
-
-    base: str
-    shared: bool
-    file_system: FileSystem | None
-    no_locks: str = ""
-    looked: float = 0.0
-    settled: bool = False
-
-
-_ways: dict[tuple[str, Locking], Way] = {}
-
-
-def check_locking(locking: str, name: str = "locking") -> Locking:
-    """Return a value of `locking`.
-
-    Args:
-        locking: The value.
-        name: The name of the argument or variable that has it, for an error.
-
-    Raises:
-        TypeError: It is not a str.
-        ValueError: It is another str.
-    """
-    allowed = ", ".join(map(repr, get_args(Locking)))
-    check_kind(name, locking, str, f"one of {allowed}")
-    if locking not in get_args(Locking):
-        raise ValueError(f"{name} must be one of {allowed}, not {locking!r}")
-    return locking  # type: ignore[return-value]
-
-
-def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Way:
-    """Return how a base folder is used; found out once in a process.
-
-    Cost: one system call for a folder on a local file system, and one to look for the lock file.
-
-    Args:
-        base: The base folder, absolute.
-        locking: What the caller has chosen.
-        writing: Whether something is about to be written. That must not miss the lock file of other machines.
-    """
-    way = _ways.get((base, locking))
-    if way is None:
-        way = _decide(base, locking)
-        if way is None:
-            return _MISSING
-        if len(_ways) >= _MOST_WAYS:
-            _ways.clear()
-        _ways[base, locking] = way
-    elif (
-        writing
-        and not way.shared
-        and locking == "auto"
-        and time.monotonic() - way.looked > _LOOK_AGAIN_SECONDS
-    ):
-        _look_for_others(base, way)
-    return way
-
-
-_MISSING: Final = Way("", shared=False, file_system=None)
-
-
-def _decide(base: str, locking: Locking) -> Way | None:
-    if locking == "auto":
-        locking = check_locking(os.environ.get(VARIABLE) or "auto", VARIABLE)
-    if locking == "local":
-        return Way(base, shared=False, file_system=None)
-    if locking == "none":
-        return Way(base, shared=True, file_system=None, no_locks='locking="none" was chosen')
-    if locking == "shared" or sys.platform == "win32":
-        return Way(base, shared=locking == "shared", file_system=None)
-    try:
-        with Handle() as file:
-            found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
-    except OSError:
-        return None  # it does not exist yet, or cannot be listed: the operation says so
-    if found.kind == "other" and not found.no_locks:
-        warnings.warn(
-            f"{base} is on a file system that perkey does not know ({found.type}); whether writers on "
-            "several machines exclude each other there is not known. "
-            f"Run: perkey doctor {base} --with-others 2",
-            UnknownFileSystemWarning,
-            stacklevel=2,
-        )
-    way = Way(base, found.kind != "local", found, found.no_locks)
-    if not way.shared:
-        _look_for_others(base, way)
-    return way
-
-
-def _look_for_others(base: str, way: Way) -> None:
-    """Change to the path for several machines if another machine has left the lock file."""
-    way.looked = time.monotonic()
-    way.shared = os.access(f"{base}/{LOCK_FILE}", os.F_OK, follow_symlinks=False)
-    if way.shared:
-        with suppress(OSError), Handle() as file:
-            text = os.read(file.open(f"{base}/{LOCK_FILE}", READ), 1000)
-            if text == _SETTLED_SMB:
-                way.no_locks = (
-                    "other machines use it by SMB, whose server keeps their locks to itself; "
-                    "open it by the same share on this machine, too"
-                )
 
 
 def open_folder(
@@ -371,7 +241,7 @@ class _LockFileFolder(Folder):
                 hold.fd = fd = self._open_lock_file()
             except FileNotFoundError:
                 return True  # the folder was deleted: nothing can be put into it any more
-            _settle(self._way)
+            settle(self._way)
             if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
                 return False
             smb = self._way.file_system is not None and self._way.file_system.is_smb
@@ -424,8 +294,8 @@ class WatchedFolder(_LockFileFolder):
 
     def _take_lock(self, hold: Hold) -> bool:
         # Again: the folder may have been open for long, as data was written that takes long to be made.
-        if not self._way.shared and time.monotonic() - self._way.looked > _LOOK_AGAIN_SECONDS:
-            _look_for_others(self._way.base, self._way)
+        if not self._way.shared and time.monotonic() - self._way.looked > sharing.LOOK_AGAIN_SECONDS:
+            look_for_others(self._way.base, self._way)
         if not self._way.shared:
             return super()._take_lock(hold)
         if self._way.no_locks:
@@ -781,26 +651,6 @@ def _is_being_inserted(found: os.stat_result) -> bool:
 def _unlink_quietly(folder: int, name: str) -> None:
     with suppress(OSError):  # gone by a call whose reply was lost; or swept later
         os.unlink(name, dir_fd=folder)
-
-
-def _settle(way: Way) -> None:
-    """Before the first write of a process, leave a lock file in the base folder and let others see it.
-
-    Programs that use the base folder as a local one, on the server, look for it once in a second.
-    """
-    if way.settled:
-        return
-    with suppress(PermissionError), Handle() as file:  # a reader of the base folder, who writes below it
-        path = f"{way.base}/{LOCK_FILE}"
-        fd = file.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        found = os.fstat(fd)
-        if not found.st_size:
-            if found.st_uid == os.geteuid():
-                os.fchmod(fd, 0o666)
-            time.sleep(_SETTLING_SECONDS)
-            smb = way.file_system is not None and way.file_system.is_smb
-            os.pwrite(fd, _SETTLED_SMB if smb else _SETTLED, 0)
-    way.settled = True
 
 
 def _set_lock(fd: int, kind: int) -> None:

@@ -16,7 +16,8 @@ from perkey.stores.base import Expectation, Version
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, refuse_dangling
 from perkey.stores.placing import place
-from perkey.stores.shared import Patience, open_folder, status_of, use_shared, way_of
+from perkey.stores.shared import Patience, open_folder, status_of, use_shared
+from perkey.stores.sharing import way_of
 from perkey.stores.temporaries import STALE_SECONDS, TEMPORARY, sweep
 from perkey.stores.ways import READ_ONLY, read_open
 from perkey.synced.buffers import Buffer
