@@ -50,6 +50,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "items": ({}, [5, None, "abc", THING]),
     "key": ("a", NOT_A_KEY),
     "keys": (["a"], NOT_KEYS),
+    "locking": ("auto", [5, None, True, ["shared"], THING]),
     "main": (MemoryStore(), [5, None, "a", {}, THING]),
     "main_dict": (LocalDict(), [5, None, "a", {}, THING]),
     "max_bytes": (1, NOT_A_COUNT),

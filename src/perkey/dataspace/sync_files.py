@@ -298,6 +298,7 @@ def _dress(source: str, temporary: str, present: os.stat_result | None, rules: R
 
 def _sweep(folder: Folder) -> None:
     """Remove what copies of killed processes left."""
-    for entry in folder.scan():
-        if entry.name.startswith(TEMPORARY):
-            sweep(folder, entry, STALE_SECONDS)
+    with folder.scan() as entries:
+        for entry in entries:
+            if entry.name.startswith(TEMPORARY):
+                sweep(folder, entry, STALE_SECONDS)

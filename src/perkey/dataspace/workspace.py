@@ -25,7 +25,8 @@ from perkey.dataspace.files import read_file, write_new, write_new_in
 from perkey.dataspace.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.dataspace.staging import TAKEN, Staging, delete_tree
 from perkey.stores.folders import make_base, refuse_dangling
-from perkey.stores.shared import open_folder, rename_path, way_of
+from perkey.stores.shared import open_folder, rename_path
+from perkey.stores.sharing import way_of
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
 
 FN_STATEPOINT: Final = "signac_statepoint.json"

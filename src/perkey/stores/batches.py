@@ -7,6 +7,7 @@ atomic by itself, and as durable when it is told to be done.
 from __future__ import annotations
 
 import ctypes
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
@@ -21,11 +22,12 @@ from perkey.stores.file_systems import Locking, file_system_of
 from perkey.stores.folders import Folder, remove_emptied, sync
 from perkey.stores.libc import error_of, libc_function
 from perkey.stores.placing import fill, publish, status_of, take_away
-from perkey.stores.shared import open_folder
+from perkey.stores.shared import open_folder, open_local_folder
 from perkey.stores.temporaries import temporary_name
 
 Item: TypeAlias = tuple[Name, Data]
 WriteOne: TypeAlias = Callable[[Name, Data], Version]
+RemoveOne: TypeAlias = Callable[[Name], None]
 
 _MOST_ITEMS: Final = 2_000
 _MOST_BYTES: Final = 64 << 20
@@ -75,8 +77,9 @@ class Batches(Iterator[list[Any]]):
 class OpenFolders:
     """The folders of a batch, opened and made as they are needed."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, locking: Locking) -> None:
         self._base = base
+        self._locking = locking
         self._open: dict[Name, Folder] = {}
 
     def __getitem__(self, parts: Name) -> Folder:
@@ -87,13 +90,13 @@ class OpenFolders:
     def _enter(self, parts: Name) -> Folder:
         for _ in range(_ATTEMPTS):
             try:
-                return Folder.at(self._base, parts)
+                return open_local_folder(self._base, parts, self._locking)
             except system_answer(FileNotFoundError):
                 try:
                     Folder.make(self._base, parts, durable=True)
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
-        return Folder.at(self._base, parts)
+        return open_local_folder(self._base, parts, self._locking)
 
     def values(self) -> Iterable[Folder]:
         """Return those that are open."""
@@ -113,14 +116,17 @@ class WriteBatch:
         items: Names and data.
         expect: What each item must be at.
         write_one: Writes one item durably; used for few, and where somebody deletes a folder meanwhile.
+        locking: How writers exclude each other.
     """
 
-    def __init__(self, base: str, items: list[Item], expect: Expectation, write_one: WriteOne) -> None:
+    def __init__(
+        self, base: str, items: list[Item], expect: Expectation, write_one: WriteOne, locking: Locking
+    ) -> None:
         self._base = base
         self._items = items
         self._expect = expect
         self._write_one = write_one
-        self._folders = OpenFolders(base)
+        self._folders = OpenFolders(base, locking)
         self._staged: dict[int, str] = {}  # temporary files, by the numbers of their items
         self._results: dict[int, Version | Exception] = {}
 
@@ -213,13 +219,14 @@ class WriteBatch:
 
 
 def remove_batch(
-    base: str, batch: list[Name], *, durable: bool, locking: Locking = "auto"
+    base: str, batch: list[Name], remove_one: RemoveOne, *, durable: bool, locking: Locking = "auto"
 ) -> Iterator[tuple[Name, Exception | None]]:
     """Remove items and the folders that are empty then; yield each name with None or its error.
 
     Args:
         base: The base folder, which stays.
         batch: The names.
+        remove_one: Removes one item; used where files or folders are replaced meanwhile (ESTALE).
         durable: Whether each removal is on disk when its name is yielded.
         locking: How writers exclude each other.
     """
@@ -232,20 +239,38 @@ def remove_batch(
         except system_answer(FileNotFoundError, NotADirectoryError):
             yield from ((name, KeyError(name)) for name in names)
             continue
-        with folder:
-            locked = folder.lock()
-            try:
-                results = [attempt(take_away, folder, name, ANY, locked=locked) for name in names]
-                removed = None in results
-                if removed and parts:
-                    folder.remove_lock_file()
-            finally:
-                folder.unlock()
-            if durable:
-                folder.sync()
-        if removed:
+        try:
+            results = _remove_from(folder, names, keep=not parts, durable=durable)
+        except system_answer(OSError) as error:
+            if not _is_stale(error):
+                raise
+            results = [error] * len(names)
+        results = [
+            attempt(remove_one, name) if _is_stale(result) else result
+            for name, result in zip(names, results, strict=True)
+        ]
+        if None in results:
             remove_emptied(base, parts)
         yield from zip(names, results, strict=True)
+
+
+def _remove_from(folder: Folder, names: list[Name], *, keep: bool, durable: bool) -> list[Exception | None]:
+    """Remove items of one folder, which is closed; raises ESTALE only if nothing was removed."""
+    with folder:
+        locked = folder.lock()
+        try:
+            results = [attempt(take_away, folder, name, ANY, locked=locked) for name in names]
+            if None in results and not keep:
+                folder.remove_lock_file()
+        finally:
+            folder.unlock()
+        if durable:
+            folder.sync()
+    return results
+
+
+def _is_stale(result: Exception | None) -> bool:
+    return isinstance(result, OSError) and result.errno == errno.ESTALE
 
 
 def attempt(act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -33,7 +33,8 @@ from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
-from perkey.stores.shared import check_locking, open_folder, shared_ways, stat_shared, use_shared, way_of
+from perkey.stores.shared import Patience, open_folder, stat_shared, use_shared
+from perkey.stores.sharing import check_locking, shared_ways, way_of
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
 from perkey.stores.ways import READ, is_folder, read_open, stat_file, use
@@ -45,6 +46,7 @@ R = TypeVar("R")
 
 _ATTEMPTS: Final = 32
 _WRITING_ATTEMPTS: Final = 1000
+_PIECE: Final = 1 << 20
 _REPLACED: Final[Any] = object()
 _SAFE_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9()_\-~.=]+(?:/(?!\Z)|\Z))+")
 
@@ -121,7 +123,8 @@ class DirectoryStore(Store):
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        return self._of_current(name, _read_item, name, unless, limit)
+        copied = (self.base, self.locking) in shared_ways
+        return self._of_current(name, _read_item, name, unless, limit, copied)
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         if not _is_safe(name):
@@ -129,8 +132,8 @@ class DirectoryStore(Store):
         try:
             way = shared_ways.get((self.base, self.locking))
             if way is not None:
-                return use_shared(self.base, name, READ, partial(_content_of, name, limit), way)
-            return use(self.base, name, READ, _content_of, name, limit)
+                return use_shared(self.base, name, READ, partial(_content_of, name, limit, True), way)
+            return use(self.base, name, READ, _content_of, name, limit, False)
         except system_answer(OSError) as error:
             self._raise_if_absent(error, name)
             raise
@@ -163,11 +166,22 @@ class DirectoryStore(Store):
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         self._check(name)
-        try:
-            folder = self._folder(name[:-1])
-        except system_answer(FileNotFoundError, NotADirectoryError):
-            self._require_base_once()
-            raise_absent(name, expect)
+        patience = None
+        while True:
+            try:
+                folder = self._folder(name[:-1])
+            except system_answer(FileNotFoundError, NotADirectoryError):
+                self._require_base_once()
+                raise_absent(name, expect)
+            try:
+                self._remove_in(folder, name, expect)
+            except system_answer(OSError) as error:
+                patience = patience or Patience()
+                patience.wait(error)
+            else:
+                return
+
+    def _remove_in(self, folder: Folder, name: Name, expect: Expectation) -> None:
         with folder:
             locked = folder.lock()
             try:
@@ -182,7 +196,7 @@ class DirectoryStore(Store):
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
         self._require_base_once()
-        if not self._durable or (self.base, self.locking) in shared_ways:
+        if not self._durable:
             yield from super().write_many(items, expect=expect)
             return
         from perkey.stores.batches import Batches, WriteBatch
@@ -190,7 +204,11 @@ class DirectoryStore(Store):
         for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of):
             for name, _ in batch:
                 self._check(name)
-            yield from WriteBatch(self.base, batch, expect, partial(self.write, expect=expect)).write()
+            if way_of(self.base, self.locking, writing=True).shared:
+                yield from super().write_many(batch, expect=expect)
+                continue
+            write_one = partial(self.write, expect=expect)
+            yield from WriteBatch(self.base, batch, expect, write_one, self.locking).write()
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
         """Remove many items; as `Store.remove_many`, with one lock and one sync a folder.
@@ -203,7 +221,9 @@ class DirectoryStore(Store):
         for batch in Batches(names, name_of=_itself, size_of=len):
             for name in batch:
                 self._check(name)
-            yield from remove_batch(self.base, batch, durable=self._durable, locking=self.locking)
+            yield from remove_batch(
+                self.base, batch, self.remove, durable=self._durable, locking=self.locking
+            )
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         top = self._open_for_listing(prefix)
@@ -340,6 +360,7 @@ class DirectoryStore(Store):
 
     def _write(self, name: Name, data: Data, expect: Expectation, *, versioned: bool) -> Version:
         attempts = _WRITING_ATTEMPTS
+        patience = None
         while True:
             try:
                 with self._folder(name[:-1]) as folder:
@@ -355,6 +376,9 @@ class DirectoryStore(Store):
                     Folder.make(self.base, name[:-1], durable=self._durable)
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
+            except system_answer(OSError) as error:
+                patience = patience or Patience()
+                patience.wait(error)
 
     def _require_base_once(self) -> None:
         """Raise if the base folder that this store must not make has never been there."""
@@ -426,14 +450,14 @@ def _regular(name: Name, fd: int) -> os.stat_result:
     return found
 
 
-def _read_item(
-    name: Name, unless: Version | None, limit: int | None, insist: bool, fd: int
+def _read_item(  # noqa: PLR0917 - the last two are given by the callers of the partial
+    name: Name, unless: Version | None, limit: int | None, copied: bool, insist: bool, fd: int
 ) -> tuple[Content, Version] | Any | None:
     found = _regular(name, fd)
     if insist and not found.st_nlink:
         return _REPLACED
     version = stamps.version_of(found, fd)
-    return None if version == unless else (_content(fd, found.st_size, limit), version)
+    return None if version == unless else (_content(fd, found.st_size, limit, copied=copied), version)
 
 
 def _stat_of(name: Name, insist: bool, fd: int) -> Stat | Any:
@@ -443,13 +467,35 @@ def _stat_of(name: Name, insist: bool, fd: int) -> Stat | Any:
     return Stat(stamps.version_of(found, fd), found.st_mtime, found.st_size)
 
 
-def _content_of(name: Name, limit: int | None, fd: int) -> Content:
-    return _content(fd, _regular(name, fd).st_size, limit)
+def _content_of(name: Name, limit: int | None, copied: bool, fd: int) -> Content:
+    return _content(fd, _regular(name, fd).st_size, limit, copied=copied)
 
 
-def _content(fd: int, size: int, limit: int | None) -> Content:
-    """Return the content of an open file, as a file of its own if it is larger than `limit` bytes."""
+def _content(fd: int, size: int, limit: int | None, *, copied: bool) -> Content:
+    """Return the content of an open file, as a file of its own if it is larger than `limit` bytes.
+
+    Where it is `copied`, that is a copy on this machine's disk: on network file systems, what another machine
+    removes can no longer be read.
+    """
     if limit is None or size <= limit:
         return read_open(fd, size)
+    if copied:
+        return _copy_of(fd)
     # In one call, so that no interrupt loses the new descriptor: a file that is garbage closes its own.
     return cast("BinaryIO", next(map(open, map(os.dup, (fd,)), ("rb",))))
+
+
+def _copy_of(fd: int) -> BinaryIO:
+    """Return a temporary file of this machine with the content of an open file."""
+    import shutil
+    import tempfile
+
+    with open(fd, "rb", closefd=False) as source:
+        copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - returned
+        try:
+            shutil.copyfileobj(source, copy, _PIECE)
+            copy.seek(0)
+        except BaseException:
+            copy.close()
+            raise
+    return copy

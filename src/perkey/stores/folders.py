@@ -10,8 +10,10 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 from perkey.answers import system_answer
 from perkey.naming import Name
@@ -103,7 +105,7 @@ class Folder(Handle):
         self.path = path
 
     @classmethod
-    def at(cls, base: str, parts: Name, *, lockable: bool = True) -> Folder:
+    def at(cls, base: str, parts: Name, *, lockable: bool = True) -> Self:
         """Open a folder.
 
         Args:
@@ -177,7 +179,7 @@ class Folder(Handle):
         if self._temporaries is None:
             self._temporaries = []
             there = partial(os.access, mode=os.F_OK, dir_fd=here, follow_symlinks=False)
-            self.before_closing(map(partial(os.unlink, dir_fd=here), filter(there, self._temporaries)))
+            self.before_closing(map(self._remover(), filter(there, self._temporaries)))
         self._temporaries.append(name)
         try:
             return file.open(name, _CREATE, 0o666, here)
@@ -185,6 +187,10 @@ class Folder(Handle):
             if error.errno == errno.EEXIST:
                 self.settle(name)  # it is another writer's
             explain(error, f"{self.path}/{name}")
+
+    def _remover(self) -> Callable[[str], None]:
+        """Return what removes a temporary file when the folder is closed."""
+        return partial(os.unlink, dir_fd=self._fd)
 
     def settle(self, name: str) -> None:
         """Note that a file of `create` was given its final name, or was there before."""
@@ -341,7 +347,7 @@ class Folder(Handle):
             # Deleted while it was waited for, with its folder say; another writer may have made a new one.
             unlock(fd)
 
-    def scan(self) -> os._ScandirIterator[str]:
+    def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         """Return an iterator over the entries, whose `stat` works as long as this folder is open."""
         if sys.platform == "linux":
             # Opened anew: closing one made from a descriptor rewinds it, and if a forked child closes its

@@ -22,6 +22,8 @@ from perkey.stores.temporaries import discard, signed_name, temporary_name
 from perkey.stores.ways import explain
 
 _NO_LINKS: Final = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK))
+_GONE: Final = frozenset((errno.ESTALE, errno.ENOENT))
+_LOOKS: Final = 8
 _INSERTIONS: Final = 200
 _PAUSE: Final = 0.02
 
@@ -89,7 +91,11 @@ def _place_closed(
     mode: int | None,
     versioned: bool,
 ) -> Version:
-    """Write an item as `place`, where other machines see all of a file only when its writer has closed it."""
+    """Write an item as `place`, where other machines see all of a file only when its writer has closed it.
+
+    Raises:
+        OSError: (ESTALE) The folder or the file was removed meanwhile and nothing was changed: begin again.
+    """
     where = f"{folder.path}/{name[-1]}"
     temporary = signed_name()
     with Handle() as file:
@@ -105,7 +111,7 @@ def _place_closed(
         folder.close_at_once(fd)
     locked = folder.lock()
     try:
-        _publish_closed(folder, name, mine, temporary, expect, locked=locked)
+        mine = _publish_closed(folder, name, mine, temporary, expect, locked=locked)
         version = _version_at(folder, name, mine) if versioned else ""
     finally:
         folder.unlock()
@@ -116,8 +122,11 @@ def _place_closed(
 
 def _publish_closed(
     folder: Folder, name: Name, mine: os.stat_result, temporary: str, expect: Expectation, *, locked: bool
-) -> None:
-    """Give a finished and closed file its name, if the item is as expected; arguments as for `publish`."""
+) -> os.stat_result:
+    """Give a finished and closed file its name, if the item is as expected, and return its last status.
+
+    `mine` is its status so far; the other arguments are those of `publish`.
+    """
     if not locked and isinstance(expect, str):
         raise _no_lock(folder, "write")
     leaf = name[-1]
@@ -129,6 +138,7 @@ def _publish_closed(
         if there is not None and mine.st_mtime_ns <= there.st_mtime_ns:
             stamp = stamps.next_time(there)
             os.utime(temporary, ns=(stamp, stamp), dir_fd=folder.fileno())
+            mine = os.stat(temporary, dir_fd=folder.fileno(), follow_symlinks=False)
         if expect is not ABSENT:
             replaced = folder.replace(temporary, leaf, None if expect is ANY else turn)
             continue
@@ -141,25 +151,35 @@ def _publish_closed(
                 raise ConflictError(name, ABSENT) from None
             time.sleep(_PAUSE)
     folder.settle(temporary)
+    return mine
 
 
 def _link(folder: Folder, temporary: str, leaf: str, turn: Turn, *, locked: bool) -> bool:
     """Insert a file by link(2), or under the lock by renaming where there are no links."""
     try:
-        folder.link(temporary, leaf)
+        return folder.insert(temporary, leaf)
     except OSError as error:
         if not locked or error.errno not in _NO_LINKS:
             raise
         return folder.replace(temporary, leaf, turn)
-    discard(folder, temporary)
-    return True
 
 
 def _version_at(folder: Folder, name: Name, mine: os.stat_result) -> Version:
     """Return the version of a file that was just published; the lock is still held."""
+    for _ in range(_LOOKS):
+        try:
+            return _look_at_version(folder, name, mine)
+        except system_answer(OSError) as error:
+            if error.errno not in _GONE:
+                raise
+    return stamps.plain_version_of(mine)  # its folder was removed with it
+
+
+def _look_at_version(folder: Folder, name: Name, mine: os.stat_result) -> Version:
     found = folder.stat(name[-1])
-    if found is None or found.st_ino != mine.st_ino:
-        return stamps.plain_version_of(mine)  # a nested write of this thread has replaced it already
+    # Without locks, or by a nested write, it may be replaced already, even by a file that got its inode.
+    if found is None or (found.st_ino, found.st_mtime_ns) != (mine.st_ino, mine.st_mtime_ns):
+        return stamps.plain_version_of(mine)
     if not stamps.needs_digest(found):
         return stamps.plain_version_of(found)
     with Handle() as file:

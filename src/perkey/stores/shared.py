@@ -25,157 +25,45 @@ import random
 import struct
 import sys
 import time
-import warnings
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from typing import Final, TypeVar, get_args
+from operator import call
+from typing import Final, TypeVar
 
 from perkey.answers import system_answer
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.naming import Name
+from perkey.stores import sharing
 from perkey.stores.descriptors import Handle
-from perkey.stores.file_systems import FileSystem, Locking, file_system_of
-from perkey.stores.folders import LOCK_FILE, Folder
+from perkey.stores.file_systems import FileSystem, Locking
+from perkey.stores.folders import Folder
 from perkey.stores.libc import libc_function
 from perkey.stores.locks import Hold, Turn, locked_for_outer
-from perkey.stores.ways import FOLDER, READ, explain
+from perkey.stores.sharing import Way, look_for_others, settle, way_of
+from perkey.stores.temporaries import TEMPORARY, discard, temporary_name, writer_of
+from perkey.stores.ways import FOLDER, explain
 
 if sys.platform != "win32":
     import fcntl
 
 R = TypeVar("R")
 
-VARIABLE: Final = "PERKEY_LOCKING"
-"""The environment variable that replaces ``locking="auto"``."""
-
-_SETTLING_SECONDS: Final = 2.5
-_LOOK_AGAIN_SECONDS: Final = 1.0
-"""So often a writer on a local file system looks whether other machines have begun to use the folder. The
-first of those waits for longer before its first write."""
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
 _OPEN_SECONDS: Final = 3.0
-_SETTLED: Final = (
-    b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
-)
-_SETTLED_SMB: Final = _SETTLED + b"This folder is shared by SMB.\n"
+_TRIES: Final = 8
+_INSERTING_SECONDS: Final = 0.25
+_RECENT: Final = 60_000_000_000
 _SETLK: Final = 37  # F_OFD_SETLK of Linux
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_STATX_FORCE_SYNC: Final = 0x2000
 _STATX_BASIC: Final = 0x7FF
 _STALE: Final = frozenset((errno.ESTALE, errno.EBUSY))
+_MAYBE_DONE: Final = frozenset((errno.ENOENT, errno.EEXIST, errno.ESTALE))
+"""What a client gets for a change of names that it has repeated, and whose first call may have succeeded."""
 _TAKEN: Final = frozenset((errno.EACCES, errno.EAGAIN))
 _UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
-
-
-class UnknownFileSystemWarning(UserWarning):
-    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
-
-
-@dataclass(slots=True)
-class Way:
-    """How the folders below a base folder are used.
-
-    Args:
-        base: The base folder.
-        shared: Whether by the path for several machines.
-        file_system: What the base folder is on; None if the caller has chosen the way.
-        no_locks: Why there are no locks that exclude other writers; empty if there are.
-    """
-
-    base: str
-    shared: bool
-    file_system: FileSystem | None
-    no_locks: str = ""
-    looked: float = 0.0
-    settled: bool = False
-
-
-_ways: dict[tuple[str, Locking], Way] = {}
-shared_ways: Final[dict[tuple[str, Locking], Way]] = {}
-"""The ways that are for several machines, by base folder and by the caller's choice."""
-
-
-def check_locking(locking: str) -> Locking:
-    """Return a value of `locking`, or raise ValueError."""
-    if locking not in get_args(Locking):
-        raise ValueError(f"locking must be one of {', '.join(map(repr, get_args(Locking)))}, not {locking!r}")
-    return locking  # type: ignore[return-value]
-
-
-def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Way:
-    """Return how a base folder is used; found out once in a process.
-
-    Cost: one system call for a folder on a local file system, and one to look for the lock file.
-
-    Args:
-        base: The base folder, absolute.
-        locking: What the caller has chosen.
-        writing: Whether something is about to be written. That must not miss the lock file of other machines.
-    """
-    way = _ways.get((base, locking))
-    if way is None:
-        way = _decide(base, locking)
-        if way is None:
-            return _MISSING
-        _ways[base, locking] = way
-    elif (
-        writing
-        and not way.shared
-        and locking == "auto"
-        and time.monotonic() - way.looked > _LOOK_AGAIN_SECONDS
-    ):
-        _look_for_others(base, way)
-    if way.shared:
-        shared_ways[base, locking] = way
-    return way
-
-
-_MISSING: Final = Way("", shared=False, file_system=None)
-
-
-def _decide(base: str, locking: Locking) -> Way | None:
-    if locking == "auto":
-        locking = check_locking(os.environ.get(VARIABLE) or "auto")
-    if locking == "local":
-        return Way(base, shared=False, file_system=None)
-    if locking == "none":
-        return Way(base, shared=True, file_system=None, no_locks='locking="none" was chosen')
-    if locking == "shared" or sys.platform == "win32":
-        return Way(base, shared=locking == "shared", file_system=None)
-    try:
-        with Handle() as file:
-            found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
-    except system_answer(OSError):
-        return None  # it does not exist yet, or cannot be listed: the operation says so
-    if found.kind == "other" and not found.no_locks:
-        warnings.warn(
-            f"{base} is on a file system that perkey does not know ({found.type}); whether writers on "
-            "several machines exclude each other there is not known. "
-            f"Run: perkey doctor {base} --with-others 2",
-            UnknownFileSystemWarning,
-            stacklevel=2,
-        )
-    way = Way(base, found.kind != "local", found, found.no_locks)
-    if not way.shared:
-        _look_for_others(base, way)
-    return way
-
-
-def _look_for_others(base: str, way: Way) -> None:
-    """Change to the path for several machines if another machine has left the lock file."""
-    way.looked = time.monotonic()
-    way.shared = os.access(f"{base}/{LOCK_FILE}", os.F_OK, follow_symlinks=False)
-    if way.shared:
-        with suppress(OSError), Handle() as file:
-            text = os.read(file.open(f"{base}/{LOCK_FILE}", READ), 1000)
-            if text == _SETTLED_SMB:
-                way.no_locks = (
-                    "other machines use it by SMB, whose server keeps their locks to itself; "
-                    "open it by the same share on this machine, too"
-                )
 
 
 def open_folder(
@@ -193,27 +81,65 @@ def open_folder(
     """
     way = way_of(base if place is None else place, locking, writing=lockable)
     if not way.shared:
-        return Folder.at(base, parts, lockable=lockable)
+        return _open_local(base, parts, way, lockable=lockable)
     return persist(partial(SharedFolder.reach, base, parts, way, lockable=lockable), way.file_system)
 
 
-def persist(act: Callable[[], R], file_system: FileSystem | None = None) -> R:
+def stale_errors(file_system: FileSystem | None) -> frozenset[int]:
+    """Return the numbers of errors that mean that a file was replaced while it was used."""
+    return _STALE | {errno.EINVAL} if file_system is not None and file_system.is_smb else _STALE
+
+
+def open_local_folder(base: str, parts: Name, locking: Locking) -> Folder:
+    """Open a folder on a local file system, as `open_folder`, even if other machines use it meanwhile."""
+    return _open_local(base, parts, way_of(base, locking), lockable=True)
+
+
+def _open_local(base: str, parts: Name, way: Way, *, lockable: bool) -> Folder:
+    if not lockable or way.file_system is None:
+        return Folder.at(base, parts, lockable=lockable)
+    folder = WatchedFolder.at(base, parts, lockable=lockable)
+    folder.watch_way(way)
+    return folder
+
+
+class Patience:
+    """Decides how often an operation begins again because its files were replaced meanwhile (ESTALE).
+
+    Args:
+        file_system: Where the files are.
+        seconds: For how long; the files may be gone for ever.
+    """
+
+    def __init__(self, file_system: FileSystem | None = None, seconds: float = _ESTALE_SECONDS) -> None:
+        self._stale = stale_errors(file_system)
+        self._end = time.monotonic() + seconds
+        self._pause = 0.001
+
+    def wait(self, error: OSError) -> None:
+        """Wait a little, or raise `error` if it is another one or it is too late."""
+        if error.errno not in self._stale or time.monotonic() > self._end:
+            raise error
+        time.sleep(self._pause * random.random())  # noqa: S311 - no secret
+        self._pause = min(2 * self._pause, 0.1)
+
+
+def persist(
+    act: Callable[[], R], file_system: FileSystem | None = None, seconds: float = _ESTALE_SECONDS
+) -> R:
     """Call `act` again for as long as it fails only because its files were replaced meanwhile (ESTALE)."""
-    end = time.monotonic() + _ESTALE_SECONDS
-    pause = 0.001
-    stale = _STALE | {errno.EINVAL} if file_system is not None and file_system.is_smb else _STALE
+    patience = None
     while True:
         try:
             return act()
         except system_answer(OSError) as error:
-            if error.errno not in stale or time.monotonic() > end:
-                raise
-        time.sleep(pause * random.random())  # noqa: S311 - no secret
-        pause = min(2 * pause, 0.1)
+            patience = patience or Patience(file_system, seconds)
+            patience.wait(error)
 
 
 def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: Way) -> R:
     """Open a file or folder below `base` past the client's caches; as `perkey.stores.ways.use`."""
+    end = time.monotonic() + _INSERTING_SECONDS
 
     def attempt() -> R:
         smb = way.file_system is not None and way.file_system.is_smb
@@ -225,9 +151,11 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
                     folder.freshen(name[-1])
                     try:
                         fd = file.open(name[-1], flags, dir_fd=folder.fileno())
-                    except system_answer(OSError) as error:
+                    except OSError as error:
                         explain(error, f"{folder.path}/{name[-1]}")
                     folder.close_at_once(fd)
+                    if _is_being_inserted(os.fstat(fd)) and time.monotonic() < end:
+                        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), f"{folder.path}/{name[-1]}")
                     return act(fd)
             finally:
                 folder.unlock()
@@ -268,15 +196,32 @@ def rename_path(source: str, target: str, way: Way) -> None:
     mine = os.lstat(source)
     try:
         persist(partial(os.rename, source, target), way.file_system)
-    except system_answer(OSError) as error:
+    except OSError as error:
         if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
             raise
-        try:
-            there = os.lstat(target)
-        except system_answer(FileNotFoundError):
-            raise error from None
-        if not os.path.samestat(mine, there):
-            raise
+        with open_shared(os.path.dirname(target), way) as folder:
+            if not folder.is_at(os.path.basename(target), mine):
+                raise
+
+
+def make_own(path: str) -> None:
+    """Make a folder under a name that nobody else uses, so that it can exist only by this very call."""
+    with suppress(FileExistsError):
+        persist(partial(os.mkdir, path))
+
+
+def is_there(path: str, kind: Callable[[int], bool], way: Way) -> bool:
+    """Return whether something of a kind is at a path, as the server has it.
+
+    Args:
+        path: The path.
+        kind: Takes its mode, as `stat.S_ISDIR`.
+        way: How its folder is used.
+    """
+    try:
+        return kind(status_of(path, way).st_mode)
+    except system_answer(FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def open_shared(path: str, way: Way, *, lockable: bool = False) -> SharedFolder:
@@ -284,7 +229,93 @@ def open_shared(path: str, way: Way, *, lockable: bool = False) -> SharedFolder:
     return persist(partial(SharedFolder.reach, path, (), way, lockable=lockable), way.file_system)
 
 
-class SharedFolder(Folder):
+class _LockFileFolder(Folder):
+    """A folder that can be locked by the lock file in it, which the server arbitrates."""
+
+    _way: Way
+
+    def _lock_shared(self, hold: Hold) -> bool:
+        while True:
+            hold.fd = -1
+            try:
+                hold.fd = fd = self._open_lock_file()
+            except FileNotFoundError:
+                return True  # the folder was deleted: nothing can be put into it any more
+            settle(self._way)
+            if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
+                return False
+            smb = self._way.file_system is not None and self._way.file_system.is_smb
+            if smb or os.fstat(fd).st_nlink:
+                # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
+                return True
+            # Deleted while it was waited for.
+
+    def _wait_for(self, fd: int) -> bool:
+        """Lock the lock file; return False where the file system has no such locks."""
+        limit = float(os.environ.get("PERKEY_LOCK_SECONDS") or _LOCK_SECONDS)
+        end = time.monotonic() + limit
+        pause = 0.0005
+        while True:
+            try:
+                if _try_lock(fd):
+                    return True
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                return False
+            if time.monotonic() > end:
+                raise LockTimeoutError(self.path, limit, self._oldest_writer())
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
+            pause = min(1.5 * pause, 0.05)
+
+    def _oldest_writer(self) -> str:
+        """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
+        oldest: tuple[float, str] | None = None
+        with suppress(OSError), self.scan() as entries:
+            for entry in entries:
+                if entry.name.startswith(TEMPORARY):
+                    seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
+                    oldest = seen if oldest is None else min(oldest, seen)
+        return "" if oldest is None else oldest[1]
+
+    def _unlock_shared(self, fd: int) -> None:
+        """Release the lock; closing the file does so if this fails, as it was seen to on SMB (EIO)."""
+        if self._way.file_system is None or not self._way.file_system.is_smb:
+            with suppress(OSError):
+                _set_lock(fd, fcntl.F_UNLCK)
+
+
+class WatchedFolder(_LockFileFolder):
+    """An open folder on a local file system; takes the lock of other machines as soon as these have come."""
+
+    def watch_way(self, way: Way) -> None:
+        """Say how the folder is used."""
+        self._way = way
+
+    def _take_lock(self, hold: Hold) -> bool:
+        # Again: the folder may have been open for long, as data was written that takes long to be made.
+        if not self._way.shared and time.monotonic() - self._way.looked > sharing.LOOK_AGAIN_SECONDS:
+            look_for_others(self._way.base, self._way)
+        if not self._way.shared:
+            return super()._take_lock(hold)
+        if self._way.no_locks:
+            self.no_locks = self._way.no_locks
+            return False
+        return self._lock_shared(hold)
+
+    def _release(self, fd: int) -> None:
+        if fd == self._fd:
+            super()._release(fd)
+        else:
+            self._unlock_shared(fd)
+
+    def remove_lock_file(self) -> None:
+        """Do nothing if the lock file is that of other machines."""
+        if not self._way.shared:
+            super().remove_lock_file()
+
+
+class SharedFolder(_LockFileFolder):
     """An open folder that other machines use, too.
 
     Args:
@@ -298,6 +329,8 @@ class SharedFolder(Folder):
     def __init__(self, path: str, way: Way, *, lockable: bool) -> None:
         super().__init__(path, lockable=lockable)
         self._way = way
+        self._base = path
+        self._parts: Name = ()
         self.no_locks = way.no_locks or Folder.no_locks
         self._smb = way.file_system is not None and way.file_system.is_smb
 
@@ -305,17 +338,29 @@ class SharedFolder(Folder):
     def reach(cls, base: str, parts: Name, way: Way, *, lockable: bool) -> SharedFolder:
         """Open a folder. Each folder on the way is opened for reading, which makes the names in it fresh."""
         folder = cls("/".join((base, *parts)), way, lockable=lockable)
+        folder._base, folder._parts = base, parts
         try:
-            folder._fd = folder.open(base, os.O_RDONLY | os.O_DIRECTORY)
-            for depth, part in enumerate(parts, 1):
-                try:
-                    folder._fd = folder.open(part, FOLDER, dir_fd=folder._fd)
-                except system_answer(OSError) as error:
-                    explain(error, "/".join((base, *parts[:depth])))
+            folder._walk()
         except BaseException:
             folder.close()
             raise
         return folder
+
+    def _walk(self) -> None:
+        with Handle() as passed:
+            here = None
+            for depth in range(len(self._parts)):
+                here = self._step(passed, depth, here)
+            self._fd = self._step(self, len(self._parts), here)
+
+    def _step(self, handle: Handle, depth: int, above: int | None) -> int:
+        """Open the folder of that depth below the base folder."""
+        if above is None:
+            return handle.open(self._base, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return handle.open(self._parts[depth - 1], FOLDER, dir_fd=above)
+        except system_answer(OSError) as error:
+            explain(error, "/".join((self._base, *self._parts[:depth])))
 
     # --- Looking past caches ------------------------------------------------------------------------------
 
@@ -333,8 +378,38 @@ class SharedFolder(Folder):
                 fcntl.flock(fd, fcntl.LOCK_UN)
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the status of a file as the server has it, or None if it does not exist."""
-        return persist(partial(self._stat_once, name), self._way.file_system)
+        """Return the status of a file as the server has it, or None if it does not exist.
+
+        Raises:
+            OSError: (ESTALE) The folder was replaced while it is locked or written to: begin again.
+        """
+        try:
+            found = self._afresh(partial(self._stat_once, name))
+            if found is not None and self.hold is None and _is_being_inserted(found):
+                found = self._when_inserted(name)
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            return None  # the folder is gone
+        return found
+
+    def _when_inserted(self, name: str) -> os.stat_result | None:
+        end = time.monotonic() + _INSERTING_SECONDS
+        while True:
+            found = self._afresh(partial(self._stat_once, name))
+            if found is None or not _is_being_inserted(found) or time.monotonic() > end:
+                return found
+            time.sleep(0.001)
+
+    def _afresh(self, act: Callable[[], R]) -> R:
+        """Call `act` again if names or this folder are replaced meanwhile; the folder is opened anew then."""
+        for _ in range(_TRIES):
+            try:
+                return act()
+            except system_answer(OSError) as error:
+                if error.errno not in stale_errors(self._way.file_system):
+                    raise
+            if self.hold is None and not self._temporaries:
+                persist(self._walk, self._way.file_system)
+        return persist(act, self._way.file_system, seconds=0.1)
 
     def _stat_once(self, name: str) -> os.stat_result | None:
         with Handle() as again:
@@ -372,14 +447,19 @@ class SharedFolder(Folder):
                 if self._smb
                 else self._rename(temporary, name, turn)
             )
-        except system_answer(FileNotFoundError):
-            found = self.stat(name)
+        except system_answer(OSError) as error:
+            if error.errno not in _MAYBE_DONE:
+                raise
+            try:
+                found = self.stat(name)
+            except system_answer(OSError):
+                found = None
             there = None if found is None else (found.st_dev, found.st_ino)
             if mine is not None and there == mine:
                 return True  # the first call succeeded and its reply was lost
             if turn is None or there == before:
                 raise  # it did not happen, or may happen again: the folder or the temporary file was removed
-            raise OutcomeUnknownError((name,), f"{self.path}/{name}") from None
+            raise OutcomeUnknownError((*self._parts, name), f"{self.path}/{name}") from None
 
     def _rename(self, temporary: str, name: str, turn: Turn | None) -> bool:
         return super().replace(temporary, name, turn)
@@ -394,7 +474,7 @@ class SharedFolder(Folder):
         while True:
             try:
                 return self._rename(temporary, name, turn)
-            except system_answer(PermissionError):
+            except PermissionError:
                 if time.monotonic() > end:
                     break
             time.sleep(0.005 + 0.01 * random.random())  # noqa: S311 - no secret
@@ -404,43 +484,89 @@ class SharedFolder(Folder):
 
     def link(self, temporary: str, name: str) -> None:
         """Give a file a second name; raises FileExistsError if that is taken by another file."""
+        self._link_and(temporary, name)
+
+    def insert(self, temporary: str, name: str) -> bool:
+        """Give a file its final name by link(2), which the server decides, and take the temporary one away.
+
+        Both calls are made by one of a function in C, so that no signal handler of this thread sees a version
+        between them, which the second call changes. Others wait for a moment (`_is_being_inserted`).
+        """
+        if not self._link_and(temporary, name, partial(os.unlink, temporary, dir_fd=self._fd)):
+            discard(self, temporary)
+        return True
+
+    def _link_and(self, temporary: str, name: str, *more: Callable[[], None]) -> bool:
+        """Link a file and call what comes after; return whether all that was seen to be done."""
         mine = self._identity(temporary)
+        steps: list[Callable[[], None]] = [
+            partial(
+                os.link, temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
+            ),
+            *more,
+        ]
         try:
-            super().link(temporary, name)
-        except system_answer(FileExistsError):
-            found = self.stat(name)
-            if mine is None or found is None or (found.st_dev, found.st_ino) != mine:
-                raise
+            any(map(call, steps))
+        except system_answer(OSError) as error:
+            if error.errno in _MAYBE_DONE:
+                found = self._afresh(partial(self._stat_once, name))
+                if mine is not None and found is not None and (found.st_dev, found.st_ino) == mine:
+                    return False  # it was done and its reply lost; or it was the second call that failed
+            explain(error, f"{self.path}/{name}")
+        return True
 
     def unlink(self, name: str, turn: Turn | None = None) -> bool:
-        """Remove a file as `Folder.unlink`. On SMB its name is free at once, even if it is open elsewhere."""
-        if not self._smb:
-            return self._unlink(name, turn)
-        from perkey.stores.temporaries import TEMPORARY, temporary_name
+        """Remove a file as `Folder.unlink`.
 
+        On SMB its name is free at once, even if it is open elsewhere. Without locks, the file gets a name of
+        this call's own before, so that a lost reply is not taken for the removal by another process.
+        """
         if name.startswith(TEMPORARY):
+            return self._unlink_temporary(name)
+        if self.hold is not None and not self._smb:
             return self._unlink(name, turn)
         away = temporary_name()
-        if not super().replace(name, away, turn):
-            return False
+        try:
+            if not super().replace(name, away, turn):
+                return False
+        except system_answer(OSError) as error:
+            if error.errno not in _MAYBE_DONE or self._identity(away) is None:
+                raise
         with suppress(OSError):  # swept later
             super().unlink(away)
         return True
 
     def _unlink(self, name: str, turn: Turn | None) -> bool:
-        """Remove a file; under the lock, only a repetition of the client's own call can miss it."""
-        there = self.hold is not None and self._identity(name) is not None
+        """Remove a file under the lock, where only a repetition of the client's own call can miss it."""
+        there = self._identity(name)
         try:
             return super().unlink(name, turn)
-        except system_answer(FileNotFoundError):
-            if there:
-                return True  # the first call succeeded and its reply was lost
-            raise
+        except system_answer(OSError) as error:
+            if error.errno not in _MAYBE_DONE or there is None:
+                raise
+            if error.errno == errno.ESTALE and self.stat(name) is not None:
+                raise  # it did not happen
+            return True  # the first call succeeded and its reply was lost
 
-    def insert(self, temporary: str, name: str) -> bool:
-        """Return False: on such file systems only link(2) is decided by the server."""
-        del temporary, name
-        return False
+    def _unlink_temporary(self, name: str) -> bool:
+        try:
+            return super().unlink(name)
+        except system_answer(OSError) as error:
+            if error.errno != errno.ESTALE:
+                raise
+            return True  # swept later
+
+    def create(self, name: str, file: Handle) -> int:
+        """Create a file as `Folder.create`; no other process uses its name, so it can exist by this call."""
+        try:
+            return super().create(name, file)
+        except system_answer(FileExistsError):
+            return file.open(name, os.O_RDWR | os.O_TRUNC | os.O_NOFOLLOW, dir_fd=self._fd)
+
+    def is_at(self, name: str, mine: os.stat_result) -> bool:
+        """Return whether a file is the one that has a name here."""
+        found = self.stat(name)
+        return found is not None and os.path.samestat(found, mine)
 
     def may_have_unnamed(self) -> bool:
         """Return True: insertions are by link(2), so that the server refuses a second one."""
@@ -449,7 +575,7 @@ class SharedFolder(Folder):
     def _identity(self, name: str) -> tuple[int, int] | None:
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except system_answer(OSError):
+        except OSError:
             return None
         return found.st_dev, found.st_ino
 
@@ -467,62 +593,11 @@ class SharedFolder(Folder):
     def _take_lock(self, hold: Hold) -> bool:
         return not self._way.no_locks and self._lock_shared(hold)
 
-    def _lock_shared(self, hold: Hold) -> bool:
-        while True:
-            hold.fd = -1
-            try:
-                hold.fd = fd = self._open_lock_file()
-            except system_answer(FileNotFoundError):
-                return True  # the folder was deleted: nothing can be put into it any more
-            _settle(self._way)
-            if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
-                return False
-            if self._smb:
-                return (
-                    True  # a file that is open is not deleted, and the client's count of links may be wrong
-                )
-            with suppress(OSError):
-                if os.fstat(fd).st_nlink:
-                    return True
-            # Deleted while it was waited for.
-
-    def _wait_for(self, fd: int) -> bool:
-        """Lock the lock file; return False where the file system has no such locks."""
-        limit = float(os.environ.get("PERKEY_LOCK_SECONDS") or _LOCK_SECONDS)
-        end = time.monotonic() + limit
-        pause = 0.0005
-        while True:
-            try:
-                if _try_lock(fd):
-                    return True
-            except system_answer(OSError) as error:
-                if error.errno not in _UNSUPPORTED:
-                    raise
-                return False
-            if time.monotonic() > end:
-                raise LockTimeoutError(self.path, limit, self._oldest_writer())
-            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
-            pause = min(1.5 * pause, 0.05)
-
-    def _oldest_writer(self) -> str:
-        """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
-        from perkey.stores.temporaries import TEMPORARY, writer_of
-
-        oldest: tuple[float, str] | None = None
-        with suppress(OSError), self.scan() as entries:
-            for entry in entries:
-                if entry.name.startswith(TEMPORARY):
-                    seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
-                    oldest = seen if oldest is None else min(oldest, seen)
-        return "" if oldest is None else oldest[1]
-
     def remove_lock_file(self) -> None:
         """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
 
     def _release(self, fd: int) -> None:
-        """Release the lock; on SMB, where unlocking was seen to fail with EIO, the end of the block does."""
-        if not self._smb:
-            _set_lock(fd, fcntl.F_UNLCK)
+        self._unlock_shared(fd)
 
     def sync(self) -> None:
         """Bring the names in this folder to the disk, where the client has a call for that.
@@ -531,33 +606,51 @@ class SharedFolder(Folder):
         """
         try:
             super().sync()
-        except system_answer(OSError) as error:
-            if error.errno not in {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}:
+        except OSError as error:
+            # ESTALE: the folder was removed meanwhile, with what was to be kept.
+            if error.errno not in {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ESTALE}:
                 raise
 
     def enter(self, name: str) -> Folder:
+        """Return the folder `name` in this one, open for listing."""
+        return self._afresh(partial(self._enter_once, name))
+
+    def _enter_once(self, name: str) -> Folder:
         inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
+        inner._base, inner._parts = self._base, (*self._parts, name)
         inner._fd = inner.open(name, FOLDER, dir_fd=self._fd)
         return inner
 
+    def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        """List the folder at once: what is replaced while it is listed makes a client begin anew."""
+        try:
+            return self._afresh(self._scan_once)
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            return nullcontext(iter(()))  # the folder is gone
 
-def _settle(way: Way) -> None:
-    """Before the first write of a process, leave a lock file in the base folder and let others see it.
+    def _scan_once(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        with super().scan() as entries:
+            listed = list(entries)
+        for entry in listed:
+            # Asks only where the file system does not list types; an entry remembers the answer.
+            entry.is_file(follow_symlinks=False)
+        return nullcontext(iter(listed))
 
-    Programs that use the base folder as a local one, on the server, look for it once in a second.
+    def _remover(self) -> Callable[[str], None]:
+        return partial(_unlink_quietly, self._fd)
+
+
+def _is_being_inserted(found: os.stat_result) -> bool:
+    """Return whether a file seems to have its temporary name, too, whose loss will change its version.
+
+    If its inode was changed long ago, its second name is not of an insertion: a backup made of links, say.
     """
-    if way.settled or way.file_system is None:
-        return
-    with suppress(PermissionError), Handle() as file:  # a reader of the base folder, who writes below it
-        path = f"{way.base}/{LOCK_FILE}"
-        fd = file.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        found = os.fstat(fd)
-        if not found.st_size:
-            if found.st_uid == os.geteuid():
-                os.fchmod(fd, 0o666)
-            time.sleep(_SETTLING_SECONDS)
-            os.pwrite(fd, _SETTLED_SMB if way.file_system.is_smb else _SETTLED, 0)
-    way.settled = True
+    return found.st_nlink > 1 and abs(time.time_ns() - found.st_ctime_ns) < _RECENT
+
+
+def _unlink_quietly(folder: int, name: str) -> None:
+    with suppress(OSError):  # gone by a call whose reply was lost; or swept later
+        os.unlink(name, dir_fd=folder)
 
 
 def _set_lock(fd: int, kind: int) -> None:
@@ -572,7 +665,7 @@ def _try_lock(fd: int) -> bool:
     """Lock a file without waiting; return whether it is locked now."""
     try:
         _set_lock(fd, fcntl.F_WRLCK)
-    except system_answer(OSError) as error:
+    except OSError as error:
         if error.errno not in _TAKEN:
             raise
         return False

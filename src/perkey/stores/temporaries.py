@@ -21,7 +21,7 @@ TEMPORARY: Final = OURS + "tmp-"
 STALE_SECONDS: Final = 3600.0
 """After so long without being written to, a temporary file is taken for a dead writer's."""
 
-_NOT_OURS_TO_TIDY: Final = frozenset((errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS))
+_NOT_OURS_TO_TIDY: Final = frozenset((errno.ENOENT, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EROFS))
 
 # A process' own mark, so that two hosts with equal process numbers never meet; renewed after a fork.
 _mark = os.urandom(9).hex()

@@ -16,7 +16,8 @@ from perkey.stores.base import Expectation, Version
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import Folder, refuse_dangling
 from perkey.stores.placing import place
-from perkey.stores.shared import open_folder, status_of, use_shared, way_of
+from perkey.stores.shared import Patience, open_folder, status_of, use_shared
+from perkey.stores.sharing import way_of
 from perkey.stores.temporaries import STALE_SECONDS, TEMPORARY, sweep
 from perkey.stores.ways import READ_ONLY, read_open
 from perkey.synced.buffers import Buffer
@@ -73,6 +74,7 @@ class JSONFile(BytesResource):
         target = os.path.realpath(self.path)
         name = (os.path.basename(target),)
         attempts = _ATTEMPTS
+        patience = None
         while True:
             with open_folder(os.path.dirname(target), place=self._place) as folder:
                 if folder.path not in _swept:
@@ -83,6 +85,9 @@ class JSONFile(BytesResource):
                     attempts -= 1
                     if not attempts:
                         raise
+                except OSError as error:
+                    patience = patience or Patience()
+                    patience.wait(error)
 
     def describe(self) -> str:
         return self.path
