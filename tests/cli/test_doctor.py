@@ -406,7 +406,7 @@ def test_a_machine_that_gives_up_ends_the_test_of_the_others(tmp_path: Path) -> 
     processes.append(start(*words))
     records = FileDirDict[Any](str(tmp_path / OWN / "machines"), "json", digest_len=0)
     end = time.monotonic() + 100
-    while sorted(record["step"] for record in records.copy().values())[-1:] < [2]:
+    while sorted(record["step"] for record in records.copy().values()) < [2, 2]:
         assert time.monotonic() < end
         time.sleep(0.1)
     processes[0].send_signal(signal.SIGINT)
@@ -459,6 +459,22 @@ def test_more_machines_than_announced(tmp_path: Path) -> None:
     meeting._look = looked  # type: ignore[method-assign]
     with pytest.raises(MeetingError, match="3 machines came, but 2 were expected"):
         meeting.gather()
+
+
+def test_a_machine_that_was_killed_ends_the_test_of_the_others(tmp_path: Path) -> None:
+    place = tmp_path / "d"
+    words = (place, "--with-others", 2, "--seconds", 1, "--wait", 5)
+    impatient = f"from perkey.tools import meeting; meeting._LOST_SECONDS = 5.0\n{PROGRAM}"
+    processes = [start(*words, code=impatient) for _ in range(2)]
+    records = FileDirDict[Any](str(place / OWN / "machines"), "json", digest_len=0)
+    end = time.monotonic() + 100
+    while sorted(record["step"] for record in records.copy().values()) < [1, 1]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    processes[0].kill()
+    answer = finish(processes)[1]
+    assert answer.code == 5
+    assert f"process {processes[0].pid} does not answer any more" in answer.err
 
 
 def test_a_machine_that_is_lost_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -326,16 +326,14 @@ def _durability(found: FileSystem, options: frozenset[str]) -> tuple[bool | None
 
 def _advice(result: Diagnosis, found: FileSystem, way: Way, chosen_by: str) -> Iterator[str]:
     place = result.place
-    yield from (
-        change for option, change in _CHANGES.items() if found.kind == "shared" and option in found.options
-    )
+    yield from (_CHANGES[option] for option in _CHANGES if option in found.options and found.no_locks)
     if found.type == "lustre" and found.no_locks:
         yield "mount it with the option flock (not localflock)"
     if found.type.startswith("fuse") and found.kind == "other":
         yield (
             'choose locking="local" if only processes that use this mount write to the folder: conditions '
-            'hold among them. Choose locking="shared" if other mounts or machines write, too: conditions then '
-            "rest on record locks, which the FUSE program must carry to the others"
+            'hold among them. Choose locking="shared" if other mounts or machines write, too: conditions '
+            "then rest on record locks, which the FUSE program must carry to the others"
         )
     if found.kind == "other" or (way.shared and found.evidence != "tested" and not way.no_locks):
         yield f"run on two machines at once: perkey doctor {place} --with-others 2"

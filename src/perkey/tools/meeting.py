@@ -225,7 +225,8 @@ class Meeting:
             seen = self._seen[machine]
             lost = max(_LOST_SECONDS, self._wait) if seen.there else _FAREWELL_SECONDS
             if not self._has_reached(machine, step) and time.monotonic() - seen.at > lost:
-                raise MeetingError(f"{_name(seen.record)} does not answer any more")
+                did = "does not answer any more" if seen.there else "has left before the end"
+                raise MeetingError(f"{_name(seen.record)} {did}")
 
     def _require_willing(self) -> None:
         for machine in self.others:
@@ -248,18 +249,15 @@ class Meeting:
         self._renewed = time.monotonic()
 
     def _look(self) -> None:
-        """Read the records of the other machines."""
-        there = set()
-        for key in list(self._records):
-            machine = key[0]
-            with suppress(KeyError):
-                record = None if machine == self.id else self._records[key]
-                if record is not None:
-                    there.add(machine)
-                    self._note(machine, record)
-        for machine, seen in self._seen.items():
-            if seen.there and machine not in there:
-                seen.there, seen.at = False, time.monotonic()
+        """Read the records of the other machines: of the group, or of all if there is no group yet."""
+        known = self.others if self.group else {*self._seen, *(key[0] for key in self._records)} - {self.id}
+        for machine in known:
+            # Not taken from the listing, which may miss a file that is replaced at that moment.
+            record = self._records.get(machine)
+            if record is not None:
+                self._note(machine, record)
+            elif machine in self._seen and self._seen[machine].there:
+                self._seen[machine].there, self._seen[machine].at = False, time.monotonic()
 
     def _note(self, machine: str, record: dict[str, Any]) -> None:
         seen = self._seen.get(machine)
