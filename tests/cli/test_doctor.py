@@ -177,6 +177,10 @@ def test_a_lock_file_of_another_machine(tmp_path: Path, run: Doctor) -> None:
     found = run(tmp_path, "--json").json
     assert found["locking"]["way"] == "shared"
     assert ".@perkey-lock" in found["locking"]["chosen_by"]
+    assert holds(found)["conditions on versions"]
+    found = run(tmp_path, "--json", "--locking", "local").json
+    assert holds(found)["conditions on versions"] is False
+    assert "shared" in " ".join(found["advice"])
 
 
 def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path, run: Doctor) -> None:

@@ -255,8 +255,13 @@ def _promises_of_folder(
         write = error or "the folder cannot be made: no right to write to the one above it"
     result.promise("writing", tried["write"], write)
     result.promise("atomic replacement", *_replacement(found))
-    result.promise("conditions on versions", *_conditions(found, way))
-    result.promise("insert if absent", *_insertion(found, way, tried.get("links")))
+    if result.facts["leftovers"]["lock_file"] and not way.shared:
+        ignored = f'locking="local" was chosen, but another machine has left the lock file {LOCK_FILE}'
+        result.promise("conditions on versions", False, ignored)
+        result.promise("insert if absent", False, ignored)
+    else:
+        result.promise("conditions on versions", *_conditions(found, way))
+        result.promise("insert if absent", *_insertion(found, way, tried.get("links")))
     result.promise("durability", *_durability(found, options))
     whole = found.syncs_whole and not way.shared
     bulk = "syncfs(2) for many values at once" if whole else "fsync(2) for each value: bulk writes are slower"
@@ -339,7 +344,7 @@ def _advice(result: Diagnosis, found: FileSystem, way: Way, chosen_by: str) -> I
         yield f"run on two machines at once: perkey doctor {place} --with-others 2"
     if way.no_locks and chosen_by in {"argument", VARIABLE}:
         yield f'choose another locking than "none" ({chosen_by}) if writers compare versions'
-    if not way.shared and found.kind == "shared":
+    if not way.shared and (found.kind == "shared" or result.facts["leftovers"]["lock_file"]):
         yield 'use locking="auto" or "shared" if other machines write to the folder'
     if found.type in _FAT:
         yield f"use {found.type} to carry data, not to work on it"
