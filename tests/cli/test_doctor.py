@@ -276,6 +276,15 @@ def test_a_bucket(run: Doctor, service: None) -> None:
     assert "versioning" in text
 
 
+@pytest.mark.parametrize(("missing", "extra"), [("click", "cli"), ("botocore.exceptions", "aws")])
+def test_a_missing_extra_is_named(missing: str, extra: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None\n{PROGRAM}"
+    answer = finish([start("s3://bucket", code=code)])[0]
+    assert answer.code == 1
+    assert is_one_line(answer.err)
+    assert f"perkey[{extra}]" in answer.err
+
+
 # --- Several machines -----------------------------------------------------------------------------------
 
 
@@ -495,13 +504,27 @@ def test_a_machine_that_is_lost_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_machines_meet_in_a_bucket(tmp_path: Path) -> None:
+    import boto3
     from s3 import servers
 
     with servers.moto_server() as server:
         keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
         place = {**keys, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": server.endpoint}
         words = ("s3://study/data", "--with-others", 2, "--seconds", 2, "--wait", 100, "--json")
+        missing = finish([start(*words, **place)])[0]
+        client = boto3.client(
+            "s3",
+            endpoint_url=server.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+        assert client.list_buckets()["Buckets"] == []
+        client.create_bucket(Bucket="study")
         answers = finish([start(*words, **place) for _ in range(2)])
+        assert client.list_objects_v2(Bucket="study")["KeyCount"] == 0
+    assert (missing.code, is_one_line(missing.err)) == (1, True)
+    assert "does not exist; make it first" in missing.err
     for answer in answers:
         assert races(answer) == dict.fromkeys(RACES, True), answer.out
         assert answer.code == 0

@@ -6,6 +6,7 @@ machines race through the place: only that shows whether an unknown file system 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -116,7 +117,7 @@ def examine_folder(place: str, locking: Locking = "auto") -> Diagnosis:
     check_locking(locking)
     path = folder_path(place, "PLACE")
     if os.path.lexists(path) and not os.path.isdir(path):
-        raise NotADirectoryError(20, "not a folder", path)
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", path)
     there = _nearest(path)
     with Handle() as file:
         fd = file.open(there, os.O_RDONLY | os.O_DIRECTORY)
@@ -390,6 +391,7 @@ def race_with_others(
 
     Raises:
         MeetingError: The others did not come, or left before the end.
+        FileNotFoundError: The bucket does not exist.
         PerkeyError, OSError: The place cannot be used at all.
     """
     with warnings.catch_warnings():
@@ -435,6 +437,8 @@ def _dictionary(
 ) -> tuple[PersiDict[Any], Callable[[bool], None]]:
     """Return the dictionary that machines race in, and a function that removes its folder."""
     if diagnosis.facts["kind"] == "bucket":
+        if not diagnosis.facts["exists"]:
+            raise FileNotFoundError(errno.ENOENT, "the bucket does not exist; make it first", diagnosis.place)
         from perkey.tools.doctor_buckets import dictionary_in
 
         return dictionary_in(f"{diagnosis.place.rstrip('/')}/{OWN}", endpoint_url), lambda _: None
