@@ -225,7 +225,9 @@ class Meeting:
             seen = self._seen[machine]
             lost = max(_LOST_SECONDS, self._wait) if seen.there else _FAREWELL_SECONDS
             if not self._has_reached(machine, step) and time.monotonic() - seen.at > lost:
-                did = "does not answer any more" if seen.there else "has left before the end"
+                did = "has left before the end"
+                if seen.there:
+                    did = "does not answer any more: it has stopped, or this place does not show its writes"
                 raise MeetingError(f"{_name(seen.record)} {did}")
 
     def _require_willing(self) -> None:
@@ -250,7 +252,9 @@ class Meeting:
 
     def _look(self) -> None:
         """Read the records of the other machines: of the group, or of all if there is no group yet."""
-        known = self.others if self.group else {*self._seen, *(key[0] for key in self._records)} - {self.id}
+        # Listed each time: SMB clients were seen to read an old record for minutes where they did not list.
+        listed = {key[0] for key in self._records}
+        known = self.others if self.group else {*self._seen, *listed} - {self.id}
         for machine in known:
             # Not taken from the listing, which may miss a file that is replaced at that moment.
             record = self._records.get(machine)
