@@ -306,6 +306,12 @@ def finish(processes: list[subprocess.Popen[str]]) -> list[Answer]:
     return answers
 
 
+def reached(records: FileDirDict[Any], processes: list[subprocess.Popen[str]]) -> list[int]:
+    """Return the steps that processes have reached."""
+    found = [(record["process"], record["step"]) for record in records.copy().values()]
+    return sorted(max((s for p, s in found if p == process.pid), default=0) for process in processes)
+
+
 def races(answer: Answer) -> dict[str, bool]:
     assert answer.out, answer.err
     return {name: race["holds"] for name, race in answer.json["others"]["races"].items()}
@@ -397,7 +403,7 @@ def test_others_that_do_not_come(tmp_path: Path, run: Doctor) -> None:
 def test_records_of_killed_processes_are_not_machines(tmp_path: Path, run: Doctor) -> None:
     record = {"host": "old", "process": 1, "machines": 2, "beat": 7, "present": [], "group": [], "step": 0}
     old = FileDirDict[Any](str(tmp_path / OWN / "machines"), "json", digest_len=0)
-    old["0" * 16] = record | {"said": {}, "gave_up": ""}
+    old["0" * 16 + "-7"] = record | {"said": {}, "gave_up": ""}
     answer = run(tmp_path, "--with-others", 2, "--wait", 1)
     assert "1 of 2 machines came" in answer.err
 
@@ -419,7 +425,7 @@ def test_a_machine_that_gives_up_ends_the_test_of_the_others(tmp_path: Path) -> 
     processes.append(start(*words))
     records = FileDirDict[Any](str(tmp_path / OWN / "machines"), "json", digest_len=0)
     end = time.monotonic() + 100
-    while sorted(record["step"] for record in records.copy().values()) < [2, 2]:
+    while reached(records, processes) < [2, 2]:
         assert time.monotonic() < end
         time.sleep(0.1)
     processes[0].send_signal(signal.SIGINT)
@@ -448,8 +454,8 @@ def test_a_meeting_that_one_machine_has_settled_holds_for_the_other(tmp_path: Pa
     def looked() -> None:
         nonlocal beat
         beat += 1
-        records["f" * 16] = other | {"said": {}, "gave_up": "", "beat": beat}
-        records["e" * 16] = third | {"said": {}, "gave_up": "", "beat": beat}
+        records[f"{'f' * 16}-{beat}"] = other | {"said": {}, "gave_up": "", "beat": beat}
+        records[f"{'e' * 16}-{beat}"] = third | {"said": {}, "gave_up": "", "beat": beat}
         Meeting._look(meeting)
 
     meeting._look = looked  # type: ignore[method-assign]
@@ -466,7 +472,7 @@ def test_more_machines_than_announced(tmp_path: Path) -> None:
         beat += 1
         for machine in ("e" * 16, "f" * 16):
             record = {"host": "b", "process": 2, "machines": 2, "present": [], "group": [], "step": 0}
-            records[machine] = record | {"said": {}, "gave_up": "", "beat": beat}
+            records[f"{machine}-{beat}"] = record | {"said": {}, "gave_up": "", "beat": beat}
         Meeting._look(meeting)
 
     meeting._look = looked  # type: ignore[method-assign]
@@ -481,7 +487,7 @@ def test_a_machine_that_was_killed_ends_the_test_of_the_others(tmp_path: Path) -
     processes = [start(*words, code=impatient) for _ in range(2)]
     records = FileDirDict[Any](str(place / OWN / "machines"), "json", digest_len=0)
     end = time.monotonic() + 100
-    while sorted(record["step"] for record in records.copy().values()) < [1, 1]:
+    while reached(records, processes) < [1, 1]:
         assert time.monotonic() < end
         time.sleep(0.01)
     processes[0].kill()
@@ -495,12 +501,12 @@ def test_a_machine_that_is_lost_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     records = FileDirDict[Any](str(tmp_path / "m"), "json", digest_len=0)
     meeting = Meeting(records, 2, wait=0.5)
     record = {"host": "b", "process": 2, "machines": 2, "present": [], "group": [], "step": 1, "beat": 1}
-    records["f" * 16] = record | {"said": {}, "gave_up": ""}
+    records["f" * 16 + "-1"] = record | {"said": {}, "gave_up": ""}
     meeting._look()
     meeting.group = sorted(["f" * 16, meeting.id])
     with meeting, pytest.raises(MeetingError, match="host b, process 2 does not answer any more"):
         meeting.arrive(2)
-    assert list(records) == [("f" * 16,)]
+    assert list(records) == [("f" * 16 + "-1",)]
 
 
 def test_machines_meet_in_a_bucket(tmp_path: Path) -> None:

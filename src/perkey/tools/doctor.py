@@ -425,9 +425,7 @@ def _clean(place: PersiDict[Any], meeting: Meeting, tidy: Callable[[bool], None]
         return
     if meeting.group:
         _field(place, meeting).clear()
-    records = place.get_subdict("machines")
-    for machine in meeting.dead():
-        records.discard(machine)
+    meeting.remove_dead()
     if not place:
         tidy(any(machine["made"] for machine in meeting.about()))
 

@@ -1,6 +1,6 @@
 """Processes on several machines that meet in a dictionary and go through the same steps together.
 
-They share nothing but the dictionary, and compare no clocks. Each process writes one record, under a name
+They share nothing but the dictionary, and compare no clocks. Each process writes one record, under names
 that only it uses, and renews it while it waits. A machine is present if its record has changed while this one
 watched: the records of killed processes do not change.
 """
@@ -11,7 +11,6 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -86,7 +85,7 @@ class Meeting:
                 self._renew(gave_up=str(error) or type(error).__name__)
                 self._say_farewell()
         with suppress(PerkeyError, OSError):
-            self._records.discard(self.id)
+            self._remove(self.id)
 
     # --- Coming together -----------------------------------------------------------------------------------
 
@@ -205,11 +204,11 @@ class Meeting:
         self._look()
         return not any(self._seen[machine].there for machine in self.others)
 
-    def dead(self) -> Iterator[str]:
-        """Yield the records that were not renewed for long."""
+    def remove_dead(self) -> None:
+        """Remove the records that were not renewed for long."""
         for machine, seen in self._seen.items():
             if seen.there and not seen.changes and time.monotonic() - seen.at > _LOST_SECONDS:
-                yield machine
+                self._remove(machine)
 
     def _record(self, machine: str) -> dict[str, Any]:
         return self._own if machine == self.id else self._seen[machine].record
@@ -245,33 +244,43 @@ class Meeting:
     # --- Records -------------------------------------------------------------------------------------------
 
     def _renew(self, **changes: Any) -> None:
+        """Write the record under a new name: clients may show old contents of a name for long."""
         self._own |= changes
         self._own["beat"] += 1
-        self._records[self.id] = self._own
+        self._records[f"{self.id}-{self._own['beat']}"] = self._own
+        # The one before stays, for readers that have listed its name already.
+        self._records.discard(f"{self.id}-{self._own['beat'] - 2}")
         self._renewed = time.monotonic()
 
+    def _remove(self, machine: str) -> None:
+        for name in [key[0] for key in self._records]:
+            if name.startswith(f"{machine}-"):
+                self._records.discard(name)
+
     def _look(self) -> None:
-        """Read the records of the other machines: of the group, or of all if there is no group yet."""
-        # Listed each time: SMB clients were seen to read an old record for minutes where they did not list.
-        listed = {key[0] for key in self._records}
-        known = self.others if self.group else {*self._seen, *listed} - {self.id}
-        for machine in known:
-            # Not taken from the listing, which may miss a file that is replaced at that moment.
-            record = self._records.get(machine)
+        """Read the new records of the other machines."""
+        newest: dict[str, int] = {}
+        for key in self._records:
+            machine, _, beat = key[0].rpartition("-")
+            newest[machine] = max(int(beat), newest.get(machine, 0))
+        newest.pop(self.id, None)
+        for machine, beat in newest.items():
+            seen = self._seen.get(machine)
+            new = seen is None or beat > seen.record["beat"]
+            record = self._records.get(f"{machine}-{beat}") if new else None
             if record is not None:
                 self._note(machine, record)
-            elif machine in self._seen and self._seen[machine].there:
-                self._seen[machine].there, self._seen[machine].at = False, time.monotonic()
+        for machine, seen in self._seen.items():
+            if seen.there != (machine in newest):
+                seen.there, seen.at = machine in newest, time.monotonic()
 
     def _note(self, machine: str, record: dict[str, Any]) -> None:
         seen = self._seen.get(machine)
         if seen is None:
             self._seen[machine] = _Seen(record, time.monotonic())
-        elif record["beat"] > seen.record["beat"]:
-            seen.record, seen.at, seen.there = record, time.monotonic(), True
+        else:
+            seen.record, seen.at = record, time.monotonic()
             seen.changes += 1
-        elif not seen.there:
-            seen.there, seen.at = True, time.monotonic()
 
 
 def _name(record: dict[str, Any]) -> str:
