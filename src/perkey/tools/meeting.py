@@ -261,8 +261,8 @@ class Meeting:
         """Read the new records of the other machines."""
         newest: dict[str, int] = {}
         for key in self._records:
-            machine, _, beat = key[0].rpartition("-")
-            newest[machine] = max(int(beat), newest.get(machine, 0))
+            machine, _, number = key[0].rpartition("-")
+            newest[machine] = max(int(number), newest.get(machine, 0))
         newest.pop(self.id, None)
         for machine, beat in newest.items():
             seen = self._seen.get(machine)
