@@ -30,6 +30,7 @@ ROOMS = [
     {"conditions", "stores", "formats", "query"},
     {"fitting", "items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
     {"dicts"},
+    {"tools"},
     {"synced"},
     {"dataspace"},
     {"cli"},

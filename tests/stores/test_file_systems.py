@@ -130,13 +130,13 @@ class TestLists:
         self, magic: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(file_systems, "_magic_of", lambda _: magic)
-        monkeypatch.setattr(file_systems, "_mount_of", lambda _: ("", ""))
+        monkeypatch.setattr(file_systems, "mount_of", lambda _: ("", ""))
         assert file_system_of(0).kind != "local"
 
     def test_what_is_known_of_this_folder_is_what_the_system_reports(self, tmp_path: Path) -> None:
         with open(tmp_path / "f", "w") as file:
             found = file_system_of(file.fileno())
-            name, _ = file_systems._mount_of(file.fileno())
+            name, _ = file_systems.mount_of(file.fileno())
         assert found.type == name or found.type == hex(file_systems._magic_of(0) or 0) or name == "ext3"
 
     def test_shortcuts_are_taken_only_where_they_are_known_to_hold(self) -> None:

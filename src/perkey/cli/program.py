@@ -21,7 +21,7 @@ _HELP: Final[type[click.UsageError] | tuple[()]] = getattr(click.exceptions, "No
 
 @click.group(
     cls=LazyGroup,
-    modules={"space": "perkey.cli.space"},
+    modules={"space": "perkey.cli.space", "doctor": "perkey.cli.doctor"},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="perkey")

@@ -94,11 +94,7 @@ class DirectoryStore(Store):
         check_kind("durability", durability, str, "'sync' or 'none'")
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
-        if not os.supports_dir_fd:
-            raise UnsupportedPlatformError(
-                "dictionaries in folders need descriptors of folders, which this system does not have; "
-                "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"
-            )
+        require_descriptors()
         self.base = folder_path(base, "base")
         self.durability: Durability = durability
         self._durable = durability == "sync"
@@ -423,6 +419,15 @@ class DirectoryStore(Store):
         except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             return None
+
+
+def require_descriptors() -> None:
+    """Raise UnsupportedPlatformError on a system without descriptors of folders."""
+    if not os.supports_dir_fd:
+        raise UnsupportedPlatformError(
+            "dictionaries in folders need descriptors of folders, which this system does not have; "
+            "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"
+        )
 
 
 @lru_cache(1 << 14)

@@ -152,7 +152,7 @@ def file_system_of(fd: int) -> FileSystem:
     if magic not in _NEEDS_MOUNT:
         name = _LOCAL.get(magic) or _SHARED.get(magic) or _OTHER.get(magic) or hex(magic)
         return classify(name, "")
-    name, options = _mount_of(fd)
+    name, options = mount_of(fd)
     return classify(name or _SHARED.get(magic, "fuse"), options)
 
 
@@ -202,7 +202,7 @@ def _magic_of(fd: int) -> int | None:
     return buffer[0] & 0xFFFFFFFF
 
 
-def _mount_of(fd: int) -> tuple[str, str]:
+def mount_of(fd: int) -> tuple[str, str]:
     """Return type and options of the mount that a descriptor is on; empty if /proc is not there."""
     try:
         with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
