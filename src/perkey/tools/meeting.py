@@ -13,10 +13,12 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 
 from perkey.errors import PerkeyError
 from perkey.persi_dict import PersiDict
+from perkey.stores.shared import persist
 
 LAST: Final = 1_000_000
 """The step after which machines leave."""
@@ -247,7 +249,7 @@ class Meeting:
         """Write the record under a new name: clients may show old contents of a name for long."""
         self._own |= changes
         self._own["beat"] += 1
-        self._records[f"{self.id}-{self._own['beat']}"] = self._own
+        persist(partial(self._records.__setitem__, f"{self.id}-{self._own['beat']}", self._own))
         # The one before stays, for readers that have listed its name already.
         self._records.discard(f"{self.id}-{self._own['beat'] - 2}")
         self._renewed = time.monotonic()
@@ -258,7 +260,13 @@ class Meeting:
                 self._records.discard(name)
 
     def _look(self) -> None:
-        """Read the new records of the other machines."""
+        """Read the new records of the other machines.
+
+        Where the caller has chosen the way, the dictionary itself does not retry stale files (ESTALE).
+        """
+        persist(self._look_once)
+
+    def _look_once(self) -> None:
         newest: dict[str, int] = {}
         for key in self._records:
             machine, _, number = key[0].rpartition("-")
