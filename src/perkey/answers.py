@@ -41,6 +41,23 @@ def system_answer(*kinds: type[E]) -> tuple[type[E], ...]:
     return () if getattr(error, "errno", None) is None or interrupted(error) else kinds
 
 
+class ignore_system_answer:  # noqa: N801 - used as contextlib.suppress
+    """Ignore errors of system calls, as `contextlib.suppress`, but not what a signal handler raises.
+
+    Args:
+        *kinds: Their classes.
+    """
+
+    def __init__(self, *kinds: type[OSError]) -> None:
+        self._kinds = kinds
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        return isinstance(error, self._kinds) and error.errno is not None and not interrupted(error)
+
+
 def interrupted(error: BaseException | None) -> bool:
     """Return whether an exception was raised by a signal handler or a trace function."""
     step = None if error is None else error.__traceback__

@@ -50,7 +50,7 @@ def mounted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
         def found(_: int) -> FileSystem:
             return classify(name, options)
 
-        for module in (file_systems, doctor, sys.modules["perkey.stores.shared"]):
+        for module in (file_systems, doctor, sys.modules["perkey.stores.sharing"]):
             monkeypatch.setattr(module, "file_system_of", found)
         monkeypatch.setattr(doctor, "mount_of", lambda _: (name, options))
 
@@ -111,7 +111,7 @@ def test_json_says_all(tmp_path: Path, run: Doctor, mounted: Callable[[str, str]
         ("nfs4", "rw,nocto", 3, False, "nocto"),
         ("cifs", "rw,cache=loose", 3, False, "cache=strict"),
         ("cifs", "rw,nobrl", 3, False, "nobrl"),
-        ("cifs", "rw,cache=strict", 0, True, ""),
+        ("cifs", "rw,cache=strict", 4, None, "--with-others 2"),
         ("lustre", "rw,localflock", 3, False, "option flock"),
         ("lustre", "rw,flock", 0, True, "--with-others 2"),
         ("ceph", "rw", 0, True, "--with-others 2"),

@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from perkey.answers import system_answer
 from perkey.stores.libc import libc_function
 
 Locking: TypeAlias = Literal["auto", "local", "shared", "none"]
@@ -91,7 +92,7 @@ _FUSE_SHARED: Final = frozenset(
         "fuse.quobyte",
     )
 )
-_TESTED: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "overlay", "nfs", "nfs4", "cifs", "smb3"))
+_TESTED: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "overlay", "nfs", "nfs4"))
 _SMB: Final = frozenset(("cifs", "smb3", "smb", "smbfs"))
 _COUNTS_FOLDERS: Final = frozenset(("ext4", "xfs", "tmpfs", "f2fs", "zfs", "jfs", "reiserfs", "nilfs2"))
 """Where a folder with two links has no folder in it: each folder below is one more link."""
@@ -166,6 +167,9 @@ def classify(name: str, options: str) -> FileSystem:
     given = frozenset(options.split(",")) if options else frozenset[str]()
     if name in _LOCAL.values() or name in _FUSE_LOCAL:
         return FileSystem(name, "local", "tested" if name in _TESTED else "expected", given)
+    if name in _SMB:
+        # Two clients of one server were seen to lose updates of documents, whatever was tried.
+        return FileSystem(name, "other", "unknown", given, _why_no_locks(name, given))
     if name in _SHARED.values() or name == "nfs4" or name in _FUSE_SHARED:
         evidence: Evidence = "tested" if name in _TESTED else "expected"
         return FileSystem(name, "shared", evidence, given, _why_no_locks(name, given))
@@ -206,10 +210,10 @@ def mount_of(fd: int) -> tuple[str, str]:
     """Return type and options of the mount that a descriptor is on; empty if /proc is not there."""
     try:
         with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
-            mount = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
+            mount = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-            return next(parse_mount(line) for line in lines if line.split(" ", 1)[0] == mount)
-    except (OSError, StopIteration):
+            return next((parse_mount(line) for line in lines if line.split(" ", 1)[0] == mount), ("", ""))
+    except system_answer(OSError):
         return "", ""
 
 

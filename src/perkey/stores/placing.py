@@ -144,7 +144,7 @@ def _publish_closed(
             continue
         try:
             replaced = _link(folder, temporary, leaf, turn, locked=locked)
-        except FileExistsError:
+        except system_answer(FileExistsError):
             # An SMB server keeps the name of a removed file for as long as a program has the file open.
             attempts -= 1
             if not attempts or folder.stat(leaf) is not None:
@@ -158,7 +158,7 @@ def _link(folder: Folder, temporary: str, leaf: str, turn: Turn, *, locked: bool
     """Insert a file by link(2), or under the lock by renaming where there are no links."""
     try:
         return folder.insert(temporary, leaf)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if not locked or error.errno not in _NO_LINKS:
             raise
         return folder.replace(temporary, leaf, turn)
@@ -216,7 +216,7 @@ def _stream(fd: int, data: Streamable, place: str) -> None:
     try:
         with io.BufferedWriter(raw) as file:
             data.write_to(file)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error is raw.failure:
             explain(error, place)
         raise  # as it is: it is of the data's own code

@@ -26,12 +26,12 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from operator import call
 from typing import Final, TypeVar
 
-from perkey.answers import system_answer
+from perkey.answers import ignore_system_answer, system_answer
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.naming import Name
 from perkey.stores import sharing
@@ -151,7 +151,7 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
                     folder.freshen(name[-1])
                     try:
                         fd = file.open(name[-1], flags, dir_fd=folder.fileno())
-                    except OSError as error:
+                    except system_answer(OSError) as error:
                         explain(error, f"{folder.path}/{name[-1]}")
                     folder.close_at_once(fd)
                     if _is_being_inserted(os.fstat(fd)) and time.monotonic() < end:
@@ -196,7 +196,7 @@ def rename_path(source: str, target: str, way: Way) -> None:
     mine = os.lstat(source)
     try:
         persist(partial(os.rename, source, target), way.file_system)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
             raise
         with open_shared(os.path.dirname(target), way) as folder:
@@ -206,7 +206,7 @@ def rename_path(source: str, target: str, way: Way) -> None:
 
 def make_own(path: str) -> None:
     """Make a folder under a name that nobody else uses, so that it can exist only by this very call."""
-    with suppress(FileExistsError):
+    with ignore_system_answer(FileExistsError):
         persist(partial(os.mkdir, path))
 
 
@@ -239,7 +239,7 @@ class _LockFileFolder(Folder):
             hold.fd = -1
             try:
                 hold.fd = fd = self._open_lock_file()
-            except FileNotFoundError:
+            except system_answer(FileNotFoundError):
                 return True  # the folder was deleted: nothing can be put into it any more
             settle(self._way)
             if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
@@ -259,7 +259,7 @@ class _LockFileFolder(Folder):
             try:
                 if _try_lock(fd):
                     return True
-            except OSError as error:
+            except system_answer(OSError) as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
                 return False
@@ -271,7 +271,7 @@ class _LockFileFolder(Folder):
     def _oldest_writer(self) -> str:
         """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
         oldest: tuple[float, str] | None = None
-        with suppress(OSError), self.scan() as entries:
+        with ignore_system_answer(OSError), self.scan() as entries:
             for entry in entries:
                 if entry.name.startswith(TEMPORARY):
                     seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
@@ -281,7 +281,7 @@ class _LockFileFolder(Folder):
     def _unlock_shared(self, fd: int) -> None:
         """Release the lock; closing the file does so if this fails, as it was seen to on SMB (EIO)."""
         if self._way.file_system is None or not self._way.file_system.is_smb:
-            with suppress(OSError):
+            with ignore_system_answer(OSError):
                 _set_lock(fd, fcntl.F_UNLCK)
 
 
@@ -368,13 +368,13 @@ class SharedFolder(_LockFileFolder):
         """Make what the client knows of a name fresh."""
         if self._smb:
             force(self._fd, name)
-            with suppress(OSError):  # not there, or not to be renamed by this user
+            with ignore_system_answer(OSError):  # not there, or not to be renamed by this user
                 os.rename(name, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def close_at_once(self, fd: int) -> None:
         """Keep an SMB client from holding a file open after it was closed here."""
         if self._smb:
-            with suppress(OSError):
+            with ignore_system_answer(OSError):
                 fcntl.flock(fd, fcntl.LOCK_UN)
 
     def stat(self, name: str) -> os.stat_result | None:
@@ -416,7 +416,7 @@ class SharedFolder(_LockFileFolder):
             # Opened anew, which asks the server whether names in the folder have changed.
             here = again.open(".", FOLDER, dir_fd=self._fd)
             self.freshen(name)
-            with suppress(FileNotFoundError):
+            with ignore_system_answer(FileNotFoundError):
                 force(here, name)
             found = super().stat(name)
         if found is not None and not found.st_nlink:
@@ -474,7 +474,7 @@ class SharedFolder(_LockFileFolder):
         while True:
             try:
                 return self._rename(temporary, name, turn)
-            except PermissionError:
+            except system_answer(PermissionError):
                 if time.monotonic() > end:
                     break
             time.sleep(0.005 + 0.01 * random.random())  # noqa: S311 - no secret
@@ -532,7 +532,7 @@ class SharedFolder(_LockFileFolder):
         except system_answer(OSError) as error:
             if error.errno not in _MAYBE_DONE or self._identity(away) is None:
                 raise
-        with suppress(OSError):  # swept later
+        with ignore_system_answer(OSError):  # swept later
             super().unlink(away)
         return True
 
@@ -575,7 +575,7 @@ class SharedFolder(_LockFileFolder):
     def _identity(self, name: str) -> tuple[int, int] | None:
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except OSError:
+        except system_answer(OSError):
             return None
         return found.st_dev, found.st_ino
 
@@ -587,7 +587,7 @@ class SharedFolder(_LockFileFolder):
         An SMB client lets programs that open a file share the server's handle of another program that has it
         open, even if the file was replaced since. Under the lock no program of perkey has one open.
         """
-        with suppress(PermissionError):
+        with ignore_system_answer(PermissionError):
             self.lock()
 
     def _take_lock(self, hold: Hold) -> bool:
@@ -606,7 +606,7 @@ class SharedFolder(_LockFileFolder):
         """
         try:
             super().sync()
-        except OSError as error:
+        except system_answer(OSError) as error:
             # ESTALE: the folder was removed meanwhile, with what was to be kept.
             if error.errno not in {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ESTALE}:
                 raise
@@ -649,7 +649,7 @@ def _is_being_inserted(found: os.stat_result) -> bool:
 
 
 def _unlink_quietly(folder: int, name: str) -> None:
-    with suppress(OSError):  # gone by a call whose reply was lost; or swept later
+    with ignore_system_answer(OSError):  # gone by a call whose reply was lost; or swept later
         os.unlink(name, dir_fd=folder)
 
 
@@ -665,7 +665,7 @@ def _try_lock(fd: int) -> bool:
     """Lock a file without waiting; return whether it is locked now."""
     try:
         _set_lock(fd, fcntl.F_WRLCK)
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno not in _TAKEN:
             raise
         return False

@@ -10,10 +10,10 @@ import os
 import sys
 import time
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from perkey.answers import ignore_system_answer, system_answer
 from perkey.arguments import check_kind
 from perkey.stores.descriptors import Handle
 from perkey.stores.file_systems import FileSystem, Locking, file_system_of
@@ -126,12 +126,16 @@ def _decide(base: str, locking: Locking) -> Way | None:
     try:
         with Handle() as file:
             found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
-    except OSError:
+    except system_answer(OSError):
         return None  # it does not exist yet, or cannot be listed: the operation says so
     if found.kind == "other" and not found.no_locks:
+        why = (
+            "updates by several machines were seen to be lost there"
+            if found.is_smb
+            else "perkey does not know whether writers on several machines exclude each other there"
+        )
         warnings.warn(
-            f"{base} is on a file system that perkey does not know ({found.type}); whether writers on "
-            "several machines exclude each other there is not known. "
+            f"{base} is on a file system of type {found.type}; {why}. "
             f"Run: perkey doctor {base} --with-others 2",
             UnknownFileSystemWarning,
             stacklevel=2,
@@ -150,7 +154,7 @@ def look_for_others(base: str, way: Way) -> None:
     way.looked = time.monotonic()
     if not os.access(f"{base}/{LOCK_FILE}", os.F_OK, follow_symlinks=False):
         return
-    with suppress(OSError), Handle() as file:
+    with ignore_system_answer(OSError), Handle() as file:
         text = os.read(file.open(f"{base}/{LOCK_FILE}", READ), 1000)
         way.shared = text != b""
         if text == SETTLED_SMB:
@@ -169,7 +173,10 @@ def settle(way: Way) -> None:
         return
     smb = way.file_system is not None and way.file_system.is_smb
     settled = SETTLED_SMB if smb else SETTLED
-    with suppress(PermissionError), Handle() as file:  # a reader of the base folder, who writes below it
+    with (
+        ignore_system_answer(PermissionError),
+        Handle() as file,
+    ):  # a reader of the base folder, who writes below it
         path = f"{way.base}/{LOCK_FILE}"
         fd = file.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         if os.pread(fd, len(settled), 0) != settled:

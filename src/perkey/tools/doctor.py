@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from perkey.answers import ignore_system_answer
 from perkey.errors import PerkeyError
 from perkey.persi_dict import PersiDict
 from perkey.stores.descriptors import Handle
@@ -196,7 +197,7 @@ def _try_to_write(path: str) -> dict[str, Any]:
                 done |= {"write": True, "seconds": round(time.monotonic() - began, 4)}
             finally:
                 for name in names:
-                    with suppress(OSError):
+                    with ignore_system_answer(OSError):
                         folder.unlink(name)
     except OSError as error:
         done["error"] = error.strerror or str(error)
@@ -225,7 +226,7 @@ def _leftovers(path: str) -> dict[str, Any]:
     for number, entry in enumerate(_entries(path)):
         kind = "stale_files" if entry.name.startswith(TEMPORARY) else "doctor" if entry.name == OWN else ""
         if kind:
-            with suppress(OSError):
+            with ignore_system_answer(OSError):
                 age = time.time() - entry.stat(follow_symlinks=False).st_mtime
                 found[kind] += age > STALE_SECONDS
         if number > _SCAN_ENTRIES or time.monotonic() > end:
@@ -237,7 +238,7 @@ def _entries(path: str) -> Iterator[os.DirEntry[str]]:
     """Yield what is in a folder and below it, without following symbolic links."""
     folders = [path]
     while folders:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
+        with ignore_system_answer(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
                 yield entry
                 if entry.name != OWN and entry.is_dir(follow_symlinks=False):
@@ -453,5 +454,5 @@ def _dictionary(
 def _remove(base: str, place: str, made: bool) -> None:
     shutil.rmtree(base, ignore_errors=True)
     if made:
-        with suppress(OSError):
+        with ignore_system_answer(OSError):
             os.rmdir(place)
