@@ -58,7 +58,11 @@ def write_new_in(folder: Folder, name: str, content: bytes, *, durable: bool) ->
 def write_new(path: str, content: bytes, *, durable: bool) -> None:
     """Write a file into a folder that no other process knows of yet."""
     with Handle() as file:
-        _fill(file.open(path, _NEW, 0o666), content, path, durable=durable)
+        try:
+            fd = file.open(path, _NEW, 0o666)
+        except FileExistsError:  # by this very call, whose first reply was lost
+            fd = file.open(path, os.O_WRONLY | os.O_TRUNC)
+        _fill(fd, content, path, durable=durable)
 
 
 def _fill(fd: int, content: bytes, place: str, *, durable: bool) -> None:

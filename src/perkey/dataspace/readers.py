@@ -16,7 +16,8 @@ from perkey.errors import CorruptValueError
 from perkey.stores import stamps
 from perkey.stores.descriptors import Handle
 from perkey.stores.folders import refuse_dangling
-from perkey.stores.shared import persist
+from perkey.stores.shared import persist, status_of
+from perkey.stores.sharing import way_of
 from perkey.stores.ways import READ_ONLY, read_open
 
 Document: TypeAlias = Mapping[str, Any]
@@ -39,6 +40,7 @@ class Documents:
 
     def __init__(self, workspace: Workspace, path_of: Callable[[str], str]) -> None:
         self._path_of = path_of
+        self._place = workspace.path
         self._log = Log(workspace, FILE, private=True)
 
     def __call__(self, job: str) -> Document:
@@ -53,7 +55,7 @@ class Documents:
         path = self._path_of(job)
         known = self._log.entries.get(job)
         try:
-            if known is not None and _version(os.stat(path)) == known[0]:
+            if known is not None and _version(status_of(path, way_of(self._place))) == known[0]:
                 document: Document = known[1]
                 return document
             found, content = persist(partial(_read, path))

@@ -11,10 +11,12 @@ import os
 import shutil
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from perkey.dataspace.errors import located
 from perkey.stores.folders import make_base
+from perkey.stores.shared import make_own, persist
 from perkey.stores.temporaries import OURS, STALE_SECONDS, temporary_name
 
 TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
@@ -40,7 +42,7 @@ class Staging:
     def make_home(self) -> None:
         """Make the folder for what is not a job; raises WorkspaceError if that fails."""
         try:
-            make_base(self.home, durable=self.durable)
+            persist(partial(make_base, self.home, durable=self.durable))
         except OSError as error:
             raise located(error, self.home) from error
 
@@ -53,10 +55,10 @@ class Staging:
         prefix = _COPY if copy else ""
         staging = os.path.join(self.home, prefix + temporary_name())
         try:
-            os.mkdir(staging)
+            make_own(staging)
         except FileNotFoundError:
             self.make_home()
-            os.mkdir(staging)
+            make_own(staging)
         return staging
 
     def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
@@ -67,7 +69,7 @@ class Staging:
         """
         swept = 0
         try:
-            entries = list(os.scandir(self.home))
+            entries = persist(lambda: list(os.scandir(self.home)))
         except FileNotFoundError:
             return 0
         for entry in entries:
@@ -93,7 +95,7 @@ def delete_tree(path: str) -> None:
             if not os.path.lexists(path):
                 return
         except OSError as error:
-            if error.errno not in TAKEN:
+            if error.errno not in {*TAKEN, errno.ESTALE}:
                 raise
         else:
             return

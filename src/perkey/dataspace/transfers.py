@@ -31,6 +31,8 @@ from perkey.dataspace.files import read_file, write_file
 from perkey.dataspace.staging import TAKEN
 from perkey.dataspace.workspace import Workspace, note_departure
 from perkey.stores.folders import make_base
+from perkey.stores.shared import rename_path
+from perkey.stores.sharing import way_of
 from perkey.stores.temporaries import OURS, temporary_name
 
 _NOTES: Final = "moves"
@@ -53,7 +55,8 @@ def move(job: str, source: Workspace, target: Workspace) -> None:
     """
     target.make()
     try:
-        os.rename(source.folder(job), target.folder(job))
+        way = way_of(target.path)
+        rename_path(source.folder(job), target.folder(job), way if way.shared else way_of(source.path))
     except OSError as error:
         if error.errno in TAKEN:
             raise DestinationExistsError(target.folder(job)) from None

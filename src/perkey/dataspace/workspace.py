@@ -16,8 +16,10 @@ import errno
 import json
 import os
 import shutil
+import stat
 import time
 from contextlib import closing, suppress
+from functools import partial
 from typing import Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
@@ -25,7 +27,7 @@ from perkey.dataspace.files import read_file, write_new, write_new_in
 from perkey.dataspace.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.dataspace.staging import TAKEN, Staging, delete_tree
 from perkey.stores.folders import make_base, refuse_dangling
-from perkey.stores.shared import open_folder, rename_path
+from perkey.stores.shared import is_there, open_folder, persist, rename_path
 from perkey.stores.sharing import way_of
 from perkey.stores.temporaries import OURS, STALE_SECONDS, discard, temporary_name
 
@@ -82,7 +84,7 @@ class Workspace(Staging):
             WorkspaceError: The folder cannot be read.
         """
         try:
-            names = [name for name in os.listdir(self.path) if len(name) == ID_LENGTH]
+            names = [name for name in self._list(self.path) if len(name) == ID_LENGTH]
             # All at once, which takes a tenth of the time of one by one; mostly all are ids.
             are_ids = not os.fsencode("".join(names)).translate(None, b"0123456789abcdef")
             return names if are_ids else list(filter(is_job_id, names))
@@ -92,13 +94,18 @@ class Workspace(Staging):
         except OSError as error:
             raise located(error, self.path) from error
 
+    @staticmethod
+    def _list(path: str) -> list[str]:
+        return persist(partial(os.listdir, path))
+
     def __contains__(self, job: str) -> bool:
         """Tell whether there is a job; one system call, or two if there is none.
 
         Raises:
             WorkspaceError: The workspace is a link that leads nowhere.
         """
-        if os.path.isdir(self.folder(job)):
+        way = way_of(self.path)
+        if is_there(self.folder(job), stat.S_ISDIR, way) if way.shared else os.path.isdir(self.folder(job)):
             return True
         self._require_no_dangling_link()
         return False
@@ -182,14 +189,14 @@ class Workspace(Staging):
     def _create(self, job: str, content: bytes) -> bool:
         staging = self.stage()
         try:
-            write_new(os.path.join(staging, FN_STATEPOINT), content, durable=self.durable)
+            persist(partial(write_new, os.path.join(staging, FN_STATEPOINT), content, durable=self.durable))
             if self._publish(staging, self.folder(job)):
                 return True
             if self._is_valid(job):
-                shutil.rmtree(staging)
+                delete_tree(staging)
                 return False
             # A folder without a valid state point: give it one.
-            os.replace(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job))
+            rename_path(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job), way_of(self.path))
             self._sync(self.folder(job))
             os.rmdir(staging)
         except BaseException:
@@ -224,7 +231,7 @@ class Workspace(Staging):
     def clear(self, job: str) -> None:
         """Remove all files of a job but its state point; does nothing if there is none."""
         try:
-            names = os.listdir(self.folder(job))
+            names = self._list(self.folder(job))
         except FileNotFoundError:
             self._require_no_dangling_link()
             return
@@ -236,7 +243,7 @@ class Workspace(Staging):
                 delete_tree(path)
             else:
                 with suppress(FileNotFoundError):
-                    os.unlink(path)
+                    persist(partial(os.unlink, path))
 
     # --- Moving -------------------------------------------------------------------------------------
 
@@ -260,7 +267,8 @@ class Workspace(Staging):
             self._require_no_dangling_link()
             return False
         try:
-            write_new_in(folder, intent, json.dumps(statepoint).encode("ascii"), durable=self.durable)
+            content = json.dumps(statepoint).encode("ascii")
+            persist(partial(write_new_in, folder, intent, content, durable=self.durable))
             folder.settle(intent)  # from the renaming on it is needed, whatever happens here
             if self.durable:
                 folder.sync()
@@ -276,7 +284,7 @@ class Workspace(Staging):
                 raise
             note_departure(self.folder(job), self.folder(target))
             with suppress(FileNotFoundError):  # a reader has done it already
-                folder.replace(intent, FN_STATEPOINT)
+                persist(partial(folder.replace, intent, FN_STATEPOINT))
             if self.durable:
                 folder.sync()
             self._sync(self.path)
@@ -288,7 +296,7 @@ class Workspace(Staging):
         """Put the state point that waits in a folder into its place; None if there is none for this id."""
         path = self.folder(job)
         try:
-            names = os.listdir(path)
+            names = self._list(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         for name in names:
@@ -297,7 +305,7 @@ class Workspace(Staging):
                 found = _parse(read_file(waiting), job)
                 if found is not None:
                     with suppress(FileNotFoundError, PermissionError):  # done by another, or not ours to do
-                        os.replace(waiting, os.path.join(path, FN_STATEPOINT))
+                        rename_path(waiting, os.path.join(path, FN_STATEPOINT), way_of(self.path))
                     return found
         return None
 
@@ -309,7 +317,8 @@ class Workspace(Staging):
             min_age: How many seconds ago they must have been written.
         """
         try:
-            entries = [entry for entry in os.scandir(self.folder(job)) if entry.name.startswith(_INTENT)]
+            listed = persist(lambda: list(os.scandir(self.folder(job))))
+            entries = [entry for entry in listed if entry.name.startswith(_INTENT)]
         except (FileNotFoundError, NotADirectoryError):
             return
         for entry in entries:
@@ -351,7 +360,7 @@ class Workspace(Staging):
     def make(self) -> None:
         """Make the workspace, if need be; raises WorkspaceError if that fails."""
         try:
-            make_base(self.path, durable=self.durable)
+            persist(partial(make_base, self.path, durable=self.durable))
         except OSError as error:
             raise located(error, self.path) from error
 

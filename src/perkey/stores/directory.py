@@ -33,7 +33,7 @@ from perkey.stores.folders import Folder, make_base
 from perkey.stores.listing import count_in, items_in, names_in, sweep_in
 from perkey.stores.paths import folder_path
 from perkey.stores.placing import place, raise_absent, take_away
-from perkey.stores.shared import Patience, open_folder, stat_shared, use_shared
+from perkey.stores.shared import Patience, open_folder, persist, stat_shared, use_shared
 from perkey.stores.sharing import check_locking, shared_ways, way_of
 from perkey.stores.temporaries import STALE_SECONDS
 from perkey.stores.unnamed import insert_unnamed
@@ -369,7 +369,7 @@ class DirectoryStore(Store):
                 if not attempts:
                     raise
                 try:
-                    Folder.make(self.base, name[:-1], durable=self._durable)
+                    persist(partial(Folder.make, self.base, name[:-1], durable=self._durable))
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
             except system_answer(OSError) as error:

@@ -46,6 +46,7 @@ _KEEPS_FOLDER: Final = frozenset(
         errno.EACCES,
         errno.EPERM,
         errno.EROFS,
+        errno.ESTALE,
     )
 )
 """Why a folder that may be empty stays."""

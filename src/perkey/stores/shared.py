@@ -193,7 +193,7 @@ def rename_path(source: str, target: str, way: Way) -> None:
     if not way.shared:
         os.rename(source, target)
         return
-    mine = os.lstat(source)
+    mine = persist(partial(os.lstat, source), way.file_system)
     try:
         persist(partial(os.rename, source, target), way.file_system)
     except system_answer(OSError) as error:
@@ -440,7 +440,7 @@ class SharedFolder(_LockFileFolder):
                 others meanwhile.
         """
         mine = self._identity(temporary)
-        before = None if turn is None else self._identity(name)
+        before = None if turn is None else self._state(name)
         try:
             return (
                 self._replace_open(temporary, name, turn)
@@ -457,7 +457,7 @@ class SharedFolder(_LockFileFolder):
             there = None if found is None else (found.st_dev, found.st_ino)
             if mine is not None and there == mine:
                 return True  # the first call succeeded and its reply was lost
-            if turn is None or there == before:
+            if turn is None or (None if found is None else _state_of(found)) == before:
                 raise  # it did not happen, or may happen again: the folder or the temporary file was removed
             raise OutcomeUnknownError((*self._parts, name), f"{self.path}/{name}") from None
 
@@ -579,6 +579,13 @@ class SharedFolder(_LockFileFolder):
             return None
         return found.st_dev, found.st_ino
 
+    def _state(self, name: str) -> tuple[int, ...] | None:
+        """Return what tells a file from one that got its inode after it."""
+        try:
+            return _state_of(os.stat(name, dir_fd=self._fd, follow_symlinks=False))
+        except OSError:
+            return None
+
     # --- Locking -------------------------------------------------------------------------------------------
 
     def lock_for_reading(self) -> None:
@@ -638,6 +645,10 @@ class SharedFolder(_LockFileFolder):
 
     def _remover(self) -> Callable[[str], None]:
         return partial(_unlink_quietly, self._fd)
+
+
+def _state_of(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _is_being_inserted(found: os.stat_result) -> bool:
