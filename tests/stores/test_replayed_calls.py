@@ -11,7 +11,7 @@ import errno
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -57,7 +57,9 @@ class Calls:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        with mock.patch.multiple(os, **{name: self._counted(name) for name in self.names}):
+        with ExitStack() as patches:
+            for name in self.names:
+                patches.enter_context(mock.patch.object(os, name, self._counted(name)))
             yield
 
     def _counted(self, name: str) -> Callable[..., Any]:
@@ -211,7 +213,7 @@ def check_store(
 
     normal = act(prepare(0))
     for store, call, result in fail_each(names, fail, prepare, check):
-        found = {name: store.read(name)[0] for name in store.scan()}  # type: ignore[index]
+        found = {name: store.read(name)[0] for name in store.scan()}
         assert found == expected, call
         assert not isinstance(result, OutcomeUnknownError), call
         assert isinstance(result, type(normal)), call

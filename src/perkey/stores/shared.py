@@ -288,6 +288,8 @@ class _LockFileFolder(Folder):
 class WatchedFolder(_LockFileFolder):
     """An open folder on a local file system; takes the lock of other machines as soon as these have come."""
 
+    _by_records = False
+
     def watch_way(self, way: Way) -> None:
         """Say how the folder is used."""
         self._way = way
@@ -296,6 +298,7 @@ class WatchedFolder(_LockFileFolder):
         # Again: the folder may have been open for long, as data was written that takes long to be made.
         if not self._way.shared and time.monotonic() - self._way.looked > sharing.LOOK_AGAIN_SECONDS:
             look_for_others(self._way.base, self._way)
+        self._by_records = self._way.shared
         if not self._way.shared:
             return super()._take_lock(hold)
         if self._way.no_locks:
@@ -304,10 +307,10 @@ class WatchedFolder(_LockFileFolder):
         return self._lock_shared(hold)
 
     def _release(self, fd: int) -> None:
-        if fd == self._fd:
-            super()._release(fd)
-        else:
+        if self._by_records:
             self._unlock_shared(fd)
+        else:
+            super()._release(fd)
 
     def remove_lock_file(self) -> None:
         """Do nothing if the lock file is that of other machines."""
@@ -583,7 +586,7 @@ class SharedFolder(_LockFileFolder):
         """Return what tells a file from one that got its inode after it."""
         try:
             return _state_of(os.stat(name, dir_fd=self._fd, follow_symlinks=False))
-        except OSError:
+        except system_answer(OSError):
             return None
 
     # --- Locking -------------------------------------------------------------------------------------------
