@@ -29,10 +29,14 @@ def run(folder: Path, *options: str, locking: str = "auto") -> list[dict[str, ob
     return reports
 
 
-@pytest.mark.parametrize("locking", ["auto", "shared"])
-def test_all_scenarios_hold_on_one_machine(tmp_path: Path, locking: str) -> None:
-    reports = run(tmp_path, "--keys", "10", "--histories", "2", locking=locking)
+def test_all_scenarios_hold_on_one_machine(tmp_path: Path) -> None:
+    reports = run(tmp_path, "--keys", "10", "--histories", "2")
     assert [report["name"] for report in reports] == [*SCENARIOS, "histories"]
+
+
+@pytest.mark.parametrize("scenario", ["count", "jobs"])
+def test_they_hold_by_the_lock_of_shared_folders(tmp_path: Path, scenario: str) -> None:
+    run(tmp_path, "--keys", "10", "--only", scenario, locking="shared")
 
 
 def test_a_killed_worker_costs_at_most_its_last_act(tmp_path: Path) -> None:

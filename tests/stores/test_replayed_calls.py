@@ -21,7 +21,6 @@ import pytest
 from crews import LONG
 
 from perkey import ITEM_NOT_AVAILABLE, FileDirDict
-from perkey.content import read_all
 from perkey.dataspace import get_project, init_project
 from perkey.errors import ConflictError, OutcomeUnknownError
 from perkey.stores import ABSENT, DirectoryStore, shared, sharing
@@ -124,7 +123,10 @@ def remove_again(store: DirectoryStore) -> None:
 
 
 def large(store: DirectoryStore) -> None:
-    assert read_all(store.content(FLAT, limit=0)) == b"old"
+    content = store.content(FLAT, limit=0)
+    assert not isinstance(content, bytes)
+    with content:
+        assert content.read() == b"old"
 
 
 OLD = {FLAT: b"old", DEEP: b"old"}

@@ -108,12 +108,12 @@ class Patience:
 
     Args:
         file_system: Where the files are.
-        seconds: For how long; the files may be gone for ever.
+        seconds: For how long; the files may be gone for ever. 20 s if not given.
     """
 
-    def __init__(self, file_system: FileSystem | None = None, seconds: float = _ESTALE_SECONDS) -> None:
+    def __init__(self, file_system: FileSystem | None = None, seconds: float | None = None) -> None:
         self._stale = stale_errors(file_system)
-        self._end = time.monotonic() + seconds
+        self._end = time.monotonic() + (_ESTALE_SECONDS if seconds is None else seconds)
         self._pause = 0.001
 
     def wait(self, error: OSError) -> None:
@@ -124,9 +124,7 @@ class Patience:
         self._pause = min(2 * self._pause, 0.1)
 
 
-def persist(
-    act: Callable[[], R], file_system: FileSystem | None = None, seconds: float = _ESTALE_SECONDS
-) -> R:
+def persist(act: Callable[[], R], file_system: FileSystem | None = None, seconds: float | None = None) -> R:
     """Call `act` again for as long as it fails only because its files were replaced meanwhile (ESTALE)."""
     patience = None
     while True:
@@ -202,6 +200,11 @@ def rename_path(source: str, target: str, way: Way) -> None:
         with open_shared(os.path.dirname(target), way) as folder:
             if not folder.is_at(os.path.basename(target), mine):
                 raise
+
+
+def move_path(source: str, target: str) -> None:
+    """Rename a file or folder as `rename_path`, as the folder of the target needs it."""
+    rename_path(source, target, way_of(os.path.dirname(os.path.abspath(target))))
 
 
 def make_own(path: str) -> None:
