@@ -21,6 +21,7 @@ ALLOWED = {
     ("stores/folders.py", "fcntl.fcntl"): "the sync of macOS",
     ("stores/locks.py", "fcntl.flock"): "the locks of local file systems",
     ("stores/shared.py", "os.rename"): "the way of shared folders; renaming a name to itself refreshes it",
+    ("stores/shared.py", "os.replace"): "the way of shared folders",
     ("stores/shared.py", "os.link"): "the way of shared folders",
     ("stores/shared.py", "fcntl.flock"): "makes SMB clients close files",
     ("stores/shared.py", "fcntl.fcntl"): "the locks of shared file systems",

@@ -188,12 +188,16 @@ def status_of(path: str, way: Way) -> os.stat_result:
 
 def rename_path(source: str, target: str, way: Way) -> None:
     """Rename a file or folder as `os.rename`, and recognise a call whose first reply was lost."""
+    _rename_by(os.rename, source, target, way)
+
+
+def _rename_by(rename: Callable[[str, str], None], source: str, target: str, way: Way) -> None:
     if not way.shared:
-        os.rename(source, target)
+        rename(source, target)
         return
     mine = persist(partial(os.lstat, source), way.file_system)
     try:
-        persist(partial(os.rename, source, target), way.file_system)
+        persist(partial(rename, source, target), way.file_system)
     except OSError as error:
         if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
             raise
@@ -205,6 +209,11 @@ def rename_path(source: str, target: str, way: Way) -> None:
 def move_path(source: str, target: str) -> None:
     """Rename a file or folder as `rename_path`, as the folder of the target needs it."""
     rename_path(source, target, way_of(os.path.dirname(os.path.abspath(target))))
+
+
+def replace_path(source: str, target: str) -> None:
+    """Rename a file in place of another one, if there is one; otherwise as `move_path`."""
+    _rename_by(os.replace, source, target, way_of(os.path.dirname(os.path.abspath(target))))
 
 
 def make_own(path: str) -> None:
