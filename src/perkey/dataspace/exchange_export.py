@@ -16,6 +16,7 @@ from perkey.dataspace.ids import StatePoint
 from perkey.dataspace.transfers import CopyTree
 from perkey.dataspace.workspace import Workspace
 from perkey.stores.folders import make_base
+from perkey.stores.shared import move_path
 from perkey.stores.temporaries import temporary_name
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _copy_whole(jobs: Workspace, paths: dict[str, str], place: str) -> None:
             os.makedirs(os.path.dirname(inner), exist_ok=True)
             copy_tree(jobs.folder(job), inner, durable=jobs.durable)
         _sync_above(staging, paths.values(), jobs)
-        os.rename(staging, place)
+        move_path(staging, place)
         if jobs.durable:
             sync_path(os.path.dirname(place))
     except BaseException:
@@ -106,13 +107,13 @@ def _copy_each(jobs: Workspace, paths: dict[str, str], place: str, copytree: Any
 def _move_out(jobs: Workspace, job: str, inner: str) -> None:
     """Move a job's folder to a new path; at any moment it is whole in one place at least."""
     try:
-        os.rename(jobs.folder(job), inner)
+        move_path(jobs.folder(job), inner)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         staging = os.path.join(os.path.dirname(inner), temporary_name())
         copy_tree(jobs.folder(job), staging, durable=jobs.durable)
-        os.rename(staging, inner)
+        move_path(staging, inner)
         if jobs.durable:
             sync_path(os.path.dirname(inner))
         jobs.remove(job)

@@ -25,6 +25,7 @@ from typing import Any, Final, TypeAlias
 from perkey.dataspace.exchange_trees import Entry, entries
 from perkey.dataspace.files import sync_path
 from perkey.dataspace.workspace import HOME
+from perkey.stores.shared import replace_path
 from perkey.stores.temporaries import OURS, temporary_name
 
 _TAR_MODES: Final = {
@@ -80,7 +81,7 @@ def write_archive(path: str, folders: Iterable[tuple[str, str]], *, durable: boo
                     add(f"{name}/{entry.name}", entry)
         if durable:
             sync_path(temporary)
-        os.replace(temporary, path)
+        replace_path(temporary, path)
         if durable:
             sync_path(os.path.dirname(os.path.abspath(path)))
     except BaseException:

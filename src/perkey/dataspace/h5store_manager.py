@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from perkey.dataspace.h5store import H5Store
 from perkey.dataspace.h5store_group import held
+from perkey.stores.shared import replace_path
 from perkey.stores.temporaries import temporary_name
 from perkey.synced.errors import InvalidKeyError, KeyTypeError
 
@@ -73,7 +74,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
             with H5Store(draft) as store, held(values):
                 store.update(values)
             self[name].close()
-            os.replace(draft, path)
+            replace_path(draft, path)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(draft)

@@ -12,6 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final, TypeAlias
 
 from perkey.dataspace.errors import JobsCorruptedError
@@ -19,6 +20,7 @@ from perkey.dataspace.files import read_file, write_file
 from perkey.dataspace.ids import StatePoint
 from perkey.dataspace.log import Log
 from perkey.dataspace.workspace import Workspace
+from perkey.stores.shared import persist
 
 Stamp: TypeAlias = tuple[int, int, int]
 
@@ -148,7 +150,7 @@ class Index:
 
 def _stamp(path: str) -> Stamp | None:
     try:
-        found = os.stat(path)
+        found = persist(partial(os.stat, path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns

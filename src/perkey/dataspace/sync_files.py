@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 from perkey.dataspace.errors import FileSyncConflict
 from perkey.dataspace.files import sync_path
 from perkey.stores.folders import Folder
+from perkey.stores.shared import replace_path
 from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, sweep, temporary_name
 
 Compare: TypeAlias = Literal["quick", "content", "size", "rounded"]
@@ -241,7 +242,7 @@ def copy_file(source: str, target: str, rules: Rules, *, link: bool, durable: bo
     temporary = os.path.join(os.path.dirname(target), temporary_name())
     try:
         copy_new(source, temporary, rules, present=_stat(target, follow=False), link=link, durable=durable)
-        os.replace(temporary, target)
+        replace_path(temporary, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -108,12 +108,12 @@ class Patience:
 
     Args:
         file_system: Where the files are.
-        seconds: For how long; the files may be gone for ever.
+        seconds: For how long; the files may be gone for ever. 20 s if not given.
     """
 
-    def __init__(self, file_system: FileSystem | None = None, seconds: float = _ESTALE_SECONDS) -> None:
+    def __init__(self, file_system: FileSystem | None = None, seconds: float | None = None) -> None:
         self._stale = stale_errors(file_system)
-        self._end = time.monotonic() + seconds
+        self._end = time.monotonic() + (_ESTALE_SECONDS if seconds is None else seconds)
         self._pause = 0.001
 
     def wait(self, error: OSError) -> None:
@@ -124,9 +124,7 @@ class Patience:
         self._pause = min(2 * self._pause, 0.1)
 
 
-def persist(
-    act: Callable[[], R], file_system: FileSystem | None = None, seconds: float = _ESTALE_SECONDS
-) -> R:
+def persist(act: Callable[[], R], file_system: FileSystem | None = None, seconds: float | None = None) -> R:
     """Call `act` again for as long as it fails only because its files were replaced meanwhile (ESTALE)."""
     patience = None
     while True:
@@ -190,18 +188,32 @@ def status_of(path: str, way: Way) -> os.stat_result:
 
 def rename_path(source: str, target: str, way: Way) -> None:
     """Rename a file or folder as `os.rename`, and recognise a call whose first reply was lost."""
+    _rename_by(os.rename, source, target, way)
+
+
+def _rename_by(rename: Callable[[str, str], None], source: str, target: str, way: Way) -> None:
     if not way.shared:
-        os.rename(source, target)
+        rename(source, target)
         return
     mine = persist(partial(os.lstat, source), way.file_system)
     try:
-        persist(partial(os.rename, source, target), way.file_system)
+        persist(partial(rename, source, target), way.file_system)
     except system_answer(OSError) as error:
         if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
             raise
         with open_shared(os.path.dirname(target), way) as folder:
             if not folder.is_at(os.path.basename(target), mine):
                 raise
+
+
+def move_path(source: str, target: str) -> None:
+    """Rename a file or folder as `rename_path`, as the folder of the target needs it."""
+    rename_path(source, target, way_of(os.path.dirname(os.path.abspath(target))))
+
+
+def replace_path(source: str, target: str) -> None:
+    """Rename a file in place of another one, if there is one; otherwise as `move_path`."""
+    _rename_by(os.replace, source, target, way_of(os.path.dirname(os.path.abspath(target))))
 
 
 def make_own(path: str) -> None:

@@ -1,0 +1,59 @@
+"""The scenarios of two clients over a local folder: the control, which shows that the scenarios are right.
+
+tests/network/vm runs them over real clients of a server, see its README.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SCENARIOS = ("insert", "count", "pop", "document", "jobs")
+
+
+def run(folder: Path, *options: str, locking: str = "auto") -> list[dict[str, object]]:
+    """Run the program on a folder, and return what it reports."""
+    place = str(folder)
+    command = [sys.executable, str(HERE / "two_clients.py"), place, place, place, "--json", *options]
+    environment = {**os.environ, "PERKEY_LOCKING": locking}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [report["faults"] for report in reports if report["faults"]] == []
+    assert (done.returncode, done.stderr) == (0, "")
+    return reports
+
+
+def test_all_scenarios_hold_on_one_machine(tmp_path: Path) -> None:
+    reports = run(tmp_path, "--keys", "10", "--histories", "2")
+    assert [report["name"] for report in reports] == [*SCENARIOS, "histories"]
+
+
+@pytest.mark.parametrize("scenario", ["count", "jobs"])
+def test_they_hold_by_the_lock_of_shared_folders(tmp_path: Path, scenario: str) -> None:
+    run(tmp_path, "--keys", "10", "--only", scenario, locking="shared")
+
+
+def test_a_killed_worker_costs_at_most_its_last_act(tmp_path: Path) -> None:
+    run(tmp_path, "--keys", "60", "--only", "count", "--only", "pop", "--kill")
+
+
+def test_the_scenarios_see_a_fault(tmp_path: Path) -> None:
+    """Where conditions are refused, they fail: the control of the control."""
+    place = str(tmp_path)
+    command = [sys.executable, str(HERE / "two_clients.py"), place, place, "--keys", "5", "--only", "count"]
+    environment = {**os.environ, "PERKEY_LOCKING": "none"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "UnsupportedConditionError" in done.stdout
+
+
+@pytest.mark.parametrize("wrong", [[], ["sideways"]])
+def test_the_command_that_cuts_a_client_off_refuses_wrong_arguments(wrong: list[str]) -> None:
+    done = subprocess.run([HERE / "vm" / "cut.sh", *wrong], capture_output=True, text=True, check=False)
+    assert (done.returncode, "down|up" in done.stderr) == (2, True)
