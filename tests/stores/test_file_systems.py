@@ -49,7 +49,7 @@ LINES: dict[str, tuple[str, str, str]] = {
     "cifs nobrl": ("52 29 0:49 / /mnt rw - cifs //server/e rw,serverino,nobrl", "other", "nobrl"),
     "cifs noserverino": ("52 29 0:49 / /mnt rw - cifs //server/e rw,noserverino", "other", "noserverino"),
     "cifs loose": ("52 29 0:49 / /mnt rw - cifs //server/e rw,cache=loose", "other", "cache=loose"),
-    "smb3": ("52 29 0:49 / /mnt rw - smb3 //server/e rw,vers=3.1.1", "shared", ""),
+    "smb3": ("52 29 0:49 / /mnt rw - smb3 //server/e rw,vers=3.1.1", "other", ""),
     "lustre": ("60 29 0:50 / /mnt rw - lustre 10.0.0.1@tcp:/scratch rw,flock,lazystatfs", "shared", ""),
     "lustre localflock": ("60 29 0:50 / /mnt rw - lustre mgs:/scratch rw,localflock", "shared", "flock"),
     "lustre noflock": ("60 29 0:50 / /mnt rw - lustre mgs:/scratch rw,lazystatfs", "shared", "flock"),
