@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,7 @@ from tracing import at_opcode
 from perkey.errors import NestedWriteError
 from perkey.synced import BufferedJSONDict, JSONDict, MemoryBufferedJSONDict
 
-KINDS: Final[dict[str, Callable[[Path], Any]]] = {
+KINDS: Final[dict[str, type[JSONDict]]] = {
     "file": JSONDict,
     "buffer of bytes": BufferedJSONDict,
     "buffer of documents": MemoryBufferedJSONDict,
@@ -53,6 +52,7 @@ def test_each_edit_that_returned_is_there(
 
         reached = at_opcode(number, nested, act)
         assert JSONDict(path)() == {"outer": 2} | dict.fromkeys(["inner"] * len(done), 1), number
+        assert KINDS[kind].get_current_buffer_size() == 0, number
         if not reached:
             assert number > 500
             break

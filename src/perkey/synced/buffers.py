@@ -77,6 +77,7 @@ class Buffer:
                     # Not before all is written: until then nobody may pass the buffer by.
                     self.contexts -= 1
                     self._flushing = outer
+                    self._recount()
 
     @contextmanager
     def holding(self, holder: Holder) -> Iterator[None]:
@@ -99,6 +100,12 @@ class Buffer:
                     self._holders[identity] -= 1
                     self._holders += Counter()  # drops what is at zero
                     self._flushing = outer
+                    self._recount()
+
+    def _recount(self) -> None:
+        """Correct the size, which edits of signal handlers may have put wrong between two steps of a sum."""
+        if not self._entries:
+            self.size = 0
 
     def layer(self, holder: Holder) -> Layer:
         """Return what answers for the document of a holder: its entry here, if it is buffered."""
