@@ -434,3 +434,25 @@ def test_an_exception_of_a_value_leaves_no_listing_open(tmp_path: Path) -> None:
         assert len(os.listdir("/proc/self/fd")) == before
     finally:
         gc.enable()
+
+
+def test_membership_among_items_passes_what_a_format_raises(tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path)
+    vars(d)["_format"] = RaisingFormat(vars(d)["_format"], KeyError("old"), "decode")
+    d["a"] = Bad()
+    d["b"] = 1
+    items: Any = d.items()
+    pairs: set[Any] = {(("a",), 1)}
+    asked: list[Callable[[], object]] = [
+        lambda: ("a", 1) in items,
+        lambda: items & pairs,
+        lambda: pairs - items,
+        lambda: items.isdisjoint(pairs),
+        lambda: items >= pairs,
+    ]
+    for ask in asked:
+        with pytest.raises(KeyError, match="old"):
+            ask()
+    assert ("b", 1) in items
+    assert ("b", 2) not in items
+    assert ("c", 1) not in items

@@ -132,3 +132,27 @@ def test_where_no_thread_can_be_started_calls_are_made_one_by_one(monkeypatch: p
     assert called == list(range(20))
     assert isinstance(told.pop(5), ValueError)
     assert told == {n: n for n in range(20) if n != 5}
+
+
+def test_a_finaliser_may_use_a_dictionary_as_the_interpreter_ends(tmp_path: Path) -> None:
+    program = """if True:
+        import sys
+        from perkey import FileDirDict
+
+        class Last:
+            def __init__(self):
+                self.d = FileDirDict(sys.argv[1])
+                self.d["a"] = 1
+
+            def __del__(self):
+                self.d.update({"u": 1, "v": 2})
+                print(len(self.d), len(list(self.d)))
+                self.d.delete_many(["a"])
+                print(len(self.d))
+
+        last = Last()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["3", "3", "2"], "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from perkey.keys import NonEmptySafeStrTuple
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from perkey.persi_dict import PersiDict
 
 V = TypeVar("V")
+
+_ABSENT: Final[Any] = object()
 
 
 class PersiKeysView(KeysView[NonEmptySafeStrTuple]):
@@ -44,6 +46,12 @@ class PersiItemsView(ItemsView[NonEmptySafeStrTuple, V]):
 
     def __iter__(self) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
         return self._mapping._read_items()
+
+    def __contains__(self, item: object) -> bool:
+        # Not the inherited one, which takes a KeyError of a format for a missing item.
+        key, value = cast("tuple[Any, object]", item)
+        found = self._mapping.get(key, _ABSENT)
+        return found is not _ABSENT and (found is value or found == value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._mapping!r})"

@@ -352,3 +352,14 @@ def test_a_prefix_is_part_of_a_place(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert list(PersiDict[Any](PrefixStore(store, ("x",)))) == []
+
+
+def test_a_cache_cannot_be_in_the_place_of_its_main_dictionary(tmp_path: Path) -> None:
+    main = FileDirDict[Any](tmp_path)
+    for cache in (main, FileDirDict[Any](tmp_path, "json")):
+        with pytest.raises(ValueError, match="another place"):
+            CachedDict(main, cache)
+    local = LocalDict[Any]()
+    with pytest.raises(ValueError, match="another place"):
+        CachedDict(local, local)
+    assert dict(CachedDict(main, FileDirDict(tmp_path / "cache"))) == {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self
 
 from perkey.arguments import check_kind
 from perkey.keys import PersiDictKey
 from perkey.persi_dict import PersiDict, V
 from perkey.stores.cached import CachedStore
+from perkey.stores.directory import DirectoryStore
 from perkey.stores.prefix import PrefixStore
 
 
@@ -38,6 +40,11 @@ class CachedDict(PersiDict[V]):
     def __init__(self, main_dict: PersiDict[V], cache_dict: PersiDict[Any]) -> None:
         check_kind("main_dict", main_dict, PersiDict, "a PersiDict")
         check_kind("cache_dict", cache_dict, PersiDict, "a PersiDict")
+        if _place_of(main_dict) == _place_of(cache_dict):
+            raise ValueError(
+                "cache_dict must be in another place than main_dict, whose values it would overwrite, "
+                f"not in {cache_dict.store.describe()}"
+            )
         super().__init__(
             CachedStore(main_dict.store, cache_dict.store, trusting=main_dict.immutable_items),
             file_type=main_dict.file_type,
@@ -58,3 +65,9 @@ class CachedDict(PersiDict[V]):
         # Entries lie under the main dictionary's names, whatever the cache dictionary's own would be.
         handle._cache = PersiDict(PrefixStore(self._cache.store, self._naming.prefix_of(prefix_key)))
         return handle
+
+
+def _place_of(d: PersiDict[Any]) -> object:
+    """Return what two dictionaries in one place have in common: the folder, or else the store itself."""
+    store = d.store
+    return os.path.realpath(store.base) if isinstance(store, DirectoryStore) else id(store)
