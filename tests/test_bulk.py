@@ -24,6 +24,7 @@ from perkey import (
     UnstorableValueError,
 )
 from perkey.content import Content, Data
+from perkey.formats import Format
 from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import Name
@@ -456,3 +457,22 @@ def test_membership_among_items_passes_what_a_format_raises(tmp_path: Path) -> N
     assert ("b", 1) in items
     assert ("b", 2) not in items
     assert ("c", 1) not in items
+
+
+@pytest.mark.parametrize("returned", ["text", None, 1, [b"x"], bytearray(b"x"), memoryview(b"x")])
+def test_a_format_that_returns_no_bytes_is_named(tmp_path: Path, returned: Any) -> None:
+    d = FileDirDict[Any](tmp_path)
+    d["a"] = 1
+
+    class Odd(Format):
+        def encode(self, value: Any) -> Any:
+            return returned
+
+        def decode(self, content: Content) -> Any:
+            raise AssertionError
+
+    odd = FileDirDict[Any](tmp_path)
+    vars(odd)["_format"] = Odd()
+    with pytest.raises(TypeError, match=r"encode\(\) of the format Odd must return bytes"):
+        odd["a"] = 2
+    assert d["a"] == 1

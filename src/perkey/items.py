@@ -226,7 +226,14 @@ class ItemAccess(NeverSame, Generic[V]):
             data = self._format.encode(value)
         except Exception as error:  # noqa: BLE001 - raised again
             self._raise_located(error, name, "encoding")
-        return data if isinstance(data, bytes) else GuardedData(data)
+        if isinstance(data, bytes):
+            return data
+        if not hasattr(data, "write_to"):
+            raise TypeError(
+                f"encode() of the format {type(self._format).__name__} must return bytes, or an object with "
+                f"write_to(file), not {type(data).__name__}"
+            )
+        return GuardedData(data)
 
     def _write(self, name: Name, data: Data, expect: Expectation) -> Version | ConflictError:
         """Return the new version of an item, or the conflict if it was not as expected.
