@@ -285,6 +285,7 @@ class TestLock:
     def test_a_child_that_lives_on_does_not_keep_the_lock_of_a_killed_writer(self, tmp_path: Path) -> None:
         FileDirDict[int](tmp_path, locking="shared")["a"] = 1
         release_read, release = os.pipe()
+        runs_read, runs = os.pipe()
         parent = os.fork()
         if parent == 0:
             os.close(release)
@@ -293,15 +294,18 @@ class TestLock:
             def fork_and_die(*arguments: Any, **named: Any) -> None:
                 assert is_locked(tmp_path / LOCK_FILE)
                 if os.fork() == 0:
+                    os.write(runs, b".")
                     os.read(release_read, 1)
                     os._exit(0)
+                os.read(runs_read, 1)  # the child has let go of what it inherited
                 os.kill(os.getpid(), signal.SIGKILL)
                 replace(*arguments, **named)
 
             with mock.patch.object(os, "replace", fork_and_die):
                 FileDirDict[int](tmp_path, locking="shared")["a"] = 2
             os._exit(1)
-        os.close(release_read)
+        for fd in (release_read, runs_read, runs):
+            os.close(fd)
         assert os.WTERMSIG(os.waitpid(parent, 0)[1]) == signal.SIGKILL
         try:
             assert not is_locked(tmp_path / LOCK_FILE)

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from perkey.answers import system_answer
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.files import read_file, write_file
 from perkey.stores.folders import make_base, refuse_dangling
@@ -128,21 +130,29 @@ def load(root: str) -> ProjectConfig | None:
     """
     for layout in LAYOUTS.values():
         path = os.path.join(root, layout.config)
-        if os.path.isfile(path):
+        if _is_there(path):
             return ProjectConfig(root, layout, read_config(path))
-        _require_absent(path)
     return None
 
 
-def _require_absent(path: str) -> None:
-    """Raise ConfigError if something that is not a file is where a configuration should be."""
+def _is_there(path: str) -> bool:
+    """Return whether a configuration exists, by one look: another process may be making it.
+
+    Raises:
+        ConfigError: Something that is not a file is where the configuration should be.
+    """
     try:
-        refuse_dangling(os.path.dirname(path))
-        refuse_dangling(path)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{error.filename}: {error.strerror}") from None
-    if os.path.lexists(path):
-        raise ConfigError(f"{path} is not a file, and so no configuration of a project")
+        status = os.stat(path)
+    except system_answer(FileNotFoundError, NotADirectoryError, PermissionError):
+        try:
+            refuse_dangling(os.path.dirname(path))
+            refuse_dangling(path)
+        except system_answer(FileNotFoundError) as error:
+            raise ConfigError(f"{error.filename}: {error.strerror}") from None
+        return False
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError(f"{path} is not a file, so it is not the configuration of a project")
+    return True
 
 
 def search(start: str) -> ProjectConfig | None:
