@@ -3,7 +3,8 @@
 import tempfile
 
 from perkey import CachedDict, LocalDict, PersiDict
-from perkey.stores import Content, DirectoryStore, Name, Version
+from perkey.expectations import Version
+from perkey.stores import Content, DirectoryStore, Name
 
 
 class DistantStore(DirectoryStore):

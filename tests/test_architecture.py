@@ -18,17 +18,16 @@ ROOMS = [
         "arguments",
         "errors",
         "handles",
-        "showing",
         "keys",
         "jokers",
-        "naming",
         "content",
-        "comparing",
         "parallel",
         "retrying",
     },
-    {"conditions", "stores", "formats", "query"},
-    {"fitting", "items", "transforming", "conditional", "bulk", "ordering", "views", "persi_dict"},
+    {"naming", "expectations", "query", "formats"},
+    {"files"},
+    {"stores"},
+    {"mapping"},
     {"dicts"},
     {"tools"},
     {"synced"},
@@ -91,7 +90,7 @@ def test_stores_know_nothing_of_values_and_formats_nothing_of_stores() -> None:
     for path in modules():
         rooms = set(imported_rooms(path))
         if room_of(path) == "stores":
-            assert not rooms & {"formats", "conditions", "jokers"}, path
+            assert not rooms & {"formats", "jokers"}, path
         if room_of(path) == "formats":
             assert "stores" not in rooms, path
 

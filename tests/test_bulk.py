@@ -24,12 +24,13 @@ from perkey import (
     UnstorableValueError,
 )
 from perkey.content import Content, Data
+from perkey.expectations import ANY, Expectation, Version
 from perkey.formats import Format
 from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.naming import Name
 from perkey.stores import MemoryStore
-from perkey.stores.base import ANY, Expectation, Store, Version
+from perkey.stores.base import Store
 from perkey.testing import FaultyStore
 from perkey.testing.dicts.raising import Bad, RaisingFormat
 

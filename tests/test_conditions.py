@@ -25,7 +25,7 @@ from perkey import (
     OperationResult,
     RetrieveValueFlag,
 )
-from perkey.conditions import check_arguments, is_satisfied, wants_value
+from perkey.jokers import check_arguments, is_satisfied, wants_value
 
 SENTINELS = [
     ALWAYS_RETRIEVE, ANY_ETAG, DELETE_CURRENT, ETAG_HAS_CHANGED, ETAG_IS_THE_SAME, IF_ETAG_CHANGED,

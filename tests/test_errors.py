@@ -19,7 +19,7 @@ from perkey import (
     UnstorableValueError,
     UnsupportedConditionError,
 )
-from perkey.stores.base import ABSENT, refuse
+from perkey.expectations import ABSENT, refuse
 
 KEY = NonEmptySafeStrTuple("a", "b")
 

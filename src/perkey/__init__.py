@@ -3,7 +3,6 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from perkey.conditions import ConditionalOperationResult, OperationResult
 from perkey.dicts import (
     CachedDict,
     EmptyDict,
@@ -45,10 +44,12 @@ from perkey.jokers import (
     KEEP_CURRENT,
     NEVER_RETRIEVE,
     VALUE_NOT_RETRIEVED,
+    ConditionalOperationResult,
     ETagConditionFlag,
     ETagIfExists,
     ETagValue,
     Joker,
+    OperationResult,
     RetrieveValueFlag,
 )
 from perkey.keys import (
@@ -62,9 +63,8 @@ from perkey.keys import (
     replace_unsafe_chars,
     unquote,
 )
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict, TransformingFunction
 from perkey.query import find
-from perkey.transforming import TransformingFunction
 
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict

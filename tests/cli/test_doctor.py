@@ -16,8 +16,8 @@ import pytest
 
 from perkey import FileDirDict
 from perkey.cli import main
-from perkey.stores import file_systems
-from perkey.stores.file_systems import FileSystem, classify
+from perkey.files import file_systems
+from perkey.files.file_systems import FileSystem, classify
 from perkey.tools import doctor
 from perkey.tools.doctor import OWN, examine
 from perkey.tools.meeting import Meeting, MeetingError
@@ -50,7 +50,7 @@ def mounted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
         def found(_: int) -> FileSystem:
             return classify(name, options)
 
-        for module in (file_systems, doctor, sys.modules["perkey.stores.sharing"]):
+        for module in (file_systems, doctor, sys.modules["perkey.files.sharing"]):
             monkeypatch.setattr(module, "file_system_of", found)
         monkeypatch.setattr(doctor, "mount_of", lambda _: (name, options))
 
@@ -355,7 +355,7 @@ def test_a_place_without_conditions_is_said_to_refuse_them(tmp_path: Path) -> No
 
 _NO_LOCK = """
 import time
-from perkey.stores.folders import Folder
+from perkey.files.folder import Folder
 replace = Folder.replace
 def slowly(self, *args):
     time.sleep(0.003)

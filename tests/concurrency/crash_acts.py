@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from perkey import ANY_ETAG, DELETE_CURRENT, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
-from perkey.stores import batches
-from perkey.stores.directory import Durability
+from perkey.stores.folder import batches
+from perkey.stores.folder.store import Durability
 
 
 def change(folder: Path, durability: Durability, run: Callable[[FileDirDict[Any]], Any]) -> None:

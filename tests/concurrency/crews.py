@@ -26,7 +26,7 @@ Spawned processes share as little as those of a fork server, and take a hundred 
 
 PRELOADED: Final = [
     *("concurrent.futures.thread", "unittest.mock", "boto3", "redis"),
-    *("perkey.dataspace", "perkey.dicts.s3", "perkey.stores.s3_boto", "perkey.synced"),
+    *("perkey.dataspace", "perkey.dicts.s3", "perkey.stores.objects.boto", "perkey.synced"),
 ]
 """What a worker may need that takes long to import; the fork server does so once, and connects to nothing."""
 

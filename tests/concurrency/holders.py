@@ -19,8 +19,8 @@ from crews import HANG
 from workers import LockKind, with_locks
 
 from perkey import FileDirDict
-from perkey.stores import descriptors
-from perkey.stores.folders import LOCK_FILE
+from perkey.files import descriptors
+from perkey.files.folder import LOCK_FILE
 
 Way: TypeAlias = Literal["os.fork", "multiprocessing", "subprocess"]
 

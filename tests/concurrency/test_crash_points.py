@@ -18,9 +18,9 @@ from crashes import crash_everywhere, folder_in_memory
 from holders import is_locked
 
 from perkey import ANY_ETAG, ITEM_NOT_AVAILABLE, FileDirDict
-from perkey.stores import placing
-from perkey.stores.directory import DirectoryStore, Durability
-from perkey.stores.temporaries import OURS, TEMPORARY
+from perkey.files import replacing as placing
+from perkey.files.temporaries import OURS, TEMPORARY
+from perkey.stores.folder.store import DirectoryStore, Durability
 
 ABSENT: Final = object()
 OLD, NEW, LARGE = "old value", "the new value", os.urandom(4096) * 600
@@ -213,7 +213,7 @@ def test_a_living_writer_whose_temporary_file_is_swept_away_writes_again(
             swept.append(target.store.sweep(min_age=0))
         return publish(*arguments, **names)
 
-    monkeypatch.setattr("perkey.stores.placing.publish", sweep_before)
+    monkeypatch.setattr("perkey.files.replacing.publish", sweep_before)
     if change == "assignment":
         target["a"] = NEW
     elif change == "insertion":
@@ -236,8 +236,8 @@ def test_an_insertion_without_locks_is_told_its_success_though_its_temporary_fil
         link(*arguments, **names)
         assert target.store.sweep(min_age=0) == 1
 
-    monkeypatch.setattr("perkey.stores.folders.lock", lambda _: False)
-    monkeypatch.setattr("perkey.stores.libc.rename_new", lambda *_: False)
+    monkeypatch.setattr("perkey.files.folder.lock", lambda _: False)
+    monkeypatch.setattr("perkey.files.syscalls.rename_new", lambda *_: False)
     monkeypatch.setattr(os, "link", link_then_lose)
     assert target.setdefault_if(
         "a", default_value=NEW, condition=ANY_ETAG, expected_etag=ITEM_NOT_AVAILABLE

@@ -20,8 +20,8 @@ from holders import Survivor, Way, is_locked, lock_of, stopped_writer
 from workers import LockKind, with_locks
 
 from perkey import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict, MutationPolicyError
-from perkey.stores import descriptors, locks
-from perkey.stores.folders import LOCK_FILE, Folder
+from perkey.files import descriptors, locks
+from perkey.files.folder import LOCK_FILE, Folder
 
 
 def set_item(target: FileDirDict[Any], key: str, value: Any) -> None:
@@ -117,7 +117,7 @@ def test_writers_of_one_folder_never_overlap_under_the_lock(tmp_path: Path) -> N
     with mock.patch.object(os, "replace", watched):
         run_crew("thread", [partial(write, me) for me in range(4)])
         assert overlaps == 0
-        with mock.patch("perkey.stores.folders.lock", return_value=True):  # the watch does see overlaps
+        with mock.patch("perkey.files.folder.lock", return_value=True):  # the watch does see overlaps
             run_crew("thread", [partial(write, me) for me in range(4)])
     assert overlaps > 0
 
@@ -254,7 +254,7 @@ def test_a_lock_file_that_was_deleted_while_it_was_waited_for_is_not_relied_upon
         return original(fd)
 
     folder = Folder.at(str(tmp_path), ())
-    with mock.patch("perkey.stores.folders.lock", lock):
+    with mock.patch("perkey.files.folder.lock", lock):
         assert folder.lock()
     assert waited == 2
     assert is_locked(tmp_path / LOCK_FILE)
@@ -275,6 +275,6 @@ def test_an_item_whose_folder_is_deleted_before_the_lock_file_is_opened_is_absen
 
     for change in (target.discard, partial(target.pop, default=None)):
         target["a", "b"] = 1
-        with mock.patch("perkey.stores.folders.lock", lock):
+        with mock.patch("perkey.files.folder.lock", lock):
             assert not change(("a", "b"))
         assert list(target) == []

@@ -25,10 +25,11 @@ from workers import LockKind, with_locks
 
 from perkey.content import close
 from perkey.errors import ConflictError
-from perkey.stores import ABSENT, DirectoryStore, MemoryStore, memory
-from perkey.stores.bounded import CacheFolder
-from perkey.stores.directory import Durability
-from perkey.stores.temporaries import TEMPORARY
+from perkey.expectations import ABSENT
+from perkey.files.temporaries import TEMPORARY
+from perkey.stores import DirectoryStore, MemoryStore, memory
+from perkey.stores.folder.cache import CacheFolder
+from perkey.stores.folder.store import Durability
 from perkey.synced import JSONDict
 
 Act: TypeAlias = Callable[[DirectoryStore, Path], Any]

@@ -10,7 +10,8 @@ from crews import sample
 from tracing import at_opcode
 from workers import LockKind, with_locks
 
-from perkey.stores import ABSENT, DirectoryStore, MemoryStore, Store, Version
+from perkey.expectations import ABSENT, Version
+from perkey.stores import DirectoryStore, MemoryStore, Store
 from perkey.testing.histories import Event, Recorder, assert_linearisable
 
 Act: TypeAlias = Callable[[Store, Recorder, Version], Event]

@@ -37,8 +37,8 @@ from perkey import (
     UnsupportedConditionError,
     WriteOnceDict,
 )
-from perkey.stores.directory import Durability
-from perkey.stores.folders import LOCK_FILE
+from perkey.files.folder import LOCK_FILE
+from perkey.stores.folder.store import Durability
 
 WORKERS = 4
 EACH = times(100, 2500)

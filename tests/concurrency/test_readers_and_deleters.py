@@ -24,10 +24,11 @@ from workers import (
 )
 
 from perkey import FileDirDict
+from perkey.files import replacing as placing
+from perkey.files.temporaries import TEMPORARY, temporary_name
 from perkey.naming import naming
-from perkey.stores import batches, placing
-from perkey.stores.directory import DirectoryStore, Durability
-from perkey.stores.temporaries import TEMPORARY, temporary_name
+from perkey.stores.folder import batches
+from perkey.stores.folder.store import DirectoryStore, Durability
 
 REWRITES = times(300, 5000)
 

@@ -27,8 +27,11 @@ from perkey import (
     PersiDict,
     WriteOnceDict,
 )
-from perkey.stores import folders, libc, locks, unnamed
-from perkey.stores.temporaries import temporary_name
+from perkey.files import folder as folders
+from perkey.files import locks
+from perkey.files import syscalls as libc
+from perkey.files.temporaries import temporary_name
+from perkey.stores.folder import unnamed
 
 Key: TypeAlias = str | tuple[str, ...]
 Marked: TypeAlias = tuple[int, list[tuple[int, int]]]

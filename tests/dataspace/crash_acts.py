@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from perkey.dataspace import Project, transfers
-from perkey.dataspace.sync import FileSync
-from perkey.stores.directory import Durability
+from perkey.dataspace import Project
+from perkey.dataspace.space import transfers
+from perkey.dataspace.sync.run import FileSync
+from perkey.stores.folder.store import Durability
 
 OLD: Final = {"a": 1}
 NEW: Final = {"a": 2, "b": [1]}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from perkey.dataspace import Project, config, errors, get_project, init_project
-from perkey.dataspace.config import dump_config, read_config, set_config_value
+from perkey.dataspace import Project, errors, get_project, init_project
+from perkey.dataspace.space import config
+from perkey.dataspace.space.config import dump_config, read_config, set_config_value
 
 
 @pytest.mark.parametrize(

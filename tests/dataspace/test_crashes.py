@@ -14,9 +14,10 @@ from crashes import crash_everywhere
 
 from dataspace import crash_acts
 from dataspace.crash_acts import NEW, OLD, Spaces
-from perkey.dataspace import init_project, transfers
-from perkey.dataspace.workspace import HOME
-from perkey.stores.directory import Durability
+from perkey.dataspace import init_project
+from perkey.dataspace.space import transfers
+from perkey.files import SCRATCH
+from perkey.stores.folder.store import Durability
 
 
 @pytest.fixture(params=["sync", "none"])
@@ -73,7 +74,7 @@ def killed_everywhere(
     for points in crash_everywhere(template, folder, act, prepare=opened):  # noqa: B007
         found = Found(folder)
         outcomes.append(found.check())
-        home = os.path.join(found.one.workspace, HOME)
+        home = os.path.join(found.one.workspace, SCRATCH)
         if os.path.isdir(home):
             found.one._jobs.sweep(min_age=0)
             assert set(os.listdir(home)) <= {"index", "moves"}
@@ -124,7 +125,7 @@ def test_move_between_file_systems(
     check_both_seen(outcomes, [("one", OLD)], [("two", OLD)])
     found = Found(folder)
     found.check_data()
-    assert os.listdir(os.path.join(found.one.workspace, HOME, "moves")) == []
+    assert os.listdir(os.path.join(found.one.workspace, SCRATCH, "moves")) == []
 
 
 def test_remove(template: Path, place: Path, record_property: Callable[[str, object], None]) -> None:

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from perkey.dataspace import Collection, get_project, init_project
-from perkey.dataspace import config as configuration
 from perkey.dataspace.errors import ConfigError
+from perkey.dataspace.space import config as configuration
 from perkey.errors import PerkeyError
 from perkey.synced import BufferedJSONDict, JSONDict, JSONList
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from perkey.dataspace import Project, errors
-from perkey.dataspace.files import read_file, write_file
-from perkey.dataspace.workspace import Workspace
+from perkey.dataspace.space.workspace import Workspace
+from perkey.files.whole import read_file, write_file
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from perkey.dataspace.errors import (
     FileSyncConflict,
     StatepointParsingError,
 )
-from perkey.dataspace.exchange_schema import SchemaString
-from perkey.dataspace.sync import FileSync
-from perkey.stores.temporaries import OURS
+from perkey.dataspace.exchange.discovery import SchemaString
+from perkey.dataspace.sync.run import FileSync
+from perkey.files.temporaries import OURS
 
 ARCHIVES = [".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".tar.bz2", ".bz2", ".tar.xz", ".xz"]
 GRID = [{"foo": i, "bar": j, "n": {"k": i * 2}} for i in range(2) for j in range(2)]

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from perkey.dataspace import Job, Project, files, log, statepoint_index, workspace
-from perkey.dataspace.workspace import HOME
-from perkey.stores.folders import Folder
+from perkey.dataspace import Job, Project
+from perkey.dataspace.space import index as statepoint_index
+from perkey.dataspace.space import log, workspace
+from perkey.files import SCRATCH
+from perkey.files import whole as files
+from perkey.files.folder import Folder
 
 
 class Reads:
@@ -53,7 +56,7 @@ def many(project: Project) -> Project:
 
 
 def file_of(project: Project) -> Path:
-    return Path(project.workspace, HOME, statepoint_index.FILE)
+    return Path(project.workspace, SCRATCH, statepoint_index.FILE)
 
 
 def values(project: Project) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from perkey.dataspace import Job, Project, errors
-from perkey.dataspace.workspace import HOME
+from perkey.files import SCRATCH
 
 
 def test_opening_touches_nothing(project: Project) -> None:
@@ -31,7 +31,7 @@ def test_init_makes_the_folder_with_the_state_point_and_nothing_else(project: Pr
     assert job.init() in project
     assert os.listdir(job.path) == [Job.FN_MANIFEST]
     assert Path(job.fn(Job.FN_MANIFEST)).read_text() == '{"b": [1, null], "a": {"c": 0.5}}'
-    assert os.listdir(os.path.join(project.workspace, HOME)) == []
+    assert os.listdir(os.path.join(project.workspace, SCRATCH)) == []
 
 
 def test_the_document_saves_itself_and_initialises_the_job(project: Project) -> None:
@@ -144,7 +144,7 @@ def test_remove_takes_everything(project: Project) -> None:
     job.remove()
     assert job not in project
     assert len(project) == 0
-    assert os.listdir(os.path.join(project.workspace, HOME)) == []
+    assert os.listdir(os.path.join(project.workspace, SCRATCH)) == []
     assert job.init().sp() == {"a": 1}
 
 

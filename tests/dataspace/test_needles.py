@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perkey.dataspace import Project
-from perkey.dataspace.needles import needle_of
+from perkey.dataspace.search.needles import needle_of
 from perkey.query import matches
 
 TEXT = st.text(st.sampled_from('ab"\\\n,}é:'), max_size=4)

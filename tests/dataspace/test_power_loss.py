@@ -15,10 +15,11 @@ import pytest
 from power_loss import Disk
 
 from dataspace.trees import contents, write_tree
-from perkey.dataspace import Job, Project, init_project, transfers
-from perkey.dataspace.sync import FileSync
-from perkey.dataspace.workspace import HOME
-from perkey.stores.temporaries import OURS
+from perkey.dataspace import Job, Project, init_project
+from perkey.dataspace.space import transfers
+from perkey.dataspace.sync.run import FileSync
+from perkey.files import SCRATCH
+from perkey.files.temporaries import OURS
 
 FILES = {"f": "1", "s/t/g": "2" * 5000, "s/h": ""}
 POINTS = [{"a": 1, "n": {"x": 1}}, {"a": 2, "n": {"x": 2}}]
@@ -213,7 +214,7 @@ def jobs_in(image: Path, source: str) -> set[str]:
     return {
         (place / "id").read_text()
         for place in places
-        if HOME not in place.parts
+        if SCRATCH not in place.parts
         and "foreign" not in place.parts
         and (place / Job.FN_STATE_POINT).exists()
         and all((place / name).read_text() == content for name, content in FILES.items())

@@ -9,7 +9,7 @@ import pytest
 from crews import METHODS, Method, run_crew, same, times
 
 from perkey.dataspace import Project, init_project
-from perkey.dataspace.workspace import HOME
+from perkey.files import SCRATCH
 
 from .workers import claim, fight, make_the_same, search, write_and_move
 
@@ -22,7 +22,7 @@ def test_of_many_that_make_a_job_one_makes_it(method: Method, tmp_path: Path) ->
     project = Project(tmp_path)
     project.check()
     assert len(project) == count
-    assert os.listdir(os.path.join(project.workspace, HOME)) == []
+    assert os.listdir(os.path.join(project.workspace, SCRATCH)) == []
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perkey.dataspace import Project, diff_jobs
-from perkey.dataspace.schema import ProjectSchema
+from perkey.dataspace.search.schema import ProjectSchema
 
 POINTS: list[dict[str, Any]] = [
     {"a": n % 3, "n": {"m": n % 2, "k": f"x{n}"}, "c": 1, "n2": n} | ({"b": n} if n > 2 else {})

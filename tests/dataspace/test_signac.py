@@ -13,8 +13,8 @@ import numpy as np
 
 from dataspace.signac_side import signac
 from perkey.dataspace import Project, init_project
-from perkey.dataspace.ids import job_id, normalized
-from perkey.dataspace.workspace import HOME
+from perkey.dataspace.space.ids import job_id, normalized
+from perkey.files import SCRATCH
 
 STATEPOINTS = [
     {"a": n, "b": {"c": n / 7, "d": [n, None, {"e": True}]}, "ü": "é☃", "k": "even" if n % 2 == 0 else "odd"}
@@ -223,5 +223,5 @@ def test_a_project_in_the_layout_of_signac_1_is_written_if_asked_for(tmp_path: P
     assert (tmp_path / "signac.rc").read_text() == text
     project.open_job({"a": 1}).init()
     assert project.workspace() == os.path.join(os.environ["HOME"], "jobs")
-    assert sorted(os.listdir(project.workspace)) == [HOME, "42b7b4f2921788ea14dac5566e6f06d0"]
+    assert sorted(os.listdir(project.workspace)) == [SCRATCH, "42b7b4f2921788ea14dac5566e6f06d0"]
     assert len(Project(tmp_path)) == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import perkey.dataspace as space
 from dataspace.signac_side import signac
 from perkey.dataspace import Collection, Job, Project, ProjectSchema, init_project
-from perkey.dataspace.neighbors import neighbors_of
+from perkey.dataspace.search.neighbors import neighbors_of
 from perkey.synced import BufferedJSONDict, JSONAttrDict, JSONDict, MemoryBufferedJSONDict
 
 

@@ -14,7 +14,7 @@ from dataspace.signac_side import signac
 from dataspace.trees import leftovers, read_tree
 from perkey.dataspace import Project
 from perkey.dataspace.errors import ExchangePathError
-from perkey.dataspace.views import _require_free
+from perkey.dataspace.exchange.views import _require_free
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 
 from perkey import FileDirDict
 from perkey.dataspace import Collection, Job, Project, errors, get_project, init_project
-from perkey.dataspace.schema import Frozen
+from perkey.dataspace.search.schema import Frozen
 from perkey.synced import JSONDict, JSONList
 
 NOWHERE = "/not/mounted/place"

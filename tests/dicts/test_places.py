@@ -24,10 +24,10 @@ from perkey import (
     WriteOnceDict,
     WrongParametersWarning,
 )
-from perkey.fitting import Parameters, fitting, parameters_of
+from perkey.mapping.fitting import Parameters, fitting, parameters_of
 from perkey.naming import naming
 from perkey.stores import DirectoryStore, MemoryStore, PrefixStore
-from perkey.stores.bounded import CacheFolder
+from perkey.stores.folder.cache import CacheFolder
 
 # Every way to list or count the items of a dictionary.
 LISTINGS: dict[str, Callable[[PersiDict[Any]], object]] = {

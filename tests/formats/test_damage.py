@@ -13,10 +13,11 @@ import pytest
 
 from perkey import CorruptValueError, FileDirDict, PersiDict, UnloadableValueError
 from perkey.content import STREAM_ABOVE, Content
+from perkey.expectations import Version
 from perkey.formats import PickleFormat
 from perkey.formats.joblibs import load_joblib
 from perkey.naming import Name
-from perkey.stores import DirectoryStore, Version
+from perkey.stores import DirectoryStore
 
 LONG = bool(os.environ.get("PERKEY_LONG"))
 PKL = PickleFormat()
@@ -298,7 +299,7 @@ class TestErrorsOfTheSystem:
                     raise OSError(5, "Input/output error")
                 return super().read(size) or b""
 
-        monkeypatch.setattr("perkey.stores.directory.open", Failing, raising=False)
+        monkeypatch.setattr("perkey.stores.folder.store.open", Failing, raising=False)
         for key in ("a", "b"):
             with pytest.raises(OSError, match="Input/output error") as caught:
                 d[key]

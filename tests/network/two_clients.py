@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from perkey import ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.dataspace import get_project, init_project
-from perkey.stores.directory import DirectoryStore
+from perkey.stores.folder.store import DirectoryStore
 from perkey.synced import JSONDict
 from perkey.testing.histories import Event, Recorder, find_order
 
@@ -290,7 +290,7 @@ def histories(places: Places, report: Report, number: int) -> None:
                 elif verb == "remove":
                     event = recorder.remove(store)
                 else:
-                    from perkey.stores.base import ABSENT, ANY
+                    from perkey.expectations import ABSENT, ANY
 
                     expect = {"swap": known or ABSENT, "write": ANY, "insert": ABSENT}[verb]
                     event = recorder.write(store, content, expect=expect)

@@ -8,10 +8,11 @@ from typing import Any, Final, Literal, TypeAlias
 import boto3
 
 from perkey.dicts.s3 import BasicS3Dict, S3Dict
-from perkey.persi_dict import PersiDict
-from perkey.stores import CachedStore, probes
-from perkey.stores.base import ConditionKind, Verb
-from perkey.stores.object_store import ObjectStore
+from perkey.expectations import ConditionKind, Verb
+from perkey.mapping.persi_dict import PersiDict
+from perkey.stores import CachedStore
+from perkey.stores.objects import probes
+from perkey.stores.objects.store import ObjectStore
 
 EngineName: TypeAlias = Literal["boto3", "obstore"]
 

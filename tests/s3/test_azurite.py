@@ -11,9 +11,9 @@ import pytest
 from perkey.dicts.object_store_dict import ObjectStoreDict
 from perkey.errors import AccessDeniedError, BackendError, UnsupportedConditionError
 from perkey.jokers import ITEM_NOT_AVAILABLE
-from perkey.persi_dict import PersiDict
+from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import Store
-from perkey.stores.obstore_store import ObstoreStore
+from perkey.stores.objects.obstore_store import ObstoreStore
 from perkey.testing import PolicyContract
 from perkey.testing.dicts import AddOnlyContract
 from perkey.testing.dicts.raising import some_exceptions

@@ -18,7 +18,7 @@ from perkey import FileDirDict
 from perkey.content import STREAM_ABOVE, close
 from perkey.dicts.s3 import S3Dict
 from perkey.stores import CachedStore, DirectoryStore
-from perkey.stores.bounded import CacheFolder
+from perkey.stores.folder.cache import CacheFolder
 from s3 import workers
 from s3.crews import Crew
 from s3.engines import each_engine

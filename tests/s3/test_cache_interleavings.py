@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from perkey.content import Content, Data
+from perkey.expectations import Version
 from perkey.naming import Name
 from perkey.stores import CachedStore, MemoryStore, Store
-from perkey.stores.base import Version
-from perkey.stores.bounded import CacheFolder
+from perkey.stores.folder.cache import CacheFolder
 from perkey.testing import FaultyStore
 from s3.places import Place
 

@@ -8,9 +8,9 @@ import botocore.utils
 import pytest
 
 from perkey.errors import BackendError
-from perkey.stores import boto_client
-from perkey.stores.base import ANY
-from perkey.stores.s3_boto import BotoEngine
+from perkey.expectations import ANY
+from perkey.stores.objects import boto_client
+from perkey.stores.objects.boto import BotoEngine
 from s3.proxy import Exchange, Proxy, Reply
 
 MIB = 1 << 20

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from perkey.dicts.s3 import make_engine
-from perkey.persi_dict import PersiDict
+from perkey.expectations import ABSENT, ANY, Expectation
+from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import CachedStore, Store
-from perkey.stores.base import ABSENT, ANY, Expectation
-from perkey.stores.bounded import CacheFolder
-from perkey.stores.object_store import ObjectStore
+from perkey.stores.folder.cache import CacheFolder
+from perkey.stores.objects.store import ObjectStore
 from perkey.testing import PolicyContract, StoreContract, WritingStoreContract
 from perkey.testing.dicts import PICKLED, PLAIN, TEXTS, AddOnlyContract
 from perkey.testing.dicts.adding import AddingClauses

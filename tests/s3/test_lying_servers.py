@@ -17,7 +17,7 @@ from perkey.jokers import (
     KEEP_CURRENT,
 )
 from perkey.stores import Store
-from perkey.stores.object_store import ObjectStore
+from perkey.stores.objects.store import ObjectStore
 from perkey.testing.stores.bulk import BulkClauses
 from perkey.testing.stores.contents import ContentClauses
 from perkey.testing.stores.handles import HandleClauses

@@ -20,15 +20,15 @@ from perkey.errors import (
     MutationPolicyError,
     UnsupportedConditionError,
 )
+from perkey.expectations import ABSENT, ANY
 from perkey.jokers import DELETE_CURRENT, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
+from perkey.mapping.persi_dict import PersiDict
 from perkey.naming import Name
-from perkey.persi_dict import PersiDict
 from perkey.stores import Store
-from perkey.stores.addresses import harmless, harmless_to_clients, joined, kind_of
-from perkey.stores.base import ABSENT, ANY
-from perkey.stores.objects import NotHonoured, TryAgain, Unclear
-from perkey.stores.obstore_store import ObstoreStore
-from perkey.stores.url_engine import UrlEngine
+from perkey.stores.objects.addresses import harmless, harmless_to_clients, joined, kind_of
+from perkey.stores.objects.engine import NotHonoured, TryAgain, Unclear
+from perkey.stores.objects.obstore_store import ObstoreStore
+from perkey.stores.objects.obstore_url import UrlEngine
 from perkey.testing import PolicyContract, WritingStoreContract
 from perkey.testing.dicts import AddOnlyContract
 from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
@@ -240,7 +240,7 @@ def test_operations_send_as_many_requests_as_are_said(d: Dict, proxy: Proxy) -> 
 def test_large_values_go_up_in_parts_and_conditional_ones_at_once(
     d: Dict, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perkey.stores.url_engine._CHUNK", 5 << 20)
+    monkeypatch.setattr("perkey.stores.objects.obstore_url._CHUNK", 5 << 20)
     assert isinstance(d.store, ObstoreStore)
     d.store.engine.multipart_above = 1 << 20
     value = secrets.token_bytes(6 << 20)

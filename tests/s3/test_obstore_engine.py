@@ -20,11 +20,11 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from perkey.content import close, read_all
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import AccessDeniedError, BackendError
-from perkey.stores import obstores
-from perkey.stores.base import ABSENT, ANY
-from perkey.stores.boto_client import provider_of
-from perkey.stores.object_store import ObjectStore
-from perkey.stores.objects import (
+from perkey.expectations import ABSENT, ANY
+from perkey.stores.objects import obstore_replies as obstores
+from perkey.stores.objects.boto import BotoEngine
+from perkey.stores.objects.boto_client import provider_of
+from perkey.stores.objects.engine import (
     NoSuchBucket,
     NoSuchObject,
     NotHonoured,
@@ -32,8 +32,8 @@ from perkey.stores.objects import (
     TryAgain,
     Unclear,
 )
-from perkey.stores.s3_boto import BotoEngine
-from perkey.stores.s3_obstore import ObstoreEngine
+from perkey.stores.objects.obstore_s3 import ObstoreEngine
+from perkey.stores.objects.store import ObjectStore
 from s3.credentials import SECRET_KEY
 from s3.places import ENGINES, shared_session
 from s3.proxy import Exchange, Proxy, Reply, cuts_body, drops_reply, drops_request, says, stalls
@@ -491,8 +491,8 @@ def test_threads_share_an_engine(engine: ObstoreEngine, proxy: Proxy) -> None:
 PROGRAM = """
 import os, signal, sys
 import boto3
-from perkey.stores.base import ANY
-from perkey.stores.s3_obstore import ObstoreEngine
+from perkey.expectations import ANY
+from perkey.stores.objects.obstore_s3 import ObstoreEngine
 
 endpoint, bucket, before = sys.argv[1:]
 engine = ObstoreEngine(bucket, region="us-east-1", endpoint_url=endpoint)

@@ -17,7 +17,7 @@ from perkey import retrying
 from perkey.dicts.object_store_dict import ObjectStoreDict
 from perkey.errors import BackendError, OperationTimeoutError, OutcomeUnknownError
 from perkey.jokers import ITEM_NOT_AVAILABLE
-from perkey.persi_dict import PersiDict
+from perkey.mapping.persi_dict import PersiDict
 from perkey.retrying import Retry
 from s3.places import Place, know_server
 from s3.proxy import Proxy, asks_to_wait, says, stalls

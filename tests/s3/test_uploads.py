@@ -36,8 +36,8 @@ UPLOADING: Final = ("put", "begin", "part", "complete")
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values above 1 MiB are large, and go up in parts of that size."""
-    monkeypatch.setattr("perkey.stores.s3_boto._LEAST_PART", MIB)
-    monkeypatch.setattr("perkey.stores.objects.Engine.multipart_above", MIB)
+    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", MIB)
+    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", MIB)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ FOREIGN: Final = [
 def in_two_days(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is begun now be old."""
     now = time.time
-    monkeypatch.setattr("perkey.stores.object_store.time.time", lambda: now() + 2 * DAY)
+    monkeypatch.setattr("perkey.stores.objects.store.time.time", lambda: now() + 2 * DAY)
 
 
 @each_engine
@@ -253,7 +253,7 @@ KILLED: Final = """
 import os, sys
 from perkey import BasicS3Dict
 from perkey.stores import s3_boto
-from perkey.stores.objects import Engine
+from perkey.stores.objects.engine import Engine
 Engine.multipart_above = 1 << 20
 s3_boto._LEAST_PART = 1 << 20
 d = BasicS3Dict(sys.argv[2], root_prefix="p", endpoint_url=sys.argv[1], region="us-east-1")

@@ -11,9 +11,10 @@ from unittest.mock import Mock
 import pytest
 
 from perkey.errors import ConflictError, UnstorableValueError
-from perkey.stores import ABSENT, DirectoryStore
-from perkey.stores import batches as batches_module
-from perkey.stores import folders as folders_module
+from perkey.expectations import ABSENT
+from perkey.files import folder as folders_module
+from perkey.stores import DirectoryStore
+from perkey.stores.folder import batches as batches_module
 
 Items = list[tuple[tuple[str, ...], Any]]
 
@@ -64,8 +65,8 @@ def spy(monkeypatch: pytest.MonkeyPatch, where: str) -> Mock:
 
 def test_the_syncs_are_few(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for the data and one for each folder, those made anew with their parents."""
-    of_folders = spy(monkeypatch, "perkey.stores.folders.sync")
-    of_data = spy(monkeypatch, "perkey.stores.batches.sync_file_system")
+    of_folders = spy(monkeypatch, "perkey.files.folder.sync")
+    of_data = spy(monkeypatch, "perkey.stores.folder.batches.sync_file_system")
     list(store.write_many(some_items(300)))
     assert of_data.call_count == 1
     assert of_folders.call_count == 3 + 4  # three folders made, four published into
@@ -73,7 +74,7 @@ def test_the_syncs_are_few(store: DirectoryStore, monkeypatch: pytest.MonkeyPatc
 
 def test_without_syncfs_each_file_is_synced(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches_module, "libc_function", lambda *_: None)
-    of_files = spy(monkeypatch, "perkey.stores.batches.sync")
+    of_files = spy(monkeypatch, "perkey.stores.folder.batches.sync")
     list(store.write_many(some_items(50)))
     assert of_files.call_count == 50
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from perkey import FileDirDict
+from perkey.files.folder import Folder
 from perkey.naming import naming
-from perkey.stores import dirents
-from perkey.stores.folders import Folder
+from perkey.stores.folder import counting as dirents
 
 NESTED = [
     "a",

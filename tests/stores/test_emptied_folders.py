@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from perkey import FileDirDict
+from perkey.files import folder as folder_module
+from perkey.files.locks import lock
 from perkey.stores import DirectoryStore
-from perkey.stores import folders as folder_module
-from perkey.stores.locks import lock
 
 LONG = bool(os.environ.get("PERKEY_LONG"))
 

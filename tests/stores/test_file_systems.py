@@ -16,10 +16,11 @@ from tracing import system_calls
 
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.errors import UnsupportedConditionError
-from perkey.stores import DirectoryStore, file_systems, sharing
-from perkey.stores.file_systems import FileSystem, Locking, classify, file_system_of, parse_mount
-from perkey.stores.folders import LOCK_FILE
-from perkey.stores.sharing import UnknownFileSystemWarning
+from perkey.files import file_systems, sharing
+from perkey.files.file_systems import FileSystem, Locking, classify, file_system_of, parse_mount
+from perkey.files.folder import LOCK_FILE
+from perkey.files.sharing import UnknownFileSystemWarning
+from perkey.stores import DirectoryStore
 
 NFS = "rw,vers=3,rsize=1048576,hard,proto=tcp,local_lock=none,addr=10.0.1.1"
 LINES: dict[str, tuple[str, str, str]] = {

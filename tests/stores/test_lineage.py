@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perkey.stores.base import ABSENT, ANY, Expectation
-from perkey.stores.lineage import (
+from perkey.expectations import ABSENT, ANY, Expectation
+from perkey.stores.objects.lineage import (
     CHAIN,
     Lineage,
     Lineages,

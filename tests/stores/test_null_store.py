@@ -7,7 +7,8 @@ import pickle
 import pytest
 
 from perkey.errors import ConflictError
-from perkey.stores import ABSENT, NullStore
+from perkey.expectations import ABSENT
+from perkey.stores import NullStore
 from perkey.testing.stores.suite import NESTED, A
 from perkey.testing.streams import Stream
 

@@ -23,9 +23,11 @@ from crews import LONG
 from perkey import ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.dataspace import get_project, init_project
 from perkey.errors import ConflictError, OutcomeUnknownError
-from perkey.stores import ABSENT, DirectoryStore, shared, sharing
-from perkey.stores.folders import LOCK_FILE
-from perkey.stores.temporaries import TEMPORARY
+from perkey.expectations import ABSENT
+from perkey.files import shared, sharing
+from perkey.files.folder import LOCK_FILE
+from perkey.files.temporaries import TEMPORARY
+from perkey.stores import DirectoryStore
 from perkey.synced import JSONDict
 
 FLAT, DEEP, NEW = ("a.pkl",), ("x", "y", "a.pkl"), ("x", "new.pkl")

@@ -10,8 +10,8 @@ import pytest
 from strangers import HERE, NOBODY, as_user, needs_root, tree
 
 from perkey import FileDirDict
-from perkey.stores import folders
-from perkey.stores.locks import lock
+from perkey.files import folder as folders
+from perkey.files.locks import lock
 
 pytestmark = [needs_root, pytest.mark.timeout(120)]
 

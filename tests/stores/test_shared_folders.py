@@ -22,9 +22,11 @@ from tracing import at_opcode
 
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.errors import LockTimeoutError, UnsupportedConditionError
-from perkey.stores import ABSENT, DirectoryStore, Store, shared, sharing
-from perkey.stores.folders import LOCK_FILE
-from perkey.stores.temporaries import TEMPORARY, signed_name
+from perkey.expectations import ABSENT
+from perkey.files import shared, sharing
+from perkey.files.folder import LOCK_FILE
+from perkey.files.temporaries import TEMPORARY, signed_name
+from perkey.stores import DirectoryStore, Store
 from perkey.synced import JSONDict
 from perkey.testing import DictContract, InsertingStoreContract, PolicyContract, StoreContract
 from perkey.testing.dicts import PLAIN

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perkey.stores import stamps
+from perkey.files import versions as stamps
 
 NOW = 1_790_000_000_123_456_700
 SECOND = 1_000_000_000

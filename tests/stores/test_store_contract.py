@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from perkey.expectations import Version
+from perkey.files import folder as folder_module
+from perkey.files.folder import LOCK_FILE
+from perkey.files.locks import lock
+from perkey.files.ways import use
 from perkey.naming import Name
 from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore, Store
-from perkey.stores import directory as directory_module
-from perkey.stores import folders as folder_module
-from perkey.stores.base import Version
-from perkey.stores.folders import LOCK_FILE
-from perkey.stores.locks import lock
-from perkey.stores.ways import use
+from perkey.stores.folder import store as directory_module
 from perkey.testing import FaultyStore, InsertingStoreContract, StoreContract
 from perkey.testing.stores.suite import A
 
@@ -168,9 +168,9 @@ class TestFaultyStoreWithoutFaults(StoreContract):
 
 def forget_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do without the system calls that file systems of a network do not know."""
-    monkeypatch.setattr("perkey.stores.unnamed._POSSIBLE", False)
-    monkeypatch.setattr("perkey.stores.libc.rename_new", lambda *_: False)
-    monkeypatch.setattr("perkey.stores.folders.Folder.may_have_unnamed", lambda _: False)
+    monkeypatch.setattr("perkey.stores.folder.unnamed._POSSIBLE", False)
+    monkeypatch.setattr("perkey.files.syscalls.rename_new", lambda *_: False)
+    monkeypatch.setattr("perkey.files.folder.Folder.may_have_unnamed", lambda _: False)
 
 
 def is_folder(fd: int) -> bool:

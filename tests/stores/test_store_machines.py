@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from perkey.errors import ConflictError
+from perkey.expectations import ABSENT, ANY, Version
 from perkey.naming import Name
-from perkey.stores import ABSENT, ANY, CachedStore, DirectoryStore, MemoryStore, PrefixStore, Store, Version
+from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore, Store
 from perkey.testing import FaultyStore
 from perkey.testing.stores.suite import drained
 from perkey.testing.streams import Stream

@@ -10,7 +10,8 @@ from typing import Final
 
 import pytest
 
-from perkey.stores import ABSENT, DirectoryStore
+from perkey.expectations import ABSENT
+from perkey.stores import DirectoryStore
 from perkey.synced import JSONDict, JSONList
 
 

@@ -16,9 +16,10 @@ from tracing import system_calls
 
 from perkey.content import read_all
 from perkey.errors import ConflictError
+from perkey.expectations import ABSENT
+from perkey.files.locks import lock
 from perkey.naming import Name
-from perkey.stores import ABSENT, DirectoryStore
-from perkey.stores.locks import lock
+from perkey.stores import DirectoryStore
 
 FLAT: Name = ("a.pkl",)
 NESTED: Name = ("x", "y", "a.pkl")
@@ -43,7 +44,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.append(fd)
         return lock(fd)
 
-    monkeypatch.setattr("perkey.stores.folders.lock", note_and_lock)
+    monkeypatch.setattr("perkey.files.folder.lock", note_and_lock)
     return found
 
 
@@ -225,7 +226,7 @@ def test_a_locked_insertion_sees_one_without_a_lock_also_where_no_rename_refuses
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a C library that does not know renameat2, or with an old ZFS."""
-    monkeypatch.setattr("perkey.stores.libc.rename_new", lambda *_: False)
+    monkeypatch.setattr("perkey.files.syscalls.rename_new", lambda *_: False)
     utime = os.utime
 
     def insert_meanwhile(*arguments: Any, **names: Any) -> None:
@@ -244,7 +245,7 @@ def test_a_locked_insertion_sees_one_without_a_lock_also_where_no_rename_refuses
 
 @BOTH
 def test_without_ctypes_items_can_be_inserted_if_absent(store: DirectoryStore, name: Name) -> None:
-    with mock.patch.dict(sys.modules, {"perkey.stores.libc": None}):
+    with mock.patch.dict(sys.modules, {"perkey.files.syscalls": None}):
         store.write(name, b"data", expect=ABSENT)
         with pytest.raises(ConflictError):
             store.write(name, b"other", expect=ABSENT)

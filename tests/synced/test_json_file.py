@@ -14,8 +14,8 @@ from crashes import crash_everywhere
 from tracing import system_calls
 
 from perkey import CorruptValueError
-from perkey.stores import stamps
-from perkey.stores.temporaries import TEMPORARY
+from perkey.files import versions as stamps
+from perkey.files.temporaries import TEMPORARY
 from perkey.synced import (
     BufferedFileError,
     BufferedJSONDict,

@@ -10,8 +10,9 @@ from typing import Any
 
 from perkey.content import Content, Data, bytes_of
 from perkey.errors import ConflictError
+from perkey.expectations import ABSENT, ANY, Expectation, Version
 from perkey.naming import Name
-from perkey.stores import ABSENT, ANY, Expectation, MemoryStore, Stat, Store, Version
+from perkey.stores import MemoryStore, Stat, Store
 from perkey.testing import StoreContract
 from perkey.testing.crowds import Meeting
 

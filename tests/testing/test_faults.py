@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perkey.persi_dict import PersiDict
+from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import DirectoryStore, MemoryStore
 from perkey.testing import FaultyStore
 from perkey.testing.crowds import Meeting, elsewhere, together

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perkey.errors import OutcomeUnknownError
-from perkey.stores import ABSENT, ANY, Expectation, MemoryStore
+from perkey.expectations import ABSENT, ANY, Expectation
+from perkey.stores import MemoryStore
 from perkey.testing import Event, FaultyStore, Outcome, Recorder, assert_linearisable, find_order
 from perkey.testing.histories import State, after, possible
 from perkey.testing.stores.suite import A

@@ -10,7 +10,7 @@ import click
 
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, lines, note, working
-from perkey.stores.file_systems import Locking
+from perkey.files import Locking
 from perkey.tools.doctor import Diagnosis, examine, race_with_others
 from perkey.tools.meeting import MeetingError
 from perkey.tools.racing import Promise

@@ -7,7 +7,7 @@ Stable for other modules of this package:
 - `Project._index.all()`, `.ids()`, `.statepoint(id)`: state points, shared, not to be changed.
 - `Project._documents(id)`: the document of a job as plain data, not to be changed.
 - `transfers.clone` and `transfers.move`; `files.write_file` for whole files; `ids.normalized`, `ids.job_id`.
-- Files whose names begin with `perkey.stores.temporaries.OURS` belong to unfinished changes: never copied.
+- Files whose names begin with `perkey.files.temporaries.OURS` belong to unfinished changes: never copied.
 """
 
 from importlib import import_module as _import_module
@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from perkey.dataspace import errors
 from perkey.dataspace.cursor import JobsCursor
-from perkey.dataspace.diff import diff_jobs
 from perkey.dataspace.job import Job
 from perkey.dataspace.project import Project, TemporaryProject
 from perkey.dataspace.replaced import DataspaceDeprecationWarning
 from perkey.dataspace.replaced import replaced as _replaced
-from perkey.dataspace.schema import ProjectSchema
+from perkey.dataspace.search import ProjectSchema, diff_jobs
 from perkey.synced import BufferedJSONAttrDict as JSONDict
 
 if TYPE_CHECKING:
     from perkey.dataspace.collection import Collection
-    from perkey.dataspace.h5store import H5Store
-    from perkey.dataspace.h5store_group import H5Group
-    from perkey.dataspace.h5store_manager import H5StoreManager
+    from perkey.dataspace.h5.group import H5Group
+    from perkey.dataspace.h5.manager import H5StoreManager
+    from perkey.dataspace.h5.store import H5Store
     from perkey.dataspace.signac_module import as_signac
 
 init_project = Project.init_project
@@ -42,9 +41,9 @@ get_current_buffer_size = get_buffer_load = JSONDict.get_current_buffer_size
 
 _ON_DEMAND = {
     "Collection": "perkey.dataspace.collection",
-    "H5Group": "perkey.dataspace.h5store_group",
-    "H5Store": "perkey.dataspace.h5store",
-    "H5StoreManager": "perkey.dataspace.h5store_manager",
+    "H5Group": "perkey.dataspace.h5.group",
+    "H5Store": "perkey.dataspace.h5.store",
+    "H5StoreManager": "perkey.dataspace.h5.manager",
     "as_signac": "perkey.dataspace.signac_module",
 }
 _ROOMS = ("cite", "sync")

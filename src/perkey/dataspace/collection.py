@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TextIO, overload
 
 from perkey.dataspace.collection_file import CollectionFile
 from perkey.dataspace.collection_table import Doc, Table, text_key
-from perkey.dataspace.ids import normalized
+from perkey.dataspace.space import normalized
 from perkey.errors import CorruptValueError
 from perkey.query import Filter, compile_filter
 from perkey.synced.plain import copy_of

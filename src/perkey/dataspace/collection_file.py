@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from perkey.dataspace.files import read_file, write_file
 from perkey.errors import CorruptValueError
+from perkey.files import read_file, write_file
 
 _MODE: Final = re.compile(r"[rwax](?:b\+?|t\+?|\+[bt]?)?")
 _GZIP: Final = b"\x1f\x8b"

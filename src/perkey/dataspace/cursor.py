@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from perkey.dataspace.exchange_methods import ExportedJobs
-from perkey.dataspace.frames import to_dataframe
-from perkey.dataspace.grouping import by_document, by_job, group
 from perkey.dataspace.job import Job
 from perkey.dataspace.replaced import deprecated
-from perkey.dataspace.search import JobFilter
+from perkey.dataspace.search import JobFilter, by_document, by_job, group, to_dataframe
 from perkey.handles import NeverSame
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from perkey.dataspace.replaced import refuse_index
 
 if TYPE_CHECKING:
-    from perkey.dataspace.exchange_paths import PathSpec
-    from perkey.dataspace.exchange_schema import Schema
-    from perkey.dataspace.transfers import CopyTree
+    from perkey.dataspace.exchange.discovery import Schema
+    from perkey.dataspace.exchange.paths import PathSpec
+    from perkey.dataspace.space import CopyTree
 
 
 class ExportedJobs:
@@ -24,7 +24,7 @@ class ExportedJobs:
         copytree: CopyTree | None = None,
     ) -> dict[str, str]:
         """Export these jobs to a folder or an archive; as `Project.export_to`."""
-        from perkey.dataspace.exchange_export import export_jobs  # noqa: PLC0415 - archives are seldom needed
+        from perkey.dataspace.exchange.export import export_jobs  # noqa: PLC0415 - archives are seldom needed
 
         return export_jobs(self._project, self.ids(), target, path, copytree)
 
@@ -104,7 +104,7 @@ class ExchangingProject:
             ArchiveError: It is no archive, or damaged, or not safe.
             ValueError: The schema makes no sense.
         """
-        from perkey.dataspace.exchange_import import import_jobs  # noqa: PLC0415 - archives are seldom needed
+        from perkey.dataspace.exchange.importing import import_jobs  # noqa: PLC0415 - archives are seldom needed
 
         return import_jobs(self, origin, schema, sync, copytree)
 
@@ -134,7 +134,7 @@ class ExchangingProject:
             ExchangePathError: Paths clash or lead out of the view; nothing was changed.
             KeyError: There is no such job.
         """
-        from perkey.dataspace.views import link_jobs  # noqa: PLC0415 - seldom needed
+        from perkey.dataspace.exchange.views import link_jobs  # noqa: PLC0415 - seldom needed
 
         refuse_index(index)
         jobs = None if job_ids is None else {job: self._index.statepoint(job) for job in map(str, job_ids)}

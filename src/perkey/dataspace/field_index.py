@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from perkey.dataspace.schema import frozen
+from perkey.dataspace.search import frozen
 from perkey.query.filters import step
 from perkey.query.operators import MISSING
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any, Final, TypeAlias, TypeVar
 
-from perkey.dataspace import config as configuration
-from perkey.dataspace import transfers
-from perkey.dataspace.documents import DocumentFile, WithDocument
 from perkey.dataspace.h5store_access import WithStores
 from perkey.dataspace.job import Job
-from perkey.dataspace.readers import Documents
-from perkey.dataspace.statepoint_index import Index
-from perkey.dataspace.workspace import Workspace
+from perkey.dataspace.members import DocumentFile, WithDocument
+from perkey.dataspace.space import Documents, Index, Workspace, transfers
+from perkey.dataspace.space import config as configuration
+from perkey.files import make_base
 from perkey.handles import NeverSame, unlike_any
-from perkey.stores.directory import Durability
-from perkey.stores.folders import make_base
+from perkey.stores.folder import Durability
 
 H = TypeVar("H", bound="Handle")
 

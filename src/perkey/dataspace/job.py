@@ -9,14 +9,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from perkey.dataspace import transfers
-from perkey.dataspace.documents import DocumentFile, StatePointDict, WithDocument
 from perkey.dataspace.errors import JobsCorruptedError
 from perkey.dataspace.h5store_access import WithStores
-from perkey.dataspace.ids import StatePoint, job_id, normalized
+from perkey.dataspace.members import DocumentFile, StatePointDict, WithDocument
 from perkey.dataspace.replaced import deprecated
+from perkey.dataspace.space import FN_STATEPOINT, StatePoint, Workspace, job_id, normalized, transfers
 from perkey.dataspace.sync_methods import SyncedJob
-from perkey.dataspace.workspace import FN_STATEPOINT, Workspace
 from perkey.handles import NeverSame, unlike_any
 
 if TYPE_CHECKING:

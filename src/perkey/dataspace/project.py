@@ -8,19 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-from perkey.dataspace import config as configuration
-from perkey.dataspace import transfers
 from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.exchange_methods import ExchangingProject
 from perkey.dataspace.handle import StrPath, find
-from perkey.dataspace.ids import is_job_id
 from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import LegacyProject
-from perkey.dataspace.statepoint_index import write_cache
+from perkey.dataspace.space import Workspace, is_job_id, transfers, write_cache
+from perkey.dataspace.space import config as configuration
 from perkey.dataspace.sync_methods import SyncedProject
-from perkey.dataspace.workspace import Workspace
-from perkey.stores.directory import Durability
-from perkey.stores.folders import make_base
+from perkey.files import make_base
+from perkey.stores.folder import Durability
 
 
 class Project(SyncedProject, ExchangingProject, LegacyProject):

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from perkey.dataspace.cursor import JobsCursor
 from perkey.dataspace.handle import Handle
-from perkey.dataspace.ids import ID_LENGTH, is_job_id
 from perkey.dataspace.job import Job
-from perkey.dataspace.neighbors import neighbors_of
 from perkey.dataspace.replaced import refuse_index
-from perkey.dataspace.schema import ProjectSchema
+from perkey.dataspace.search import ProjectSchema, neighbors_of
+from perkey.dataspace.space import ID_LENGTH, is_job_id
 
 if TYPE_CHECKING:
     from perkey.dataspace.project import Project

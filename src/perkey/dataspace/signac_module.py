@@ -17,7 +17,7 @@ from perkey import dataspace, query, synced
 from perkey.dataspace import errors
 from perkey.dataspace import project as projects
 from perkey.dataspace.handle import StrPath
-from perkey.dataspace.schema import frozen
+from perkey.dataspace.search import frozen
 
 VERSION: Final = "2.4.1"
 """The version of signac whose names the module has."""

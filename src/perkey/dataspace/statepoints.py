@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError
-from perkey.dataspace.files import read_file, write_file
 from perkey.dataspace.handle import Handle
-from perkey.dataspace.ids import StatePoint, job_id, normalized
 from perkey.dataspace.replaced import refuse_index
-from perkey.dataspace.statepoint_index import read_cache
+from perkey.dataspace.space import StatePoint, job_id, normalized, read_cache
+from perkey.files import read_file, write_file
 
 
 class StatePoints(Handle):

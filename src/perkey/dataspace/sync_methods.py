@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from perkey.dataspace.sync import sync_jobs, sync_projects
-from perkey.dataspace.sync_plan import Exclude, FileTransferStats
-from perkey.dataspace.sync_strategies import DocStrategy, FileStrategy
+from perkey.dataspace.sync import (
+    DocStrategy,
+    Exclude,
+    FileStrategy,
+    FileTransferStats,
+    sync_jobs,
+    sync_projects,
+)
 
 if TYPE_CHECKING:
     from perkey.dataspace.job import Job

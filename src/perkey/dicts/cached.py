@@ -7,10 +7,9 @@ from typing import Any, Self
 
 from perkey.arguments import check_kind
 from perkey.keys import PersiDictKey
-from perkey.persi_dict import PersiDict, V
-from perkey.stores.cached import CachedStore
-from perkey.stores.directory import DirectoryStore
-from perkey.stores.prefix import PrefixStore
+from perkey.mapping import PersiDict, V
+from perkey.stores import CachedStore, PrefixStore
+from perkey.stores.folder import DirectoryStore
 
 
 class CachedDict(PersiDict[V]):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from perkey.files import Locking, folder_path
+from perkey.mapping import PersiDict, V
 from perkey.naming import DEFAULT_DIGEST_LEN
-from perkey.persi_dict import PersiDict, V
-from perkey.stores.directory import DirectoryStore, Durability
-from perkey.stores.file_systems import Locking
-from perkey.stores.paths import folder_path
+from perkey.stores.folder import DirectoryStore, Durability
 
 
 class FileDirDict(PersiDict[V]):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+from perkey.expectations import Version
 from perkey.jokers import ITEM_NOT_AVAILABLE, ETagIfExists
+from perkey.mapping import PersiDict, V
 from perkey.naming import DEFAULT_DIGEST_LEN
-from perkey.persi_dict import PersiDict, V
-from perkey.stores.base import Version
-from perkey.stores.memory import MemoryStore
-from perkey.stores.null import NullStore
+from perkey.stores import MemoryStore, NullStore
 
 
 class _PlacelessDict(PersiDict[V]):

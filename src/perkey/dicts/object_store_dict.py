@@ -8,13 +8,12 @@ from typing import Any, TypeVar
 
 from perkey.arguments import check_callable, check_kind
 from perkey.keys import text_of
+from perkey.mapping import PersiDict
 from perkey.naming import DEFAULT_DIGEST_LEN
-from perkey.persi_dict import PersiDict
 from perkey.retrying import RETRY_FOR, Retry
-from perkey.stores.addresses import check_flags, folder_of, harmless, harmless_to_clients, joined, kind_of
-from perkey.stores.base import Store
-from perkey.stores.directory import DirectoryStore
-from perkey.stores.prefix import PrefixStore
+from perkey.stores import PrefixStore, Store
+from perkey.stores.folder import DirectoryStore
+from perkey.stores.objects import check_flags, folder_of, harmless, harmless_to_clients, joined, kind_of
 
 V = TypeVar("V")
 
@@ -122,6 +121,6 @@ def _store_at(url: str, retry: Retry, **service: Any) -> Store:
         if any(service.values()):
             raise ValueError("a folder has no options, needs no credentials and is not a service to trust")
         return DirectoryStore(folder_of(url))
-    from perkey.stores.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
+    from perkey.stores.objects.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
 
     return ObstoreStore(url, retry=retry, **service)

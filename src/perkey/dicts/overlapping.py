@@ -8,7 +8,7 @@ from typing import Any
 from perkey.arguments import check_kind
 from perkey.handles import NeverSame
 from perkey.keys import text_of
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 
 
 class OverlappingMultiDict(NeverSame):

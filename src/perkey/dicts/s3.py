@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from perkey.arguments import check_flag, check_kind
 from perkey.keys import text_of
-from perkey.persi_dict import PersiDict, V
+from perkey.mapping import PersiDict, V
 from perkey.retrying import RETRY_FOR, Retry
-from perkey.stores.addresses import check_flags
-from perkey.stores.base import Store
-from perkey.stores.bounded import CacheFolder
-from perkey.stores.cached import CachedStore
-from perkey.stores.object_store import ObjectStore
-from perkey.stores.objects import is_mocked
-from perkey.stores.prefix import PrefixStore
+from perkey.stores import CachedStore, PrefixStore, Store
+from perkey.stores.folder import CacheFolder
+from perkey.stores.objects import ObjectStore, check_flags, is_mocked
 
 if TYPE_CHECKING:
-    from perkey.stores.s3_boto import BotoEngine
+    from perkey.stores.objects import BotoEngine
 
 EngineName: TypeAlias = Literal["boto3", "obstore"]
 """The client library on the data path."""
@@ -43,11 +39,11 @@ def make_engine(
         TypeError, ValueError: An argument is of the wrong kind, or the engine is not known.
     """
     if engine == "boto3":
-        from perkey.stores.s3_boto import BotoEngine  # noqa: PLC0415 - an extra
+        from perkey.stores.objects import BotoEngine  # noqa: PLC0415 - an extra
 
         return BotoEngine(bucket_name, **service)
     if engine == "obstore":
-        from perkey.stores.s3_obstore import ObstoreEngine  # noqa: PLC0415 - an extra
+        from perkey.stores.objects.obstore_s3 import ObstoreEngine  # noqa: PLC0415 - an extra
 
         return ObstoreEngine(bucket_name, **service)
     raise ValueError(f"engine must be 'boto3' or 'obstore', not {engine!r}")

@@ -8,14 +8,14 @@ from types import NoneType
 from typing import Any, Literal, Self
 
 from perkey.arguments import check_kind
-from perkey.comparing import differences
 from perkey.content import bytes_of
+from perkey.dicts.comparing import differences
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConflictError, ConsistencyCheckError
 from perkey.jokers import ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
+from perkey.mapping import PersiDict, V
 from perkey.naming import Name
-from perkey.persi_dict import PersiDict, V
 
 
 class WriteOnceDict(PersiDict[V]):

@@ -47,6 +47,7 @@ __all__ = [
     "SignedFormat",
     "Streamable",
     "TextFormat",
+    "find_format",
     "format_of",
     "read_all",
     "register_format",

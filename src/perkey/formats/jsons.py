@@ -15,8 +15,8 @@ import sys
 from typing import Any
 
 from perkey.arguments import check_flag
-from perkey.comparing import losses
 from perkey.content import Content, Data, read_all
+from perkey.dicts.comparing import losses
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
 from perkey.formats.failures import raise_if_out_of_memory

@@ -1,10 +1,11 @@
 """Where bytes live: the contract, and the places that keep it."""
 
 from perkey.content import Content, Data, Streamable
-from perkey.naming import Name
-from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+from perkey.expectations import ABSENT, ANY, ConditionKind, Expectation, Verb, Version, refuse
+from perkey.naming import Name, Shape
+from perkey.stores.base import Stat, Store, WrapperStore, settled, settled_at_once
 from perkey.stores.cached import CachedStore
-from perkey.stores.directory import DirectoryStore
+from perkey.stores.folder import DirectoryStore
 from perkey.stores.memory import MemoryStore
 from perkey.stores.null import NullStore
 from perkey.stores.prefix import PrefixStore
@@ -13,6 +14,7 @@ __all__ = [
     "ABSENT",
     "ANY",
     "CachedStore",
+    "ConditionKind",
     "Content",
     "Data",
     "DirectoryStore",
@@ -21,8 +23,14 @@ __all__ = [
     "Name",
     "NullStore",
     "PrefixStore",
+    "Shape",
     "Stat",
     "Store",
     "Streamable",
+    "Verb",
     "Version",
+    "WrapperStore",
+    "refuse",
+    "settled",
+    "settled_at_once",
 ]

@@ -9,43 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
-from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from perkey.answers import answer
 from perkey.content import Content, Data, close
-from perkey.errors import ConflictError, UnsupportedConditionError
+from perkey.errors import ConflictError
+from perkey.expectations import ANY, ConditionKind, Expectation, Verb, Version
 from perkey.naming import Name, Shape
 
 A = TypeVar("A")
 R = TypeVar("R")
 
-Version: TypeAlias = str
-"""Opaque; compared only for equality; never stands for two different contents of one name."""
-
-
-class _Expectation(Enum):
-    ANY = "any state"
-    ABSENT = "no item"
-
-    def __repr__(self) -> str:
-        return self.name
-
-
 _LARGE: Final = 12
 """As how many items one counts that is streamed, so that of 48 threads 8 write such at a time."""
-
-ANY: Final = _Expectation.ANY
-"""Expect nothing in particular."""
-
-ABSENT: Final = _Expectation.ABSENT
-"""Expect that there is no item."""
-
-Expectation: TypeAlias = Version | _Expectation
-"""What a write or removal expects to find: ANY, ABSENT or a version."""
-
-Verb: TypeAlias = Literal["write", "remove"]
-ConditionKind: TypeAlias = Literal["absent", "version"]
 
 
 class UnsettledConflict(ConflictError):  # noqa: N818 - perhaps it is not an error
@@ -411,12 +387,3 @@ class WrapperStore(Store):
 
     def describe(self, name: Name = ()) -> str:
         return self.inner.describe(name)
-
-
-def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> UnsupportedConditionError:
-    """Return the error for a condition that a place cannot honour."""
-    what = "that it is absent" if kind == "absent" else "a certain version of it"
-    return UnsupportedConditionError(
-        f"{place}: cannot {verb} an item on the condition of {what}: {reason}. Nothing was changed; "
-        "unconditional operations work."
-    )

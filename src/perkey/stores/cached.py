@@ -17,8 +17,9 @@ from perkey.answers import answer
 from perkey.arguments import check_flag, check_kind, wrong_kind
 from perkey.content import STREAM_ABOVE, Content, Data, close
 from perkey.errors import BackendError
+from perkey.expectations import ANY, Expectation, Version
 from perkey.naming import Name
-from perkey.stores.base import ANY, Expectation, Store, Version, WrapperStore
+from perkey.stores.base import Store, WrapperStore
 
 _MARK: Final = b"perkey-cache-2\n"
 _HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the version, CRC-32

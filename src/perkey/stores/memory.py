@@ -9,10 +9,10 @@ from typing import Any
 
 from perkey.content import Content, Data, bytes_of
 from perkey.errors import ConflictError
+from perkey.expectations import ABSENT, ANY, Expectation, Version
+from perkey.files import ProcessLock, Turn
 from perkey.naming import Name
-from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
-from perkey.stores.locks import Turn
-from perkey.stores.process_lock import ProcessLock
+from perkey.stores.base import Stat, Store
 
 # One for all stores: it is held for a dict operation only.
 _lock = ProcessLock()

@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from perkey.content import Data, bytes_of
 from perkey.errors import ConflictError
+from perkey.expectations import ABSENT, ANY, Expectation, Version
 from perkey.naming import Name
-from perkey.stores.base import ABSENT, ANY, Expectation, Stat, Store, Version
+from perkey.stores.base import Stat, Store
 
 
 class NullStore(Store):

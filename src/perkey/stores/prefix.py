@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from perkey.arguments import check_kind
 from perkey.content import Content, Data
+from perkey.expectations import ANY, Expectation, Version
 from perkey.naming import Name, Shape, check_name_length
-from perkey.stores.base import ANY, Expectation, Stat, Store, Version, WrapperStore
+from perkey.stores.base import Stat, Store, WrapperStore
 
 R = TypeVar("R")
 

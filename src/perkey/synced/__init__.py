@@ -10,17 +10,7 @@
 {'size': 10, 'color': 'blue'}
 """
 
-from perkey.synced.collection import SyncedCollection, editing, pair, resource_of, transform
-from perkey.synced.encoding import SyncedCollectionJSONEncoder, default
-from perkey.synced.errors import (
-    BufferedFileError,
-    BufferException,
-    DetachedNodeError,
-    InvalidKeyError,
-    KeyTypeError,
-    WrongKindError,
-)
-from perkey.synced.json_file import (
+from perkey.synced.backends import (
     BufferedJSONAttrDict,
     BufferedJSONAttrList,
     BufferedJSONCollection,
@@ -37,10 +27,30 @@ from perkey.synced.json_file import (
     MemoryBufferedJSONCollection,
     MemoryBufferedJSONDict,
     MemoryBufferedJSONList,
+    MongoDBCollection,
+    MongoDBDict,
+    MongoDBList,
+    PersiItem,
+    RedisCollection,
+    RedisDict,
+    RedisList,
+    SyncedItemDict,
+    SyncedItemList,
+    ZarrCollection,
+    ZarrDict,
+    ZarrList,
+    synced,
 )
-from perkey.synced.mongodb import MongoDBCollection, MongoDBDict, MongoDBList
-from perkey.synced.persi_item import PersiItem, SyncedItemDict, SyncedItemList, synced
-from perkey.synced.redis import RedisCollection, RedisDict, RedisList
+from perkey.synced.collection import SyncedCollection, editing, pair, resource_of, transform
+from perkey.synced.encoding import SyncedCollectionJSONEncoder, default
+from perkey.synced.errors import (
+    BufferedFileError,
+    BufferException,
+    DetachedNodeError,
+    InvalidKeyError,
+    KeyTypeError,
+    WrongKindError,
+)
 from perkey.synced.resources import BytesResource, Resource, StoreItem
 from perkey.synced.synced_dict import AttrDict, SyncedDict
 from perkey.synced.synced_list import SyncedList
@@ -50,7 +60,6 @@ from perkey.synced.validators import (
     no_dot_in_key,
     require_string_key,
 )
-from perkey.synced.zarr import ZarrCollection, ZarrDict, ZarrList
 
 pair(SyncedDict, SyncedList)
 

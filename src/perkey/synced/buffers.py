@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from perkey.errors import NestedWriteError
-from perkey.stores.process_lock import ProcessLock
+from perkey.files import ProcessLock
 from perkey.synced.document import Document, Draft, Layer, Moment, OvertakenError
 from perkey.synced.errors import BufferedFileError
 from perkey.synced.plain import Plain, copy_of

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from perkey.errors import ConflictError, NestedWriteError
-from perkey.stores.base import ABSENT, Expectation
+from perkey.expectations import ABSENT, Expectation
 from perkey.synced import trees
 from perkey.synced.errors import WrongKindError
 from perkey.synced.plain import Plain

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perkey.errors import ConcurrencyConflictError
+from perkey.mapping import pause
 from perkey.synced import trees
 from perkey.synced.buffers import Entry
 from perkey.synced.document import Document, Draft, Layer, OvertakenError
@@ -16,7 +17,6 @@ from perkey.synced.errors import DetachedNodeError
 from perkey.synced.plain import copy_of
 from perkey.synced.trees import Change, Path, PlaceGone
 from perkey.synced.validators import Rules, rules_of
-from perkey.transforming import pause
 
 if TYPE_CHECKING:
     from perkey.synced.collection import SyncedCollection

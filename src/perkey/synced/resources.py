@@ -7,8 +7,9 @@ from collections.abc import Hashable
 from typing import Any, TypeAlias
 
 from perkey.content import read_all
+from perkey.expectations import Expectation, Version
 from perkey.naming import Name
-from perkey.stores.base import Expectation, Store, Version
+from perkey.stores import Store
 from perkey.synced.encoding import Encoder, decode, encode
 from perkey.synced.plain import Plain
 

@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from perkey.answers import answer
 from perkey.content import Content, Data
+from perkey.expectations import ANY, Expectation, Version
 from perkey.naming import Name, Shape
-from perkey.stores.base import ANY, Expectation, Stat, Store, Version, WrapperStore
+from perkey.stores import Stat, Store, WrapperStore
 
 A = TypeVar("A")
 R = TypeVar("R")

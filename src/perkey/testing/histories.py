@@ -17,8 +17,9 @@ from typing import Literal, TypeAlias
 
 from perkey.content import read_all
 from perkey.errors import ConflictError, OutcomeUnknownError
+from perkey.expectations import ABSENT, ANY, Expectation, Version
 from perkey.naming import Name
-from perkey.stores.base import ABSENT, ANY, Expectation, Store, Version
+from perkey.stores import Store
 
 
 class Outcome(Enum):

@@ -19,20 +19,28 @@ from typing import Any, Final
 
 from perkey.answers import ignore_system_answer
 from perkey.errors import PerkeyError
-from perkey.persi_dict import PersiDict
-from perkey.stores.descriptors import Handle
-from perkey.stores.directory import require_descriptors
-from perkey.stores.file_systems import FileSystem, Locking, file_system_of, mount_of
-from perkey.stores.folders import LOCK_FILE, Folder, sync
-from perkey.stores.paths import folder_path
-from perkey.stores.sharing import (
+from perkey.files import (
+    LOCK_FILE,
+    OURS,
+    STALE_SECONDS,
+    TEMPORARY,
     VARIABLE,
+    FileSystem,
+    Folder,
+    Handle,
+    Locking,
     UnknownFileSystemWarning,
     Way,
     check_locking,
+    file_system_of,
+    folder_path,
+    mount_of,
+    sync,
+    temporary_name,
     way_of,
 )
-from perkey.stores.temporaries import OURS, STALE_SECONDS, TEMPORARY, temporary_name
+from perkey.mapping import PersiDict
+from perkey.stores.folder import require_descriptors
 from perkey.tools.meeting import Meeting
 from perkey.tools.racing import Promise, race
 

@@ -6,12 +6,9 @@ from typing import Any
 
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import BackendError
-from perkey.persi_dict import PersiDict
-from perkey.stores.base import ConditionKind, Verb
-from perkey.stores.boto_errors import FOREIGN
-from perkey.stores.object_store import ObjectStore
-from perkey.stores.objects import NoSuchBucket, again
-from perkey.stores.s3_boto import BotoEngine
+from perkey.expectations import ConditionKind, Verb
+from perkey.mapping import PersiDict
+from perkey.stores.objects import FOREIGN, BotoEngine, NoSuchBucket, ObjectStore, again
 from perkey.tools.doctor import Diagnosis
 
 _PATIENCE = {"retry_for": 10.0, "timeout": 60.0}

@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any, Final, Self
 
 from perkey.errors import PerkeyError
-from perkey.persi_dict import PersiDict
-from perkey.stores.shared import persist
+from perkey.files import persist
+from perkey.mapping import PersiDict
 
 LAST: Final = 1_000_000
 """The step after which machines leave."""

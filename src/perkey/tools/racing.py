@@ -20,7 +20,7 @@ from perkey.errors import (
     UnsupportedConditionError,
 )
 from perkey.jokers import ANY_ETAG, ITEM_NOT_AVAILABLE
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.tools.meeting import LAST, Meeting, MeetingError
 
 _MOST_KEYS: Final = 1000

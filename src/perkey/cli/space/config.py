@@ -13,9 +13,9 @@ from perkey.cli.groups import Group
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, note
 from perkey.cli.selecting import not_rebuilt, project_here
-from perkey.dataspace import config as configuration
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
-from perkey.dataspace.files import read_file, write_file
+from perkey.dataspace.space import config as configuration
+from perkey.files import read_file, write_file
 
 
 @click.group("config", cls=Group)

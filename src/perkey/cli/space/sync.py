@@ -12,8 +12,8 @@ from perkey.cli.options import Command, Perhaps
 from perkey.cli.output import detail, dumped, line, working
 from perkey.cli.selecting import F, project_here, select_options, selected
 from perkey.dataspace import Project
-from perkey.dataspace.config import LAYOUTS, ProjectConfig
 from perkey.dataspace.errors import DocumentSyncConflict, FileSyncConflict, SchemaSyncConflict
+from perkey.dataspace.space import LAYOUTS, ProjectConfig
 from perkey.dataspace.sync import DocSync, FileSync, FileTransferStats
 
 _KILO = 1024

@@ -10,7 +10,7 @@ import pytest
 from perkey.errors import CorruptValueError, UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT, VALUE_NOT_RETRIEVED
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, get_safe_chars
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.dicts.suite import DictSuite
 
 BAD_KEYS: list[tuple[Any, type[Exception]]] = [

@@ -10,7 +10,7 @@ import pytest
 from perkey.errors import UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptySafeStrTuple
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.dicts.suite import DictSuite
 
 

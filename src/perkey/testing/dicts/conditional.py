@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import perkey
-from perkey.conditions import ConditionalOperationResult
 from perkey.errors import UnstorableValueError
 from perkey.jokers import (
     ANY_ETAG,
@@ -17,8 +16,9 @@ from perkey.jokers import (
     ETAG_IS_THE_SAME,
     ITEM_NOT_AVAILABLE,
     KEEP_CURRENT,
+    ConditionalOperationResult,
 )
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.dicts.suite import DictSuite
 from perkey.testing.dicts.table import OPERATIONS, Answer, Operation, answer, cases, play
 

@@ -10,7 +10,7 @@ import pytest
 import perkey
 from perkey.errors import UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.dicts.adding import BAD_KEYS
 from perkey.testing.dicts.suite import DictSuite, assert_agrees
 from perkey.testing.dicts.table import CONDITIONS, OPERATIONS, RETRIEVALS, Case, answer, operate

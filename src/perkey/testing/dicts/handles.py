@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
 from perkey.testing.dicts.suite import DictSuite
 

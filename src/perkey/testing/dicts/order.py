@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.dicts.suite import DictSuite
 
 _HOUR = 3600

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perkey.keys import SafeStrTuple
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.dicts.suite import DictSuite, assert_agrees
 
 

@@ -17,7 +17,7 @@ from perkey.jokers import (
     ITEM_NOT_AVAILABLE,
     KEEP_CURRENT,
 )
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
 from perkey.testing.dicts.suite import DictSuite
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perkey.jokers import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
 from perkey.testing.dicts.suite import DictSuite
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import pytest
 
 from perkey.keys import NonEmptySafeStrTuple
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 
 Plain: TypeAlias = dict[tuple[str, ...], Any]
 """What a dictionary should hold, as a plain dict."""

@@ -9,7 +9,7 @@ import pytest
 
 from perkey.errors import ConcurrencyConflictError, UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT, VALUE_NOT_RETRIEVED
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.crowds import elsewhere
 from perkey.testing.dicts.suite import DictSuite
 

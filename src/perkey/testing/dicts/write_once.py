@@ -9,7 +9,7 @@ import pytest
 
 from perkey.errors import MutationPolicyError
 from perkey.jokers import ANY_ETAG, DELETE_CURRENT, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, KEEP_CURRENT
-from perkey.persi_dict import PersiDict
+from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
 from perkey.testing.dicts.suite import DictSuite
 

@@ -7,7 +7,7 @@ import os
 from perkey.content import STREAM_ABOVE, Data
 from perkey.errors import UnstorableValueError
 from perkey.naming import Name
-from perkey.stores.base import Store
+from perkey.stores import Store
 from perkey.testing.crowds import together
 from perkey.testing.stores.suite import NESTED, A, B, StoreSuite, content_and_version, content_of, drained
 from perkey.testing.streams import Stream

@@ -9,7 +9,8 @@ import pytest
 
 from perkey.content import STREAM_ABOVE
 from perkey.errors import ConflictError
-from perkey.stores.base import ABSENT, Store
+from perkey.expectations import ABSENT
+from perkey.stores import Store
 from perkey.testing.crowds import elsewhere
 from perkey.testing.stores.suite import (
     NESTED,

@@ -10,7 +10,7 @@ import pytest
 from perkey.content import STREAM_ABOVE
 from perkey.errors import UnstorableValueError
 from perkey.naming import Name
-from perkey.stores.base import Store
+from perkey.stores import Store
 from perkey.testing.crowds import elsewhere
 from perkey.testing.stores.suite import NESTED, A, StoreSuite, content_and_version, drained, state_of
 from perkey.testing.streams import Stream

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from perkey.errors import UnsupportedConditionError
-from perkey.stores.base import ABSENT, Store
+from perkey.expectations import ABSENT
+from perkey.stores import Store
 from perkey.testing.crowds import together
 from perkey.testing.stores.suite import (
     ALL_CONDITIONS,

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from perkey.stores.base import Store, Version
+from perkey.expectations import Version
+from perkey.stores import Store
 from perkey.testing.stores.suite import NESTED, A, B, StoreSuite, content_and_version, content_of
 
 _HOUR = 3600

@@ -6,7 +6,8 @@ import random
 from dataclasses import replace
 from typing import ClassVar
 
-from perkey.stores.base import ABSENT, ANY, Expectation, Store
+from perkey.expectations import ABSENT, ANY, Expectation
+from perkey.stores import Store
 from perkey.testing.histories import Event, Recorder, assert_linearisable
 from perkey.testing.stores.races import RacingSuite
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perkey.naming import Name, naming
-from perkey.stores.base import Store
+from perkey.stores import Store
 from perkey.testing.stores.suite import BYSTANDERS, NESTED, A, B, StoreSuite
 
 _MANY = 120

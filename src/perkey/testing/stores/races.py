@@ -15,8 +15,9 @@ from typing import TypeVar
 import pytest
 
 from perkey.errors import ConflictError
+from perkey.expectations import ABSENT, Version
 from perkey.naming import Name
-from perkey.stores.base import ABSENT, Store, Version
+from perkey.stores import Store
 from perkey.testing.crowds import Meeting, together
 from perkey.testing.stores.suite import NESTED, A, B, StoreSuite, content_and_version, content_of, drained
 from perkey.testing.streams import Stream, label_of, marked

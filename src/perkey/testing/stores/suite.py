@@ -12,8 +12,9 @@ from typing import ClassVar, Final, TypeAlias
 import pytest
 
 from perkey.content import read_all
+from perkey.expectations import ConditionKind, Verb, Version
 from perkey.naming import Name
-from perkey.stores.base import ConditionKind, Store, Verb, Version
+from perkey.stores import Store
 
 A: Final[Name] = ("a.pkl",)
 B: Final[Name] = ("b.pkl",)

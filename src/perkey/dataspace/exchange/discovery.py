@@ -1,0 +1,187 @@
+"""Which folders are jobs, and of which state points: by the files in them, a schema string, or a function."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, Final, TypeAlias
+
+from perkey.dataspace.errors import StatepointParsingError
+from perkey.dataspace.space import FN_STATEPOINT, StatePoint, job_id, normalized
+from perkey.files import OURS, SCRATCH, read_file
+
+Schema: TypeAlias = str | Callable[[str], Mapping[str, Any] | None] | None
+"""A schema string, a function of a folder's path that returns its state point or None, or None: by files."""
+
+_TYPES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+    "str": ("[^/]+?", str),
+    "int": ("[-+]?[0-9]+", int),
+    "float": (r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?inf|nan", float),
+    "bool": ("True|False|true|false|1|0", lambda text: text in {"True", "true", "1"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """A folder that is to become a job.
+
+    Attributes:
+        name: Its path relative to the origin, ``""`` for the origin itself.
+        path: Its path.
+        statepoint: Its state point.
+        id: The id of that.
+        is_complete: Whether its state point is in a file in it.
+    """
+
+    name: str
+    path: str
+    statepoint: StatePoint
+    id: str
+    is_complete: bool
+
+
+def discover(
+    origin: str, schema: Schema, shown: Callable[[str], str], apart: frozenset[str]
+) -> list[FoundJob]:
+    """Return the folders at and below `origin` that are jobs; what is in a job is not looked at.
+
+    Args:
+        origin: The folder.
+        schema: How state points are found.
+        shown: Makes of the relative path of a folder the path that a function is given.
+        apart: Real paths of folders that are not looked into.
+
+    Raises:
+        StatepointParsingError: A state point cannot be read, contradicts the file in its folder, or belongs
+            to two folders.
+        ValueError: The schema string makes no sense.
+    """
+    found: dict[str, FoundJob] = {}
+    for job in _walk(origin, _statepoint_of(schema, shown), apart):
+        if job.id in found:
+            raise StatepointParsingError(
+                f"{shown(found[job.id].name)} and {shown(job.name)} have one state point: {job.statepoint}"
+            )
+        found[job.id] = job
+    return list(found.values())
+
+
+def _walk(
+    origin: str, statepoint_of: Callable[[str], Mapping[str, Any] | None], apart: frozenset[str]
+) -> Iterator[FoundJob]:
+    for folder, names, _ in os.walk(origin):
+        name = "" if folder == origin else os.path.relpath(folder, origin).replace(os.sep, "/")
+        present = _read_statepoint(folder)
+        statepoint = present if statepoint_of is _by_files else statepoint_of(name)
+        if statepoint is not None:
+            names.clear()
+            yield _found(name, folder, statepoint, present)
+            continue
+        names[:] = sorted(
+            each
+            for each in names
+            if each != SCRATCH
+            and not each.startswith(OURS)
+            and os.path.realpath(os.path.join(folder, each)) not in apart
+        )
+
+
+def _found(name: str, folder: str, statepoint: Any, present: StatePoint | None) -> FoundJob:
+    try:
+        plain = normalized(statepoint)
+    except (TypeError, ValueError) as error:
+        raise StatepointParsingError(f"{folder}: {error}") from error
+    job = job_id(plain)
+    if present is not None and job_id(present) != job:
+        raise StatepointParsingError(f"{folder}: {FN_STATEPOINT} says {present}, the schema {plain}")
+    return FoundJob(name, folder, plain, job, present is not None)
+
+
+def _read_statepoint(folder: str) -> StatePoint | None:
+    path = os.path.join(folder, FN_STATEPOINT)
+    content = read_file(path)
+    try:
+        return None if content is None else normalized(json.loads(content))
+    except (TypeError, ValueError) as error:
+        raise StatepointParsingError(f"{path} is no state point: {error}") from error
+
+
+def _by_files(_name: str) -> None:
+    """Stand for the files in the folders."""
+
+
+def _statepoint_of(schema: Schema, shown: Callable[[str], str]) -> Callable[[str], Mapping[str, Any] | None]:
+    if schema is None:
+        return _by_files
+    if isinstance(schema, str):
+        statepoint_of = SchemaString(schema).statepoint_of
+
+        def by_either_path(name: str) -> StatePoint | None:
+            """Match the path in the origin, and the path that includes the origin as it was given."""
+            found = statepoint_of(name)
+            return statepoint_of(shown(name).strip("/")) if found is None else found
+
+        return by_either_path
+    if not callable(schema):
+        raise ValueError(f"a schema is a string, a function or None, not {schema!r}")
+    function = schema
+    return lambda name: function(shown(name))
+
+
+class SchemaString:
+    """A path in which fields stand for values, such as ``foo/{foo:int}/{n.bar}``.
+
+    Args:
+        text: The path. Types are str, which is the default, int, float and bool; a field that occurs again
+            must have the same value. ``{sp.foo}`` and ``{job.sp.foo}`` are the same as ``{foo}``.
+
+    The empty key of the state point is ``{sp.}``, that of ``a`` is ``{a.}``.
+
+    Raises:
+        ValueError: A type is unknown, or a field has no name.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._fields: dict[str, tuple[str, Callable[[str], Any]]] = {}
+        pattern = ""
+        for literal, field, kind, _ in Formatter().parse(text.strip("/")):
+            pattern += re.escape(literal)
+            if field is not None:
+                pattern += self._group(field, kind or "str")
+        self._match = re.compile(pattern).fullmatch
+
+    def _group(self, field: str, kind: str) -> str:
+        if kind not in _TYPES:
+            raise ValueError(f"{{{field}:{kind}}} is no field: its type is one of {', '.join(_TYPES)}")
+        if not field:
+            raise ValueError("a field has no name; the empty key is {sp.}")
+        key = field.removeprefix("job.").removeprefix("sp.")
+        for group, (known, _) in self._fields.items():
+            if known == key:
+                return f"(?P={group})"
+        pattern, convert = _TYPES[kind]
+        group = f"field{len(self._fields)}"
+        self._fields[group] = key, convert
+        return f"(?P<{group}>{pattern})"
+
+    def statepoint_of(self, path: str) -> StatePoint | None:
+        """Return the state point that a path tells; None if it is another kind of path.
+
+        >>> SchemaString("a_{a:int}/{b.c}").statepoint_of("a_1/x")
+        {'a': 1, 'b': {'c': 'x'}}
+        """
+        found = self._match(path)
+        if found is None:
+            return None
+        statepoint: StatePoint = {}
+        for group, (key, convert) in self._fields.items():
+            *above, last = key.split(".")
+            inner = statepoint
+            for step in above:
+                inner = inner.setdefault(step, {})
+            inner[last] = convert(found[group])
+        return statepoint

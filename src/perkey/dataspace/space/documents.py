@@ -1,0 +1,98 @@
+"""Reading the documents of many jobs: each file again only when it has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from perkey.dataspace.space.log import Log
+from perkey.dataspace.space.workspace import Workspace
+from perkey.errors import CorruptValueError
+from perkey.files import READ_ONLY, Handle, persist, read_open, refuse_dangling, shared_status, way_of
+from perkey.files import versions as stamps
+
+Document: TypeAlias = Mapping[str, Any]
+
+FILE: Final = "documents"
+_SETTLED_NS: Final = 50_000_000
+_WORTH_SAVING: Final = 100
+
+
+class Documents:
+    """The documents of jobs as plain data, in memory and, for the next process, in one file.
+
+    What is known of a document holds as long as its file has the same times, size and inode. A file that was
+    written so shortly ago that this would not show the next change is read again.
+
+    Args:
+        workspace: The jobs.
+        path_of: Returns the path of a job's document.
+    """
+
+    def __init__(self, workspace: Workspace, path_of: Callable[[str], str]) -> None:
+        self._path_of = path_of
+        self._place = workspace.path
+        self._log = Log(workspace, FILE, private=True)
+
+    def __call__(self, job: str) -> Document:
+        """Return the document of a job, not to be changed; empty if it has none.
+
+        Cost: one system call if the file has not changed.
+
+        Raises:
+            CorruptValueError: The file is not JSON, or not a mapping.
+            FileNotFoundError: It is a link that leads nowhere.
+        """
+        path = self._path_of(job)
+        known = self._log.entries.get(job)
+        try:
+            if known is not None and _version(shared_status(path, way_of(self._place))) == known[0]:
+                document: Document = known[1]
+                return document
+            found, content = persist(partial(_read, path))
+        except (FileNotFoundError, NotADirectoryError):
+            refuse_dangling(path)
+            return {}
+        document = parse(content, path)
+        if stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
+            self._log.add({job: (_version(found), document)})
+        return document
+
+    @contextmanager
+    def many(self, jobs: Iterable[str]) -> Iterator[None]:
+        """Be quick in a block that asks for many documents: learn from other processes before, teach after.
+
+        Args:
+            jobs: The ids of all jobs there are.
+        """
+        self._log.load()
+        yield
+        if len(self._log.unsaved) >= max(_WORTH_SAVING, len(self._log.entries) // 10):
+            self._log.save(dict.fromkeys(jobs))
+
+
+def _read(path: str) -> tuple[os.stat_result, bytes]:
+    with Handle() as file:
+        fd = file.open(path, READ_ONLY)
+        found = os.fstat(fd)
+        return found, read_open(fd, found.st_size)
+
+
+def _version(found: os.stat_result) -> str:
+    return stamps.plain_version_of(found)
+
+
+def parse(content: bytes, path: str) -> Document:
+    """Return the document in a file; raises CorruptValueError if there is none."""
+    try:
+        document = json.loads(content.decode())  # what `loads` does with bytes takes twice as long
+    except ValueError as error:
+        raise CorruptValueError(f"not JSON: {error}", place=path) from error
+    if not isinstance(document, dict):
+        raise CorruptValueError(f"a document is a mapping, not a {type(document).__name__}", place=path)
+    return document

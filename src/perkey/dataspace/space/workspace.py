@@ -1,0 +1,392 @@
+"""The folder of jobs: one sub-folder a job, named by its id, with the state point in a file.
+
+No locks: each change of what jobs there are is one rename of a folder.
+
+- A new job is made in a staging folder and renamed into place; who finds the place taken, throws his away.
+- A removed job is renamed out of the way and then deleted.
+- Changing a state point renames the folder, which is the moment of change; see `rename`.
+
+So a process killed anywhere leaves each job where it was or where it should go. What else it leaves lies in
+the folder ``.@perkey`` of the workspace, which no id can be the name of, and is swept later.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import time
+from contextlib import closing, suppress
+from functools import partial
+from typing import Final
+
+from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
+from perkey.dataspace.space.ids import ID_LENGTH, StatePoint, is_job_id, job_id
+from perkey.dataspace.space.staging import TAKEN, Staging, delete_tree
+from perkey.files import (
+    OURS,
+    SCRATCH,
+    STALE_SECONDS,
+    discard,
+    is_there,
+    make_base,
+    open_folder,
+    persist,
+    read_file,
+    refuse_dangling,
+    rename_path,
+    temporary_name,
+    way_of,
+    write_new,
+    write_new_in,
+)
+
+FN_STATEPOINT: Final = "signac_statepoint.json"
+"""The file of the state point in each job's folder."""
+
+_INTENT: Final = OURS + "statepoint-"
+_ATTEMPTS: Final = 16
+# A link that leads nowhere, a folder, a socket.
+_NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
+_MOST_DEPARTED: Final = 10_000
+
+
+# Where the jobs are that this process has given another place, by the paths of their folders.
+_departed: dict[str, str] = {}
+
+
+def note_departure(old: str, new: str) -> None:
+    """Remember that this process gave a job another place, so that no stale handle makes it again."""
+    _departed.pop(new, None)
+    _departed[old] = new
+    if len(_departed) > _MOST_DEPARTED:
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+            del _departed[next(iter(_departed))]
+
+
+class Workspace(Staging):
+    """The jobs of one folder, which need not exist yet.
+
+    Args:
+        path: The folder, absolute.
+        durable: Whether changes are on disk when they return.
+    """
+
+    def __init__(self, path: str, *, durable: bool) -> None:
+        super().__init__(os.path.join(path, SCRATCH), durable=durable)
+        self.path = path
+
+    # --- Looking ------------------------------------------------------------------------------------
+
+    def folder(self, job: str) -> str:
+        """Return the path of a job's folder, which need not exist."""
+        return f"{self.path}/{job}"
+
+    def ids(self) -> list[str]:
+        """Return the ids of all jobs, in no particular order.
+
+        Cost: one listing of the folder, about 0.4 µs a job.
+
+        Raises:
+            WorkspaceError: The folder cannot be read.
+        """
+        try:
+            names = [name for name in self._list(self.path) if len(name) == ID_LENGTH]
+            # All at once, which takes a tenth of the time of one by one; mostly all are ids.
+            are_ids = not os.fsencode("".join(names)).translate(None, b"0123456789abcdef")
+            return names if are_ids else list(filter(is_job_id, names))
+        except FileNotFoundError:
+            self._require_no_dangling_link()
+            return []
+        except OSError as error:
+            raise located(error, self.path) from error
+
+    @staticmethod
+    def _list(path: str) -> list[str]:
+        return persist(partial(os.listdir, path))
+
+    def __contains__(self, job: str) -> bool:
+        """Tell whether there is a job; one system call, or two if there is none.
+
+        Raises:
+            WorkspaceError: The workspace is a link that leads nowhere.
+        """
+        way = way_of(self.path)
+        if is_there(self.folder(job), stat.S_ISDIR, way) if way.shared else os.path.isdir(self.folder(job)):
+            return True
+        self._require_no_dangling_link()
+        return False
+
+    def _require_no_dangling_link(self) -> None:
+        """Raise WorkspaceError if the workspace is a link that leads nowhere, and so not merely absent."""
+        try:
+            refuse_dangling(self.path)
+        except FileNotFoundError as error:
+            raise located(error, self.path) from None
+
+    def statepoint(self, job: str) -> StatePoint:
+        """Return the state point of a job, which is sure to belong to its id.
+
+        Finishes the change of a state point that was interrupted (see `rename`).
+
+        Raises:
+            KeyError: There is no such job.
+            JobsCorruptedError: The file is missing or damaged, or belongs to another id; or what has the name
+                of the job is not a folder.
+        """
+        for _ in range(2):
+            # Again: 1. here: read the old one   2. the mover: put the new one in its place
+            #        3. here: found no new one waiting.
+            found = _parse(self._read_statepoint(job), job)
+            if found is not None:
+                return found
+            found = self._finish(job)
+            if found is not None:
+                return found
+        if job not in self and not os.path.lexists(self.folder(job)):
+            raise KeyError(job)
+        raise JobsCorruptedError([job])
+
+    def _read_statepoint(self, job: str) -> bytes | None:
+        """Return the content of a job's file; nothing, which is damage, for what is not a file."""
+        try:
+            return read_file(self._statepoint_file(job))
+        except OSError as error:
+            if error.errno not in _NOT_A_FILE:
+                raise
+            return b""
+
+    def foreign_statepoint(self, job: str) -> StatePoint | None:
+        """Return what the file in a job's folder says, whatever id that belongs to; None if nothing."""
+        content = self._read_statepoint(job)
+        try:
+            found = None if content is None else json.loads(content)
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    # --- Making and removing ------------------------------------------------------------------------
+
+    def create(self, job: str, statepoint: StatePoint, *, force: bool = False) -> bool:
+        """Make a job, if there is none; tell whether this call made it. Many may try at once.
+
+        Args:
+            job: The id.
+            statepoint: What it is the id of.
+            force: Whether a damaged state-point file is to be replaced.
+
+        Raises:
+            JobsCorruptedError: There is such a job, with a damaged state point; nothing was changed.
+            WorkspaceError: The workspace cannot be written.
+        """
+        content = json.dumps(statepoint).encode("ascii")
+        for _ in range(_ATTEMPTS):
+            present = self._read_statepoint(job)
+            if present is not None:
+                if _parse(present, job) is not None or self._is_valid(job):
+                    return False
+                if not force:
+                    raise JobsCorruptedError([job])
+            try:
+                return self._create(job, content)
+            except FileNotFoundError:
+                continue  # removed meanwhile, or our staging folder was swept
+        raise located(OSError(errno.EBUSY, "it is removed as often as it is made"), self.folder(job))
+
+    def _create(self, job: str, content: bytes) -> bool:
+        staging = self.stage()
+        try:
+            persist(partial(write_new, os.path.join(staging, FN_STATEPOINT), content, durable=self.durable))
+            if self._publish(staging, self.folder(job)):
+                return True
+            if self._is_valid(job):
+                delete_tree(staging)
+                return False
+            # A folder without a valid state point: give it one.
+            rename_path(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job), way_of(self.path))
+            self._sync(self.folder(job))
+            os.rmdir(staging)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        return True
+
+    def _is_valid(self, job: str) -> bool:
+        try:
+            self.statepoint(job)
+        except (KeyError, JobsCorruptedError):
+            return False
+        return True
+
+    def _statepoint_file(self, job: str) -> str:
+        return f"{self.path}/{job}/{FN_STATEPOINT}"
+
+    def remove(self, job: str) -> None:
+        """Remove a job with all its files; does nothing if there is none.
+
+        It is gone at one moment, before its files are deleted.
+        """
+        self.make_home()
+        trash = os.path.join(self.home, temporary_name())
+        try:
+            rename_path(self.folder(job), trash, way_of(self.path))
+        except FileNotFoundError:
+            return
+        self._sync(self.path)
+        delete_tree(trash)
+
+    def clear(self, job: str) -> None:
+        """Remove all files of a job but its state point; does nothing if there is none."""
+        try:
+            names = self._list(self.folder(job))
+        except FileNotFoundError:
+            self._require_no_dangling_link()
+            return
+        for name in names:
+            if name == FN_STATEPOINT or name.startswith(OURS):
+                continue
+            path = os.path.join(self.folder(job), name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                delete_tree(path)
+            else:
+                with suppress(FileNotFoundError):
+                    persist(partial(os.unlink, path))
+
+    # --- Moving -------------------------------------------------------------------------------------
+
+    def rename(self, job: str, target: str, statepoint: StatePoint) -> bool:
+        """Give a job another state point, and so another id; tell whether there was such a job.
+
+        1. The new state point is written into the folder, under a name that says for which id.
+        2. The folder is renamed: from now on the job is the new one, and all others see that.
+        3. The new state point takes the place of the old one.
+
+        Whoever reads a state point that is not the folder's and finds the right one waiting does step 3
+        himself. So it does not matter where this process is killed.
+
+        Raises:
+            DestinationExistsError: There is a job of that id; nothing was changed.
+        """
+        intent = f"{_INTENT}{target}-{temporary_name()[len(OURS) :]}"
+        try:
+            folder = open_folder(self.folder(job), lockable=False, place=self.path)
+        except FileNotFoundError:
+            self._require_no_dangling_link()
+            return False
+        try:
+            content = json.dumps(statepoint).encode("ascii")
+            persist(partial(write_new_in, folder, intent, content, durable=self.durable))
+            folder.settle(intent)  # from the renaming on it is needed, whatever happens here
+            if self.durable:
+                folder.sync()
+            try:
+                rename_path(self.folder(job), self.folder(target), way_of(self.path))
+            except OSError as error:
+                # By descriptor: if another process was faster, the folder has another name now.
+                discard(folder, intent)
+                if error.errno in TAKEN:
+                    raise DestinationExistsError(target) from None
+                if error.errno == errno.ENOENT:
+                    return False
+                raise
+            note_departure(self.folder(job), self.folder(target))
+            with suppress(FileNotFoundError):  # a reader has done it already
+                persist(partial(folder.replace, intent, FN_STATEPOINT))
+            if self.durable:
+                folder.sync()
+            self._sync(self.path)
+        finally:
+            folder.close()
+        return True
+
+    def _finish(self, job: str) -> StatePoint | None:
+        """Put the state point that waits in a folder into its place; None if there is none for this id."""
+        path = self.folder(job)
+        try:
+            names = self._list(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        for name in names:
+            if name.startswith(f"{_INTENT}{job}-"):
+                waiting = os.path.join(path, name)
+                found = _parse(read_file(waiting), job)
+                if found is not None:
+                    with suppress(FileNotFoundError, PermissionError):  # done by another, or not ours to do
+                        rename_path(waiting, os.path.join(path, FN_STATEPOINT), way_of(self.path))
+                    return found
+        return None
+
+    def tidy(self, job: str, *, min_age: float = STALE_SECONDS) -> None:
+        """Delete the state points that wait in a job's folder for moves that never happened.
+
+        Args:
+            job: The job.
+            min_age: How many seconds ago they must have been written.
+        """
+        try:
+            listed = persist(lambda: list(os.scandir(self.folder(job))))
+            entries = [entry for entry in listed if entry.name.startswith(_INTENT)]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            with suppress(FileNotFoundError, PermissionError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= min_age:
+                    os.unlink(entry.path)
+
+    # --- Appearing ----------------------------------------------------------------------------------
+
+    def publish(self, staging: str, job: str) -> None:
+        """Make a staged folder, which holds a state point, a job.
+
+        Raises:
+            DestinationExistsError: There is such a job; the staged folder stays.
+        """
+        if not self._publish(staging, self.folder(job)):
+            raise DestinationExistsError(job)
+
+    def _publish(self, staging: str, target: str) -> bool:
+        self._sync(staging)
+        try:
+            rename_path(staging, target, way_of(self.path))
+        except OSError as error:
+            if error.errno in TAKEN:
+                return False
+            raise
+        _departed.pop(target, None)
+        self._sync(self.path)
+        return True
+
+    def refuse_departed(self, job: str) -> None:
+        """Raise FileNotFoundError if this process moved a job away, and none was made in its place since."""
+        new = _departed.get(self.folder(job))
+        if new is not None:
+            raise FileNotFoundError(
+                errno.ENOENT, f"the job was moved to {new}: open it there", self.folder(job)
+            )
+
+    def make(self) -> None:
+        """Make the workspace, if need be; raises WorkspaceError if that fails."""
+        try:
+            persist(partial(make_base, self.path, durable=self.durable))
+        except OSError as error:
+            raise located(error, self.path) from error
+
+    def sync(self) -> None:
+        """Bring the names of the jobs to the disk, where changes are to be durable."""
+        self._sync(self.path)
+
+    def _sync(self, path: str) -> None:
+        if self.durable:
+            with closing(open_folder(path, lockable=False, place=self.path)) as folder:
+                folder.sync()
+
+
+def _parse(content: bytes | None, job: str) -> StatePoint | None:
+    """Return the state point in a file, if it is the one that belongs to the id."""
+    try:
+        found = None if content is None else json.loads(content)
+        return found if isinstance(found, dict) and job_id(found) == job else None
+    except ValueError:  # not JSON, or not even text
+        return None

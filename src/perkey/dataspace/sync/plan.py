@@ -1,0 +1,268 @@
+"""What a synchronisation will do: found out, and shown, before anything is changed."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from perkey.dataspace.errors import FileSyncConflict
+from perkey.dataspace.space import FN_STATEPOINT, parse
+from perkey.dataspace.sync.files import missing_or_different
+from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy
+from perkey.files import FileCopy, Rules, read_file
+
+if TYPE_CHECKING:
+    from perkey.dataspace.job import Job
+    from perkey.dataspace.project import Project
+
+Exclude: TypeAlias = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None
+"""Regular expressions; a file is left out if one matches the beginning of its name or of its path."""
+
+
+class FileTransferStats(NamedTuple):
+    """What was copied.
+
+    Attributes:
+        num_files: How many files.
+        volume: How many bytes.
+    """
+
+    num_files: int
+    volume: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the caller wants: who wins, what is left out, and how files are copied.
+
+    Attributes:
+        strategy: Decides about files that differ; None raises.
+        exclude: Which files are left out.
+        doc_sync: What becomes of documents.
+        rules: How folders are compared and files copied.
+    """
+
+    strategy: FileStrategy | None
+    exclude: tuple[re.Pattern[str], ...]
+    doc_sync: DocStrategy | str | bool
+    rules: Rules
+
+    @classmethod
+    def of(
+        cls,
+        strategy: FileStrategy | None,
+        exclude: Exclude,
+        doc_sync: DocStrategy | str | bool | None,
+        rules: Rules,
+    ) -> Policy:
+        """Return the policy that the caller's arguments mean; raises TypeError or ValueError."""
+        if rules.times and not rules.permissions:
+            raise ValueError("times are preserved only together with permissions")
+        doc_sync = DocSync.ByKey() if doc_sync is None else _made(doc_sync)
+        if not callable(doc_sync) and doc_sync not in {DocSync.NO_SYNC, DocSync.COPY}:
+            raise TypeError(f"doc_sync is a function, DocSync.NO_SYNC or DocSync.COPY, not {doc_sync!r}")
+        strategy = _made(strategy)
+        if strategy is not None and not callable(strategy):
+            raise TypeError(f"a strategy is a function or None, not {strategy!r}")
+        patterns = [exclude] if exclude is None or isinstance(exclude, str | re.Pattern) else exclude
+        try:
+            compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
+        except re.error as error:
+            raise ValueError(f"{exclude!r} is no regular expression: {error}") from error
+        return cls(strategy, compiled, doc_sync, rules)
+
+    def one_at_a_time(self) -> Policy:
+        """Return this policy with functions that several threads may call."""
+        lock = Lock()
+        strategy = None if self.strategy is None else _Guarded(self.strategy, lock)
+        doc_sync = _Guarded(self.doc_sync, lock) if callable(self.doc_sync) else self.doc_sync
+        return replace(self, strategy=strategy, doc_sync=doc_sync)
+
+    def excludes(self, name: str) -> bool:
+        """Tell whether a file is left out."""
+        return any(each.match(os.path.basename(name)) or each.match(name) for each in self.exclude)
+
+    def overwrites(self, source: Any, target: Any, name: str) -> bool:
+        """Tell whether a file that differs is overwritten; raises FileSyncConflict if there is no rule."""
+        if self.strategy is None:
+            raise FileSyncConflict(name)
+        return bool(self.strategy(source, target, name))
+
+
+def _made(strategy: Any) -> Any:
+    """Return a strategy itself, if its class was given."""
+    return strategy() if isinstance(strategy, type) else strategy
+
+
+class _Guarded:
+    """A function of the user's, who may be asked something, called by one thread at a time.
+
+    Args:
+        function: The function.
+        lock: Is held meanwhile.
+    """
+
+    def __init__(self, function: Callable[..., Any], lock: Lock) -> None:
+        self._function: Final = function
+        self._lock: Final = lock
+
+    def __call__(self, *args: Any) -> Any:
+        with self._lock:
+            return self._function(*args)
+
+
+@dataclass(frozen=True)
+class DocumentMerge:
+    """What becomes of a document.
+
+    Attributes:
+        source: The document to copy from.
+        before: The document as it was when this was planned.
+        after: What it will be.
+        doc_sync: Decides.
+    """
+
+    source: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    doc_sync: DocStrategy
+
+    @classmethod
+    def of(cls, source: dict[str, Any], before: dict[str, Any], doc_sync: DocStrategy) -> DocumentMerge:
+        """Return what `doc_sync` makes of two documents; raises what that raises."""
+        after = copy.deepcopy(before)
+        doc_sync(copy.deepcopy(source), after)
+        return cls(source, before, after, doc_sync)
+
+    def __call__(self, current: dict[str, Any]) -> dict[str, Any]:
+        """Return what becomes of the document as it is now: asks again only if others have changed it."""
+        if current == self.before:
+            return copy.deepcopy(self.after)
+        return self.of(self.source, current, self.doc_sync).after
+
+
+@dataclass(frozen=True)
+class FolderPlan:
+    """What is done in the folder of one job, or of the project.
+
+    Attributes:
+        source: The job or project to copy from.
+        target: The one to copy to.
+        is_new: Whether it is a job that will be made.
+        copies: The files, links and folders that will be made.
+        merge: What becomes of its document; None if that stays as it is.
+    """
+
+    source: Any
+    target: Any
+    is_new: bool
+    copies: tuple[FileCopy, ...]
+    merge: DocumentMerge | None
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to do."""
+        return bool(self.is_new or self.copies or self.merge)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what will be done, for people."""
+        place = self.target.path
+        if self.is_new:
+            yield f"new job    {place}"
+        for each in self.copies:
+            act = "overwrite" if each.replaces else "folder" if each.kind == "folder" else "copy"
+            yield f"{act:<10} {os.path.join(place, each.name)}"
+        if self.merge:
+            yield f"merge      {os.path.join(place, self.target.FN_DOCUMENT)}"
+
+
+class SyncPlan(tuple[FolderPlan, ...]):
+    """What a synchronisation will do: a plan for each job where there is something to do, and the project's.
+
+    `str()` is for people, a line for each act.
+    """
+
+    __slots__ = ()
+
+    @property
+    def stats(self) -> FileTransferStats:
+        """How many files and bytes will be copied."""
+        files = [each for plan in self for each in plan.copies if each.kind != "folder"]
+        return FileTransferStats(len(files), sum(each.size for each in files))
+
+    def __str__(self) -> str:
+        lines = [line for plan in self for line in plan.lines()]
+        return "\n".join(lines) or "nothing to do"
+
+
+def plan_job(source: Job, target: Job, policy: Policy) -> FolderPlan:
+    """Return what one job must get from another.
+
+    A job that does not exist yet gets everything but what is excluded, whatever the rest of the policy says.
+
+    Raises:
+        ValueError: The source is not initialised.
+        FileSyncConflict, DocumentSyncConflict: They differ, and there is no rule.
+    """
+    if source not in source.project:
+        raise ValueError(f"job {source.id} cannot be synchronized from: it is not initialized")
+    if target not in target.project and source.id == target.id:
+        return _plan_clone(source, target, policy)
+
+    def skips(name: str) -> bool:
+        if name == FN_STATEPOINT or (name == source.FN_DOCUMENT and policy.doc_sync != DocSync.COPY):
+            return True
+        return policy.excludes(name)
+
+    return _plan(source, target, policy, policy.rules, skips)
+
+
+def plan_project(source: Project, target: Project, policy: Policy) -> FolderPlan:
+    """Return what the document of one project must get from another's.
+
+    Raises:
+        FileSyncConflict, DocumentSyncConflict: They differ, and there is no rule.
+    """
+
+    def skips(name: str) -> bool:
+        return name != source.FN_DOCUMENT or policy.doc_sync != DocSync.COPY or policy.excludes(name)
+
+    return _plan(source, target, policy, replace(policy.rules, recursive=False), skips)
+
+
+def _plan_clone(source: Job, target: Job, policy: Policy) -> FolderPlan:
+    def skips(name: str) -> bool:
+        return name not in {FN_STATEPOINT, source.FN_DOCUMENT} and policy.excludes(name)
+
+    rules = replace(policy.rules, recursive=True)
+    copies = missing_or_different(source.path, target.path, rules, lambda _: True, skips)
+    return FolderPlan(source, target, True, tuple(copies), merge=None)
+
+
+def _plan(source: Any, target: Any, policy: Policy, rules: Rules, skips: Callable[[str], bool]) -> FolderPlan:
+    overwrites = partial(policy.overwrites, source, target)
+    copies = tuple(missing_or_different(source.path, target.path, rules, overwrites, skips))
+    return FolderPlan(source, target, False, copies, merge=_merge(source, target, policy))
+
+
+def _merge(source: Any, target: Any, policy: Policy) -> DocumentMerge | None:
+    if not callable(policy.doc_sync):
+        return None
+    merge = DocumentMerge.of(_document(source), _document(target), policy.doc_sync)
+    return None if merge.after == merge.before else merge
+
+
+def _document(place: Any) -> dict[str, Any]:
+    """Return the document of a job or project as it is on the disk; makes nothing.
+
+    Raises:
+        CorruptValueError: It cannot be read.
+    """
+    path = place.fn(place.FN_DOCUMENT)
+    content = read_file(path)
+    return {} if content is None else dict(parse(content, path))

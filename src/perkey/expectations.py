@@ -1,0 +1,44 @@
+"""What a write or a removal expects to find: anything, no item, or a version.
+
+Stores and files decide by these; dictionaries translate etag conditions into them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, Literal, TypeAlias
+
+from perkey.errors import UnsupportedConditionError
+
+Version: TypeAlias = str
+"""Opaque; compared only for equality; never stands for two different contents of one name."""
+
+
+class _Expectation(Enum):
+    ANY = "any state"
+    ABSENT = "no item"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ANY: Final = _Expectation.ANY
+"""Expect nothing in particular."""
+
+ABSENT: Final = _Expectation.ABSENT
+"""Expect that there is no item."""
+
+Expectation: TypeAlias = Version | _Expectation
+"""What a write or removal expects to find: ANY, ABSENT or a version."""
+
+Verb: TypeAlias = Literal["write", "remove"]
+ConditionKind: TypeAlias = Literal["absent", "version"]
+
+
+def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> UnsupportedConditionError:
+    """Return the error for a condition that a place cannot honour."""
+    what = "that it is absent" if kind == "absent" else "a certain version of it"
+    return UnsupportedConditionError(
+        f"{place}: cannot {verb} an item on the condition of {what}: {reason}. Nothing was changed; "
+        "unconditional operations work."
+    )

@@ -1,0 +1,238 @@
+"""Which file system a folder is on, and which promises hold there.
+
+One system call on one machine says nothing about another machine: an NFS client grants a lock on a folder
+although the server never hears of it. So the decision rests on the type of the file system and the options of
+its mount, which Linux reports in statfs(2) and in /proc/self/mountinfo, and never on a call that happens to
+succeed. The lists below say for each type whether this was tested with perkey or is expected from the
+documentation of the file system.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from perkey.answers import system_answer
+from perkey.files.syscalls import libc_function
+
+Locking: TypeAlias = Literal["auto", "local", "shared", "none"]
+"""How writers of a folder exclude each other: as its file system needs it, as on a local file system, by a
+lock file that the server of the file system arbitrates, or not at all."""
+
+Kind: TypeAlias = Literal["local", "shared", "other"]
+"""Used by one kernel only; used by several machines, with a lock that works; not known to perkey."""
+
+Evidence: TypeAlias = Literal["tested", "expected", "unknown"]
+
+_FUSE: Final = 0x65735546
+_NEEDS_MOUNT: Final = frozenset((_FUSE, 0x6969, 0x517B, 0xFF534D42, 0xFE534D42, 0x0BD00BD0))
+"""The types for which the mount's options or FUSE's subtype decide."""
+
+_LOCAL: Final = {
+    0xEF53: "ext4",
+    0x58465342: "xfs",
+    0x9123683E: "btrfs",
+    0xF2F52010: "f2fs",
+    0x2FC12FC1: "zfs",
+    0xCA451A4E: "bcachefs",
+    0x7366746E: "ntfs3",
+    0x5346544E: "ntfs",
+    0x2011BAB0: "exfat",
+    0x4D44: "vfat",
+    0x01021994: "tmpfs",
+    0x858458F6: "ramfs",
+    0x794C7630: "overlay",
+    0x61756673: "aufs",
+    0x3153464A: "jfs",
+    0x52654973: "reiserfs",
+    0x3434: "nilfs2",
+    0x24051905: "ubifs",
+    0x72B6: "jffs2",
+    0x482B: "hfsplus",
+    0x4244: "hfs",
+    0x15013346: "udf",
+    0x9660: "iso9660",
+    0x73717368: "squashfs",
+    0xE0F5E1E2: "erofs",
+    0xF15F: "ecryptfs",
+}
+_SHARED: Final = {
+    0x6969: "nfs",
+    0x517B: "smb",
+    0xFF534D42: "cifs",
+    0xFE534D42: "smb3",
+    0x00C36400: "ceph",
+    0x0BD00BD0: "lustre",
+    0x47504653: "gpfs",
+    0x19830326: "beegfs",
+    0x01161970: "gfs2",
+    0x7461636F: "ocfs2",
+}
+_OTHER: Final = {
+    0x01021997: "9p",
+    0x786F4256: "vboxsf",
+    0xBACBACBC: "vmhgfs",
+    0x5346414F: "afs",
+    0x6B414653: "afs",
+    0x73757245: "coda",
+    0x20030528: "orangefs",
+    0xAAD7AAEA: "panfs",
+}
+_FUSE_LOCAL: Final = frozenset(("fuseblk", "fuse.fuse-overlayfs"))
+_FUSE_SHARED: Final = frozenset(
+    (
+        "fuse.ceph-fuse",
+        "fuse.ceph",
+        "fuse.glusterfs",
+        "fuse.juicefs",
+        "fuse.moosefs",
+        "fuse.mfs",
+        "fuse.quobyte",
+    )
+)
+_TESTED: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "overlay", "nfs", "nfs4"))
+_SMB: Final = frozenset(("cifs", "smb3", "smb", "smbfs"))
+_COUNTS_FOLDERS: Final = frozenset(("ext4", "xfs", "tmpfs", "f2fs", "zfs", "jfs", "reiserfs", "nilfs2"))
+"""Where a folder with two links has no folder in it: each folder below is one more link."""
+_SYNCS_WHOLE: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "bcachefs", "overlay"))
+"""Where syncfs(2) brings all data to the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """The file system of a folder, and what perkey may rely on there.
+
+    Args:
+        type: Its type as /proc/mounts reports it: ``"ext4"``, ``"nfs4"``, ``"fuse.sshfs"``; or the number
+            that statfs(2) returns if perkey does not know it.
+        kind: Whether other machines may use it, too.
+        evidence: Whether perkey's tests ran on it, its documentation promises enough, or neither.
+        options: The options of the mount, as far as they were needed.
+        no_locks: Why locks there do not exclude other machines; empty if they do.
+    """
+
+    type: str
+    kind: Kind
+    evidence: Evidence
+    options: frozenset[str] = field(default=frozenset())
+    no_locks: str = ""
+
+    @property
+    def is_smb(self) -> bool:
+        """Whether the server is an SMB server: clients keep files open after a program has closed them."""
+        return self.type in _SMB
+
+    @property
+    def counts_folders(self) -> bool:
+        """Whether a folder with two links has no folder in it."""
+        return self.type in _COUNTS_FOLDERS
+
+    @property
+    def syncs_whole(self) -> bool:
+        """Whether syncfs(2) brings all data to the disk."""
+        return self.type in _SYNCS_WHOLE
+
+
+LOCAL: Final = FileSystem("local", "local", "expected")
+"""What is assumed where the system does not report types: Windows."""
+
+
+def file_system_of(fd: int) -> FileSystem:
+    """Return the file system of an open file or folder; one system call if it is a local one.
+
+    Args:
+        fd: Its descriptor.
+    """
+    if sys.platform == "darwin":  # pragma: not on Linux
+        return _of_darwin(fd)
+    magic = _magic_of(fd)
+    if magic is None:
+        return LOCAL
+    if magic not in _NEEDS_MOUNT:
+        name = _LOCAL.get(magic) or _SHARED.get(magic) or _OTHER.get(magic) or hex(magic)
+        return classify(name, "")
+    name, options = mount_of(fd)
+    return classify(name or _SHARED.get(magic, "fuse"), options)
+
+
+def classify(name: str, options: str) -> FileSystem:
+    """Return what holds on a file system.
+
+    Args:
+        name: Its type as /proc/mounts reports it.
+        options: The options of the mount, separated by commas.
+    """
+    given = frozenset(options.split(",")) if options else frozenset[str]()
+    if name in _LOCAL.values() or name in _FUSE_LOCAL:
+        return FileSystem(name, "local", "tested" if name in _TESTED else "expected", given)
+    if name in _SMB:
+        # Two clients of one server were seen to lose updates of documents, whatever was tried.
+        return FileSystem(name, "other", "unknown", given, _why_no_locks(name, given))
+    if name in _SHARED.values() or name == "nfs4" or name in _FUSE_SHARED:
+        evidence: Evidence = "tested" if name in _TESTED else "expected"
+        return FileSystem(name, "shared", evidence, given, _why_no_locks(name, given))
+    if name.startswith("fuse"):
+        reason = f"locks on {name} exclude only the processes of one mount"
+        return FileSystem(name, "other", "unknown", given, reason)
+    return FileSystem(name, "other", "unknown", given)
+
+
+def _why_no_locks(name: str, options: frozenset[str]) -> str:
+    """Return why a mount's options make locks useless between machines; empty if they do not."""
+    if name in {"nfs", "nfs4"}:
+        for option in ("nolock", "local_lock=all", "local_lock=posix", "nocto"):
+            if option in options:
+                return f"it is mounted with {option}"
+    if name in _SMB:
+        for option in ("nobrl", "noserverino", "cache=loose"):
+            if option in options:
+                return f"it is mounted with {option}"
+    if name == "lustre" and "flock" not in options:
+        return "it is mounted without the option flock"
+    return ""
+
+
+def _magic_of(fd: int) -> int | None:
+    """Return the number of the file system's type, or None if the system does not report it."""
+    function = libc_function("fstatfs", ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    if function is None:
+        return None
+    # The type is the first field of struct statfs, a long; the rest is not looked at.
+    buffer = (ctypes.c_long * 32)()
+    if function(fd, buffer) != 0:
+        return None
+    return buffer[0] & 0xFFFFFFFF
+
+
+def mount_of(fd: int) -> tuple[str, str]:
+    """Return type and options of the mount that a descriptor is on; empty if /proc is not there."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+            mount = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            return next((parse_mount(line) for line in lines if line.split(" ", 1)[0] == mount), ("", ""))
+    except system_answer(OSError):
+        return "", ""
+
+
+def parse_mount(line: str) -> tuple[str, str]:
+    """Return type and options of a line of /proc/self/mountinfo."""
+    before, _, after = line.partition(" - ")
+    name, _, options = after.split()[:3]
+    return name, f"{before.split()[5]},{options}"
+
+
+def _of_darwin(fd: int) -> FileSystem:  # pragma: not on Linux
+    """Return the file system on macOS, by the name in its struct statfs."""
+    function = ctypes.CDLL(None).fstatfs
+    buffer = ctypes.create_string_buffer(4096)
+    if function(fd, buffer) != 0:
+        return LOCAL
+    name = buffer.raw[72:88].split(b"\0", 1)[0].decode("ascii", "replace")
+    if name in {"apfs", "hfs", "exfat", "msdos", "tmpfs"}:
+        return FileSystem(name, "local", "expected")
+    if name in {"nfs", "smbfs"}:
+        return FileSystem(name, "shared", "expected")
+    return FileSystem(name, "other", "unknown", frozenset(), "" if "fuse" not in name else f"it is {name}")

@@ -1,0 +1,711 @@
+"""Folders on file systems that several machines use: locks that the server arbitrates, and looks past caches.
+
+A client of a network file system answers from its caches: that a name exists, which file it is, what is in
+it, and even locks. Experiments showed which calls reach the server (Linux 6.1, two clients of one server):
+
+- NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
+  server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
+- SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a
+  name that exists, and after ``rename(name, name)``, for one that the client takes for missing. The client
+  keeps files open for a second after a program has closed them, which hides changes from its programs and
+  keeps names from being used again; a call of flock(2) before closing prevents that. Programs of one client
+  that open a file at the same time share one handle. The name of a file that is open elsewhere is free at
+  once if the file is renamed before it is removed.
+
+The lock is a file in the folder (`LOCK_FILE`). It is the sign for programs on the server itself, which see a
+local file system, that they must take the same lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import random
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from operator import call
+from typing import Final, TypeVar
+
+from perkey.answers import ignore_system_answer, system_answer
+from perkey.errors import LockTimeoutError, OutcomeUnknownError
+from perkey.files import sharing
+from perkey.files.descriptors import Handle
+from perkey.files.file_systems import FileSystem, Locking
+from perkey.files.folder import Folder
+from perkey.files.locks import Hold, Turn, locked_for_outer
+from perkey.files.sharing import Way, look_for_others, settle, way_of
+from perkey.files.syscalls import libc_function
+from perkey.files.temporaries import TEMPORARY, discard, temporary_name, writer_of
+from perkey.files.ways import FOLDER, explain
+from perkey.naming import Name
+
+if sys.platform != "win32":
+    import fcntl
+
+R = TypeVar("R")
+
+_ESTALE_SECONDS: Final = 20.0
+_LOCK_SECONDS: Final = 300.0
+_OPEN_SECONDS: Final = 3.0
+_TRIES: Final = 8
+_INSERTING_SECONDS: Final = 0.25
+_RECENT: Final = 60_000_000_000
+_SETLK: Final = 37  # F_OFD_SETLK of Linux
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_STATX_FORCE_SYNC: Final = 0x2000
+_STATX_BASIC: Final = 0x7FF
+_STALE: Final = frozenset((errno.ESTALE, errno.EBUSY))
+_MAYBE_DONE: Final = frozenset((errno.ENOENT, errno.EEXIST, errno.ESTALE))
+"""What a client gets for a change of names that it has repeated, and whose first call may have succeeded."""
+_TAKEN: Final = frozenset((errno.EACCES, errno.EAGAIN))
+_UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
+
+
+def open_folder(
+    base: str, parts: Name = (), *, lockable: bool = True, locking: Locking = "auto", place: str | None = None
+) -> Folder:
+    """Open a folder as its file system needs it; as `Folder.at`.
+
+    Args:
+        base: As for `Folder.at`.
+        parts: As for `Folder.at`.
+        lockable: As for `Folder.at`.
+        locking: What the caller has chosen.
+        place: The folder whose file system decides, if it is another one than `base`: that of a data space,
+            say, for the folders of its jobs.
+    """
+    way = way_of(base if place is None else place, locking, writing=lockable)
+    if not way.shared:
+        return _open_local(base, parts, way, lockable=lockable)
+    return persist(partial(SharedFolder.reach, base, parts, way, lockable=lockable), way.file_system)
+
+
+def stale_errors(file_system: FileSystem | None) -> frozenset[int]:
+    """Return the numbers of errors that mean that a file was replaced while it was used."""
+    return _STALE | {errno.EINVAL} if file_system is not None and file_system.is_smb else _STALE
+
+
+def open_local_folder(base: str, parts: Name, locking: Locking) -> Folder:
+    """Open a folder on a local file system, as `open_folder`, even if other machines use it meanwhile."""
+    return _open_local(base, parts, way_of(base, locking), lockable=True)
+
+
+def _open_local(base: str, parts: Name, way: Way, *, lockable: bool) -> Folder:
+    if not lockable or way.file_system is None:
+        return Folder.at(base, parts, lockable=lockable)
+    folder = WatchedFolder.at(base, parts, lockable=lockable)
+    folder.watch_way(way)
+    return folder
+
+
+class Patience:
+    """Decides how often an operation begins again because its files were replaced meanwhile (ESTALE).
+
+    Args:
+        file_system: Where the files are.
+        seconds: For how long; the files may be gone for ever. 20 s if not given.
+    """
+
+    def __init__(self, file_system: FileSystem | None = None, seconds: float | None = None) -> None:
+        self._stale = stale_errors(file_system)
+        self._end = time.monotonic() + (_ESTALE_SECONDS if seconds is None else seconds)
+        self._pause = 0.001
+
+    def wait(self, error: OSError) -> None:
+        """Wait a little, or raise `error` if it is another one or it is too late."""
+        if error.errno not in self._stale or time.monotonic() > self._end:
+            raise error
+        time.sleep(self._pause * random.random())  # noqa: S311 - no secret
+        self._pause = min(2 * self._pause, 0.1)
+
+
+def persist(act: Callable[[], R], file_system: FileSystem | None = None, seconds: float | None = None) -> R:
+    """Call `act` again for as long as it fails only because its files were replaced meanwhile (ESTALE)."""
+    patience = None
+    while True:
+        try:
+            return act()
+        except system_answer(OSError) as error:
+            patience = patience or Patience(file_system, seconds)
+            patience.wait(error)
+
+
+def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: Way) -> R:
+    """Open a file or folder below `base` past the client's caches; as `perkey.files.ways.use`."""
+    end = time.monotonic() + _INSERTING_SECONDS
+
+    def attempt() -> R:
+        smb = way.file_system is not None and way.file_system.is_smb
+        with SharedFolder.reach(base, name[:-1], way, lockable=smb) as folder:
+            try:
+                if smb:
+                    folder.lock_for_reading()
+                with Handle() as file:
+                    folder.freshen(name[-1])
+                    try:
+                        fd = file.open(name[-1], flags, dir_fd=folder.fileno())
+                    except system_answer(OSError) as error:
+                        explain(error, f"{folder.path}/{name[-1]}")
+                    folder.close_at_once(fd)
+                    if _is_being_inserted(os.fstat(fd)) and time.monotonic() < end:
+                        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), f"{folder.path}/{name[-1]}")
+                    return act(fd)
+            finally:
+                folder.unlock()
+
+    return persist(attempt, way.file_system)
+
+
+def stat_shared(base: str, name: Name, way: Way) -> os.stat_result:
+    """Return the status of the file `name` below `base` as the server has it; raises as `use_shared`."""
+
+    def attempt() -> os.stat_result:
+        with SharedFolder.reach(base, name[:-1], way, lockable=False) as folder:
+            found = folder.stat(name[-1])
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/".join((base, *name)))
+        return found
+
+    return persist(attempt, way.file_system)
+
+
+def shared_status(path: str, way: Way) -> os.stat_result:
+    """Return the status of a file as the server has it; raises as `os.stat`."""
+    if not way.shared:
+        return os.stat(path)
+    target = os.path.realpath(path)
+    with open_shared(os.path.dirname(target), way) as folder:
+        found = folder.stat(os.path.basename(target))
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return found
+
+
+def rename_path(source: str, target: str, way: Way) -> None:
+    """Rename a file or folder as `os.rename`, and recognise a call whose first reply was lost."""
+    _rename_by(os.rename, source, target, way)
+
+
+def _rename_by(rename: Callable[[str, str], None], source: str, target: str, way: Way) -> None:
+    if not way.shared:
+        rename(source, target)
+        return
+    mine = persist(partial(os.lstat, source), way.file_system)
+    try:
+        persist(partial(rename, source, target), way.file_system)
+    except system_answer(OSError) as error:
+        if error.errno not in {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+        with open_shared(os.path.dirname(target), way) as folder:
+            if not folder.is_at(os.path.basename(target), mine):
+                raise
+
+
+def move_path(source: str, target: str) -> None:
+    """Rename a file or folder as `rename_path`, as the folder of the target needs it."""
+    rename_path(source, target, way_of(os.path.dirname(os.path.abspath(target))))
+
+
+def replace_path(source: str, target: str) -> None:
+    """Rename a file in place of another one, if there is one; otherwise as `move_path`."""
+    _rename_by(os.replace, source, target, way_of(os.path.dirname(os.path.abspath(target))))
+
+
+def make_own(path: str) -> None:
+    """Make a folder under a name that nobody else uses, so that it can exist only by this very call."""
+    with ignore_system_answer(FileExistsError):
+        persist(partial(os.mkdir, path))
+
+
+def is_there(path: str, kind: Callable[[int], bool], way: Way) -> bool:
+    """Return whether something of a kind is at a path, as the server has it.
+
+    Args:
+        path: The path.
+        kind: Takes its mode, as `stat.S_ISDIR`.
+        way: How its folder is used.
+    """
+    try:
+        return kind(shared_status(path, way).st_mode)
+    except system_answer(FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def open_shared(path: str, way: Way, *, lockable: bool = False) -> SharedFolder:
+    """Open a folder that other machines use."""
+    return persist(partial(SharedFolder.reach, path, (), way, lockable=lockable), way.file_system)
+
+
+class _LockFileFolder(Folder):
+    """A folder that can be locked by the lock file in it, which the server arbitrates."""
+
+    _way: Way
+
+    def _lock_shared(self, hold: Hold) -> bool:
+        while True:
+            hold.fd = -1
+            try:
+                hold.fd = fd = self._open_lock_file()
+            except system_answer(FileNotFoundError):
+                return True  # the folder was deleted: nothing can be put into it any more
+            settle(self._way)
+            if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
+                return False
+            smb = self._way.file_system is not None and self._way.file_system.is_smb
+            if smb or os.fstat(fd).st_nlink:
+                # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
+                return True
+            # Deleted while it was waited for.
+
+    def _wait_for(self, fd: int) -> bool:
+        """Lock the lock file; return False where the file system has no such locks."""
+        limit = float(os.environ.get("PERKEY_LOCK_SECONDS") or _LOCK_SECONDS)
+        end = time.monotonic() + limit
+        pause = 0.0005
+        while True:
+            try:
+                if _try_lock(fd):
+                    return True
+            except system_answer(OSError) as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                return False
+            if time.monotonic() > end:
+                raise LockTimeoutError(self.path, limit, self._oldest_writer())
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
+            pause = min(1.5 * pause, 0.05)
+
+    def _oldest_writer(self) -> str:
+        """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
+        oldest: tuple[float, str] | None = None
+        with ignore_system_answer(OSError), self.scan() as entries:
+            for entry in entries:
+                if entry.name.startswith(TEMPORARY):
+                    seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
+                    oldest = seen if oldest is None else min(oldest, seen)
+        return "" if oldest is None else oldest[1]
+
+    def _unlock_shared(self, fd: int) -> None:
+        """Release the lock; closing the file does so if this fails, as it was seen to on SMB (EIO)."""
+        if self._way.file_system is None or not self._way.file_system.is_smb:
+            with ignore_system_answer(OSError):
+                _set_lock(fd, fcntl.F_UNLCK)
+
+
+class WatchedFolder(_LockFileFolder):
+    """An open folder on a local file system; takes the lock of other machines as soon as these have come."""
+
+    _by_records = False
+
+    def watch_way(self, way: Way) -> None:
+        """Say how the folder is used."""
+        self._way = way
+
+    def _take_lock(self, hold: Hold) -> bool:
+        # Again: the folder may have been open for long, as data was written that takes long to be made.
+        if not self._way.shared and time.monotonic() - self._way.looked > sharing.LOOK_AGAIN_SECONDS:
+            look_for_others(self._way.base, self._way)
+        self._by_records = self._way.shared
+        if not self._way.shared:
+            return super()._take_lock(hold)
+        if self._way.no_locks:
+            self.no_locks = self._way.no_locks
+            return False
+        return self._lock_shared(hold)
+
+    def _release(self, fd: int) -> None:
+        if self._by_records:
+            self._unlock_shared(fd)
+        else:
+            super()._release(fd)
+
+    def remove_lock_file(self) -> None:
+        """Do nothing if the lock file is that of other machines."""
+        if not self._way.shared:
+            super().remove_lock_file()
+
+
+class SharedFolder(_LockFileFolder):
+    """An open folder that other machines use, too.
+
+    Args:
+        path: As for `Folder`.
+        way: How it is used.
+        lockable: As for `Folder`.
+    """
+
+    shared = True
+
+    def __init__(self, path: str, way: Way, *, lockable: bool) -> None:
+        super().__init__(path, lockable=lockable)
+        self._way = way
+        self._base = path
+        self._parts: Name = ()
+        self.no_locks = way.no_locks or Folder.no_locks
+        self._smb = way.file_system is not None and way.file_system.is_smb
+
+    @classmethod
+    def reach(cls, base: str, parts: Name, way: Way, *, lockable: bool) -> SharedFolder:
+        """Open a folder. Each folder on the way is opened for reading, which makes the names in it fresh."""
+        folder = cls("/".join((base, *parts)), way, lockable=lockable)
+        folder._base, folder._parts = base, parts
+        try:
+            folder._walk()
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    def _walk(self) -> None:
+        with Handle() as passed:
+            here = None
+            for depth in range(len(self._parts)):
+                here = self._step(passed, depth, here)
+            self._fd = self._step(self, len(self._parts), here)
+
+    def _step(self, handle: Handle, depth: int, above: int | None) -> int:
+        """Open the folder of that depth below the base folder."""
+        if above is None:
+            return handle.open(self._base, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return handle.open(self._parts[depth - 1], FOLDER, dir_fd=above)
+        except system_answer(OSError) as error:
+            explain(error, "/".join((self._base, *self._parts[:depth])))
+
+    # --- Looking past caches ------------------------------------------------------------------------------
+
+    def freshen(self, name: str) -> None:
+        """Make what the client knows of a name fresh."""
+        if self._smb:
+            force(self._fd, name)
+            with ignore_system_answer(OSError):  # not there, or not to be renamed by this user
+                os.rename(name, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def close_at_once(self, fd: int) -> None:
+        """Keep an SMB client from holding a file open after it was closed here."""
+        if self._smb:
+            with ignore_system_answer(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """Return the status of a file as the server has it, or None if it does not exist.
+
+        Raises:
+            OSError: (ESTALE) The folder was replaced while it is locked or written to: begin again.
+        """
+        try:
+            found = self._afresh(partial(self._stat_once, name))
+            if found is not None and self.hold is None and _is_being_inserted(found):
+                found = self._when_inserted(name)
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            return None  # the folder is gone
+        return found
+
+    def _when_inserted(self, name: str) -> os.stat_result | None:
+        end = time.monotonic() + _INSERTING_SECONDS
+        while True:
+            found = self._afresh(partial(self._stat_once, name))
+            if found is None or not _is_being_inserted(found) or time.monotonic() > end:
+                return found
+            time.sleep(0.001)
+
+    def _afresh(self, act: Callable[[], R]) -> R:
+        """Call `act` again if names or this folder are replaced meanwhile; the folder is opened anew then."""
+        for _ in range(_TRIES):
+            try:
+                return act()
+            except system_answer(OSError) as error:
+                if error.errno not in stale_errors(self._way.file_system):
+                    raise
+            if self.hold is None and not self._temporaries:
+                persist(self._walk, self._way.file_system)
+        return persist(act, self._way.file_system, seconds=0.1)
+
+    def _stat_once(self, name: str) -> os.stat_result | None:
+        with Handle() as again:
+            # Opened anew, which asks the server whether names in the folder have changed.
+            here = again.open(".", FOLDER, dir_fd=self._fd)
+            self.freshen(name)
+            with ignore_system_answer(FileNotFoundError):
+                force(here, name)
+            found = super().stat(name)
+        if found is not None and not found.st_nlink:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), f"{self.path}/{name}")
+        return found
+
+    def open_file(self, name: str, file: Handle) -> int:
+        """Open a file for reading, as the server has it."""
+        self.freshen(name)
+        fd = super().open_file(name, file)
+        self.close_at_once(fd)
+        return fd
+
+    # --- Changing names, with replies that may be lost ---------------------------------------------------
+
+    def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
+        """Rename a file, in place of another one if there is one; as `Folder.replace`.
+
+        Raises:
+            OutcomeUnknownError: The client repeated the call after a lost reply, and both names were used by
+                others meanwhile.
+        """
+        mine = self._identity(temporary)
+        before = None if turn is None else self._state(name)
+        try:
+            return (
+                self._replace_open(temporary, name, turn)
+                if self._smb
+                else self._rename(temporary, name, turn)
+            )
+        except system_answer(OSError) as error:
+            if error.errno not in _MAYBE_DONE:
+                raise
+            try:
+                found = self.stat(name)
+            except system_answer(OSError):
+                found = None
+            there = None if found is None else (found.st_dev, found.st_ino)
+            if mine is not None and there == mine:
+                return True  # the first call succeeded and its reply was lost
+            if turn is None or (None if found is None else _state_of(found)) == before:
+                raise  # it did not happen, or may happen again: the folder or the temporary file was removed
+            raise OutcomeUnknownError((*self._parts, name), f"{self.path}/{name}") from None
+
+    def _rename(self, temporary: str, name: str, turn: Turn | None) -> bool:
+        return super().replace(temporary, name, turn)
+
+    def _replace_open(self, temporary: str, name: str, turn: Turn | None) -> bool:
+        """Rename a file in place of one that readers may have open, which SMB servers refuse for as long.
+
+        Readers of perkey close their files at once. Those of other programs are waited for, and then the old
+        file is renamed first: for a moment nothing is in its place.
+        """
+        end = time.monotonic() + _OPEN_SECONDS
+        while True:
+            try:
+                return self._rename(temporary, name, turn)
+            except system_answer(PermissionError):
+                if time.monotonic() > end:
+                    break
+            time.sleep(0.005 + 0.01 * random.random())  # noqa: S311 - no secret
+        if turn is not None and not self.unlink(name, turn):
+            return False
+        return persist(partial(self._rename, temporary, name, None), self._way.file_system)
+
+    def link(self, temporary: str, name: str) -> None:
+        """Give a file a second name; raises FileExistsError if that is taken by another file."""
+        self._link_and(temporary, name)
+
+    def insert(self, temporary: str, name: str) -> bool:
+        """Give a file its final name by link(2), which the server decides, and take the temporary one away.
+
+        Both calls are made by one of a function in C, so that no signal handler of this thread sees a version
+        between them, which the second call changes. Others wait for a moment (`_is_being_inserted`).
+        """
+        if not self._link_and(temporary, name, partial(os.unlink, temporary, dir_fd=self._fd)):
+            discard(self, temporary)
+        return True
+
+    def _link_and(self, temporary: str, name: str, *more: Callable[[], None]) -> bool:
+        """Link a file and call what comes after; return whether all that was seen to be done."""
+        mine = self._identity(temporary)
+        steps: list[Callable[[], None]] = [
+            partial(
+                os.link, temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
+            ),
+            *more,
+        ]
+        try:
+            any(map(call, steps))
+        except system_answer(OSError) as error:
+            if error.errno in _MAYBE_DONE:
+                found = self._afresh(partial(self._stat_once, name))
+                if mine is not None and found is not None and (found.st_dev, found.st_ino) == mine:
+                    return False  # it was done and its reply lost; or it was the second call that failed
+            explain(error, f"{self.path}/{name}")
+        return True
+
+    def unlink(self, name: str, turn: Turn | None = None) -> bool:
+        """Remove a file as `Folder.unlink`.
+
+        On SMB its name is free at once, even if it is open elsewhere. Without locks, the file gets a name of
+        this call's own before, so that a lost reply is not taken for the removal by another process.
+        """
+        if name.startswith(TEMPORARY):
+            return self._unlink_temporary(name)
+        if self.hold is not None and not self._smb:
+            return self._unlink(name, turn)
+        away = temporary_name()
+        try:
+            if not super().replace(name, away, turn):
+                return False
+        except system_answer(OSError) as error:
+            if error.errno not in _MAYBE_DONE or self._identity(away) is None:
+                raise
+        with ignore_system_answer(OSError):  # swept later
+            super().unlink(away)
+        return True
+
+    def _unlink(self, name: str, turn: Turn | None) -> bool:
+        """Remove a file under the lock, where only a repetition of the client's own call can miss it."""
+        there = self._identity(name)
+        try:
+            return super().unlink(name, turn)
+        except system_answer(OSError) as error:
+            if error.errno not in _MAYBE_DONE or there is None:
+                raise
+            if error.errno == errno.ESTALE and self.stat(name) is not None:
+                raise  # it did not happen
+            return True  # the first call succeeded and its reply was lost
+
+    def _unlink_temporary(self, name: str) -> bool:
+        try:
+            return super().unlink(name)
+        except system_answer(OSError) as error:
+            if error.errno != errno.ESTALE:
+                raise
+            return True  # swept later
+
+    def create(self, name: str, file: Handle) -> int:
+        """Create a file as `Folder.create`; no other process uses its name, so it can exist by this call."""
+        try:
+            return super().create(name, file)
+        except system_answer(FileExistsError):
+            return file.open(name, os.O_RDWR | os.O_TRUNC | os.O_NOFOLLOW, dir_fd=self._fd)
+
+    def is_at(self, name: str, mine: os.stat_result) -> bool:
+        """Return whether a file is the one that has a name here."""
+        found = self.stat(name)
+        return found is not None and os.path.samestat(found, mine)
+
+    def may_have_unnamed(self) -> bool:
+        """Return True: insertions are by link(2), so that the server refuses a second one."""
+        return True
+
+    def _identity(self, name: str) -> tuple[int, int] | None:
+        try:
+            found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except system_answer(OSError):
+            return None
+        return found.st_dev, found.st_ino
+
+    def _state(self, name: str) -> tuple[int, ...] | None:
+        """Return what tells a file from one that got its inode after it."""
+        try:
+            return _state_of(os.stat(name, dir_fd=self._fd, follow_symlinks=False))
+        except system_answer(OSError):
+            return None
+
+    # --- Locking -------------------------------------------------------------------------------------------
+
+    def lock_for_reading(self) -> None:
+        """Lock the folder, if this user may.
+
+        An SMB client lets programs that open a file share the server's handle of another program that has it
+        open, even if the file was replaced since. Under the lock no program of perkey has one open.
+        """
+        with ignore_system_answer(PermissionError):
+            self.lock()
+
+    def _take_lock(self, hold: Hold) -> bool:
+        return not self._way.no_locks and self._lock_shared(hold)
+
+    def remove_lock_file(self) -> None:
+        """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
+
+    def _release(self, fd: int) -> None:
+        self._unlock_shared(fd)
+
+    def sync(self) -> None:
+        """Bring the names in this folder to the disk, where the client has a call for that.
+
+        Servers of NFS and SMB answer a change of names when it is on the disk.
+        """
+        try:
+            super().sync()
+        except system_answer(OSError) as error:
+            # ESTALE: the folder was removed meanwhile, with what was to be kept.
+            if error.errno not in {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ESTALE}:
+                raise
+
+    def enter(self, name: str) -> Folder:
+        """Return the folder `name` in this one, open for listing."""
+        return self._afresh(partial(self._enter_once, name))
+
+    def _enter_once(self, name: str) -> Folder:
+        inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
+        inner._base, inner._parts = self._base, (*self._parts, name)
+        inner._fd = inner.open(name, FOLDER, dir_fd=self._fd)
+        return inner
+
+    def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        """List the folder at once: what is replaced while it is listed makes a client begin anew."""
+        try:
+            return self._afresh(self._scan_once)
+        except system_answer(FileNotFoundError, NotADirectoryError):
+            return nullcontext(iter(()))  # the folder is gone
+
+    def _scan_once(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        with super().scan() as entries:
+            listed = list(entries)
+        for entry in listed:
+            # Asks only where the file system does not list types; an entry remembers the answer.
+            entry.is_file(follow_symlinks=False)
+        return nullcontext(iter(listed))
+
+    def _remover(self) -> Callable[[str], None]:
+        return partial(_unlink_quietly, self._fd)
+
+
+def _state_of(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _is_being_inserted(found: os.stat_result) -> bool:
+    """Return whether a file seems to have its temporary name, too, whose loss will change its version.
+
+    If its inode was changed long ago, its second name is not of an insertion: a backup made of links, say.
+    """
+    return found.st_nlink > 1 and abs(time.time_ns() - found.st_ctime_ns) < _RECENT
+
+
+def _unlink_quietly(folder: int, name: str) -> None:
+    with ignore_system_answer(OSError):  # gone by a call whose reply was lost; or swept later
+        os.unlink(name, dir_fd=folder)
+
+
+def _set_lock(fd: int, kind: int) -> None:
+    """Set or release an open file's own record lock on the whole file, without waiting."""
+    if sys.platform == "linux":
+        fcntl.fcntl(fd, _SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+    else:  # pragma: not on Linux
+        fcntl.flock(fd, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _try_lock(fd: int) -> bool:
+    """Lock a file without waiting; return whether it is locked now."""
+    try:
+        _set_lock(fd, fcntl.F_WRLCK)
+    except system_answer(OSError) as error:
+        if error.errno not in _TAKEN:
+            raise
+        return False
+    return True
+
+
+def force(folder: int, name: str) -> None:
+    """Ask the server for the status of a file, so that the client's next answer is fresh (statx(2)).
+
+    Does nothing where there is no such call, or no such file.
+    """
+    function = libc_function(
+        "statx", ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
+    )
+    if function is not None:
+        flags = _AT_STATX_FORCE_SYNC | 0x100  # AT_SYMLINK_NOFOLLOW
+        function(folder, os.fsencode(name), flags, _STATX_BASIC, ctypes.create_string_buffer(256))

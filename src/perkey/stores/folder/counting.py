@@ -1,0 +1,110 @@
+"""Counting the files of a folder on Linux by the kernel's own records of them, without an object for each.
+
+Half of the time of a listing goes into making Python objects of names that `len` does not look at. So the
+records of getdents64 are searched as they come: ``inode (8 bytes), offset (8), length (2), type (1), name,
+NUL, padding``, where the type is 8 for a file, 4 for a folder, and 0 if the file system does not tell. A name
+cannot be found where none begins: the length's upper byte is 0 or 1, which no name has, and so what is found
+before it would have to lie in the 16 bytes of inode and offset.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from perkey.files import error_of, libc_function
+from perkey.naming import Shape
+
+_BYTES: Final = 1 << 17
+SHORTEST: Final = 14
+"""So long must the names be that are searched for, to make a chance find in inode and offset impossible."""
+_NO_FOLDERS: Final = 2  # links of a folder that has none in it, where folders count them
+_TELLING: Final = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994))
+"""The file systems ext, XFS, Btrfs and tmpfs (magic numbers of statfs(2)): they tell all types or none,
+but for those of the folder itself and the one above it."""
+
+_buffers: deque[bytearray] = deque(maxlen=4)
+
+_GetDents: TypeAlias = Callable[[int, Any, int], int]
+_Search: TypeAlias = Callable[[memoryview], list[bytes]]
+
+
+def _getdents() -> _GetDents | None:
+    return libc_function("getdents64", ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
+
+
+@lru_cache(64)
+def _searches(shape: Shape) -> tuple[_Search, _Search, _Search]:
+    """Return what finds files of a shape, folders of it, and whatever might be such a folder."""
+    folder = shape.folder.encode()
+    return (
+        re.compile(rb"\x08" + shape.leaf.encode() + rb"()\x00").findall,
+        re.compile(rb"\x04(" + folder + rb")\x00").findall,
+        re.compile(rb"[\x00-\x0f](" + folder + rb")\x00").findall,
+    )
+
+
+def _taken_buffer() -> bytearray:
+    """Return a buffer, to be given back: the system clears new memory, at the price of a name a page."""
+    try:
+        return _buffers.pop()
+    except IndexError:
+        return bytearray(_BYTES)
+
+
+def _tells_all_or_none(fd: int) -> bool:
+    """Tell whether one type that is told in a folder means that all are."""
+    fstatfs = libc_function("fstatfs", ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    about = (ctypes.c_long * 32)()
+    return fstatfs is not None and fstatfs(fd, about) == 0 and about[0] & 0xFFFF_FFFF in _TELLING
+
+
+def can_count(shape: Shape) -> bool:
+    """Tell whether `count` is to be had here, for names of such a shape."""
+    return shape.shortest >= SHORTEST and _getdents() is not None
+
+
+def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
+    """Go through a folder; yield how many of its files fit, and the names of its folders that do, in pieces.
+
+    Memory is used for 128 KiB at a time; four such buffers are kept for later.
+
+    Args:
+        fd: A descriptor of the folder, at its beginning, which nobody else uses.
+        shape: What to count; `can_count` it.
+
+    Raises:
+        OSError: The folder cannot be listed.
+        LookupError: There are names that have to be looked at one by one: of files that only nearly fit, or
+            on a file system that does not say which are folders. What was yielded is void.
+    """
+    getdents = _getdents()
+    if getdents is None:
+        raise LookupError("no getdents64 here")
+    find_files, find_folders, find_doubtful = _searches(shape)
+    ending = shape.ending.encode() + b"\x00"
+    tells_all = _tells_all_or_none(fd)
+    may_have_folders = not (tells_all and os.fstat(fd).st_nlink == _NO_FOLDERS)
+    buffer = _taken_buffer()
+    whole = memoryview(buffer)
+    place = (ctypes.c_char * _BYTES).from_buffer(buffer)
+    while (filled := getdents(fd, place, _BYTES)) > 0:
+        with whole[:filled] as records:
+            files = len(find_files(records))
+            folders = find_folders(records) if may_have_folders else []
+            doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
+        if not (tells_all and files):
+            doubtful = doubtful or buffer.count(ending, 0, filled) != files
+        if doubtful:
+            raise LookupError("names that only look like items")
+        # The kernel leaves in the padding of its records what was there, the end of a name say.
+        ctypes.memset(place, 0, filled)
+        yield files, [name.decode("ascii") for name in folders]
+    if filled < 0:
+        raise error_of()
+    _buffers.append(buffer)

@@ -1,0 +1,445 @@
+"""The boto3 engine: one S3 bucket through the AWS client library."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from perkey.content import Content
+from perkey.errors import BackendError
+from perkey.expectations import ABSENT, Expectation, Version
+from perkey.files import ProcessLock
+from perkey.retrying import Retry
+from perkey.stores.objects.addresses import check_bucket, check_endpoint, check_flags
+from perkey.stores.objects.boto_client import (
+    has_old_credentials,
+    is_unsigned,
+    look_up_again,
+    mend,
+    new_client,
+    sends_unsigned,
+)
+from perkey.stores.objects.boto_errors import (
+    FOREIGN,
+    NOT_MODIFIED,
+    code_of,
+    denies_without_a_word,
+    error_of,
+    rejects_credentials,
+    status_of,
+    translate,
+)
+from perkey.stores.objects.engine import (
+    COPY_BYTES,
+    WRITE_ID,
+    Body,
+    Engine,
+    Head,
+    Marked,
+    NoSuchUpload,
+    Signal,
+    TryAgain,
+    Unclear,
+    Upload,
+    again,
+    content_type,
+    size_of,
+    spooled,
+)
+
+T = TypeVar("T")
+
+_making = ProcessLock()
+
+_LEAST_PART: Final = 16 << 20
+_MOST_PARTS: Final = 10_000
+
+
+class BotoEngine(Engine):
+    """One bucket through boto3.
+
+    A client is made on first use, in each process anew, and shared by its threads. Pickling keeps names,
+    never clients, sessions or credentials: the other process finds its own through boto3's chain, for the
+    same region and endpoint.
+
+    Args:
+        bucket: The bucket's name, or the ARN of an access point.
+        region: Its region; None leaves it to boto3's configuration.
+        endpoint_url: Address of a service other than AWS.
+        client: A client of your own, used as it is.
+        session: A session of your own, to make the client of.
+        unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
+        requester_pays: Whether the caller's account pays for the requests, as some buckets demand.
+        retry: For how long failed requests are tried again.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: A name or an address is none, an endpoint has a password in it, or a client is for
+            another region or endpoint than is said here, signs its requests although `unsigned` is true, or
+            comes with a session.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        client: Any = None,
+        session: Any = None,
+        unsigned: bool = False,
+        requester_pays: bool = False,
+        retry: Retry = Engine.retry,
+    ) -> None:
+        check_bucket(bucket)
+        check_flags(unsigned=unsigned, requester_pays=requester_pays)
+        if region is not None and not isinstance(region, str):
+            raise TypeError(f"region must be a str or None, not {type(region).__name__}")
+        if endpoint_url is not None:
+            check_endpoint(endpoint_url)
+        if client is not None:
+            region, endpoint_url = _place_of(client, region, endpoint_url, session)
+            if unsigned and not is_unsigned(client):
+                raise ValueError("unsigned is True, but the client signs its requests; leave one of them out")
+            unsigned = is_unsigned(client)
+        elif session is not None:
+            region = region or session.region_name
+            unsigned = unsigned or sends_unsigned(session)
+        self.bucket = bucket
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self.unsigned = unsigned
+        self.requester_pays = requester_pays
+        self._about = {"RequestPayer": "requester"} if requester_pays else {}
+        self.retry = retry
+        self._session = session
+        self._client: Any = client
+        self._is_users = client is not None
+        if self._is_users:
+            self.connections = min(self.connections, client.meta.config.max_pool_connections)
+        self._owner = os.getpid() if client is not None else 0
+        if self._is_users:
+            mend(client)
+
+    def __getstate__(self) -> dict[str, Any]:
+        endpoint_url = self.endpoint_url
+        if endpoint_url is None and self._session is not None:
+            # A session may know a service of one's own, which is seen only by its client.
+            there = self.client.meta.endpoint_url
+            endpoint_url = None if _is_of_aws(there) else there
+        return {
+            "bucket": self.bucket,
+            "region": self.region,
+            "endpoint_url": endpoint_url,
+            "unsigned": self.unsigned,
+            "requester_pays": self.requester_pays,
+            "retry": self.retry,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc] # the same as making it anew
+
+    @property
+    def endpoint(self) -> str:
+        """Where the requests of this process go; the environment or a profile may have named it."""
+        try:
+            return self.endpoint_url or str(self.client.meta.endpoint_url)
+        except FOREIGN:
+            return "aws"  # what is wrong, the first request tells better
+
+    @property
+    def client(self) -> Any:
+        """The client of this process.
+
+        Unless it or its session is yours, its replies to get, head and put of an object have only what the
+        engine reads.
+        """
+        if self._owner != os.getpid():
+            with _making:
+                self._make_client()
+        return self._client
+
+    def _make_client(self) -> None:
+        if self._owner == os.getpid():
+            return  # another thread was faster
+        if self._is_users:
+            self._client.close()  # connections are the parent's; it opens new ones
+        else:
+            self._client = self._new_client()
+        self._owner = os.getpid()
+
+    def _new_client(self) -> Any:
+        return new_client(
+            self._session,
+            region=self.region,
+            endpoint_url=self.endpoint_url,
+            idle=self.retry.idle(),
+            unsigned=self.unsigned,
+        )
+
+    # --- Verbs --------------------------------------------------------------------------------------
+
+    def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
+        condition = {} if unless is None else {"IfNoneMatch": f'"{unless}"'}
+        try:
+            reply = self._ask("get_object", Key=key, **condition)
+            content = _download(reply["Body"], reply["ContentLength"], limit)
+        except FOREIGN as error:
+            if status_of(error) == NOT_MODIFIED:
+                return None
+            raise self._translate(error, "read", key) from error
+        return content, Marked(_version(reply), reply.get("Metadata", {}).get(WRITE_ID))
+
+    def head(self, key: str) -> Head:
+        reply = self._call("stat", key, "head_object", Key=key)
+        return Head(
+            _version(reply),
+            reply["LastModified"].timestamp(),
+            reply["ContentLength"],
+            reply.get("Metadata", {}).get(WRITE_ID),
+        )
+
+    def put(
+        self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
+    ) -> Version:
+        about = {"Metadata": {WRITE_ID: write_id}, "ContentType": content_type(key)}
+        size = size_of(body)
+        if parts or (parts is None and size > self.multipart_above):
+            return self._put_parts(key, body, size, _condition(expect), about)
+        reply = self._call("write", key, "put_object", Key=key, Body=body, **_condition(expect), **about)
+        return _version(reply)
+
+    def delete(self, key: str, *, version: Version | None = None) -> None:
+        condition = {} if version is None else {"IfMatch": version}
+        self._call("remove", key, "delete_object", Key=key, **condition)
+
+    def delete_many(self, keys: list[str]) -> dict[str, Exception]:
+        objects = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        reply = self._call("remove", "", "delete_objects", Delete=objects)
+        return {
+            failed["Key"]: self._translate(error_of(failed, "DeleteObjects"), "remove", failed["Key"])
+            for failed in reply.get("Errors", [])
+        }
+
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
+        for page in self._pages(prefix, start_after=start_after):
+            for found in page.get("Contents", []):
+                yield found["Key"], Head(_version(found), found["LastModified"].timestamp(), found["Size"])
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        for page in self._pages(prefix, Delimiter="/"):
+            for found in page.get("CommonPrefixes", []):
+                yield found["Prefix"][len(prefix) : -1]
+
+    def erase(self, key: str) -> None:
+        """Delete an object; where the bucket keeps versions, with the versions and markers of its name."""
+        reply = self._call("remove", key, "delete_object", Key=key)
+        if not (reply.get("DeleteMarker") or reply.get("VersionId")):
+            return
+        found = self._call("list", key, "list_object_versions", Prefix=key)
+        versions = [
+            {"Key": key, "VersionId": it["VersionId"]}
+            for it in (*found.get("Versions", []), *found.get("DeleteMarkers", []))
+            if it["Key"] == key
+        ]
+        if versions:
+            self._call("remove", key, "delete_objects", Delete={"Objects": versions, "Quiet": True})
+
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        more: dict[str, Any] = {}
+        while True:
+            page = self._call("list", prefix, "list_multipart_uploads", Prefix=prefix, **more)
+            for found in page.get("Uploads", []):
+                yield Upload(found["Key"], found["UploadId"], found["Initiated"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def abort(self, upload: Upload) -> None:
+        with contextlib.suppress(NoSuchUpload):  # it has ended meanwhile
+            self._call("remove", upload.key, "abort_multipart_upload", Key=upload.key, UploadId=upload.id)
+
+    def create_bucket(self) -> None:
+        region = self.client.meta.region_name
+        # us-east-1 is the one region that must not be named.
+        place = {} if region in {None, "us-east-1", "aws-global"} else {"LocationConstraint": region}
+        about = {"CreateBucketConfiguration": place} if place else {}
+        try:
+            self._renewing(lambda client: client.create_bucket(Bucket=self.bucket, ACL="private", **about))
+        except FOREIGN as error:
+            # Of several that make it at once, some servers tell all but one that it exists, not whose it is.
+            exists = code_of(error) == "BucketAlreadyExists" and self._has_bucket()
+            if not exists and code_of(error) != "BucketAlreadyOwnedByYou":
+                raise self._translate(error, "create the bucket for", "") from error
+
+    def _has_bucket(self) -> bool:
+        try:
+            self._renewing(lambda client: client.head_bucket(Bucket=self.bucket))
+        except FOREIGN:
+            return False
+        return True
+
+    def describe(self, key: str = "") -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    # --- Requests -----------------------------------------------------------------------------------
+
+    def _call(self, operation: str, key: str, verb: str, **arguments: Any) -> Any:
+        try:
+            return self._ask(verb, **arguments)
+        except FOREIGN as error:
+            raise self._translate(error, operation, key) from error
+
+    def _ask(self, verb: str, **arguments: Any) -> Any:
+        """Send a request about objects, and return the reply; raises what boto3 does."""
+
+        def send(client: Any) -> Any:
+            body = arguments.get("Body", b"")
+            if not isinstance(body, bytes):
+                body.seek(0)
+            return getattr(client, verb)(Bucket=self.bucket, **self._about, **arguments)
+
+        return self._renewing(send)
+
+    def _renewing(self, send: Callable[[Any], T]) -> T:
+        """Send a request; once more by a new client if the service rejects the credentials of the old one.
+
+        Credentials may be rotated, in the environment or in a file, while a program runs. A request that is
+        rejected has no effect, so it can be repeated.
+        """
+        client = self.client
+        try:
+            return send(client)
+        except FOREIGN as error:
+            if not self._renew(client, error):
+                raise
+        return send(self.client)
+
+    def _renew(self, used: Any, error: Exception) -> bool:
+        """Return whether there is a new client, after an error that a client got."""
+        if self._is_users or self.unsigned or not self._is_outdated(used, error):
+            return False
+        with _making:
+            if self._client is used:  # no other thread was faster
+                try:
+                    if self._session is not None:
+                        look_up_again(self._session)
+                    self._client = self._new_client()
+                except FOREIGN:
+                    return False  # the service's own words are the ones to raise
+        return True
+
+    def _is_outdated(self, used: Any, error: Exception) -> bool:
+        if rejects_credentials(error):
+            return True
+        return denies_without_a_word(error) and has_old_credentials(used, self._session)
+
+    def _translate(self, error: Exception, operation: str, key: str) -> Exception:
+        client = self._client  # not the property: there may be no credentials to make one
+        region = self.region if client is None else client.meta.region_name
+        place = self.describe(key)
+        return translate(error, operation, key, place=place, region=region, unsigned=self.unsigned)
+
+    def _pages(self, prefix: str, *, start_after: str = "", **about: Any) -> Iterator[Any]:
+        more = {"StartAfter": start_after} if start_after else {}
+        while True:
+            page = self._call("list", prefix, "list_objects_v2", Prefix=prefix, **about, **more)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _put_parts(
+        self, key: str, body: Body, size: int, condition: dict[str, str], about: dict[str, Any]
+    ) -> Version:
+        """Upload in parts; nothing shows before the last request, and nothing stays if one fails."""
+        upload = self._call("write", key, "create_multipart_upload", Key=key, **about)["UploadId"]
+        whose = {"Key": key, "UploadId": upload}
+        is_sent = False
+        try:
+            parts = [
+                {"PartNumber": number, "ETag": self._put_part(key, number, part, whose)}
+                for number, part in enumerate(_parts(body, size), 1)
+            ]
+            is_sent = True
+            reply = self._call(
+                "write",
+                key,
+                "complete_multipart_upload",
+                MultipartUpload={"Parts": parts},
+                **whose,
+                **condition,
+            )
+        except NoSuchUpload as signal:
+            # Aborted, by `sweep` or by a rule of the bucket; or completed by a request that was repeated.
+            raise (Unclear if is_sent else TryAgain)(signal.cause) from signal.__cause__
+        except BaseException:
+            with contextlib.suppress(BackendError, Signal):  # the first error is the one to know
+                self._call("write", key, "abort_multipart_upload", **whose)
+            raise
+        return _version(reply)
+
+    def _put_part(self, key: str, number: int, part: bytes, whose: dict[str, Any]) -> str:
+        # A part can be sent again without harm.
+        reply = again(
+            lambda: self._call("write", key, "upload_part", PartNumber=number, Body=part, **whose),
+            Signal,
+            retry=self.retry,
+        )
+        etag: str = reply["ETag"]
+        return etag
+
+
+def _place_of(
+    client: Any, region: str | None, endpoint_url: str | None, session: Any
+) -> tuple[str | None, str | None]:
+    """Return region and endpoint of a user's client, which must not be contradicted."""
+    if not hasattr(client, "get_object"):
+        raise TypeError(f"client must be one of boto3 for S3, not {type(client).__name__}")
+    if session is not None:
+        raise ValueError("pass a client or a session, not both")
+    here = (client.meta.region_name, client.meta.endpoint_url)
+    check_endpoint(here[1])
+    for what, said, found in zip(("region", "endpoint_url"), (region, endpoint_url), here, strict=True):
+        if said is not None and said.rstrip("/") != (found or "").rstrip("/"):
+            raise ValueError(
+                f"{what} is {said!r}, but that of the client is {found!r}; leave one of them out"
+            )
+    return here
+
+
+def _is_of_aws(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _version(reply: Any) -> Version:
+    version: str = reply["ETag"].strip('"')
+    return version
+
+
+def _condition(expect: Expectation) -> dict[str, str]:
+    if expect is ABSENT:
+        return {"IfNoneMatch": "*"}
+    # Without quotes: Ceph compares the header literally, all others take both.
+    return {"IfMatch": expect} if isinstance(expect, str) else {}
+
+
+def _parts(body: Body, size: int) -> Iterator[bytes]:
+    length = max(_LEAST_PART, -(-size // _MOST_PARTS))
+    if isinstance(body, bytes):
+        yield from (body[start : start + length] for start in range(0, size, length))
+    else:
+        body.seek(0)
+        while part := body.read(length):
+            yield part
+
+
+def _download(body: Any, length: int, limit: int | None) -> Content:
+    """Return the content of a reply, as a temporary file if it is larger than `limit` bytes."""
+    if limit is None or length <= limit:
+        content: bytes = body.read()
+        return content
+    return spooled(body.iter_chunks(COPY_BYTES))

@@ -1,0 +1,314 @@
+"""The obstore engine: the Rust client on the data path, boto3 for what it lacks.
+
+Obstore gets, puts, lists and deletes. Through boto3 go conditional deletions, uploads in parts, whatever does
+not come as bytes in memory, deletions of many (obstore tells the first error only), folders and the bucket
+itself; and anything else that obstore cannot do, so that both engines can do the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from perkey.answers import answer
+from perkey.content import STREAM_ABOVE, Content
+from perkey.errors import MissingExtraError
+from perkey.expectations import ABSENT, Expectation, Version
+from perkey.retrying import UPLOAD_IDLE_SECONDS
+from perkey.stores.objects.engine import (
+    WRITE_ID,
+    Body,
+    Head,
+    Marked,
+    TryAgain,
+    Unclear,
+    content_type,
+    is_mocked,
+)
+
+try:
+    from obstore.exceptions import InvalidPathError, NotModifiedError
+    from obstore.store import S3Store
+except ImportError as error:
+    raise MissingExtraError("engine='obstore'", "obstore", "obstore") from error
+
+try:
+    import botocore.exceptions as boto_says
+except ImportError as error:
+    raise MissingExtraError("engine='obstore'", "aws", "boto3") from error
+
+from perkey.stores.objects import obstore_replies as obstores
+from perkey.stores.objects.boto import BotoEngine
+from perkey.stores.objects.boto_client import provider_of
+from perkey.stores.objects.boto_errors import FOREIGN as FOREIGN_TO_BOTO
+from perkey.stores.objects.obstore_replies import FOREIGN, Said
+
+T = TypeVar("T")
+
+_AT_ONCE: Final = 16 << 20
+_NO_TIMEOUT: Final = timedelta(days=1)
+_NO_REGION: Final = frozenset((None, "aws-global"))
+_ELSEWHERE: Final = frozenset(
+    (
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+    )
+)
+_REDIRECTS: Final = frozenset((301, 302, 307, 308))
+_BAD_REQUEST: Final = 400
+
+
+class _Made(NamedTuple):
+    """The stores that were made after a client of boto3.
+
+    Attributes:
+        client: The client.
+        store: None if obstore cannot be used.
+        large_store: That for large values: the time-out of obstore is for sending a value and the reply.
+    """
+
+    client: Any
+    store: S3Store | None
+    large_store: S3Store | None
+
+
+_NOTHING: Final = _Made(None, None, None)
+
+
+class ObstoreEngine(BotoEngine):
+    """One bucket through obstore, several times faster than boto3 alone.
+
+    Credentials, region, endpoint and time-outs are those of the boto3 client, which finds them in boto3's
+    way; its event handlers, proxies and certificates are not obstore's. Inside `mock_aws`, which replaces
+    boto3 only, everything goes through boto3.
+
+    So it does in a process that was forked after obstore had been used, here or by other parts of the
+    program, because the threads of obstore do not survive that; not in one that was spawned or forked before.
+
+    Args:
+        bucket: as for `BotoEngine`.
+        **service: as for `BotoEngine`.
+    """
+
+    def __init__(self, bucket: str, **service: Any) -> None:
+        super().__init__(bucket, **service)
+        self._made = _NOTHING
+        self._thread = threading.local()
+
+    # --- Verbs --------------------------------------------------------------------------------------
+
+    def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
+        def by_obstore(store: S3Store) -> tuple[Content, Version] | None:
+            try:
+                result = store.get(key, options={} if unless is None else {"if_none_match": f'"{unless}"'})
+            except NotModifiedError:
+                return None
+            marked = Marked(obstores.etag_of(result.meta), result.attributes.get(WRITE_ID))
+            return obstores.content_of(result, limit), marked
+
+        return self._do(
+            by_obstore, lambda: super(ObstoreEngine, self).get(key, unless=unless, limit=limit), "read", key
+        )
+
+    def head(self, key: str) -> Head:
+        def by_obstore(store: S3Store) -> Head:
+            # A HEAD request; the method of that name does not tell the metadata.
+            result = store.get(key, options={"head": True})
+            return obstores.head_of(
+                result.meta, obstores.etag_of(result.meta), result.attributes.get(WRITE_ID)
+            )
+
+        return self._do(by_obstore, lambda: super(ObstoreEngine, self).head(key), "stat", key)
+
+    def put(
+        self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
+    ) -> Version:
+        def by_boto() -> Version:
+            return super(ObstoreEngine, self).put(key, body, expect=expect, write_id=write_id, parts=parts)
+
+        # What comes as a file would be read into memory first.
+        if parts or not isinstance(body, bytes) or len(body) > min(_AT_ONCE, self.multipart_above):
+            return by_boto()
+        about = {WRITE_ID: write_id, "Content-Type": content_type(key)}
+        mode: Any = (
+            "create" if expect is ABSENT else {"e_tag": expect} if isinstance(expect, str) else "overwrite"
+        )
+
+        def by_obstore(store: S3Store) -> Version:
+            return obstores.etag_of(store.put(key, body, attributes=about, mode=mode, use_multipart=False))
+
+        return self._do(by_obstore, by_boto, "write", key, large=len(body) > STREAM_ABOVE)
+
+    def delete(self, key: str, *, version: Version | None = None) -> None:
+        def by_boto() -> None:
+            super(ObstoreEngine, self).delete(key, version=version)
+
+        if version is not None:
+            by_boto()
+        else:
+            self._do(lambda store: store.delete(key), by_boto, "remove", key)
+
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
+        last = start_after
+        pages: Iterator[Any] | None = None
+        pages_of: S3Store | None = None
+
+        def by_obstore(store: S3Store) -> Any:
+            nonlocal pages, pages_of
+            if pages is None or pages_of is not store:
+                pages, pages_of = obstores.pages(store, prefix, last), store
+            return next(pages, None)
+
+        # The name that is looked at says whether obstore knows where to list.
+        whole = prefix.removesuffix("/") if prefix else "all"
+        while (page := self._do(by_obstore, lambda: _BY_BOTO, "list", prefix, named=whole)) is not _BY_BOTO:
+            if page is None:
+                return
+            for found in page:
+                last = found["path"]
+                # Markers of folders, "a/", are listed without their slash, the prefix itself is one here.
+                if last.startswith(prefix):
+                    yield last, obstores.head_of(found, obstores.etag_of(found))
+        yield from super().list(prefix, start_after=last)
+
+    # --- Requests -----------------------------------------------------------------------------------
+
+    def _do(
+        self,
+        by_obstore: Callable[[S3Store], T],
+        by_boto: Callable[[], T],
+        operation: str,
+        key: str,
+        *,
+        named: str | None = None,
+        large: bool = False,
+    ) -> T:
+        """Do something by obstore if it can, else by boto3.
+
+        After a failure of the service the next request is boto3's, because obstore does not tell for how long
+        the service asks to wait (Retry-After).
+        """
+        put_off, self._thread.put_off = getattr(self._thread, "put_off", False), False
+        for attempt in range(2):
+            client, store = self._able(key if named is None else named, large=large)
+            if store is None or put_off:
+                break
+            try:
+                return by_obstore(store)
+            except answer(*FOREIGN) as error:
+                said = obstores.said_by(error)
+                if isinstance(error, InvalidPathError) or _is_elsewhere(said):
+                    # Nothing was done; boto3 lists what obstore has no name for, and sees which region the
+                    # bucket is in.
+                    break
+                told = self._retold(said, operation)
+                if attempt or not self._renew(client, told):
+                    with self._noted():
+                        raise self._translate(told, operation, key) from error
+        with self._noted():
+            return by_boto()
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Remember for the next request of this thread that the service failed in the last one."""
+        try:
+            yield
+        except (TryAgain, Unclear):
+            self._thread.put_off = True
+            raise
+
+    def _able(self, key: str, *, large: bool = False) -> tuple[Any, S3Store | None]:
+        """Return the client and the store of this process.
+
+        There is no store if obstore cannot be used, here or for such a key.
+        """
+        if not obstores.nameable(key) or is_mocked() or not obstores.begin():
+            return _NOT_ABLE
+        try:
+            client = self.client
+        except FOREIGN_TO_BOTO:
+            return _NOT_ABLE  # boto3 says what is wrong with the settings
+        made = self._made
+        if made.client is not client:
+            # Several threads may make them, and the last ones stay.
+            idle: float = client.meta.config.read_timeout
+            upload = idle if self._is_users else max(idle, self.retry.idle(UPLOAD_IDLE_SECONDS))
+            stores = (self._make_store(client, seconds) for seconds in (idle, upload))
+            made = self._made = _Made(client, *stores)
+        return client, made.large_store if large else made.store
+
+    def _make_store(self, client: Any, read_timeout: float) -> S3Store | None:
+        config, endpoint = client.meta.config, client.meta.endpoint_url
+        credentials = client._request_signer._credentials
+        if ":" in self.bucket or not (credentials or self.unsigned):
+            return None  # boto3 knows what to do with an ARN, and what to say without credentials
+        region = client.meta.region_name
+        virtual = (config.s3 or {}).get("addressing_style") == "virtual"
+        about: Any = {
+            "endpoint": _with_bucket(endpoint, self.bucket) if virtual else endpoint,
+            "virtual_hosted_style_request": virtual,
+            "region": "us-east-1" if region in _NO_REGION else region,
+            "skip_signature": self.unsigned,
+            "request_payer": self.requester_pays,
+            # So that one deletion is the same request as by boto3.
+            "disable_bulk_delete": True,
+        }
+        if config.request_checksum_calculation != "when_required":
+            # The one algorithm that obstore knows; buckets with Object Lock refuse writes without any.
+            about["checksum_algorithm"] = "sha256"
+        return S3Store(
+            self.bucket,
+            config=about,
+            client_options={
+                "allow_http": endpoint.startswith("http:"),
+                "connect_timeout": timedelta(seconds=config.connect_timeout),
+                "read_timeout": timedelta(seconds=read_timeout),
+                "timeout": _NO_TIMEOUT,
+            },
+            retry_config={"max_retries": 0},
+            credential_provider=None if self.unsigned else provider_of(credentials),
+        )
+
+    def _retold(self, said: Said, operation: str) -> Exception:
+        """Return what boto3 would have raised, so that there is one table of what means what."""
+        where = self.client.meta.endpoint_url
+        if said.status:
+            told = {"Code": said.code or str(said.status), "Message": said.message}
+            about = {"HTTPStatusCode": said.status}
+            return boto_says.ClientError({"Error": told, "ResponseMetadata": about}, operation)  # type: ignore[typeddict-item]
+        if said.unsigned:
+            return boto_says.CredentialRetrievalError(provider="boto3", error_msg=said.message)
+        if said.trouble == "Connect":
+            return boto_says.EndpointConnectionError(endpoint_url=where, error=said.message)
+        if said.trouble == "Timeout":
+            return boto_says.ReadTimeoutError(endpoint_url=where)
+        if said.trouble:
+            return boto_says.HTTPClientError(error=said.message)
+        return _Unknown(told=said.message)
+
+
+class _Unknown(boto_says.BotoCoreError):
+    """Something that boto3 has no word for."""
+
+    fmt = "{told}"
+
+
+_BY_BOTO: Final[Any] = object()
+_NOT_ABLE: Final = (None, None)
+
+
+def _is_elsewhere(said: Said) -> bool:
+    """Tell whether the bucket may be in another region; the answer to a HEAD has no word of it."""
+    wordless = said.status == _BAD_REQUEST and not said.code
+    return said.redirected or said.code in _ELSEWHERE or said.status in _REDIRECTS or wordless
+
+
+def _with_bucket(endpoint: str, bucket: str) -> str:
+    parts = urlsplit(endpoint)
+    return urlunsplit(parts._replace(netloc=f"{bucket}.{parts.netloc}"))
