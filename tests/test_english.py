@@ -35,8 +35,8 @@ IDIOMS = {
     "an inversion or a clause as a noun": (
         "what(ever)? (follows|comes|goes|there is)",
         "what(ever)? (it|they|is|was|are|were) (is|was|are|were|there|found)",
-        "nor (is|are|do|does|can|may)", "not a (single )?byte", "(is|are|not) to be had", "lest", "hence", "thus",
-        "there(in|of)", "wherein",
+        "nor (is|are|do|does|can|may)", "not a (single )?byte", "(is|are|not) to be had",
+        "lest", "hence", "thus",         "there(in|of)", "wherein",
     ),
 }  # fmt: skip
 
