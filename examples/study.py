@@ -4,8 +4,8 @@
 
 How far does a random walker get that keeps its direction with some probability? Each combination of
 parameters is a job of a data space: a folder with its state point, a file of raw data, and a document of
-results. Results are kept: the same command again computes nothing, and after an interruption it does the rest. So does
-a grid that has grown.
+results. Results are kept: the same command again computes nothing, and after an interruption or with a larger
+grid it does the rest.
 
 What is left in the folder: the project (``workspace``, a folder for each job), ``view`` with links to
 the jobs by parameter, ``results.csv``, ``study.png``, and ``study.zip``, which `Project.import_from` makes
