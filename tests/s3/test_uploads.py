@@ -252,7 +252,7 @@ def test_many_uploads_are_listed_page_by_page(proxy: Proxy, made_bucket: str) ->
 KILLED: Final = """
 import os, sys
 from perkey import BasicS3Dict
-from perkey.stores import s3_boto
+from perkey.stores.objects import boto as s3_boto
 from perkey.stores.objects.engine import Engine
 Engine.multipart_above = 1 << 20
 s3_boto._LEAST_PART = 1 << 20

@@ -16,7 +16,7 @@ from perkey.stores.folder import CacheFolder
 from perkey.stores.objects import ObjectStore, check_flags, is_mocked
 
 if TYPE_CHECKING:
-    from perkey.stores.objects import BotoEngine
+    from perkey.stores.objects.boto import BotoEngine
 
 EngineName: TypeAlias = Literal["boto3", "obstore"]
 """The client library on the data path."""
@@ -39,7 +39,7 @@ def make_engine(
         TypeError, ValueError: An argument is of the wrong kind, or the engine is not known.
     """
     if engine == "boto3":
-        from perkey.stores.objects import BotoEngine  # noqa: PLC0415 - an extra
+        from perkey.stores.objects.boto import BotoEngine  # noqa: PLC0415 - an extra
 
         return BotoEngine(bucket_name, **service)
     if engine == "obstore":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, TypeVar
 
 from perkey.answers import answer
+from perkey.arguments import check_kind
 from perkey.content import Content, Data, close
 from perkey.errors import ConflictError
 from perkey.expectations import ANY, ConditionKind, Expectation, Verb, Version
@@ -316,6 +317,7 @@ class WrapperStore(Store):
     """
 
     def __init__(self, inner: Store) -> None:
+        check_kind("inner", inner, Store, "a Store")
         self.inner = inner
         self.workers = inner.workers
 

@@ -8,14 +8,10 @@ from perkey.stores.objects.addresses import (
     joined,
     kind_of,
 )
-from perkey.stores.objects.boto import BotoEngine
-from perkey.stores.objects.boto_errors import FOREIGN
 from perkey.stores.objects.engine import NoSuchBucket, again, is_mocked
 from perkey.stores.objects.store import ObjectStore
 
 __all__ = [
-    "FOREIGN",
-    "BotoEngine",
     "NoSuchBucket",
     "ObjectStore",
     "again",
