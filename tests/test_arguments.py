@@ -94,6 +94,8 @@ SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
     ("DirectoryStore", "base"): ("", [5, None, b"a", THING]),
     ("set_many", "items"): ({}, [5, None, "abc", [5], THING]),
 }
+# Required arguments that may also be given under another name.
+TWO_NAMES = frozenset((("setdefault_if", "default"),))
 # They take the parameters of other entrances by name.
 OPEN = frozenset(("more", "service", "individual_subdicts_params"))
 # Called by stores and formats with what these have, not by users.
@@ -168,7 +170,7 @@ def right_for(entrance: str, function: Callable[..., Any], folder: str) -> dict[
             continue
         if name in {"base_dir", "base"}:
             chosen[name] = folder
-        elif parameter.default is parameter.empty:
+        elif parameter.default is parameter.empty or (entrance.rpartition(".")[2], name) in TWO_NAMES:
             chosen[name] = "value" if name in ANYTHING else spec(entrance, name)[0]
     return chosen
 

@@ -113,6 +113,11 @@ class Naming:
         digest_len: Characters of digest added to each part, 0 to 26.
         file_type: The ending of the last part, checked like a key part.
 
+    Attributes:
+        cached_name_of: Does the same as `name_of` for a key that is a plain string, a tuple of plain strings,
+            or what the library returns as a key. Other objects may be equal to one of these and have another
+            text, so they must not be looked up.
+
     Raises:
         ValueError: `digest_len` or `file_type` is out of bounds.
     """
@@ -132,7 +137,7 @@ class Naming:
         self._ending = "." + file_type
         self._tail = digest_len + 1
         self.shape = _shape(digest_len, self._ending)
-        self._cached_name = lru_cache(_CACHED_NAMES)(self._make_name)
+        self.cached_name_of = lru_cache(_CACHED_NAMES)(self.name_of)
         self._cached_part = lru_cache(_CACHED_NAMES)(self._folder_part)
         # Never emptied: a listing of more keys than fit would push each out before it is seen again.
         self._flat_keys: dict[str, NonEmptySafeStrTuple | None] = {}
@@ -147,15 +152,13 @@ class Naming:
             TypeError: `key` is not a string or a sequence of strings.
             ValueError: `key` is empty, has an unsafe part, or its name would be too long.
         """
-        # Only plain strings are looked up: subclasses may be equal to, and hash like, another text.
-        kind = type(key)
-        if kind is tuple:
-            for part in key:
-                if type(part) is not str:
-                    return self._make_name(key)
-        elif kind is not str and kind is not NonEmptySafeStrTuple and kind is not SafeStrTuple:
-            return self._make_name(key)
-        return self._cached_name(key)
+        parts = NonEmptySafeStrTuple(key)
+        *folders, last = (self._suffixed(part) for part in parts)
+        for folder in folders:
+            self._check_folder(folder)
+        name = (*folders, last + self._ending)
+        self._check_length(name)
+        return name
 
     def prefix_of(self, prefix: Any) -> Name:
         """Return the folder name of `prefix`, which may be empty; raises as `name_of`."""
@@ -185,15 +188,6 @@ class Naming:
     def part_of(self, folder: str) -> str | None:
         """Return the key part that the folder `folder` stands for, or None if it stands for none."""
         return self._cached_part(folder)
-
-    def _make_name(self, key: Any) -> Name:
-        parts = NonEmptySafeStrTuple(key)
-        *folders, last = (self._suffixed(part) for part in parts)
-        for folder in folders:
-            self._check_folder(folder)
-        name = (*folders, last + self._ending)
-        self._check_length(name)
-        return name
 
     def _suffixed(self, part: str) -> str:
         if not self.digest_len or self._has_suffix(part):

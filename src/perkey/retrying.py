@@ -24,6 +24,7 @@ UPLOAD_IDLE_SECONDS: Final = 300.0
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE: Final = 5.0
+_LONGEST_GIVING_WAY: Final = 0.02
 _MOST_DOUBLINGS: Final = 16  # 2 ** attempts must not overflow in a day of attempts
 
 
@@ -126,6 +127,17 @@ class Attempts:
 
 
 _current = threading.local()
+
+
+def pause(attempts: int, duration: float) -> None:
+    """Wait after a conflict, so that other writers can finish; the more conflicts, the shorter.
+
+    Args:
+        attempts: How many attempts have met a conflict. After the first one there is no wait.
+        duration: The seconds that the last attempt took.
+    """
+    if attempts > 1:
+        time.sleep(min(_LONGEST_GIVING_WAY, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
 
 
 def _check(name: str, seconds: object) -> None:

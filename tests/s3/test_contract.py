@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from perkey.dicts.s3 import make_engine
+from perkey.dicts.s3 import engine_class
 from perkey.expectations import ABSENT, ANY, Expectation
 from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import CachedStore, Store
@@ -107,8 +107,7 @@ class S3Store(OverS3, StoreSuite):
         return self._over(objects.root_prefix)
 
     def _over(self, prefix: str) -> Store:
-        engine = make_engine(
-            self.engine,
+        engine = engine_class(self.engine)(
             BUCKET,
             region="us-east-1",
             endpoint_url=self.endpoint,
