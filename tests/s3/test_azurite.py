@@ -13,7 +13,7 @@ from perkey.errors import AccessDeniedError, BackendError, UnsupportedConditionE
 from perkey.jokers import ITEM_NOT_AVAILABLE
 from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import Store
-from perkey.stores.objects.obstore_store import ObstoreStore
+from perkey.stores.objects.obstore_url import ObstoreStore
 from perkey.testing import PolicyContract
 from perkey.testing.dicts import AddOnlyContract
 from perkey.testing.dicts.raising import some_exceptions

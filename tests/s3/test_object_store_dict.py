@@ -26,9 +26,8 @@ from perkey.mapping.persi_dict import PersiDict
 from perkey.naming import Name
 from perkey.stores import Store
 from perkey.stores.objects.addresses import harmless, harmless_to_clients, joined, kind_of
-from perkey.stores.objects.engine import NotHonoured, TryAgain, Unclear
-from perkey.stores.objects.obstore_store import ObstoreStore
-from perkey.stores.objects.obstore_url import UrlEngine
+from perkey.stores.objects.engine import Engine, NotHonoured, TryAgain, Unclear
+from perkey.stores.objects.obstore_url import ObstoreStore, UrlEngine
 from perkey.testing import PolicyContract, WritingStoreContract
 from perkey.testing.dicts import AddOnlyContract
 from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
@@ -240,7 +239,7 @@ def test_operations_send_as_many_requests_as_are_said(d: Dict, proxy: Proxy) -> 
 def test_large_values_go_up_in_parts_and_conditional_ones_at_once(
     d: Dict, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perkey.stores.objects.obstore_url._CHUNK", 5 << 20)
+    monkeypatch.setattr(Engine, "part_size", 5 << 20)
     assert isinstance(d.store, ObstoreStore)
     d.store.engine.multipart_above = 1 << 20
     value = secrets.token_bytes(6 << 20)

@@ -21,7 +21,7 @@ from perkey.content import close, read_all
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import AccessDeniedError, BackendError
 from perkey.expectations import ABSENT, ANY
-from perkey.stores.objects import obstore_replies as obstores
+from perkey.stores.objects import replies as obstores
 from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
 from perkey.stores.objects.engine import (

@@ -20,6 +20,7 @@ from perkey.dicts.s3 import BasicS3Dict, S3Dict
 from perkey.errors import AccessDeniedError, BackendError
 from perkey.jokers import ITEM_NOT_AVAILABLE
 from perkey.mapping.persi_dict import PersiDict
+from perkey.stores.objects.engine import Engine
 from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
 from s3.engines import each_engine
 from s3.places import EngineName
@@ -73,7 +74,7 @@ def copies_of(d: PersiDict[Any]) -> list[PersiDict[Any]]:
 def test_requester_pays_is_said_with_each_request_about_objects(
     way: str, proxy: Proxy, ministack: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", 1 << 20)
+    monkeypatch.setattr(Engine, "multipart_above", 1 << 20)
     ministack.client().create_bucket(Bucket=bucket)
     about = {"request_payer": True} if way == "url" else {"requester_pays": True}
     for d in copies_of(opened(proxy.endpoint, bucket, way, **about)):
@@ -432,7 +433,7 @@ def test_credentials_that_were_rotated_are_looked_for_once_more(  # noqa: PLR091
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", 1 << 20)
+    monkeypatch.setattr(Engine, "multipart_above", 1 << 20)
     ministack.client().create_bucket(Bucket=bucket)
     if where != "environment":
         settle({**SETTINGS["named profile"], "credentials": f"[work]\n{STATIC.replace(KEY, 'OLD')}"}, "")
@@ -521,7 +522,7 @@ def test_whatever_is_uploaded_has_a_checksum(
     way: str, proxy: Proxy, ministack: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Buckets with Object Lock refuse writes without any."""
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", 1 << 20)
+    monkeypatch.setattr(Engine, "multipart_above", 1 << 20)
     ministack.client().create_bucket(Bucket=bucket)
     d = opened(proxy.endpoint, bucket, way)
     do_everything(d)

@@ -16,6 +16,7 @@ from perkey.errors import BackendError, MutationPolicyError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.stores.base import Store
 from perkey.stores.memory import MemoryStore
+from perkey.stores.objects.engine import Engine
 from perkey.testing.faults import FaultyStore
 from s3.engines import each_engine
 from s3.places import EngineName, Place
@@ -36,8 +37,8 @@ UPLOADING: Final = ("put", "begin", "part", "complete")
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values above 1 MiB are large, and go up in parts of that size."""
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", MIB)
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", MIB)
+    monkeypatch.setattr(Engine, "part_size", MIB)
+    monkeypatch.setattr(Engine, "multipart_above", MIB)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any
 
 from perkey.arguments import check_flag, check_kind
 from perkey.keys import text_of
@@ -13,40 +13,7 @@ from perkey.mapping import PersiDict, V
 from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores import CachedStore, PrefixStore, Store
 from perkey.stores.folder import CacheFolder
-from perkey.stores.objects import ObjectStore, check_flags, is_mocked
-
-if TYPE_CHECKING:
-    from perkey.stores.objects import BotoEngine
-
-EngineName: TypeAlias = Literal["boto3", "obstore"]
-"""The client library on the data path."""
-
-
-def make_engine(
-    engine: EngineName,
-    bucket_name: str,
-    **service: Any,
-) -> BotoEngine:
-    """Return the engine for a bucket; making it sends nothing.
-
-    Args:
-        engine: The client library.
-        bucket_name: The bucket.
-        **service: The other arguments of `BotoEngine`.
-
-    Raises:
-        MissingExtraError: The client library is not installed.
-        TypeError, ValueError: An argument is of the wrong kind, or the engine is not known.
-    """
-    if engine == "boto3":
-        from perkey.stores.objects import BotoEngine  # noqa: PLC0415 - an extra
-
-        return BotoEngine(bucket_name, **service)
-    if engine == "obstore":
-        from perkey.stores.objects.obstore_s3 import ObstoreEngine  # noqa: PLC0415 - an extra
-
-        return ObstoreEngine(bucket_name, **service)
-    raise ValueError(f"engine must be 'boto3' or 'obstore', not {engine!r}")
+from perkey.stores.objects import EngineName, ObjectStore, is_mocked, make_engine
 
 
 class BasicS3Dict(PersiDict[V]):
@@ -116,7 +83,7 @@ class BasicS3Dict(PersiDict[V]):
         check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
         check_flag("immutable_items", immutable_items)
         check_kind("engine", engine, str, "'boto3' or 'obstore'")
-        check_flags(trust_service=trust_service)
+        trust_service = check_flag("trust_service", trust_service)
         bucket = make_engine(
             engine,
             text_of(bucket_name),

@@ -8,7 +8,8 @@ from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import BackendError
 from perkey.expectations import ConditionKind, Verb
 from perkey.mapping import PersiDict
-from perkey.stores.objects import FOREIGN, BotoEngine, NoSuchBucket, ObjectStore, again
+from perkey.stores.objects import NoSuchBucket, ObjectStore, again
+from perkey.stores.objects.boto import FOREIGN, BotoEngine
 from perkey.tools.doctor import Diagnosis
 
 _PATIENCE = {"retry_for": 10.0, "timeout": 60.0}

@@ -152,11 +152,13 @@ class Engine(ABC):
 
     Attributes:
         multipart_above: Bodies of more bytes than this are uploaded in parts.
+        part_size: The least size of a part, in bytes.
         connections: How many requests it can make at a time.
         retry: For how long failed requests are tried again.
     """
 
     multipart_above = 64 << 20
+    part_size = 16 << 20
     connections = 48
     retry = Retry()
 
