@@ -97,7 +97,8 @@ SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
 # They take the parameters of other entrances by name.
 OPEN = frozenset(("more", "service", "individual_subdicts_params"))
 # Called by stores and formats with what these have, not by users.
-INNER = frozenset(("Naming", "Stat", "Streamable", "read_all"))
+INNER = frozenset(("Naming", "Shape", "Stat", "Streamable", "find_format", "read_all"))
+INNER |= {"refuse", "settled", "settled_at_once"}
 # The vocabulary of results and errors is made by the library itself.
 MADE_HERE = ("Error", "Warning", "Result", "Flag", "Joker", "Key", "Tuple", "Function", "ETag")
 

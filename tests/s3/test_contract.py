@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from perkey.dicts.s3 import make_engine
 from perkey.expectations import ABSENT, ANY, Expectation
 from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import CachedStore, Store
 from perkey.stores.folder.cache import CacheFolder
+from perkey.stores.objects import make_engine
 from perkey.stores.objects.store import ObjectStore
 from perkey.testing import PolicyContract, StoreContract, WritingStoreContract
 from perkey.testing.dicts import PICKLED, PLAIN, TEXTS, AddOnlyContract
@@ -37,7 +37,7 @@ from s3.places import EngineName, Place
 from s3.servers import CEPH_ENDPOINT, Server
 
 BUCKET = f"perkey-{secrets.token_hex(8)}"
-"""One for all, because a bucket's endpoint is asked once what it honours; prefixes keep tests apart."""
+"""One for all, because a bucket's endpoint is asked once what it supports; prefixes keep tests apart."""
 
 
 class OverS3:
@@ -131,7 +131,7 @@ class S3Store(OverS3, StoreSuite):
 
 
 class HonestStore(S3Store, StoreContract):
-    """On a server that honours all conditions."""
+    """On a server that supports all conditions."""
 
 
 class TestStoreInMoto(HonestStore, InMoto):
@@ -283,7 +283,7 @@ class Untimed(
 
 
 class HonestDict(Untimed, RaceClauses):
-    """On a server that honours all conditions."""
+    """On a server that supports all conditions."""
 
 
 @pytest.mark.long

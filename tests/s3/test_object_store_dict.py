@@ -26,7 +26,7 @@ from perkey.mapping.persi_dict import PersiDict
 from perkey.naming import Name
 from perkey.stores import Store
 from perkey.stores.objects.addresses import harmless, harmless_to_clients, joined, kind_of
-from perkey.stores.objects.engine import Engine, NotHonoured, TryAgain, Unclear
+from perkey.stores.objects.engine import Engine, TryAgain, Unclear, Unsupported
 from perkey.stores.objects.obstore_url import ObstoreStore, UrlEngine
 from perkey.testing import PolicyContract, WritingStoreContract
 from perkey.testing.dicts import AddOnlyContract
@@ -205,7 +205,7 @@ def test_an_endpoint_that_ignores_conditions_is_found_out(rclone: Server, bucket
 def test_a_store_asked_for_it_directly_refuses_too() -> None:
     engine = UrlEngine("memory://")
     engine.put("a", b"", expect=ANY, write_id="w")
-    with pytest.raises(NotHonoured):
+    with pytest.raises(Unsupported):
         engine.delete("a", version=engine.head("a").version)
     assert engine.head("a").write_id == "w"
 
@@ -319,7 +319,7 @@ def test_where_nobody_listens_the_error_says_where(ministack: Server, bucket: st
         (401, "NoAuthenticationInformation", AccessDeniedError),
         (400, "ExpiredToken", AccessDeniedError),
         (400, "InvalidArgument", BackendError),
-        (501, "NotImplemented", NotHonoured),
+        (501, "NotImplemented", Unsupported),
     ],
 )
 def test_a_reply_means_what_it_says(

@@ -27,10 +27,10 @@ from perkey.stores.objects.boto_client import provider_of
 from perkey.stores.objects.engine import (
     NoSuchBucket,
     NoSuchObject,
-    NotHonoured,
     PreconditionFailed,
     TryAgain,
     Unclear,
+    Unsupported,
 )
 from perkey.stores.objects.obstore_s3 import ObstoreEngine
 from perkey.stores.objects.store import ObjectStore
@@ -237,7 +237,7 @@ def test_a_listing_goes_on_by_boto3_where_obstore_cannot(engine: ObstoreEngine) 
         ((503, "ServiceUnavailable"), TryAgain),
         ((500, "InternalError"), Unclear),
         ((502, "BadGateway"), Unclear),
-        ((501, "NotImplemented"), NotHonoured),
+        ((501, "NotImplemented"), Unsupported),
         ((403, "AccessDenied"), AccessDeniedError),
         ((400, "ExpiredToken"), AccessDeniedError),
         ((400, "EntityTooLarge"), BackendError),

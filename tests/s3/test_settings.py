@@ -1,10 +1,8 @@
 """Settings of services: parameters that travel with a handle, profiles, rotated credentials, true causes."""
 
 import inspect
-import json
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -338,38 +336,6 @@ def test_errors_about_settings_name_the_setting(
         assert f"s3://{bucket}" in str(told.value)
     assert repr(d)
     assert pickle.loads(pickle.dumps(d)).get_params() == d.get_params()
-
-
-WITHOUT_BOTO: Final = """
-import json, sys
-for name in ("boto3", "botocore"):
-    sys.modules[name] = None
-import perkey
-said = []
-for engine in ("boto3", "obstore"):
-    try:
-        perkey.S3Dict("bucket", engine=engine)
-    except perkey.MissingExtraError as error:
-        said.append(str(error))
-d = perkey.ObjectStoreDict(sys.argv[1])
-d["a"] = 1
-said.append([d["a"], d.setdefault("a", 2), len(d)])
-print(json.dumps(said))
-"""
-
-
-def test_dictionaries_by_address_need_nothing_of_aws(
-    settle: Callable[[dict[str, str], str], None], ministack: Server, bucket: str
-) -> None:
-    ministack.client().create_bucket(Bucket=bucket)
-    settle(SETTINGS["named profile"], ministack.endpoint)
-    program = [sys.executable, "-c", WITHOUT_BOTO, f"s3://{bucket}/p"]
-    done = subprocess.run(program, check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout) == [
-        "S3 needs boto3: pip install 'perkey[aws]'",
-        "engine='obstore' needs boto3: pip install 'perkey[aws]'",
-        [1, 1, 1],
-    ]
 
 
 def test_credentials_that_only_the_client_of_aws_can_fetch_are_said_to_be(

@@ -253,10 +253,9 @@ def test_many_uploads_are_listed_page_by_page(proxy: Proxy, made_bucket: str) ->
 KILLED: Final = """
 import os, sys
 from perkey import BasicS3Dict
-from perkey.stores import s3_boto
 from perkey.stores.objects.engine import Engine
 Engine.multipart_above = 1 << 20
-s3_boto._LEAST_PART = 1 << 20
+Engine.part_size = 1 << 20
 d = BasicS3Dict(sys.argv[2], root_prefix="p", endpoint_url=sys.argv[1], region="us-east-1")
 d["v"] = os.urandom(6 << 20)
 """

@@ -196,7 +196,7 @@ class TestLocalOpeners:
 
     def test_the_wait_is_longer_than_the_time_between_looks(self) -> None:
         """The values as they are, not those of the fixture."""
-        code = "from perkey.stores import sharing as s; print(s.SETTLING_SECONDS > 2 * s.LOOK_AGAIN_SECONDS)"
+        code = "from perkey.files import sharing as s; print(s.SETTLING_SECONDS > 2 * s.LOOK_AGAIN_SECONDS)"
         assert subprocess.check_output([sys.executable, "-c", code]) == b"True\n"
 
     def test_and_shared_ones_edit_one_document(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ V = TypeVar("V")
 class ObjectStoreDict(PersiDict[V]):
     """A persistent dictionary at an address: ``gs://``, ``az://``, ``s3://``, ``file://`` or ``memory://``.
 
-    Safe for any number of threads, processes and machines, as far as the service honours conditions on
+    Safe for any number of threads, processes and machines, as far as the service supports conditions on
     writes, which it is asked once. Removals on the condition of a version are refused, because obstore
     cannot express them: `pop`, `popitem`, `discard_if` with an ETag, and a `transform_item` that deletes.
     Of several that delete one item at once, more than one may be told that it was there. `S3Dict` does all

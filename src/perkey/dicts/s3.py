@@ -19,10 +19,10 @@ from perkey.stores.objects import EngineName, ObjectStore, is_mocked, make_engin
 class BasicS3Dict(PersiDict[V]):
     """A persistent dictionary in an S3 bucket, without a local cache: each value is an object.
 
-    Safe for any number of threads, processes and machines, as far as the service honours conditions; where it
-    does not, conditional operations raise `UnsupportedConditionError` and plain ones work. docs/s3.md has the
-    rights that are needed, the costs, and which services honour what. Objects are named and encoded as by
-    persidict, so that both can share a bucket.
+    Safe for any number of threads, processes and machines, as far as the service supports conditions; where
+    it does not, conditional operations raise `UnsupportedConditionError` and plain ones work. docs/s3.md has
+    the rights that are needed, the costs, and which services support what. Objects are named and encoded as
+    by persidict, so that both can share a bucket.
 
     Requests: get 1, set 1, `in` 1, del 2, setdefault 1 or 2, a conditional write 1, transform_item 2,
     len and keys 1 for 1,000 items, clear a listing and 1 for 1,000 items. Making a dictionary or a subdict
@@ -30,7 +30,7 @@ class BasicS3Dict(PersiDict[V]):
 
     Args:
         bucket_name: The bucket.
-        region: Its region; None leaves it to boto3's configuration.
+        region: Its region; None leaves it to the environment and the AWS configuration files.
         root_prefix: The beginning of all object names, ending in a slash (added if missing).
         file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
         immutable_items: Whether items can only be added, never changed or deleted.
@@ -40,7 +40,7 @@ class BasicS3Dict(PersiDict[V]):
         endpoint_url: Address of an S3 service other than AWS.
         client: A boto3 client of your own. It is not pickled with the dictionary.
         session: A boto3 session of your own. It is not pickled with the dictionary.
-        engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+        engine: ``"boto3"``, or ``"obstore"``, which is several times faster and works without boto3, too.
         unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
             It is True, too, if the client or the session sends unsigned requests.
         requester_pays: Whether your account pays for the requests, as some buckets demand.

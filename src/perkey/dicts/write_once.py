@@ -9,9 +9,9 @@ from typing import Any, Literal, Self
 
 from perkey.arguments import check_kind
 from perkey.content import bytes_of
-from perkey.dicts.comparing import differences
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConflictError, ConsistencyCheckError
+from perkey.formats.comparing import differences
 from perkey.jokers import ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict, V

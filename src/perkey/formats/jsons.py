@@ -16,9 +16,9 @@ from typing import Any
 
 from perkey.arguments import check_flag
 from perkey.content import Content, Data, read_all
-from perkey.dicts.comparing import losses
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
+from perkey.formats.comparing import losses
 from perkey.formats.failures import raise_if_out_of_memory
 from perkey.formats.foreign import foreign_to_json, refuse_foreign
 

@@ -11,7 +11,6 @@ from perkey.dataspace.space.workspace import FN_STATEPOINT, Workspace
 
 __all__ = [
     "FN_STATEPOINT",
-    "HOME",
     "ID_LENGTH",
     "LAYOUTS",
     "CopyTree",

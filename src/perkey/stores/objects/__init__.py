@@ -1,7 +1,7 @@
 """A store over a bucket: one object per item, and the engines that send its requests.
 
-The modules over client libraries, such as `boto` and `obstore_url`, need an extra. `make_engine` and `store_at`
-load them.
+The modules over client libraries, such as `boto` and `obstore_url`, need an extra. `make_engine` and
+`store_at` load them.
 """
 
 from perkey.stores.objects.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of

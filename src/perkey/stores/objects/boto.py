@@ -35,11 +35,11 @@ from perkey.stores.objects.engine import (
     NoSuchBucket,
     NoSuchObject,
     NoSuchUpload,
-    NotHonoured,
     PreconditionFailed,
     Signal,
     TryAgain,
     Unclear,
+    Unsupported,
     Upload,
     again,
     content_type,
@@ -548,7 +548,7 @@ def _signal(code: str, status: int) -> type[Signal] | None:
     if code in {"PreconditionFailed", "412"}:
         return PreconditionFailed
     if code == "NotImplemented" or status == _NOT_IMPLEMENTED:
-        return NotHonoured
+        return Unsupported
     return None
 
 

@@ -66,7 +66,7 @@ class PreconditionFailed(Signal):
     """The object was not as expected (412)."""
 
 
-class NotHonoured(Signal):
+class Unsupported(Signal):
     """The service says that it does not know such a condition (501)."""
 
 
@@ -227,7 +227,7 @@ class Engine(ABC):
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """What names the service: endpoints differ in the conditions that they honour."""
+        """What names the service: endpoints differ in the conditions that they support."""
 
     def supports(self, verb: Verb, kind: ConditionKind) -> bool:
         """Tell whether the client library can express a kind of condition at all."""

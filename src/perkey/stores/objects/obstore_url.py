@@ -31,11 +31,11 @@ from perkey.stores.objects.engine import (
     Head,
     NoSuchBucket,
     NoSuchObject,
-    NotHonoured,
     PreconditionFailed,
     Signal,
     TryAgain,
     Unclear,
+    Unsupported,
     Upload,
     again,
     size_of,
@@ -187,7 +187,7 @@ class UrlEngine(Engine):
                 f"cannot remove a certain version of {self.describe(key)}: obstore has no such request",
                 **self._about("remove", key),
             )
-            raise NotHonoured(failure)
+            raise Unsupported(failure)
         self._do("remove", key, lambda store: store.delete(key))
 
     def delete_many(self, keys: list[str]) -> dict[str, Exception]:
@@ -531,7 +531,7 @@ def _signal(error: Exception, said: Said) -> type[Signal] | None:
     if compared or said.code in _EXISTS or said.status == _FAILED_PRECONDITION:
         return PreconditionFailed
     if said.status == _NOT_IMPLEMENTED or isinstance(error, (NotImplementedError, NotSupportedError)):
-        return NotHonoured
+        return Unsupported
     return None
 
 

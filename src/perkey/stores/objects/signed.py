@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 
 import obstore
 
-from perkey.answers import interruption, raise_unchanged
+from perkey.answers import answer, interruption, raise_unchanged
 from perkey.stores.objects.replies import Rejected, Said, read_body
 
 Method: TypeAlias = Literal["DELETE", "HEAD", "PUT"]
@@ -52,7 +52,7 @@ def send(
     try:
         with urllib.request.urlopen(request, timeout=seconds) as reply:  # noqa: S310 - the same
             reply.read()
-    except (OSError, HTTPException) as error:
+    except answer(OSError, HTTPException) as error:
         _reject(error)
 
 

@@ -542,7 +542,7 @@ def _plain(values: Any) -> Any:
 
 def _pandas_extras(value: Any) -> dict[str, Any]:
     """Return what a frame or series carries besides data and labels."""
-    metadata = {name: getattr(value, name, None) for name in value._metadata}
+    metadata = {name: getattr(value, name, None) for name in value._metadata}  # noqa: SLF001 - a documented name of pandas
     return {"attrs": dict(value.attrs), "flags": value.flags.allows_duplicate_labels, **metadata}
 
 
