@@ -15,9 +15,6 @@ from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, drops_request, says, says_after
 from s3.servers import Server
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 Dict = BasicS3Dict[Any]
 
 pytestmark = pytest.mark.usefixtures("quick_pauses", "small_parts")

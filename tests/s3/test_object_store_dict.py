@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contracts.dicts import AddOnlySmoke, PolicySmoke
 
 from perkey.dicts.file_dir import FileDirDict
 from perkey.dicts.object_store_dict import ObjectStoreDict
@@ -28,8 +29,7 @@ from perkey.stores import Store
 from perkey.stores.objects.addresses import harmless, harmless_to_clients, joined, kind_of
 from perkey.stores.objects.engine import Engine, TryAgain, Unclear, Unsupported
 from perkey.stores.objects.obstore_url import ObstoreStore, UrlEngine
-from perkey.testing import PolicyContract, WritingStoreContract
-from perkey.testing.dicts import AddOnlyContract
+from perkey.testing import WritingStoreContract
 from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
 from s3.like_clouds import AzureLike, Cloud, GoogleLike
 from s3.proxy import Proxy, drops_reply, drops_request, says
@@ -98,6 +98,8 @@ class UncomparedRemovals(WritingStoreContract):
 
 
 class TestStoreInMemory(UncomparedRemovals):
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return ObstoreStore(f"memory://{secrets.token_hex(8)}/pre/fix")
 
@@ -116,6 +118,8 @@ class TestStoreOnMinistack(UncomparedRemovals):
 
 
 class TestStoreLikeGoogle(UncomparedRemovals):
+    empty_places_take_long = True
+
     @pytest.fixture(autouse=True)
     def _place(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.url = like(GoogleLike, "gs://bucket/pre/fix", monkeypatch)
@@ -125,6 +129,8 @@ class TestStoreLikeGoogle(UncomparedRemovals):
 
 
 class TestStoreLikeAzure(UncomparedRemovals):
+    empty_places_take_long = True
+
     @pytest.fixture(autouse=True)
     def _place(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.url = like(AzureLike, "az://container/pre/fix", monkeypatch)
@@ -140,7 +146,7 @@ def like(cloud: type[Cloud], url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"{url}/{secrets.token_hex(8)}"
 
 
-class TestDictInMemory(AddOnlyContract, PolicyContract):
+class TestDictInMemory(AddOnlySmoke, PolicySmoke):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return ObjectStoreDict(f"memory://{secrets.token_hex(8)}/pre/fix", **params)
 

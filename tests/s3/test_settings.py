@@ -25,9 +25,6 @@ from s3.places import EngineName
 from s3.proxy import Exchange, Fault, Proxy, error
 from s3.servers import Server
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
 OF_OBJECTS: Final = ("get", "head", "put", "delete", "delete_many", "list", "begin", "part", "complete")

@@ -24,9 +24,6 @@ from s3.proxy import Exchange, Fault, Proxy, Reply, says
 from s3.servers import Server
 from s3.test_settings import each_way, opened
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
 MIB: Final = 1 << 20

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from clauses import Caught, check
+from contracts.dicts import DictContract, PolicyContract
 
 from perkey import (
     ITEM_NOT_AVAILABLE,
@@ -17,7 +18,6 @@ from perkey import (
     OperationResult,
     PersiDict,
 )
-from perkey.testing import DictContract, PolicyContract
 from perkey.testing.crowds import Meeting
 
 
