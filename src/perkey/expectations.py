@@ -36,7 +36,7 @@ ConditionKind: TypeAlias = Literal["absent", "version"]
 
 
 def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> UnsupportedConditionError:
-    """Return the error for a condition that a place cannot honour."""
+    """Return the error for a condition that a place cannot support."""
     what = "that it is absent" if kind == "absent" else "a certain version of it"
     return UnsupportedConditionError(
         f"{place}: cannot {verb} an item on the condition of {what}: {reason}. Nothing was changed; "
