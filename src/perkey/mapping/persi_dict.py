@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from functools import partial
+from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -24,7 +25,7 @@ from perkey.mapping.fitting import count_watched
 from perkey.mapping.ordering import TimeOrder
 from perkey.mapping.showing import defaults_of, is_default, shown_parameter
 from perkey.mapping.views import PersiItemsView, PersiKeysView, PersiValuesView
-from perkey.naming import Name
+from perkey.naming import CLAIM_ENDING, Name
 from perkey.stores import PrefixStore, Store
 
 if TYPE_CHECKING:
@@ -220,6 +221,19 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
     def _names(self) -> Iterator[Name]:
         return self._watched(self._store.scan(), partial(filter, self._naming.key_of))
 
+    def _names_beside(self, claims: list[Name]) -> Iterator[Name]:
+        """Yield the names of all items; append those of the claims beside them to a list."""
+        ending = self._naming.shape.ending + CLAIM_ENDING
+
+        def pick(names: Iterator[Name]) -> Iterator[Name]:
+            for name in names:
+                if self._naming.key_of(name):
+                    yield name
+                elif name[-1].endswith(ending):
+                    claims.append(name)
+
+        return self._watched(self._store.scan(), pick)
+
     def _keys_among(self, names: Iterator[Name]) -> Iterator[NonEmptySafeStrTuple]:
         # A key is a tuple that is never empty, so that only None is filtered out.
         return filter(None, map(self._naming.key_of, names))
@@ -239,15 +253,18 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
         raise KeyError("the dictionary is empty")
 
     def clear(self) -> None:
-        """Delete all items that are there when the listing passes them.
+        """Delete all items that are there when the listing passes them, and claims that no process holds.
 
-        Cost: a listing, and as `delete_many`.
+        Cost: a listing, and as `delete_many`. A read for each claim, and a removal if it is not held.
 
         Raises:
             MutationPolicyError: Items are immutable; nothing was deleted.
         """
         self._check_deletable()
-        self._remove_many(self._names(), Tally("clear"))
+        claims: list[Name] = []
+        self._remove_many(self._names_beside(claims), Tally("clear"))
+        if claims:
+            import_module("perkey.tools.once").remove_stale(self._store, claims)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Store the items of a mapping, or pairs, and those given by name; as `set_many`."""

@@ -1,0 +1,18 @@
+"""Compute once: claims, and what stands on them."""
+
+from perkey.tools.once.claims import Claim, ClaimInfo, break_claim, claim, claims, remove_stale
+from perkey.tools.once.compute import compute_once
+from perkey.tools.once.holders import Holder
+from perkey.tools.once.records import Failure
+
+__all__ = [
+    "Claim",
+    "ClaimInfo",
+    "Failure",
+    "Holder",
+    "break_claim",
+    "claim",
+    "claims",
+    "compute_once",
+    "remove_stale",
+]
