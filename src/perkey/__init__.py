@@ -72,7 +72,7 @@ from perkey.query import find
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
-    from perkey.tools.once import break_claim, claim, claims, compute_once
+    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize
 
 _ON_DEMAND = {
     "BasicS3Dict": "perkey.dicts.s3",
@@ -82,6 +82,7 @@ _ON_DEMAND = {
     "claim": "perkey.tools.once",
     "claims": "perkey.tools.once",
     "compute_once": "perkey.tools.once",
+    "memoize": "perkey.tools.once",
 }
 
 
@@ -161,6 +162,7 @@ __all__ = [
     "find",
     "get_safe_chars",
     "key_of",
+    "memoize",
     "quote",
     "register_format",
     "replace_unsafe_chars",

@@ -32,7 +32,7 @@ from perkey.tools.once.claims import (
     pause_after,
 )
 from perkey.tools.once.holders import CLOCK, Clock, at_fork_in_child
-from perkey.tools.once.leases import FAILURES, Contender, Patience
+from perkey.tools.once.leases import FAILURES, Contender, Patience, log
 from perkey.tools.once.places import Spot, spot_of
 from perkey.tools.once.records import Failure, Record
 
@@ -210,6 +210,7 @@ class _Room:
         lease: The lease of that holding.
         holder: Its process, as text.
         calls: How many calls there are.
+        listeners: Called when the claim has changed, too.
     """
 
     def __init__(self) -> None:
@@ -218,6 +219,14 @@ class _Room:
         self.nonce = ""
         self.holder: str | None = None
         self.calls = 0
+        self.listeners: dict[int, Callable[[], object]] = {}
+
+    def notify(self) -> None:
+        """Let all calls look again."""
+        with self.changed:
+            self.changed.notify_all()
+        for listener in list(self.listeners.values()):
+            listener()
 
 
 class _Rooms:
@@ -256,6 +265,7 @@ class Computation(Generic[R]):
         key: The key.
         policy: How it behaves.
         look: Looks at the item; None for an item that counts if it is there.
+        old: A value that is still good enough if the function raises; ABSENT if there is none.
         clock: The clocks.
     """
 
@@ -266,12 +276,14 @@ class Computation(Generic[R]):
         policy: Policy,
         *,
         look: Callable[[], Look] | None = None,
+        old: Any = ABSENT,
         clock: Clock = CLOCK,
     ) -> None:
         self._d = d
         self._key = key
         self._policy = policy
         self._look = look or self._find
+        self._old = old
         self._clock = clock
         self._spot: Spot = spot_of(d, key)
         self._claim = Claim(self._spot, policy.lease, renewal=policy.renewal, clock=clock)
@@ -314,22 +326,36 @@ class Computation(Generic[R]):
 
     def compute(self, function: Callable[[], R]) -> R:
         """Call a function in this call's turn, and return the value that is there then."""
-        with self.turn():
-            value = function()
-        return self.insert(value)
+        try:
+            with self.computing():
+                value = function()
+        except answer(Exception) as error:
+            old = self.fail(error)
+            if old is ABSENT:
+                raise
+            value = old
+        else:
+            value = self.insert(value)
+        return value
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Keep an exception of the block as the failure of this attempt, and raise it."""
+    def computing(self) -> Iterator[None]:
+        """Mark the block as this computation, so that it does not wait for itself."""
         record = self._claim.record
         token = _computing.set(_computing.get() | ({record.nonce} if record else set()))
         try:
             yield
-        except answer(Exception) as error:
-            self.fail(error)
-            raise
         finally:
             _computing.reset(token)
+
+    @contextmanager
+    def listening(self, listener: Callable[[], object]) -> Iterator[None]:
+        """Call a function, in any thread, whenever another call of this process ends its turn."""
+        self._room.listeners[id(self)] = listener
+        try:
+            yield
+        finally:
+            del self._room.listeners[id(self)]
 
     def _pause(self, seconds: float) -> None:
         room = self._room
@@ -374,8 +400,7 @@ class Computation(Generic[R]):
             self._note(self._contender.seen)
             return self._busy()
         self._claim.hold(lease)
-        with self._room.changed:
-            self._room.nonce, self._room.holder = lease.record.nonce, str(lease.record.holder)
+        self._room.nonce, self._room.holder = lease.record.nonce, str(lease.record.holder)
         look = self._look()  # the former holder may just have inserted it
         if look.value is not ABSENT:
             self._claim.release(forget=True)
@@ -404,10 +429,9 @@ class Computation(Generic[R]):
         if record is not None and not record.free:
             self._check_not_own(record.nonce)
             self._waited_for.add(record.nonce)
-            with self._room.changed:
-                if self._room.nonce != record.nonce:
-                    self._room.nonce, self._room.holder = record.nonce, str(record.holder)
-                    self._room.changed.notify_all()
+            if self._room.nonce != record.nonce:
+                self._room.nonce, self._room.holder = record.nonce, str(record.holder)
+                self._room.notify()
 
     def _check_not_own(self, nonce: str) -> None:
         if nonce in _computing.get():
@@ -450,17 +474,22 @@ class Computation(Generic[R]):
     def _stop_leading(self) -> None:
         room = self._room
         with room.changed:
-            if room.leader is self:
+            led = room.leader is self
+            if led:
                 room.leader = None
-                room.changed.notify_all()
+        if led:
+            room.notify()
 
     # --- The end of a turn --------------------------------------------------------------------------
 
-    def fail(self, error: Exception) -> None:
-        """Keep an exception of the function as this attempt's failure."""
+    def fail(self, error: Exception) -> Any:
+        """Keep an exception of the function as this attempt's failure; return the old value, or ABSENT."""
         record = self._claim.record
         if record is not None:
             self._claim.release(Failure.of(error, record))
+        if self._old is not ABSENT:
+            log("a value could not be computed before its time was over, the old one is used: %r", error)
+        return self._old
 
     def insert(self, value: R) -> R:
         """Store a result, and return the value that is there then: this one, or one that was there before."""
