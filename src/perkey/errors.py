@@ -324,6 +324,87 @@ class ConsistencyCheckError(MutationPolicyError, ValueError):
         return f"{tuple(self.key)}: the new value differs from the one written first:\n  {lines}"
 
 
+class BusyError(PerkeyError, TimeoutError):
+    """Another process or thread works on the item, and did not finish in time.
+
+    Attributes:
+        key: The key of the item.
+        holder: The process that works on it, as text; None if that is not known.
+        waited: Seconds for which this call waited.
+    """
+
+    def __init__(self, key: Any, holder: str | None, waited: float) -> None:
+        super().__init__(key, holder, waited)
+        self.key = key
+        self.holder = holder
+        self.waited = waited
+
+    def __str__(self) -> str:
+        """Name the holder."""
+        holder = self.holder or "another process"
+        return (
+            f"{shown_key(self.key)}: {holder} works on it and did not finish within {self.waited:g} s; "
+            "try again later, or wait for longer"
+        )
+
+
+class ClaimLostError(PerkeyError, RuntimeError):
+    """A claim is not held, or is held no more: another process may work on the item now.
+
+    Attributes:
+        key: The key of the item.
+        reason: What is known about it.
+    """
+
+    def __init__(self, key: Any, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Name the reason."""
+        return f"{shown_key(self.key)}: the claim is not held: {self.reason}"
+
+
+class ComputationFailedError(PerkeyError, RuntimeError):
+    """The computation that this call waited for failed in another process or thread; call again to retry.
+
+    Attributes:
+        key: The key of the item.
+        type: The class of the exception, with its module, as text.
+        text: The text of the exception.
+        traceback: Its traceback as text.
+        count: How many attempts have failed so far.
+        holder: The process in which it failed, as text.
+    """
+
+    def __init__(
+        self,
+        key: Any,
+        *,
+        type: str,  # noqa: A002 - as it is called in the claim
+        text: str,
+        traceback: str,
+        count: int,
+        holder: str,
+    ) -> None:
+        super().__init__(key, type, text)
+        self.key = key
+        self.type = type
+        self.text = text
+        self.traceback = traceback
+        self.count = count
+        self.holder = holder
+
+    def __str__(self) -> str:
+        """Show the error as it was there."""
+        attempts = "1 attempt has" if self.count == 1 else f"{self.count} attempts have"
+        return (
+            f"{shown_key(self.key)}: the computation failed in {self.holder}, {attempts} failed so far; "
+            f"call again to retry. It raised {self.type}: {self.text}\n{self.traceback}"
+        )
+
+
 def shown_key(key: Any) -> str:
     """Return how messages show a key, or what was to be one."""
     return repr(tuple(key) if isinstance(key, tuple) else key)

@@ -35,6 +35,9 @@ MAX_PART_BYTES: Final = 255
 MAX_NAME_BYTES: Final = 900
 """The longest stored name, separators included: S3 allows 1,024 bytes, and a root prefix needs some."""
 
+CLAIM_ENDING: Final = "-claim"
+"""What the file types of claims end in. A claim lies beside its item; no dictionary may have such a type."""
+
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [a + b for a in _BASE32 for b in _BASE32]
 _USUAL = 8  # the digest length that deserves a shortcut
@@ -132,6 +135,10 @@ class Naming:
             raise ValueError(f"file_type: {error}") from None
         if len(file_type) > MAX_PART_BYTES // 4:
             raise ValueError(f"file_type of {len(file_type)} characters is too long")
+        if file_type.endswith(CLAIM_ENDING):
+            raise ValueError(
+                f"file_type={file_type!r}: types that end in {CLAIM_ENDING!r} are kept for claims"
+            )
         self.digest_len = digest_len
         self.file_type = file_type
         self._ending = "." + file_type

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
@@ -43,7 +44,7 @@ from perkey.mapping.fitting import count_watched
 from perkey.mapping.items import Items, Policy, items_of_params
 from perkey.mapping.showing import defaults_of, is_default, shown_parameter
 from perkey.mapping.views import PersiItemsView, PersiKeysView, PersiValuesView
-from perkey.naming import DEFAULT_DIGEST_LEN
+from perkey.naming import DEFAULT_DIGEST_LEN, Name
 from perkey.stores import PrefixStore, Store
 
 if TYPE_CHECKING:
@@ -522,15 +523,19 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         raise KeyError("the dictionary is empty")
 
     def clear(self) -> None:
-        """Delete all items that are there when the listing passes them.
+        """Delete all items that are there when the listing passes them, and claims that no process holds.
 
-        Cost: a listing, and as `delete_many`.
+        Cost: a listing, and as `delete_many`. A read for each claim, and a removal if it is not held.
 
         Raises:
             MutationPolicyError: Items are immutable; nothing was deleted.
         """
         self._items.policy.check_deletable()
-        bulk.remove_many(self._items, self._items.names(), Tally("clear"))
+        claims: list[Name] = []
+        bulk.remove_many(self._items, self._items.names_beside(claims), Tally("clear"))
+        if claims:
+            # A tool of a higher layer knows which claims are free; seldom needed, so loaded here.
+            import_module("perkey.tools.once").remove_stale(self._items.store, claims)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Store the items of a mapping, or pairs, and those given by name; as `set_many`."""
