@@ -49,11 +49,11 @@ NOT_OF_A_CALL = {
     ("overlapping.py", "__getitem__"): "a dict in memory",
     ("bulk.py", "_hashable"): "a hash",
     ("boto_client.py", "_parse_time"): "the text of a reply",
-    ("boto_errors.py", "_retry_after"): "the text of a reply",
+    ("boto.py", "_retry_after"): "the text of a reply",
     ("lineage.py", "of"): "a dict in memory",
     ("store.py", "_remove_any"): "ConflictError of its own method, tried again",
-    ("obstore_replies.py", "_runs_here"): "looks at threads, and without an answer at none",
-    ("obstore_replies.py", "_is_worker"): "looks at threads, and without an answer at none",
+    ("replies.py", "_runs_here"): "looks at threads, and without an answer at none",
+    ("replies.py", "_is_worker"): "looks at threads, and without an answer at none",
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from contracts.dicts.raising import Bad, RaisingFormat
 
 from perkey import (
     BulkOperationError,
@@ -33,7 +34,6 @@ from perkey.naming import Name
 from perkey.stores import MemoryStore
 from perkey.stores.base import Store
 from perkey.testing import FaultyStore
-from perkey.testing.dicts.raising import Bad, RaisingFormat
 
 T = TypeVar("T")
 

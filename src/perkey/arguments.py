@@ -1,4 +1,4 @@
-"""Checks of arguments: each error names the argument and says what it must be."""
+"""Checks of arguments: each error names the argument and the expected kind."""
 
 from __future__ import annotations
 

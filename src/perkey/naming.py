@@ -33,7 +33,10 @@ MAX_PART_BYTES: Final = 255
 """The longest file name of the common file systems; every stored part keeps to it, on every backend."""
 
 MAX_NAME_BYTES: Final = 900
-"""The longest stored name, separators included: S3 allows 1,024 bytes, and a root prefix needs room."""
+"""The longest stored name, separators included: S3 allows 1,024 bytes, and a root prefix needs some."""
+
+CLAIM_ENDING: Final = "-claim"
+"""What the file types of claims end in. A claim lies beside its item; no dictionary may have such a type."""
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [a + b for a in _BASE32 for b in _BASE32]
@@ -80,7 +83,7 @@ class Shape:
         self.folder_fits = re.compile(folder).fullmatch
 
     def fits(self, name: Name) -> bool:
-        """Tell whether a name is of this shape; cheap, because digests are not computed."""
+        """Return whether a name is of this shape; cheap, because digests are not computed."""
         return self.leaf_fits(name[-1]) is not None and all(map(self.folder_fits, name[:-1]))
 
 
@@ -132,6 +135,10 @@ class Naming:
             raise ValueError(f"file_type: {error}") from None
         if len(file_type) > MAX_PART_BYTES // 4:
             raise ValueError(f"file_type of {len(file_type)} characters is too long")
+        if file_type.endswith(CLAIM_ENDING):
+            raise ValueError(
+                f"file_type={file_type!r}: types that end in {CLAIM_ENDING!r} are kept for claims"
+            )
         self.digest_len = digest_len
         self.file_type = file_type
         self._ending = "." + file_type
@@ -186,7 +193,7 @@ class Naming:
         return tuple.__new__(NonEmptySafeStrTuple, (*parts, *flat))
 
     def part_of(self, folder: str) -> str | None:
-        """Return the key part that the folder `folder` stands for, or None if it is not one of ours."""
+        """Return the key part that the folder `folder` stands for, or None if it stands for none."""
         return self._cached_part(folder)
 
     def _suffixed(self, part: str) -> str:
@@ -199,7 +206,7 @@ class Naming:
         return cut > 0 and part[cut] == "_" and part[cut + 1 :] == digest(part[:cut], self.digest_len)
 
     def _flat_key(self, leaf: str) -> NonEmptySafeStrTuple | None:
-        """Return the key stored as a file `leaf` in the base folder, None if none is."""
+        """Return the key stored as a file `leaf` in the base folder, or None."""
         part = self._part_of(leaf[: -len(self._ending)]) if self.shape.leaf_fits(leaf) else None
         return None if part is None else tuple.__new__(NonEmptySafeStrTuple, (part,))
 
@@ -207,7 +214,7 @@ class Naming:
         return None if self.shape.folder_fits(folder) is None else self._part_of(folder)
 
     def _part_of(self, stored: str) -> str | None:
-        """Return the part of a key that is stored as `stored`, None if none is."""
+        """Return the part of a key that is stored as `stored`, or None."""
         if len(stored) > MAX_PART_BYTES:
             return None
         if not self.digest_len:
@@ -219,7 +226,7 @@ class Naming:
         return stored if part[-self._tail :][:1] == "_" and self._has_suffix(part) else part
 
     def _check_folder(self, folder: str) -> None:
-        # Without digests nothing tells the folder "x.pkl" from the file of the key "x".
+        # Without digests the folder "x.pkl" cannot be distinguished from the file of the key "x".
         if not self.digest_len and folder.endswith(self._ending):
             raise ValueError(
                 f"with digest_len=0 the key part {folder!r} would collide with a file of type "

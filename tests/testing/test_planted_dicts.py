@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from clauses import Caught, check
+from contracts.dicts import DictContract, PolicyContract
 
 from perkey import (
     ITEM_NOT_AVAILABLE,
@@ -16,7 +17,6 @@ from perkey import (
     OperationResult,
     PersiDict,
 )
-from perkey.testing import DictContract, PolicyContract
 from perkey.testing.crowds import Meeting
 
 

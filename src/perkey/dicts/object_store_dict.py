@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, TypeVar
 
-from perkey.arguments import check_callable, check_kind
+from perkey.arguments import check_callable, check_flag, check_kind
 from perkey.keys import text_of
 from perkey.mapping import PersiDict
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores import PrefixStore, Store
 from perkey.stores.folder import DirectoryStore
-from perkey.stores.objects import check_flags, folder_of, harmless, harmless_to_clients, joined, kind_of
+from perkey.stores.objects import folder_of, harmless, harmless_to_clients, joined, kind_of, store_at
 
 V = TypeVar("V")
 
@@ -21,7 +21,7 @@ V = TypeVar("V")
 class ObjectStoreDict(PersiDict[V]):
     """A persistent dictionary at an address: ``gs://``, ``az://``, ``s3://``, ``file://`` or ``memory://``.
 
-    Safe for any number of threads, processes and machines, as far as the service honours conditions on
+    Safe for any number of threads, processes and machines, as far as the service supports conditions on
     writes, which it is asked once. Removals on the condition of a version are refused, because obstore
     cannot express them: `pop`, `popitem`, `discard_if` with an ETag, and a `transform_item` that deletes.
     Of several that delete one item at once, more than one may be told that it was there. `S3Dict` does all
@@ -85,7 +85,7 @@ class ObjectStoreDict(PersiDict[V]):
         check_kind("client_options", client_options, (Mapping, NoneType), "a mapping or None")
         if credential_provider is not None:
             check_callable("credential_provider", credential_provider)
-        check_flags(trust_service=trust_service)
+        trust_service = check_flag("trust_service", trust_service)
         url = text_of(url)
         store = _store_at(
             url,
@@ -124,6 +124,4 @@ def _store_at(url: str, retry: Retry, **service: Any) -> Store:
         if any(service.values()):
             raise ValueError("a folder has no options, needs no credentials and is not a service to trust")
         return DirectoryStore(folder_of(url))
-    from perkey.stores.objects.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
-
-    return ObstoreStore(url, retry=retry, **service)
+    return store_at(url, retry=retry, **service)

@@ -5,49 +5,25 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any
 
-from perkey.arguments import check_kind
+from perkey.arguments import check_flag, check_kind
 from perkey.keys import text_of
 from perkey.mapping import PersiDict, V
 from perkey.naming import Name
 from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores import CachedStore, PrefixStore
 from perkey.stores.folder import CacheFolder
-from perkey.stores.objects import ObjectStore, check_flags, is_mocked
-
-if TYPE_CHECKING:
-    from perkey.stores.objects.boto import BotoEngine
-
-EngineName: TypeAlias = Literal["boto3", "obstore"]
-"""The client library on the data path."""
-
-
-def engine_class(engine: EngineName) -> type[BotoEngine]:
-    """Return the class of the engines of a client library.
-
-    Raises:
-        MissingExtraError: The client library is not installed.
-        ValueError: The engine is not known.
-    """
-    if engine == "boto3":
-        from perkey.stores.objects.boto import BotoEngine  # noqa: PLC0415 - an extra
-
-        return BotoEngine
-    if engine == "obstore":
-        from perkey.stores.objects.obstore_s3 import ObstoreEngine  # noqa: PLC0415 - an extra
-
-        return ObstoreEngine
-    raise ValueError(f"engine must be 'boto3' or 'obstore', not {engine!r}")
+from perkey.stores.objects import EngineName, ObjectStore, is_mocked, make_engine
 
 
 class BasicS3Dict(PersiDict[V]):
     """A persistent dictionary in an S3 bucket, without a local cache: each value is an object.
 
-    Safe for any number of threads, processes and machines, as far as the service honours conditions; where it
-    does not, conditional operations raise `UnsupportedConditionError` and plain ones work. docs/s3.md has the
-    rights that are needed, the costs, and which services honour what. Objects are named and encoded as by
-    persidict, so that both can share a bucket.
+    Safe for any number of threads, processes and machines, as far as the service supports conditions; where
+    it does not, conditional operations raise `UnsupportedConditionError` and plain ones work. docs/s3.md has
+    the rights that are needed, the costs, and which services support what. Objects are named and encoded as
+    by persidict, so that both can share a bucket.
 
     Requests: get 1, set 1, `in` 1, del 2, setdefault 1 or 2, a conditional write 1, transform_item 2,
     len and keys 1 for 1,000 items, clear a listing and 1 for 1,000 items. Making a dictionary or a subdict
@@ -55,7 +31,7 @@ class BasicS3Dict(PersiDict[V]):
 
     Args:
         bucket_name: The bucket.
-        region: Its region; None leaves it to boto3's configuration.
+        region: Its region; None leaves it to the environment and the AWS configuration files.
         root_prefix: The beginning of all object names, ending in a slash (added if missing).
         file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
         immutable_items: Whether items can only be added, never changed or deleted.
@@ -65,7 +41,7 @@ class BasicS3Dict(PersiDict[V]):
         endpoint_url: Address of an S3 service other than AWS.
         client: A boto3 client of your own. It is not pickled with the dictionary.
         session: A boto3 session of your own. It is not pickled with the dictionary.
-        engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+        engine: ``"boto3"``, or ``"obstore"``, which is several times faster and works without boto3, too.
         unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
             It is True, too, if the client or the session sends unsigned requests.
         requester_pays: Whether your account pays for the requests, as some buckets demand.
@@ -107,8 +83,9 @@ class BasicS3Dict(PersiDict[V]):
         check_kind("root_prefix", root_prefix, str, "a string")
         check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
         check_kind("engine", engine, str, "'boto3' or 'obstore'")
-        check_flags(trust_service=trust_service)
-        bucket = engine_class(engine)(
+        trust_service = check_flag("trust_service", trust_service)
+        bucket = make_engine(
+            engine,
             text_of(bucket_name),
             region=region,
             endpoint_url=endpoint_url,

@@ -40,7 +40,7 @@ from perkey.jokers import (
 )
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple
 from perkey.mapping.fitting import watched
-from perkey.naming import Name, Naming, naming
+from perkey.naming import CLAIM_ENDING, Name, Naming, naming
 from perkey.stores import PrefixStore, Stat, Store, settled_at_once
 
 # Enumerations have no subclasses; isinstance would take ten times as long.
@@ -153,6 +153,19 @@ class Items(Generic[V]):
     def names(self) -> Iterator[Name]:
         """Return the name of each item."""
         return self.watched(self.store.scan(), partial(filter, self.naming.key_of))
+
+    def names_beside(self, claims: list[Name]) -> Iterator[Name]:
+        """Yield the name of each item; append those of the claims beside them to a list."""
+        ending = self.naming.shape.ending + CLAIM_ENDING
+
+        def pick(names: Iterator[Name]) -> Iterator[Name]:
+            for name in names:
+                if self.naming.key_of(name):
+                    yield name
+                elif name[-1].endswith(ending):
+                    claims.append(name)
+
+        return self.watched(self.store.scan(), pick)
 
     def timed_names(self) -> Iterator[tuple[Name, float]]:
         """Return the name of each item, with the time of its last write."""

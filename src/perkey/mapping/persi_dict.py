@@ -531,16 +531,17 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         raise KeyError("the dictionary is empty")
 
     def clear(self) -> None:
-        """Delete all items that the listing finds.
+        """Delete all items that the listing finds, and the claims that no process holds.
 
         Raises:
             MutationPolicyError: Items are immutable; nothing was deleted.
             BulkOperationError: Several items could not be deleted; all others were.
 
-        Cost: a listing, and one removal for each item; in a bucket one request for 1,000 items.
+        Cost: a listing, and one removal for each item; in a bucket one request for 1,000 items. For each
+        claim, a read, and a removal if no process holds it.
         """
         self._items.policy.check_deletable()
-        bulk.remove_many(self._items, self._items.names(), Tally("clear"))
+        bulk.clear(self._items)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Store the items of a mapping, or pairs of key and value, and those given by name.
