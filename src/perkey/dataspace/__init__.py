@@ -24,9 +24,7 @@ from perkey.synced import BufferedJSONAttrDict as JSONDict
 
 if TYPE_CHECKING:
     from perkey.dataspace.collection import Collection
-    from perkey.dataspace.h5.group import H5Group
-    from perkey.dataspace.h5.manager import H5StoreManager
-    from perkey.dataspace.h5.store import H5Store
+    from perkey.dataspace.h5 import H5Group, H5Store, H5StoreManager
     from perkey.dataspace.signac_module import as_signac
 
 init_project = Project.init_project
@@ -41,9 +39,9 @@ get_current_buffer_size = get_buffer_load = JSONDict.get_current_buffer_size
 
 _ON_DEMAND = {
     "Collection": "perkey.dataspace.collection",
-    "H5Group": "perkey.dataspace.h5.group",
-    "H5Store": "perkey.dataspace.h5.store",
-    "H5StoreManager": "perkey.dataspace.h5.manager",
+    "H5Group": "perkey.dataspace.h5",
+    "H5Store": "perkey.dataspace.h5",
+    "H5StoreManager": "perkey.dataspace.h5",
     "as_signac": "perkey.dataspace.signac_module",
 }
 _ROOMS = ("cite", "sync")

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from perkey.dataspace.h5.manager import H5StoreManager
-    from perkey.dataspace.h5.store import H5Store
+    from perkey.dataspace.h5 import H5Store, H5StoreManager
 
 
 class WithStores:
@@ -33,7 +32,7 @@ class WithStores:
 
         ``stores.name`` is the `perkey.dataspace.H5Store` of the file ``name.h5``, the same one each time.
         """
-        from perkey.dataspace.h5.manager import H5StoreManager  # noqa: PLC0415 - seldom needed
+        from perkey.dataspace.h5 import H5StoreManager  # noqa: PLC0415 - seldom needed
 
         self._make()
         if self._stores is None or self._stores.prefix != self.path:  # a job may have moved

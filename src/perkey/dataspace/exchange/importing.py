@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from perkey.dataspace.errors import DestinationExistsError
+from perkey.dataspace.exchange.archives import extract_archive
 from perkey.dataspace.exchange.discovery import FoundJob, Schema, discover
 from perkey.dataspace.exchange.export import MOVES
-from perkey.dataspace.exchange.unpacking import extract_archive
 from perkey.dataspace.space import FN_STATEPOINT, CopyTree, delete_tree
 from perkey.files import TEMPORARY, copy_tree, sync_tree, write_file
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
-from perkey.dataspace.h5.group import held
-from perkey.dataspace.h5.store import H5Store
+from perkey.dataspace.h5.store import H5Store, held
 from perkey.files import replace_path, temporary_name
 from perkey.synced.errors import InvalidKeyError, KeyTypeError
 

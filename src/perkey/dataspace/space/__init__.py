@@ -5,9 +5,8 @@ from perkey.dataspace.space.config import LAYOUTS, ProjectConfig
 from perkey.dataspace.space.documents import Documents, parse
 from perkey.dataspace.space.ids import ID_LENGTH, StatePoint, is_job_id, job_id, normalized
 from perkey.dataspace.space.index import Index, read_cache, write_cache
-from perkey.dataspace.space.staging import delete_tree
 from perkey.dataspace.space.transfers import CopyTree
-from perkey.dataspace.space.workspace import FN_STATEPOINT, Workspace
+from perkey.dataspace.space.workspace import FN_STATEPOINT, Workspace, delete_tree
 
 __all__ = [
     "FN_STATEPOINT",

@@ -26,8 +26,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError
-from perkey.dataspace.space.staging import TAKEN
-from perkey.dataspace.space.workspace import Workspace, note_departure
+from perkey.dataspace.space.workspace import TAKEN, Workspace, note_departure
 from perkey.files import (
     OURS,
     copy_tree,

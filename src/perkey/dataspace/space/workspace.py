@@ -24,7 +24,6 @@ from typing import Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
 from perkey.dataspace.space.ids import ID_LENGTH, StatePoint, is_job_id, job_id
-from perkey.dataspace.space.staging import TAKEN, Staging, delete_tree
 from perkey.files import (
     OURS,
     SCRATCH,
@@ -32,6 +31,7 @@ from perkey.files import (
     discard,
     is_there,
     make_base,
+    make_own,
     open_folder,
     persist,
     read_file,
@@ -46,8 +46,13 @@ from perkey.files import (
 FN_STATEPOINT: Final = "signac_statepoint.json"
 """The file of the state point in each job's folder."""
 
+TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
+"""The errors for a folder that is to be replaced or deleted, and has something in it."""
+
 _INTENT: Final = OURS + "statepoint-"
 _ATTEMPTS: Final = 16
+_COPY: Final = "copy-"
+_COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
 # A link that leads nowhere, a folder, a socket.
 _NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
 _MOST_DEPARTED: Final = 10_000
@@ -66,7 +71,7 @@ def note_departure(old: str, new: str) -> None:
             del _departed[next(iter(_departed))]
 
 
-class Workspace(Staging):
+class Workspace:
     """The jobs of one folder, which need not exist yet.
 
     Args:
@@ -75,8 +80,9 @@ class Workspace(Staging):
     """
 
     def __init__(self, path: str, *, durable: bool) -> None:
-        super().__init__(os.path.join(path, SCRATCH), durable=durable)
         self.path = path
+        self.home = os.path.join(path, SCRATCH)
+        self.durable = durable
 
     # --- Looking ------------------------------------------------------------------------------------
 
@@ -381,6 +387,70 @@ class Workspace(Staging):
         if self.durable:
             with closing(open_folder(path, lockable=False, place=self.path)) as folder:
                 folder.sync()
+
+    # --- Folders that are not jobs --------------------------------------------------------------------
+
+    def make_home(self) -> None:
+        """Make the folder for what is not a job; raises WorkspaceError if that fails."""
+        try:
+            persist(partial(make_base, self.home, durable=self.durable))
+        except OSError as error:
+            raise located(error, self.home) from error
+
+    def stage(self, *, copy: bool = False) -> str:
+        """Make a new folder that is no job yet, and return its path.
+
+        Args:
+            copy: Whether filling it may take long, so that it must not be swept soon.
+        """
+        prefix = _COPY if copy else ""
+        staging = os.path.join(self.home, prefix + temporary_name())
+        try:
+            make_own(staging)
+        except FileNotFoundError:
+            self.make_home()
+            make_own(staging)
+        return staging
+
+    def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
+        """Delete what dead processes left in the workspace, and return how much that was.
+
+        Args:
+            min_age: Seconds for which a folder must not have been changed; copies get a week.
+        """
+        swept = 0
+        try:
+            entries = persist(lambda: list(os.scandir(self.home)))
+        except FileNotFoundError:
+            return 0
+        for entry in entries:
+            if not entry.name.removeprefix(_COPY).startswith(OURS):
+                continue
+            age = max(min_age, _COPY_STALE_SECONDS) if entry.name.startswith(_COPY) else min_age
+            with suppress(FileNotFoundError, PermissionError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
+                    if entry.is_dir(follow_symlinks=False):
+                        delete_tree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+                    swept += 1
+        return swept
+
+
+def delete_tree(path: str) -> None:
+    """Delete a folder, in which others may still be writing."""
+    for _ in range(_ATTEMPTS):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            if not os.path.lexists(path):
+                return
+        except OSError as error:
+            if error.errno not in {*TAKEN, errno.ESTALE}:
+                raise
+        else:
+            return
+    shutil.rmtree(path)
 
 
 def _parse(content: bytes | None, job: str) -> StatePoint | None:
