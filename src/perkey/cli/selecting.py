@@ -11,7 +11,7 @@ import click
 from perkey.cli.options import Several
 from perkey.cli.output import detail, dumped, note
 from perkey.dataspace import Job, JobsCursor, Project
-from perkey.dataspace.replaced import REPLACED
+from perkey.dataspace.legacy import REPLACED
 from perkey.query import compile_filter, parse_filter
 from perkey.query.simple import is_json
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from perkey.dataspace import errors
 from perkey.dataspace.cursor import JobsCursor
 from perkey.dataspace.job import Job
+from perkey.dataspace.legacy import DataspaceDeprecationWarning
+from perkey.dataspace.legacy import replaced as _replaced
 from perkey.dataspace.project import Project, TemporaryProject
-from perkey.dataspace.replaced import DataspaceDeprecationWarning
-from perkey.dataspace.replaced import replaced as _replaced
 from perkey.dataspace.search import ProjectSchema, diff_jobs
 from perkey.synced import BufferedJSONAttrDict as JSONDict
 

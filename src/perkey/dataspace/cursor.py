@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from perkey.dataspace.exchange_methods import ExportedJobs
 from perkey.dataspace.job import Job
-from perkey.dataspace.replaced import deprecated
+from perkey.dataspace.legacy import deprecated
 from perkey.dataspace.search import JobFilter, by_document, by_job, group, to_dataframe
 from perkey.handles import NeverSame
 

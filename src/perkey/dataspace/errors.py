@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from perkey.dataspace.replaced import replaced
+from perkey.dataspace.legacy import replaced
 from perkey.errors import PerkeyError
 from perkey.synced.errors import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
 

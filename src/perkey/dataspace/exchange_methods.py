@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from perkey.dataspace.replaced import refuse_index
+from perkey.dataspace.legacy import refuse_index
 
 if TYPE_CHECKING:
     from perkey.dataspace.exchange.discovery import Schema

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from perkey.dataspace.errors import JobsCorruptedError
 from perkey.dataspace.h5store_access import WithStores
+from perkey.dataspace.legacy import deprecated
 from perkey.dataspace.members import DocumentFile, StatePointDict, WithDocument
-from perkey.dataspace.replaced import deprecated
 from perkey.dataspace.space import FN_STATEPOINT, StatePoint, Workspace, job_id, normalized, transfers
 from perkey.dataspace.sync_methods import SyncedJob
 from perkey.handles import NeverSame, unlike_any

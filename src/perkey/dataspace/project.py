@@ -12,7 +12,7 @@ from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.exchange_methods import ExchangingProject
 from perkey.dataspace.handle import StrPath, find
 from perkey.dataspace.job import Job
-from perkey.dataspace.legacy import LegacyProject
+from perkey.dataspace.old_methods import LegacyProject
 from perkey.dataspace.space import Workspace, is_job_id, transfers, write_cache
 from perkey.dataspace.space import config as configuration
 from perkey.dataspace.sync_methods import SyncedProject

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from perkey.dataspace.cursor import JobsCursor
 from perkey.dataspace.handle import Handle
 from perkey.dataspace.job import Job
-from perkey.dataspace.replaced import refuse_index
+from perkey.dataspace.legacy import refuse_index
 from perkey.dataspace.search import ProjectSchema, neighbors_of
 from perkey.dataspace.space import ID_LENGTH, is_job_id
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError
 from perkey.dataspace.handle import Handle
-from perkey.dataspace.replaced import refuse_index
+from perkey.dataspace.legacy import refuse_index
 from perkey.dataspace.space import StatePoint, job_id, normalized, read_cache
 from perkey.files import read_file, write_file
 
