@@ -37,7 +37,7 @@ def move(spaces: Spaces) -> None:
 
 
 def move_by_copy(spaces: Spaces) -> None:
-    transfers._move_by_copy(spaces.job.id, spaces.one._jobs, spaces.two._jobs)
+    transfers.move_by_copy(spaces.job.id, spaces.one.space.workspace, spaces.two.space.workspace)
 
 
 def remove(spaces: Spaces) -> None:

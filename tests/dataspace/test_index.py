@@ -188,7 +188,7 @@ def test_update_cache_writes_what_signac_reads(many: Project) -> None:
 
 
 def test_what_dead_processes_left_is_swept_and_nothing_else(many: Project) -> None:
-    jobs = many._jobs
+    jobs = many.space.workspace
     stale, fresh, copy = jobs.stage(), jobs.stage(), jobs.stage(copy=True)
     for path in (stale, copy):
         Path(path, "file").touch()

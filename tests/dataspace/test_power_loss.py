@@ -49,7 +49,7 @@ class Acts:
 
     def move_between_file_systems(self) -> Project:
         for job in self.one:
-            transfers._move_by_copy(job.id, self.one._jobs, self.two._jobs)
+            transfers.move_by_copy(job.id, self.one.space.workspace, self.two.space.workspace)
         return self.two
 
     def move(self) -> Project:

@@ -1,13 +1,16 @@
 """Data spaces: projects of jobs, each with a state point, a document and files; what signac does.
 
-Stable for other modules of this package:
+`Project`, `Job` and `JobsCursor` are handles with short methods. The work is done by functions of the
+packages below them, which see a `Space` and never a project: `exchange`, `sync` and `h5`, `search`, and
+`space` itself. These modules are stable for the other packages of perkey:
 
-- `Project._jobs` is the `Workspace`: `folder(id)`, `ids()`, `in`, `create`, `remove`, `rename`, and
-  `stage()` with `publish(staging, id)`, through which whatever becomes a job must go.
-- `Project._index.all()`, `.ids()`, `.statepoint(id)`: state points, shared, not to be changed.
-- `Project._documents(id)`: the document of a job as plain data, not to be changed.
-- `transfers.clone` and `transfers.move`; `files.write_file` for whole files; `ids.normalized`, `ids.job_id`.
-- Files whose names begin with `perkey.files.temporaries.OURS` belong to unfinished changes: never copied.
+- ``project.space.workspace``: ``folder(id)``, ``ids()``, ``in``, ``create``, ``remove``, ``rename``, and
+  ``stage()`` with ``publish(staging, id)``. Each folder that becomes a job goes through these two.
+- ``project.space.index``: ``all()``, ``ids()``, ``statepoint(id)``. State points are shared: do not change
+  them.
+- ``project.space.documents(id)``: the document of a job as plain data; do not change it.
+- `space.transfers`, `space.normalized`, `space.job_id`; whole files are `perkey.files.write_file`.
+- Files whose names begin with `perkey.files.OURS` belong to unfinished changes, and are never copied.
 """
 
 from importlib import import_module as _import_module

@@ -24,8 +24,7 @@ from perkey.files import read_file, write_file
 from perkey.query import Filter, compile_filter, parse_filter
 from perkey.query.filters import step
 from perkey.query.operators import MISSING
-from perkey.synced.errors import InvalidKeyError
-from perkey.synced.plain import copy_of
+from perkey.synced import InvalidKeyError, copy_of
 
 MEMORY: Final = ":memory:"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from perkey.dataspace.legacy import replaced
 from perkey.errors import PerkeyError
-from perkey.synced.errors import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
+from perkey.synced import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
 
 
 class Error(PerkeyError):
@@ -69,6 +69,28 @@ class JobsCorruptedError(Error, RuntimeError):
         """Name the jobs, and the way out."""
         shown = ", ".join(self.job_ids[:5]) + (", ..." if len(self.job_ids) > 5 else "")  # noqa: PLR2004
         return f"missing or damaged state points: {shown}; Project.repair() may help"
+
+
+class NoSuchJobError(Error, KeyError):
+    """The job does not exist.
+
+    Attributes:
+        job_id: The id, or the beginning of it.
+        place: The workspace.
+    """
+
+    def __init__(self, job_id: str, place: str | None = None) -> None:
+        super().__init__(job_id)
+        self.job_id = job_id
+        self.place = place
+
+    def __str__(self) -> str:
+        """Name the job and the workspace, and say what to do."""
+        where = f" in {self.place}" if self.place else ""
+        return (
+            f"no job with the id {self.job_id!r}{where}: an id is 32 hexadecimal digits, or the first of "
+            "them. find_jobs() and `perkey space find` list the jobs; open_job(statepoint).init() makes one"
+        )
 
 
 class StatepointParsingError(Error, RuntimeError):
@@ -184,6 +206,7 @@ __all__ = [
     "InvalidKeyError",
     "JobsCorruptedError",
     "KeyTypeError",
+    "NoSuchJobError",
     "SchemaSyncConflict",
     "StatepointParsingError",
     "SyncConflict",

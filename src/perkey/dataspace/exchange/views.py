@@ -12,14 +12,11 @@ import os
 import stat as modes
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from perkey.dataspace.exchange.paths import PathSpec, paths_of, require_distinct
-from perkey.dataspace.space import StatePoint, is_job_id
+from perkey.dataspace.space import Space, StatePoint, is_job_id
 from perkey.files import temporary_name
-
-if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
 
 LINK: Final = "job"
 """The name of the links."""
@@ -28,17 +25,15 @@ _ATTEMPTS: Final = 16
 _NOT_EMPTY: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT))
 
 
-def link_jobs(
-    project: Project, jobs: Mapping[str, StatePoint], prefix: str, path: PathSpec
-) -> dict[str, str]:
+def link_jobs(space: Space, jobs: Mapping[str, StatePoint], prefix: str, path: PathSpec) -> dict[str, str]:
     """Bring a view up to date; `Project.create_linked_view` describes it."""
     paths = {
         job: "/".join(part for part in (name, LINK) if part)
-        for job, name in paths_of(project, jobs, path).items()
+        for job, name in paths_of(space, jobs, path).items()
     }
     require_distinct(paths)
     root = os.path.realpath(prefix)
-    workspace = os.path.realpath(project._jobs.path)
+    workspace = os.path.realpath(space.workspace.path)
     wanted = {os.path.join(root, name): os.path.join(workspace, job) for job, name in paths.items()}
     present = dict(_links(root, workspace))
     _require_free(root, workspace, wanted, present)
@@ -49,7 +44,7 @@ def link_jobs(
         text = os.path.relpath(target, os.path.dirname(link))
         if present.get(link) != text:
             _place(link, text)
-    return {project._jobs.folder(job): os.path.join(prefix, name) for job, name in paths.items()}
+    return {space.workspace.folder(job): os.path.join(prefix, name) for job, name in paths.items()}
 
 
 def _links(root: str, workspace: str) -> Iterator[tuple[str, str]]:

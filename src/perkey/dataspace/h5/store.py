@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from perkey.dataspace.errors import H5StoreAlreadyOpenError, H5StoreClosedError
 from perkey.errors import MissingExtraError
-from perkey.synced.errors import InvalidKeyError, KeyTypeError
+from perkey.synced import InvalidKeyError, KeyTypeError
 
 if TYPE_CHECKING:
     import h5py

@@ -95,6 +95,11 @@ class ProjectConfig(Mapping[str, Any]):
         return os.path.join(self.root, self.layout.config)
 
     @property
+    def cache_path(self) -> str:
+        """The path of signac's cache of state points."""
+        return os.path.join(self.root, self.layout.cache)
+
+    @property
     def schema_version(self) -> int:
         """The number of the layout as written in the file; raises ConfigError if it is no number."""
         text = self._values.get("schema_version", "0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -17,6 +17,9 @@ from perkey.files import READ_ONLY, Handle, persist, read_open, refuse_dangling,
 from perkey.files import versions as stamps
 
 Document: TypeAlias = Mapping[str, Any]
+
+FN_DOCUMENT: Final = "signac_job_document.json"
+"""The file of the document in each job's folder."""
 
 FILE: Final = "documents"
 _SETTLED_NS: Final = 50_000_000
@@ -31,11 +34,9 @@ class Documents:
 
     Args:
         workspace: The jobs.
-        path_of: Returns the path of a job's document.
     """
 
-    def __init__(self, workspace: Workspace, path_of: Callable[[str], str]) -> None:
-        self._path_of = path_of
+    def __init__(self, workspace: Workspace) -> None:
         self._place = workspace.path
         self._log = Log(workspace, FILE, private=True)
 
@@ -48,7 +49,7 @@ class Documents:
             CorruptValueError: The file is not JSON, or not a mapping.
             FileNotFoundError: It is a link that leads nowhere.
         """
-        path = self._path_of(job)
+        path = f"{self._place}/{job}/{FN_DOCUMENT}"
         known = self._log.entries.get(job)
         try:
             if known is not None and _version(shared_status(path, way_of(self._place))) == known[0]:

@@ -26,7 +26,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError
-from perkey.dataspace.space.workspace import TAKEN, Workspace, note_departure
+from perkey.dataspace.space.workspace import TAKEN, Workspace
 from perkey.files import (
     OURS,
     copy_tree,
@@ -66,9 +66,8 @@ def move(job: str, source: Workspace, target: Workspace) -> None:
             raise DestinationExistsError(target.folder(job)) from None
         if error.errno != errno.EXDEV:
             raise
-        _move_by_copy(job, source, target)
+        move_by_copy(job, source, target)
     else:
-        note_departure(source.folder(job), target.folder(job))
         target.sync()
         source.sync()
 
@@ -120,7 +119,8 @@ def _copy(source: str, target: str, copytree: CopyTree | None, *, durable: bool)
         sync_tree(target)
 
 
-def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
+def move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
+    """Move a job between file systems, as the module describes; raises as `move`."""
     if job in target:
         raise DestinationExistsError(target.folder(job))
     mark = _MARK + temporary_name()[len(OURS) :]
@@ -136,7 +136,6 @@ def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
         _copy(source.folder(job), inner, None, durable=target.durable)
         write_file(os.path.join(inner, mark), b"", durable=target.durable)
         target.publish(inner, job)
-        note_departure(source.folder(job), target.folder(job))
         _depart(note, job, arrived, source)
     except BaseException:
         if not os.path.exists(arrived):

@@ -22,7 +22,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Final
 
-from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
+from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, NoSuchJobError, located
 from perkey.dataspace.space.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.files import (
     OURS,
@@ -55,20 +55,6 @@ _COPY: Final = "copy-"
 _COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
 # A link that leads nowhere, a folder, a socket.
 _NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
-_MOST_DEPARTED: Final = 10_000
-
-
-# Where the jobs are that this process has given another place, by the paths of their folders.
-_departed: dict[str, str] = {}
-
-
-def note_departure(old: str, new: str) -> None:
-    """Remember that this process gave a job another place, so that no stale handle makes it again."""
-    _departed.pop(new, None)
-    _departed[old] = new
-    if len(_departed) > _MOST_DEPARTED:
-        with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
-            del _departed[next(iter(_departed))]
 
 
 class Workspace:
@@ -152,7 +138,7 @@ class Workspace:
             if found is not None:
                 return found
         if job not in self and not os.path.lexists(self.folder(job)):
-            raise KeyError(job)
+            raise NoSuchJobError(job, self.path)
         raise JobsCorruptedError([job])
 
     def _read_statepoint(self, job: str) -> bytes | None:
@@ -297,7 +283,6 @@ class Workspace:
                 if error.errno == errno.ENOENT:
                     return False
                 raise
-            note_departure(self.folder(job), self.folder(target))
             with suppress(FileNotFoundError):  # a reader has done it already
                 persist(partial(folder.replace, intent, FN_STATEPOINT))
             if self.durable:
@@ -360,16 +345,17 @@ class Workspace:
             if error.errno in TAKEN:
                 return False
             raise
-        _departed.pop(target, None)
         self._sync(self.path)
         return True
 
-    def refuse_departed(self, job: str) -> None:
-        """Raise FileNotFoundError if this process moved a job away, and none was made in its place since."""
-        new = _departed.get(self.folder(job))
-        if new is not None:
+    def require(self, job: str) -> None:
+        """Raise FileNotFoundError if a job that a handle has seen is not there any more."""
+        if job not in self:
             raise FileNotFoundError(
-                errno.ENOENT, f"the job was moved to {new}: open it there", self.folder(job)
+                errno.ENOENT,
+                "the job was removed, or moved to another id or project, since this handle was opened: "
+                "open the job again, or call init() to make a new one",
+                self.folder(job),
             )
 
     def make(self) -> None:

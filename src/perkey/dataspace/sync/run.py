@@ -16,26 +16,25 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from perkey.dataspace.errors import DestinationExistsError, SchemaSyncConflict
+from perkey.dataspace.search import ProjectSchema
+from perkey.dataspace.space import Space
 from perkey.dataspace.sync.plan import (
     Exclude,
     FileTransferStats,
     FolderPlan,
+    JobPlan,
     Policy,
     SyncPlan,
     plan_job,
     plan_project,
 )
-from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, FileSync
+from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, FileSync, JobPlace, Place
 from perkey.files import Compare, Rules, copy_all
 from perkey.parallel import map_unordered
 from perkey.synced import transform
-
-if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
-    from perkey.dataspace.project import Project
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -51,8 +50,8 @@ __all__ = [
 
 
 def sync_jobs(  # noqa: PLR0917 - the seed's parameters
-    src: Job,
-    dst: Job,
+    src: JobPlace,
+    dst: JobPlace,
     strategy: FileStrategy | None = None,
     exclude: Exclude = None,
     doc_sync: DocStrategy | str | bool | None = None,
@@ -115,12 +114,12 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
 
 
 def sync_projects(  # noqa: PLR0917 - the seed's parameters
-    source: Project,
-    destination: Project,
+    source: Place,
+    destination: Place,
     strategy: FileStrategy | None = None,
     exclude: Exclude = None,
     doc_sync: DocStrategy | str | bool | None = None,
-    selection: Iterable[Job | str] | None = None,
+    selection: Iterable[object] | None = None,
     check_schema: bool = True,
     recursive: bool = False,
     follow_symlinks: bool = True,
@@ -179,7 +178,7 @@ def sync_projects(  # noqa: PLR0917 - the seed's parameters
     )
     policy = Policy.of(strategy, exclude, doc_sync, rules)
     if check_schema:
-        _check_schema(source, destination)
+        _check_schema(source.space, destination.space)
     workers = (os.cpu_count() or 1) if parallel is True else max(int(parallel), 1)
     if workers > 1:
         policy = policy.one_at_a_time()
@@ -188,27 +187,28 @@ def sync_projects(  # noqa: PLR0917 - the seed's parameters
     return done.stats if collect_stats else None
 
 
-def _check_schema(source: Project, destination: Project) -> None:
-    ours, theirs = source.detect_schema(), destination.detect_schema()
-    if len(source) and len(destination) and ours != theirs:
-        raise SchemaSyncConflict(ours, theirs)
+def _check_schema(source: Space, destination: Space) -> None:
+    here, there = source.index.all(), destination.index.all()
+    schemata = ProjectSchema.detect(here.values()), ProjectSchema.detect(there.values())
+    if here and there and schemata[0] != schemata[1]:
+        raise SchemaSyncConflict(*schemata)
 
 
 def _plan(
-    source: Project,
-    destination: Project,
+    source: Place,
+    destination: Place,
     policy: Policy,
-    selection: Iterable[Job | str] | None,
+    selection: Iterable[object] | None,
     workers: int,
 ) -> SyncPlan:
-    statepoints = source._index.all()
+    statepoints = source.space.index.all()
     chosen = None if selection is None else {str(each) for each in selection}
     jobs = sorted(statepoints if chosen is None else chosen & statepoints.keys())
 
     def plan(job: str) -> FolderPlan:
         statepoint = statepoints[job]
-        ours = source.job_class(source, _id=job, statepoint=statepoint)
-        return plan_job(ours, destination.job_class(destination, _id=job, statepoint=statepoint), policy)
+        make, make_there = source.space.make_job, destination.space.make_job
+        return plan_job(make(job, statepoint), make_there(job, statepoint), policy)
 
     plans = [plan_project(source, destination, policy), *_each(plan, jobs, workers)]
     found = [each for each in plans if each]
@@ -235,24 +235,24 @@ def _each(function: Callable[[A], R], arguments: Iterable[A], workers: int) -> I
 
 def _apply(plan: FolderPlan, policy: Policy) -> FolderPlan:
     """Do what is planned, and return what was done."""
-    if plan.is_new:
+    if isinstance(plan, JobPlan) and plan.is_new:
         try:
             _clone(plan, policy)
         except DestinationExistsError:
-            # Somebody made the job meanwhile: bring that up to date.
+            # Another process made the job meanwhile: bring that job up to date.
             return _apply(plan_job(plan.source, plan.target, policy), policy)
         return plan
-    project = getattr(plan.target, "project", plan.target)
-    if plan.target is not project:
+    if isinstance(plan, JobPlan):
         plan.target.init()
-    copy_all(plan.copies, plan.source.path, plan.target.path, policy.rules, durable=project._durable)
+    durable = plan.target.space.durable
+    copy_all(plan.copies, plan.source.path, plan.target.path, policy.rules, durable=durable)
     if plan.merge is not None:
         transform(plan.target.document, plan.merge)
     return plan
 
 
-def _clone(plan: FolderPlan, policy: Policy) -> None:
-    jobs = plan.target.project._jobs
+def _clone(plan: JobPlan, policy: Policy) -> None:
+    jobs = plan.target.space.workspace
     staging = jobs.stage(copy=True)
     try:
         copy_all(plan.copies, plan.source.path, staging, policy.rules, durable=jobs.durable, private=True)

@@ -9,14 +9,42 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from perkey.dataspace.errors import DocumentSyncConflict
+from perkey.dataspace.space import Space
 from perkey.synced import SyncedCollection
 
 
 class Place(Protocol):
-    """A job or a project, as a strategy sees it."""
+    """A job or a project, as a synchronisation and its strategies see it."""
+
+    @property
+    def FN_DOCUMENT(self) -> str:  # noqa: N802 - signac's name
+        """The file of its document."""
+
+    @property
+    def space(self) -> Space:
+        """The space that it belongs to."""
+
+    @property
+    def path(self) -> str:
+        """Its folder."""
+
+    @property
+    def document(self) -> SyncedCollection:
+        """Its document."""
 
     def fn(self, filename: str) -> str:
         """Return the path of a file in its folder."""
+
+
+class JobPlace(Place, Protocol):
+    """A job."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+
+    def init(self) -> object:
+        """Make its folder, unless it exists."""
 
 
 FileStrategy: TypeAlias = Callable[[Any, Any, str], Any]
