@@ -126,12 +126,11 @@ def test_a_job_that_is_gone_is_named_with_advice(project: Project) -> None:
 @pytest.mark.parametrize("name", [".", "missing"])
 def test_where_no_project_is_the_error_says_how_to_make_one(tmp_path: Path, search: bool, name: str) -> None:
     place = str(tmp_path / name) if name != "." else str(tmp_path)
-    errors = []
-    for look in (lambda: Project.get_project(place, search=search), lambda: Project(place)):
-        with pytest.raises(LookupError) as caught:
-            look()
-        errors.append(str(caught.value))
-    for error in errors:
+    with pytest.raises(LookupError) as one:
+        Project.get_project(place, search=search)
+    with pytest.raises(LookupError) as other:
+        Project(place)
+    for error in (str(one.value), str(other.value)):
         for part in ("no project in", place, "perkey space", "init", f"init_project(path={place!r})"):
             assert part in error
 

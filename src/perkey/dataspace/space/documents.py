@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from perkey.dataspace.space.log import Log
+from perkey.dataspace.space.index import Log
 from perkey.dataspace.space.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.files import READ_ONLY, Handle, persist, read_open, refuse_dangling, shared_status, way_of
