@@ -116,6 +116,10 @@ def test_a_job_that_is_gone_is_named_with_advice(project: Project) -> None:
     job = project.open_job({"n": 1}).init()
     stale = Project(project.path).open_job(id=job.id)
     job.remove()
+    for use in (stale.sp, lambda: stale.sp.n, lambda: setattr(stale.sp, "n", 2)):
+        with pytest.raises(errors.JobsCorruptedError, match=job.id):
+            use()
+    assert stale.id == job.id
     for read in (lambda: stale.cached_statepoint, stale.init, lambda: repr(stale)):
         with pytest.raises(KeyError) as found:
             read()

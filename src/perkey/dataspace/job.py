@@ -146,7 +146,10 @@ class Job(DataFolder):
     def statepoint(self) -> StatePointDict:
         """The state point: a dictionary with attributes; changing it moves the job.
 
-        Call it for a plain copy. A change raises as `reset_statepoint`; reading as `cached_statepoint`.
+        Call it for a plain copy. A change raises as `reset_statepoint`.
+
+        Raises:
+            JobsCorruptedError: At the first use: there is no such job, or its state point cannot be read.
         """
         if self._statepoint is None:
             self._statepoint = StatePointDict(self)
@@ -404,7 +407,12 @@ class StatePointResource(Resource):
 
     def read(self, known: Version | None) -> Found | None:
         job = self._job
-        return None if job.id == known else (job._plain_statepoint(), job.id)
+        if job.id == known:
+            return None
+        try:
+            return job._plain_statepoint(), job.id
+        except KeyError as error:  # which would be read as an empty state point
+            raise JobsCorruptedError([job.id]) from error
 
     def write(self, data: Any, expect: Expectation) -> Version:
         job = self._job
