@@ -41,19 +41,19 @@ MISTAKABLE = {
 }  # fmt: skip
 
 NOT_OF_A_CALL = {
-    ("items.py", "_decode"): "raised again, as it is",
-    ("items.py", "_encode"): "raised again, as it is",
-    ("transforming.py", "_transformed"): "raised again, as it is",
+    ("items.py", "decode"): "raised again, as it is",
+    ("items.py", "encode"): "raised again, as it is",
+    ("conditional.py", "_transformed"): "raised again, as it is",
     ("replacing.py", "_stream"): "compared by identity, and raised again",
     ("overlapping.py", "__getattr__"): "a dict in memory",
     ("overlapping.py", "__getitem__"): "a dict in memory",
     ("bulk.py", "_hashable"): "a hash",
     ("boto_client.py", "_parse_time"): "the text of a reply",
-    ("boto_errors.py", "_retry_after"): "the text of a reply",
+    ("boto.py", "_retry_after"): "the text of a reply",
     ("lineage.py", "of"): "a dict in memory",
     ("store.py", "_remove_any"): "ConflictError of its own method, tried again",
-    ("obstore_replies.py", "_runs_here"): "looks at threads, and without an answer at none",
-    ("obstore_replies.py", "_is_worker"): "looks at threads, and without an answer at none",
+    ("replies.py", "_runs_here"): "looks at threads, and without an answer at none",
+    ("replies.py", "_is_worker"): "looks at threads, and without an answer at none",
 }
 
 

@@ -26,9 +26,6 @@ from s3.places import EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 Dict = S3Dict[Any]
 OWN = ".@perkey-cache"
 

@@ -7,15 +7,13 @@ import pytest
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import BackendError, OutcomeUnknownError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
+from perkey.stores.objects.engine import Engine
 from perkey.stores.objects.probes import Probes
 from perkey.stores.objects.store import ObjectStore
 from s3.engines import each_engine
 from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, drops_request, says, says_after
 from s3.servers import Server
-
-one_engine_each = True
-"""In the bounded form of the tests."""
 
 Dict = BasicS3Dict[Any]
 
@@ -27,7 +25,7 @@ MIB = 1 << 20
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 1 MiB, where a server takes them."""
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", MIB)
+    monkeypatch.setattr(Engine, "part_size", MIB)
 
 
 @pytest.fixture
@@ -185,7 +183,7 @@ def test_conditions_hold_for_large_values_and_refused_ones_leave_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Moto ignores `If-Match` of a completion, and takes no parts below 5 MiB."""
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", 5 * MIB)
+    monkeypatch.setattr(Engine, "part_size", 5 * MIB)
     server: Server = request.getfixturevalue(server_name)
     d = with_small_parts(Place(server.endpoint, bucket, engine).open())
     one, two, three = (large(seed, 6 * MIB) for seed in (1, 2, 3))

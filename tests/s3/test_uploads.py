@@ -16,15 +16,13 @@ from perkey.errors import BackendError, MutationPolicyError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.stores.base import Store
 from perkey.stores.memory import MemoryStore
+from perkey.stores.objects.engine import Engine
 from perkey.testing.faults import FaultyStore
 from s3.engines import each_engine
 from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, says
 from s3.servers import Server
 from s3.test_settings import each_way, opened
-
-one_engine_each = True
-"""In the bounded form of the tests."""
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
@@ -36,8 +34,8 @@ UPLOADING: Final = ("put", "begin", "part", "complete")
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values above 1 MiB are large, and go up in parts of that size."""
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", MIB)
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", MIB)
+    monkeypatch.setattr(Engine, "part_size", MIB)
+    monkeypatch.setattr(Engine, "multipart_above", MIB)
 
 
 @pytest.fixture
@@ -252,10 +250,9 @@ def test_many_uploads_are_listed_page_by_page(proxy: Proxy, made_bucket: str) ->
 KILLED: Final = """
 import os, sys
 from perkey import BasicS3Dict
-from perkey.stores.objects import boto as s3_boto
 from perkey.stores.objects.engine import Engine
 Engine.multipart_above = 1 << 20
-s3_boto._LEAST_PART = 1 << 20
+Engine.part_size = 1 << 20
 d = BasicS3Dict(sys.argv[2], root_prefix="p", endpoint_url=sys.argv[1], region="us-east-1")
 d["v"] = os.urandom(6 << 20)
 """

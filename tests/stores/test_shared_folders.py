@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from unittest import mock
 
 import pytest
+from contracts.dicts import PLAIN, DictSmoke
 from crews import HANG, LONG, run_crew
 from tracing import at_opcode
 
@@ -28,8 +29,7 @@ from perkey.files.folder import LOCK_FILE
 from perkey.files.temporaries import TEMPORARY, signed_name
 from perkey.stores import DirectoryStore, Store
 from perkey.synced import JSONDict
-from perkey.testing import DictContract, InsertingStoreContract, PolicyContract, StoreContract
-from perkey.testing.dicts import PLAIN
+from perkey.testing import InsertingStoreContract, StoreContract
 from perkey.testing.histories import Event, Recorder, assert_linearisable
 
 NAME = ("x", "a.pkl")
@@ -83,9 +83,7 @@ class TestMixedStore(StoreContract):
         return DirectoryStore(self.tmp_path / "place", durability="none")
 
 
-class TestSharedDict(DictContract, PolicyContract):
-    empty_places_take_long = True
-    order_takes_long = True
+class TestSharedDict(DictSmoke):
     values = PLAIN
 
     def make_dict(self, **params: Any) -> FileDirDict[Any]:

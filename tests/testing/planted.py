@@ -79,7 +79,7 @@ class IgnoresAbsence(MemoryStore):
 
 
 class IgnoresVersionsOnRemoval(MemoryStore):
-    """Honours conditions on writes only, and does not say so."""
+    """Supports conditions on writes only, and claims to support all."""
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         if name not in self._items and expect is not ANY:

@@ -6,8 +6,7 @@ from perkey.naming import Name, Shape
 from perkey.stores.base import Stat, Store, WrapperStore, settled, settled_at_once
 from perkey.stores.cached import CachedStore
 from perkey.stores.folder import DirectoryStore
-from perkey.stores.memory import MemoryStore
-from perkey.stores.null import NullStore
+from perkey.stores.memory import MemoryStore, NullStore
 from perkey.stores.prefix import PrefixStore
 
 __all__ = [

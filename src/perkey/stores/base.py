@@ -7,9 +7,10 @@ the place; nothing is promised across names. `perkey.testing.StoreContract` is t
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from perkey.answers import answer
 from perkey.arguments import check_kind
@@ -133,7 +134,7 @@ class Store(ABC):
 
         Raises:
             ConflictError: The item was not as expected; nothing was changed.
-            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+            UnsupportedConditionError: The place cannot support such an expectation; nothing was changed.
         """
 
     def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
@@ -145,7 +146,7 @@ class Store(ABC):
 
         Raises:
             ConflictError: The item was not as expected; an `UnsettledConflict` may also be a success.
-            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+            UnsupportedConditionError: The place cannot support such an expectation; nothing was changed.
         """
         return self.write(name, data, expect=expect)
 
@@ -160,7 +161,7 @@ class Store(ABC):
         Raises:
             KeyError: There was no item, and ANY was expected.
             ConflictError: The item was at another version, or absent; nothing was changed.
-            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+            UnsupportedConditionError: The place cannot support such an expectation; nothing was changed.
         """
 
     @abstractmethod
@@ -182,10 +183,27 @@ class Store(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether the place honours a kind of condition; what it does not, it refuses."""
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return whether the place supports a kind of condition; the store refuses all others.
+
+        Args:
+            verb: ``"write"`` or ``"remove"``.
+            kind: ``"absent"`` for ABSENT, ``"version"`` for a version.
+        """
         del verb, kind
         return True
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return what `supports` returns; the former name, deprecated."""
+        warnings.warn("Store.honours() is deprecated; call supports()", DeprecationWarning, stacklevel=2)
+        return self.supports(verb, kind)
+
+    def __init_subclass__(cls, **about: Any) -> None:
+        super().__init_subclass__(**about)
+        if "honours" in vars(cls) and "supports" not in vars(cls):
+            message = f"{cls.__name__}.honours() is deprecated; name it supports()"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            cls.supports = cls.honours  # type: ignore[method-assign] # the same method under its new name
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         """Return the content of an item, as `read`, where nobody asks for its version; raises KeyError."""
@@ -384,8 +402,8 @@ class WrapperStore(Store):
     def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
         return self.inner.sweep(prefix, min_age=min_age)
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        return self.inner.honours(verb, kind)
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        return self.inner.supports(verb, kind)
 
     def describe(self, name: Name = ()) -> str:
         return self.inner.describe(name)

@@ -296,7 +296,7 @@ class DirectoryStore(Store):
                 if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
                     yield entry.name
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
         """Tell whether the file system has locks; insertion if absent needs none."""
         del verb
         return kind == "absent" or self._has_locks()

@@ -79,13 +79,6 @@ def check_endpoint(url: str) -> None:
         raise ValueError(f"an endpoint begins with http:// or https:// and a host, not as {url!r}")
 
 
-def check_flags(**flags: object) -> None:
-    """Refuse what is neither True nor False: a text would be taken for True."""
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
-
-
 def endpoint_in(options: Mapping[str, Any]) -> str | None:
     """Return the endpoint that is among the options of a service.
 

@@ -66,7 +66,7 @@ class PreconditionFailed(Signal):
     """The object was not as expected (412)."""
 
 
-class NotHonoured(Signal):
+class Unsupported(Signal):
     """The service says that it does not know such a condition (501)."""
 
 
@@ -152,11 +152,13 @@ class Engine(ABC):
 
     Attributes:
         multipart_above: Bodies of more bytes than this are uploaded in parts.
+        part_size: The least size of a part, in bytes.
         connections: How many requests it can make at a time.
         retry: For how long failed requests are tried again.
     """
 
     multipart_above = 64 << 20
+    part_size = 16 << 20
     connections = 48
     retry = Retry()
 
@@ -225,7 +227,7 @@ class Engine(ABC):
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """What names the service: endpoints differ in the conditions that they honour."""
+        """What names the service: endpoints differ in the conditions that they support."""
 
     def supports(self, verb: Verb, kind: ConditionKind) -> bool:
         """Tell whether the client library can express a kind of condition at all."""

@@ -11,27 +11,26 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from perkey.answers import answer
 from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import MissingExtraError
-from perkey.expectations import ABSENT, Expectation, Version
+from perkey.expectations import Expectation, Version
 from perkey.retrying import UPLOAD_IDLE_SECONDS
 from perkey.stores.objects.engine import (
-    WRITE_ID,
     Body,
     Head,
-    Marked,
     TryAgain,
     Unclear,
-    content_type,
     is_mocked,
 )
 
 try:
-    from obstore.exceptions import InvalidPathError, NotModifiedError
+    from obstore.exceptions import InvalidPathError
     from obstore.store import S3Store
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "obstore", "obstore") from error
@@ -41,11 +40,11 @@ try:
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "aws", "boto3") from error
 
-from perkey.stores.objects import obstore_replies as obstores
+from perkey.stores.objects import replies as obstores
+from perkey.stores.objects.boto import FOREIGN as FOREIGN_TO_BOTO
 from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
-from perkey.stores.objects.boto_errors import FOREIGN as FOREIGN_TO_BOTO
-from perkey.stores.objects.obstore_replies import FOREIGN, Said
+from perkey.stores.objects.replies import FOREIGN, Said
 
 T = TypeVar("T")
 
@@ -104,46 +103,21 @@ class ObstoreEngine(BotoEngine):
     # --- Verbs --------------------------------------------------------------------------------------
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
-        def by_obstore(store: S3Store) -> tuple[Content, Version] | None:
-            try:
-                result = store.get(key, options={} if unless is None else {"if_none_match": f'"{unless}"'})
-            except NotModifiedError:
-                return None
-            marked = Marked(obstores.etag_of(result.meta), result.attributes.get(WRITE_ID))
-            return obstores.content_of(result, limit), marked
-
-        return self._do(
-            by_obstore, lambda: super(ObstoreEngine, self).get(key, unless=unless, limit=limit), "read", key
-        )
+        about: dict[str, Any] = {"key": key, "unless": unless, "limit": limit}
+        return self._do(partial(obstores.get, **about), partial(super().get, **about), "read", key)
 
     def head(self, key: str) -> Head:
-        def by_obstore(store: S3Store) -> Head:
-            # A HEAD request; the method of that name does not tell the metadata.
-            result = store.get(key, options={"head": True})
-            return obstores.head_of(
-                result.meta, obstores.etag_of(result.meta), result.attributes.get(WRITE_ID)
-            )
-
-        return self._do(by_obstore, lambda: super(ObstoreEngine, self).head(key), "stat", key)
+        return self._do(partial(obstores.head, key=key), partial(super().head, key), "stat", key)
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
     ) -> Version:
-        def by_boto() -> Version:
-            return super(ObstoreEngine, self).put(key, body, expect=expect, write_id=write_id, parts=parts)
-
+        about: dict[str, Any] = {"key": key, "body": body, "expect": expect, "write_id": write_id}
+        by_boto = partial(super().put, parts=parts, **about)
         # What comes as a file would be read into memory first.
         if parts or not isinstance(body, bytes) or len(body) > min(_AT_ONCE, self.multipart_above):
             return by_boto()
-        about = {WRITE_ID: write_id, "Content-Type": content_type(key)}
-        mode: Any = (
-            "create" if expect is ABSENT else {"e_tag": expect} if isinstance(expect, str) else "overwrite"
-        )
-
-        def by_obstore(store: S3Store) -> Version:
-            return obstores.etag_of(store.put(key, body, attributes=about, mode=mode, use_multipart=False))
-
-        return self._do(by_obstore, by_boto, "write", key, large=len(body) > STREAM_ABOVE)
+        return self._do(partial(obstores.put, **about), by_boto, "write", key, large=len(body) > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         def by_boto() -> None:
@@ -155,27 +129,23 @@ class ObstoreEngine(BotoEngine):
             self._do(lambda store: store.delete(key), by_boto, "remove", key)
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
-        last = start_after
-        pages: Iterator[Any] | None = None
-        pages_of: S3Store | None = None
+        listing = obstores.Listing(prefix, start_after)
+        is_unable = False
 
-        def by_obstore(store: S3Store) -> Any:
-            nonlocal pages, pages_of
-            if pages is None or pages_of is not store:
-                pages, pages_of = obstores.pages(store, prefix, last), store
-            return next(pages, None)
+        def give_up() -> None:
+            nonlocal is_unable
+            is_unable = True
+
+        def ask(page: Callable[[S3Store], Any]) -> Any:
+            return self._do(page, give_up, "list", prefix, named=whole)
+
+        def rest() -> Iterator[tuple[str, Head]]:
+            if is_unable:
+                yield from super(ObstoreEngine, self).list(prefix, start_after=listing.last)
 
         # The name that is looked at says whether obstore knows where to list.
         whole = prefix.removesuffix("/") if prefix else "all"
-        while (page := self._do(by_obstore, lambda: _BY_BOTO, "list", prefix, named=whole)) is not _BY_BOTO:
-            if page is None:
-                return
-            for found in page:
-                last = found["path"]
-                # Markers of folders, "a/", are listed without their slash, the prefix itself is one here.
-                if last.startswith(prefix):
-                    yield last, obstores.head_of(found, obstores.etag_of(found))
-        yield from super().list(prefix, start_after=last)
+        return chain(listing.objects(ask), rest())
 
     # --- Requests -----------------------------------------------------------------------------------
 
@@ -299,7 +269,6 @@ class _Unknown(boto_says.BotoCoreError):
     fmt = "{told}"
 
 
-_BY_BOTO: Final[Any] = object()
 _NOT_ABLE: Final = (None, None)
 
 

@@ -38,11 +38,11 @@ from perkey.stores.objects.engine import (
     Head,
     NoSuchBucket,
     NoSuchObject,
-    NotHonoured,
     PreconditionFailed,
     Signal,
     TryAgain,
     Unclear,
+    Unsupported,
     Upload,
     again,
     pause,
@@ -240,8 +240,8 @@ class ObjectStore(Store):
     def describe(self, name: Name = ()) -> str:
         return self.engine.describe(self._key(name))
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether the endpoint honours a kind of condition; asks it, once per bucket and process."""
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Tell whether the endpoint supports a kind of condition; asks it, once per bucket and process."""
         return self._probes.ask(verb, kind)
 
     # --- Writing ------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ class ObjectStore(Store):
                 return self._send(write)
             except NoSuchBucket as signal:
                 self._make_bucket(write, signal)
-            except (NotHonoured, PreconditionFailed, NoSuchObject) as signal:
+            except (Unsupported, PreconditionFailed, NoSuchObject) as signal:
                 done = self._settle_refusal(write, signal)
                 if done is not None:
                     return done
@@ -345,7 +345,7 @@ class ObjectStore(Store):
     # --- Writes that may have happened --------------------------------------------------------------
 
     def _settle_refusal(
-        self, write: _Write, signal: NotHonoured | PreconditionFailed | NoSuchObject
+        self, write: _Write, signal: Unsupported | PreconditionFailed | NoSuchObject
     ) -> Version | None:
         """Return the version of a write that was refused, if that was its own success; None to send it again.
 
@@ -353,7 +353,7 @@ class ObjectStore(Store):
             ConflictError: The item is not as expected; unsettled if the caller is going to read it anyway.
             OutcomeUnknownError: It cannot be told whether the write took place.
         """
-        if isinstance(signal, NotHonoured) or write.condition is ANY:
+        if isinstance(signal, Unsupported) or write.condition is ANY:
             raise signal.cause from signal.__cause__
         write.repeated = write.repeated or signal.repeated
         if write.expect is ANY:
@@ -509,7 +509,7 @@ class ObjectStore(Store):
         while True:
             try:
                 self.engine.delete(self._key(name), version=version)
-            except NotHonoured as signal:
+            except Unsupported as signal:
                 raise signal.cause from signal.__cause__
             except (PreconditionFailed, NoSuchObject, NoSuchBucket) as signal:
                 # The removal of an absent item may have met its own success, or another process was faster.

@@ -56,7 +56,7 @@ class HistoryClauses(RacingSuite):
             known = event.version or ABSENT
 
     def _choose(self, verb: str, known: Expectation, plan: random.Random) -> Expectation:
-        """Choose an expectation of a kind that the store honours."""
+        """Choose an expectation of a kind that the store supports."""
         kinds = {kind for of, kind in self.conditions() if of == verb}
         if known is ABSENT and verb == "remove":
             return ANY

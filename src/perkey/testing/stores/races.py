@@ -315,7 +315,7 @@ class RemovalRaces(RacingSuite):
 
 
 class ReplaceOrRemoveRaces(RacingSuite):
-    """Where both conditions are honoured, they exclude each other, too."""
+    """Where both conditions are supported, they exclude each other, too."""
 
     def test_of_those_that_replace_and_remove_one_version_one_wins(
         self, store: Store, handles: list[Store]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite
 from perkey.errors import MutationPolicyError
 from perkey.jokers import (
     ANY_ETAG,
@@ -19,7 +20,6 @@ from perkey.jokers import (
 )
 from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
-from perkey.testing.dicts.suite import DictSuite
 
 
 class Immutable(DictSuite):

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite
 from perkey.mapping import PersiDict
-from perkey.testing.dicts.suite import DictSuite
 
 _HOUR = 3600
 _DRAWS = 600
@@ -87,7 +87,7 @@ class OrderClauses(DictSuite):
         """The generator is one of fixed seed, so that nothing is left to luck."""
         for number in range(6):
             d["n" * (number % 2 + 1), f"k{number}"] = self.values(number)
-        monkeypatch.setattr(random, "random", random.Random(20).random)  # noqa: S311 - a sample, not a secret
+        monkeypatch.setattr(random, "random", random.Random(20).random)
         drawn = Counter(d.random_key() for _ in range(_DRAWS))
         assert set(drawn) == set(d)
         fair = _DRAWS / len(drawn)

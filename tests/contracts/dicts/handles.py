@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite
 from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
-from perkey.testing.dicts.suite import DictSuite
 
 
 class HandleClauses(DictSuite):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite
 from perkey.errors import UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptySafeStrTuple
 from perkey.mapping import PersiDict
-from perkey.testing.dicts.suite import DictSuite
 
 
 class ChangingClauses(DictSuite):

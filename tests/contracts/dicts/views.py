@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, ItemsView, KeysView, ValuesView
 from typing import Any
 
+from contracts.dicts.suite import DictSuite
 from perkey.mapping import PersiDict
-from perkey.testing.dicts.suite import DictSuite
 
 
 class ViewClauses(DictSuite):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite
 from perkey.errors import CorruptValueError, UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT, VALUE_NOT_RETRIEVED
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, get_safe_chars
 from perkey.mapping import PersiDict
-from perkey.testing.dicts.suite import DictSuite
 
 BAD_KEYS: list[tuple[Any, type[Exception]]] = [
     ((), ValueError),
@@ -215,6 +215,6 @@ class AddingClauses(DictSuite):
 
     def make_other(self) -> PersiDict[Any]:
         """Return another dictionary of the same kind of values."""
-        from perkey.dicts.local import LocalDict  # noqa: PLC0415 - a source of items, whatever is tested
+        from perkey.dicts.local import LocalDict
 
         return LocalDict("txt" if self.values.base_class is str else "pkl")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 import perkey
+from contracts.dicts.suite import DictSuite
+from contracts.dicts.table import OPERATIONS, Answer, Operation, answer, cases, play
 from perkey.errors import UnstorableValueError
 from perkey.jokers import (
     ANY_ETAG,
@@ -19,8 +21,6 @@ from perkey.jokers import (
     ConditionalOperationResult,
 )
 from perkey.mapping import PersiDict
-from perkey.testing.dicts.suite import DictSuite
-from perkey.testing.dicts.table import OPERATIONS, Answer, Operation, answer, cases, play
 
 
 class ConditionalClauses(DictSuite):
@@ -82,7 +82,7 @@ class ConditionalClauses(DictSuite):
         assert d.discard_if("a", condition=ETAG_HAS_CHANGED, expected_etag=etag).condition_was_satisfied
         self.assert_holds(d, {})
 
-    def test_a_value_that_cannot_be_stored_changes_nothing(self, d: PersiDict[Any]) -> None:
+    def test_a_value_that_cannot_be_stored_changes_nothing_under_a_condition(self, d: PersiDict[Any]) -> None:
         d["a"] = self.values(1)
         with pytest.raises(UnstorableValueError):
             d.set_item_if(

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite
 from perkey.errors import MutationPolicyError
 from perkey.jokers import ANY_ETAG, DELETE_CURRENT, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, KEEP_CURRENT
 from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
-from perkey.testing.dicts.suite import DictSuite
 
 
 class FirstWriteClauses(DictSuite):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite, assert_agrees
 from perkey.keys import SafeStrTuple
 from perkey.mapping import PersiDict
-from perkey.testing.dicts.suite import DictSuite, assert_agrees
 
 
 class PartClauses(DictSuite):

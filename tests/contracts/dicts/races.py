@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from contracts.dicts.suite import DictSuite
 from perkey.jokers import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.mapping import PersiDict
 from perkey.testing.crowds import together
-from perkey.testing.dicts.suite import DictSuite
 
 _INCREMENTS = 25
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import perkey
+from contracts.dicts.adding import BAD_KEYS
+from contracts.dicts.suite import DictSuite, assert_agrees
+from contracts.dicts.table import CONDITIONS, OPERATIONS, RETRIEVALS, Case, answer, operate
 from perkey.errors import UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT
 from perkey.mapping import PersiDict
-from perkey.testing.dicts.adding import BAD_KEYS
-from perkey.testing.dicts.suite import DictSuite, assert_agrees
-from perkey.testing.dicts.table import CONDITIONS, OPERATIONS, RETRIEVALS, Case, answer, operate
 
 
 class EmptyDictContract(DictSuite):

@@ -1,23 +1,24 @@
 """The contract of a dictionary as tests: one clause each, gathered into suites.
 
 `DictContract` is for dictionaries whose items can be changed, `WriteOnceContract` for those in which the
-first value stays, `EmptyDictContract` for those in which none does.
+first value stays, `EmptyDictContract` for those in which none does. `DictSmoke` has about twenty clauses.
 """
 
-from perkey.testing.dicts.adding import AddingClauses
-from perkey.testing.dicts.changing import ChangingClauses
-from perkey.testing.dicts.conditional import ConditionalClauses
-from perkey.testing.dicts.empty import EmptyDictContract
-from perkey.testing.dicts.handles import HandleClauses
-from perkey.testing.dicts.order import OrderClauses
-from perkey.testing.dicts.parts import PartClauses
-from perkey.testing.dicts.policies import ClassClauses, ImmutableClauses
-from perkey.testing.dicts.races import RaceClauses
-from perkey.testing.dicts.raising import RaisingClauses
-from perkey.testing.dicts.suite import PICKLED, PLAIN, TEXTS, DictSuite, Values
-from perkey.testing.dicts.transforming import TransformClauses
-from perkey.testing.dicts.views import ViewClauses
-from perkey.testing.dicts.write_once import FirstWriteClauses
+from contracts.dicts.adding import AddingClauses
+from contracts.dicts.changing import ChangingClauses
+from contracts.dicts.conditional import ConditionalClauses
+from contracts.dicts.empty import EmptyDictContract
+from contracts.dicts.handles import HandleClauses
+from contracts.dicts.order import OrderClauses
+from contracts.dicts.parts import PartClauses
+from contracts.dicts.policies import ClassClauses, ImmutableClauses
+from contracts.dicts.races import RaceClauses
+from contracts.dicts.raising import RaisingClauses
+from contracts.dicts.smoke import AddOnlySmoke, ChangingSmoke, DictSmoke, PolicySmoke
+from contracts.dicts.suite import PICKLED, PLAIN, TEXTS, DictSuite, Values
+from contracts.dicts.transforming import TransformClauses
+from contracts.dicts.views import ViewClauses
+from contracts.dicts.write_once import FirstWriteClauses
 
 
 class AddOnlyContract(AddingClauses, ViewClauses, OrderClauses, PartClauses, HandleClauses, RaisingClauses):
@@ -41,10 +42,14 @@ __all__ = [
     "PLAIN",
     "TEXTS",
     "AddOnlyContract",
+    "AddOnlySmoke",
+    "ChangingSmoke",
     "DictContract",
+    "DictSmoke",
     "DictSuite",
     "EmptyDictContract",
     "PolicyContract",
+    "PolicySmoke",
     "Values",
     "WriteOnceContract",
 ]
