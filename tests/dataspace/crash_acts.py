@@ -8,7 +8,7 @@ from typing import Final
 
 from perkey.dataspace import Project
 from perkey.dataspace.space import transfers
-from perkey.dataspace.sync.run import FileSync
+from perkey.dataspace.sync import FileSync
 from perkey.stores.folder.store import Durability
 
 OLD: Final = {"a": 1}

@@ -17,7 +17,7 @@ from power_loss import Disk
 from dataspace.trees import contents, write_tree
 from perkey.dataspace import Job, Project, init_project
 from perkey.dataspace.space import transfers
-from perkey.dataspace.sync.run import FileSync
+from perkey.dataspace.sync import FileSync
 from perkey.files import SCRATCH
 from perkey.files.temporaries import OURS
 

@@ -124,10 +124,10 @@ def _refuse(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 def not_rebuilt(what: str, name: str) -> NoReturn:
-    """Say what replaces something of signac's; raises click.UsageError."""
+    """Raise click.UsageError, which names the replacement of a part of signac."""
     raise click.UsageError(f"{what} is not part of perkey: {REPLACED[name]}")
 
 
 def replaced_option(*names: str, name: str = "index", is_flag: bool = False) -> Callable[[F], F]:
-    """Add an option of signac's that is not rebuilt: asking for it says what replaces it."""
+    """Add an option of signac's that is not rebuilt: asking for it names the replacement."""
     return click.option(*names, hidden=True, expose_value=False, is_flag=is_flag, callback=_refuse(name))

@@ -10,7 +10,7 @@ packages below them, which see a `Space` and never a project: `exchange`, `sync`
   them.
 - ``project.space.documents(id)``: the document of a job as plain data; do not change it.
 - `space.transfers`, `space.normalized`, `space.job_id`; whole files are `perkey.files.write_file`.
-- Files whose names begin with `perkey.files.OURS` belong to unfinished changes, and are never copied.
+- Files whose names begin with ``.@perkey-`` belong to unfinished changes, and are never copied.
 """
 
 from importlib import import_module as _import_module

@@ -102,7 +102,7 @@ class Collection:
         """Open the collection in a file, which is made if it does not exist.
 
         Args:
-            filename: The file; ``:memory:`` is none.
+            filename: The file; ``:memory:`` opens no file.
             mode: As for the function `open`, by default ``a+``; compressed files need a binary mode.
             compresslevel: As for gzip; by default files that end in ``.gz`` are compressed.
 
@@ -233,7 +233,7 @@ class Collection:
         return f"<{type(self).__name__} file={place}>"
 
     def insert_one(self, doc: MutableMapping[str, Any]) -> str:
-        """Insert a document, and return its primary key, which is put into it if it has none.
+        """Insert a document, and return its primary key, which is added to the document if missing.
 
         Raises:
             KeyError: There is a document of that key.
@@ -258,7 +258,7 @@ class Collection:
         self._take(docs)
 
     def replace_one(self, filter: Filter, replacement: Mapping[str, Any], upsert: bool = False) -> str | None:
-        """Replace the first document that matches; return its primary key, None if there is none.
+        """Replace the first document that matches; return its primary key, or None if nothing matches.
 
         Args:
             filter: The filter.
@@ -301,11 +301,11 @@ class Collection:
         """Return the documents that match; `perkey.query` describes the language.
 
         Args:
-            filter: The filter; None is all.
-            limit: The most documents to return; 0 is no limit.
+            filter: The filter; without one, all documents.
+            limit: The most documents to return; 0 returns all.
 
         Raises:
-            TypeError, ValueError: It is no filter, or the limit is negative.
+            TypeError, ValueError: The filter is not valid, or the limit is negative.
         """
         if limit < 0:
             raise ValueError("a limit is 0 or more")
@@ -313,7 +313,7 @@ class Collection:
         return Results(self, found[:limit] if limit else found)
 
     def find_one(self, filter: Filter | None = None) -> Doc | None:
-        """Return the first document that matches, None if there is none; raises as `find`."""
+        """Return the first document that matches, None if nothing matches; raises as `find`."""
         return next((self[key] for key in self._matching(filter)), None)
 
     def index(self, key: str, build: bool = False) -> Mapping[Any, set[str]]:
@@ -326,13 +326,13 @@ class Collection:
             build: Whether to make it if it does not exist.
 
         Raises:
-            KeyError: It does not exist; or the primary key is asked for, which is no index.
+            KeyError: It does not exist; or the primary key is asked for, which needs no index.
         """
         table = self._open_table()
         if key == self.primary_key:
-            raise KeyError("the primary key is no index: use collection[key]")
+            raise KeyError("the primary key has no index: use collection[key]")
         if not build and not table.has_index(key):
-            raise KeyError(f"there is no index for {key!r}")
+            raise KeyError(f"no index for {key!r}: make it by index({key!r}, build=True)")
         return table.index(key).values
 
     def main(self) -> None:
@@ -368,7 +368,7 @@ class Collection:
     def _change(self) -> None:
         self._open_table()
         if self._file is not None and not self._file.is_writable:
-            self._file.write(())  # says why not
+            self._file.write(())  # raises the error
         self._dirty = True
 
     def _open_table(self) -> _Table:
@@ -404,7 +404,7 @@ class _Table:
         self._next = 0
 
     def key_of(self, document: Doc, reserved: Container[str] = ()) -> str:
-        """Return the primary key of a document, which gets one if it has none; raises TypeError.
+        """Return the primary key of a document, which gets one if it is missing; raises TypeError.
 
         Args:
             document: The document.
@@ -428,7 +428,7 @@ class _Table:
             index.replace(key, old, None)
 
     def has_index(self, path: str) -> bool:
-        """Tell whether an index over a path was made."""
+        """Return whether an index over a path was made."""
         return path in self._indexes
 
     def index(self, path: str) -> _Index:
@@ -454,7 +454,7 @@ class _Table:
 
 
 class _Index:
-    """An index over one path, to be told of each change.
+    """An index over one path; each change must be passed to `replace`.
 
     Args:
         path: The path.
@@ -474,7 +474,7 @@ class _Index:
             self.replace(key, None, document)
 
     def replace(self, key: str, old: Any, new: Any) -> None:
-        """Note that a document was replaced by another; None is no document."""
+        """Note that a document was replaced by another, added (`old` is None) or removed (`new` is None)."""
         if old is not None:
             self._drop(key, self._value(old))
         if new is None:
@@ -511,7 +511,7 @@ class _File:
         compresslevel: As for gzip; 0 is not compressed; None follows from the name.
 
     Raises:
-        ValueError: There is no such mode, or no such level of compression.
+        ValueError: The mode or the level of compression does not exist.
         RuntimeError: A compressed file is to be opened as text.
         FileNotFoundError, FileExistsError: As for `open`.
     """
@@ -540,7 +540,7 @@ class _File:
         """Yield the documents.
 
         Raises:
-            CorruptValueError: The file is damaged, or a line is no JSON document; it names the line.
+            CorruptValueError: The file is damaged, or a line is not a JSON document; it names the line.
         """
         content = read_file(self.path) or b""
         if content.startswith(_GZIP):
@@ -568,7 +568,7 @@ class _File:
         except ValueError as error:
             raise CorruptValueError(f"line {number} is not JSON: {error}", place=self.path) from error
         if not isinstance(found, dict):
-            raise CorruptValueError(f"line {number} is no document: {line[:40]!r}", place=self.path)
+            raise CorruptValueError(f"line {number} is not a document: {line[:40]!r}", place=self.path)
         return found
 
 
@@ -586,7 +586,9 @@ def _search(collection: Collection, words: Sequence[str]) -> None:
         ValueError: Both ``--id`` and ``--indent`` are given.
     """
     parser = argparse.ArgumentParser(description="Search the documents of a collection.")
-    parser.add_argument("filter", nargs="*", help="a filter in JSON, or keys and values in turn; none is all")
+    parser.add_argument(
+        "filter", nargs="*", help="a filter in JSON, or keys and values in turn; by default all"
+    )
     parser.add_argument("-l", "--limit", type=int, default=0, help="the most documents to print; 0 is all")
     parser.add_argument("--id", action="store_true", help="print primary keys instead of documents")
     parser.add_argument("-i", "--indent", action="store_true", help="print documents on several lines")

@@ -65,7 +65,7 @@ class JobsCursor(NeverSame):
             statepoints = space.index.holding(compiled.needle, present)
         elif compiled.asks_statepoints:
             statepoints = space.index.all(present)
-        # A job that was removed while they were read has none.
+        # A job that was removed while they were read has no state point.
         jobs = list(statepoints) if compiled.asks_statepoints else present
         if not compiled.asks_documents:
             return compiled.select(jobs, statepoints, space.documents)
@@ -84,11 +84,11 @@ class JobsCursor(NeverSame):
         return len(self.ids())
 
     def __bool__(self) -> bool:
-        """Tell whether there is any such job."""
+        """Return whether any job matches."""
         return len(self) > 0
 
     def __contains__(self, job: object) -> bool:
-        """Tell whether a job is among them; reads no more than this job."""
+        """Return whether a job is among them; reads only this job."""
         if job not in self._project or not isinstance(job, Job):
             return False
         space = self._project.space
@@ -128,10 +128,10 @@ class JobsCursor(NeverSame):
         Args:
             key: A path (``a``, ``sp.a.b``, ``doc.c``), a list or tuple of paths, whose values are the key as
                 a tuple, or a function of the job; None puts each job into a group of its own, by id.
-            default: What stands for a value that a job does not have; if it is None, such jobs are left out.
+            default: What stands for a value that a job does not have; without one, such jobs are left out.
 
         Raises:
-            TypeError: The key is none of these.
+            TypeError: The key has another type.
         """
         return self._grouped(by_job(self._project.space, key, default))
 
@@ -169,7 +169,7 @@ class JobsCursor(NeverSame):
         Args:
             sp_prefix: What the columns of state points begin with.
             doc_prefix: What the columns of documents begin with.
-            usecols: The names of the columns wanted, or a function that tells it of a name; None is all.
+            usecols: The names of the columns wanted, or a function of a name; by default all.
             flatten: Whether nested values get columns of their own, with dots in their names.
 
         Raises:

@@ -42,7 +42,7 @@ class DestinationExistsError(Error, RuntimeError):
     """What a job was to be moved or copied to exists already; nothing was changed.
 
     Attributes:
-        destination: What is there: a job, an id or a path.
+        destination: A job, an id or a path.
     """
 
     def __init__(self, destination: Any) -> None:
@@ -85,7 +85,7 @@ class NoSuchJobError(Error, KeyError):
         self.place = place
 
     def __str__(self) -> str:
-        """Name the job and the workspace, and say what to do."""
+        """Name the job and the workspace, and the ways to find or make a job."""
         where = f" in {self.place}" if self.place else ""
         return (
             f"no job with the id {self.job_id!r}{where}: an id is 32 hexadecimal digits, or the first of "
@@ -148,7 +148,7 @@ class SchemaSyncConflict(SyncConflict):
         self.schema_dst = schema_dst
 
     def __str__(self) -> str:
-        """Say that they differ; they may be long."""
+        """Return a sentence without the schemata, which may be long."""
         return "the schemata of source and destination differ; check_schema=False merges all the same"
 
 
@@ -157,7 +157,7 @@ class ExchangePathError(Error, RuntimeError, ValueError):
 
 
 class ArchiveError(Error, ValueError):
-    """An archive is damaged, or none at all, or holds what could be written outside of the target."""
+    """A file is damaged, is not an archive, or holds members that could be written outside of the target."""
 
 
 class H5StoreClosedError(Error, RuntimeError):
@@ -172,7 +172,7 @@ class H5StoreClosedError(Error, RuntimeError):
         self.filename = filename
 
     def __str__(self) -> str:
-        """Say how to open it."""
+        """Name the file, and the way to open it."""
         return f"{self.filename} must be open for this: use the store in a with block"
 
 
@@ -186,7 +186,7 @@ def located(error: OSError, path: str | os.PathLike[str]) -> WorkspaceError:
 
 
 def __getattr__(name: str) -> Any:
-    """Say what replaces an error of signac that cannot happen here."""
+    """Raise AttributeError, which names the replacement of an error of signac."""
     raise replaced(f"module {__name__!r}", name)
 
 

@@ -137,7 +137,7 @@ class Job(DataFolder):
         """The state point, which cannot be changed here; faster than `statepoint`.
 
         Raises:
-            KeyError: There is no such job.
+            KeyError: The job does not exist.
             JobsCorruptedError: Its state point cannot be read.
         """
         return MappingProxyType(self._plain_statepoint())
@@ -149,7 +149,7 @@ class Job(DataFolder):
         Call it for a plain copy. A change raises as `reset_statepoint`.
 
         Raises:
-            JobsCorruptedError: At the first use: there is no such job, or its state point cannot be read.
+            JobsCorruptedError: At the first use: the job does not exist, or its state point cannot be read.
         """
         if self._statepoint is None:
             self._statepoint = StatePointDict(self)
@@ -171,12 +171,12 @@ class Job(DataFolder):
     def reset_statepoint(self, new_statepoint: Mapping[str, Any]) -> None:
         """Give the job another state point, and so another id, and keep its data.
 
-        Atomic: others see the job with the old state point and then with the new one, and so they do if this
-        process is killed. If there is no such job yet, only this handle changes.
+        Atomic: readers see the job with the old state point and then with the new one, even if this
+        process is killed. If the job does not exist yet, only this handle changes.
 
         Raises:
             DestinationExistsError: There is a job of the new state point; nothing was changed.
-            TypeError, ValueError: It is no state point.
+            TypeError, ValueError: The new one is not a state point.
         """
         statepoint = normalized(new_statepoint)
         target = job_id(statepoint)
@@ -220,7 +220,7 @@ class Job(DataFolder):
     def init(self, force: bool = False, validate_statepoint: bool = True) -> Job:
         """Make the job's folder with its state point, unless it exists; return this handle.
 
-        Atomic and without locks: of many processes one makes it, and nobody sees a part.
+        Atomic and without locks: exactly one of many processes makes it, and no reader sees a part.
 
         Args:
             force: Whether a damaged state-point file is to be replaced.
@@ -256,14 +256,14 @@ class Job(DataFolder):
         return DocumentFile(self.fn(FN_DOCUMENT), prepare, durable=space.durable, place=space.workspace.path)
 
     def remove(self) -> None:
-        """Remove the job with all its data; does nothing if there is none. It is gone at one moment."""
+        """Remove the job with all its data, at one moment; does nothing if it does not exist."""
         self._remember()
         self._document = None
         self._has_seen = False
         self.space.workspace.remove(self._id)
 
     def clear(self) -> None:
-        """Remove the job's document and all other files, but not the job; does nothing if there is none."""
+        """Remove the job's document and all other files, but not the job; does nothing without one."""
         self._document = None
         self.space.workspace.clear(self._id)
 
@@ -279,7 +279,7 @@ class Job(DataFolder):
         moment; a process killed after that leaves the original behind until the old project is opened next.
 
         Raises:
-            RuntimeError: There is no such job.
+            RuntimeError: The job does not exist.
             DestinationExistsError: The other project has such a job; nothing was changed.
         """
         self._remember()
@@ -315,7 +315,7 @@ class Job(DataFolder):
             **kwargs: As for `sync.sync_jobs`, which describes everything.
 
         Raises:
-            FileSyncConflict, DocumentSyncConflict: They differ, and there is no rule.
+            FileSyncConflict, DocumentSyncConflict: They differ, and no strategy was given.
         """
         from perkey.dataspace.sync import sync_jobs  # noqa: PLC0415 - seldom needed
 

@@ -145,8 +145,8 @@ class Project(DataFolder):
             ValueError: The name is a path: signac 2 takes one where signac 1 takes the name.
             FileNotFoundError: `root` does not exist.
             ConfigError, WorkspaceError: The configuration cannot hold the name or workspace, or the workspace
-                cannot be made; there is no new project then.
-            ValueError: There is no layout of that version.
+                cannot be made; no project is made then.
+            ValueError: The layout is unknown.
         """
         found = create(
             os.path.abspath(path or root or os.getcwd()),
@@ -178,7 +178,7 @@ class Project(DataFolder):
             **kwargs: As for the class.
 
         Raises:
-            LookupError: There is no project.
+            LookupError: The folder is not in a project.
         """
         return cls(find(path or root, search=search), **kwargs)
 
@@ -234,7 +234,7 @@ class Project(DataFolder):
 
     @property
     def id(self) -> str:
-        """The project's name; its path if it has none."""
+        """The project's name; its path if it is without a name."""
         return str(self.space.config.get("project") or self.path)
 
     def get_id(self) -> str:
@@ -262,7 +262,7 @@ class Project(DataFolder):
 
         Raises:
             ValueError: Not one of both was given.
-            TypeError: The state point is no mapping, or JSON has no form for a part of it.
+            TypeError: The state point is not a mapping, or JSON has no form for a part of it.
             NoSuchJobError: No job has that id; a KeyError.
             LookupError: The ids of several jobs begin with it.
         """
@@ -304,11 +304,11 @@ class Project(DataFolder):
         ``sp.``, of their state points.
 
         Args:
-            filter: The filter; None is all jobs.
+            filter: The filter; by default all jobs.
             doc_filter: A filter whose paths all speak of documents. Deprecated, write ``doc.`` paths.
 
         Raises:
-            TypeError, ValueError: It is no filter.
+            TypeError, ValueError: The filter is not valid.
         """
         return JobsCursor(self, filter, doc_filter)
 
@@ -323,7 +323,7 @@ class Project(DataFolder):
         return True
 
     def __contains__(self, job: object) -> bool:
-        """Tell whether a job is initialised here; one system call, however many jobs there are."""
+        """Return whether a job is initialised here; one system call, however many jobs there are."""
         return isinstance(job, Job) and job.id in self.space.workspace
 
     def num_jobs(self) -> int:
@@ -374,7 +374,7 @@ class Project(DataFolder):
             tuples), as far as there are such jobs.
 
         Raises:
-            ValueError: Without the keys to ignore, jobs could not be told apart.
+            ValueError: Without the keys to ignore, some jobs would be the same.
             JobsCorruptedError: The state points of some jobs cannot be read.
         """
         return neighbors_of(self.space.index.all(), [ignore] if isinstance(ignore, str) else list(ignore))
@@ -434,7 +434,7 @@ class Project(DataFolder):
             fn: The file, by default `FN_STATEPOINTS` in the project's folder.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
             ValueError: It is not JSON.
         """
         return read_statepoints(fn or self.fn(self.FN_STATEPOINTS))
@@ -490,7 +490,7 @@ class Project(DataFolder):
         """Return the state point of a job, or of an id in a state-point file. Deprecated.
 
         Raises:
-            KeyError: There is none.
+            KeyError: The id is unknown.
         """
         deprecated("Project.get_statepoint()", "Project.open_job(id=...).statepoint()")
         try:
@@ -520,7 +520,7 @@ class Project(DataFolder):
         path: PathSpec = None,
         copytree: CopyTree | None = None,
     ) -> dict[str, str]:
-        """Export all jobs to a folder or an archive, under paths that tell their state points.
+        """Export all jobs to a folder or an archive, under paths that contain their state points.
 
         It appears when it is complete; what fails leaves nothing. Only with a `copytree`, jobs appear one by
         one, and those that were exported stay if a later one fails.
@@ -568,7 +568,7 @@ class Project(DataFolder):
             origin: The folder or archive, by default the working directory.
             schema: How jobs are recognised: by default by the state-point files in them; by a path such as
                 ``foo/{foo:int}/{n.bar}`` with types ``str``, ``int``, ``float`` and ``bool``; or by a
-                function of the path of a folder, which returns its state point or None.
+                function of the path of a folder, which returns its state point, if it is a job.
             sync: Whether jobs that exist are synchronised, folders within included, as `sync` does; or the
                 arguments for that. A conflict leaves the project and the origin as they were.
             copytree: For folders: what copies a job, as `shutil.copytree`. `shutil.move` and `os.replace`
@@ -581,8 +581,8 @@ class Project(DataFolder):
             DestinationExistsError: There is such a job, and `sync` was not asked for; nothing was changed.
             StatepointParsingError: A state point cannot be read, contradicts the schema, or belongs to two
                 folders; nothing was changed.
-            FileNotFoundError: There is no such origin.
-            ArchiveError: It is no archive, or damaged, or not safe.
+            FileNotFoundError: The origin does not exist.
+            ArchiveError: It is not an archive, or damaged, or not safe.
             ValueError: The schema makes no sense.
         """
         from perkey.dataspace.exchange.importing import import_jobs  # noqa: PLC0415 - archives are seldom needed
@@ -608,7 +608,7 @@ class Project(DataFolder):
         index: None = None,
         path: PathSpec = None,
     ) -> dict[str, str]:
-        """Make or update a folder of paths that tell state points, each with a relative link ``job``.
+        """Make or update a folder of paths that contain state points, each with a relative link ``job``.
 
         Links to jobs that are not in the view any more are removed, with the folders that held nothing else.
         Files and links of others in that folder stay.
@@ -625,7 +625,7 @@ class Project(DataFolder):
         Raises:
             FileExistsError: Something else is where a link must be; nothing was changed.
             ExchangePathError: Paths clash or lead out of the view; nothing was changed.
-            KeyError: There is no such job.
+            KeyError: A job does not exist.
         """
         from perkey.dataspace.exchange.views import link_jobs  # noqa: PLC0415 - seldom needed
 
@@ -650,11 +650,11 @@ class Project(DataFolder):
             strategy: Decides about files that differ; one of `sync.FileSync`, or a function.
             exclude: Regular expressions of files that are left out.
             doc_sync: What becomes of documents; one of `sync.DocSync`, or a function.
-            selection: Jobs or ids; others are left alone.
+            selection: Jobs or ids; all other jobs are left alone.
             **kwargs: As for `sync.sync_projects`, which describes everything.
 
         Raises:
-            FileSyncConflict, DocumentSyncConflict, SchemaSyncConflict: They differ, and there is no rule.
+            FileSyncConflict, DocumentSyncConflict, SchemaSyncConflict: They differ, without a strategy.
         """
         from perkey.dataspace.sync import sync_projects  # noqa: PLC0415 - seldom needed
 
@@ -709,7 +709,7 @@ type.__setattr__(Project, "Job", Job)  # in the class it would hide the module's
 
 
 @contextmanager
-def TemporaryProject(  # noqa: N802 - the seed's name
+def TemporaryProject(  # noqa: N802 - signac's name
     name: str | None = None, cls: type[Project] | None = None, **kwargs: Any
 ) -> Iterator[Project]:
     """Make a project in a temporary folder for the time of a ``with`` block.

@@ -89,7 +89,7 @@ def verify(context: click.Context) -> None:
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 def host() -> None:
-    """Say what replaces the configuration of hosts."""
+    """Name the replacement of the configuration of hosts."""
     not_rebuilt("config host", "get_database")
 
 

@@ -2,10 +2,10 @@
 
 **Writing.** Owners, and permissions beyond reading, writing and executing, are not stored.
 
-A zip file has no members for folders, and none for links that lead to something: signac 2.4.1 cannot read
-either. So an empty folder gets the empty file `PLACEHOLDER`, and a link is stored as the files that it leads
-to. Each of these files carries the link in an extra field, from which perkey makes it again. signac takes
-``a/10`` for a part of ``a/1``. So members of the latter are named ``a/1/./...``.
+A zip file has no members for folders or for links that lead to something: signac 2.4.1 cannot read either. So
+an empty folder gets the empty file `PLACEHOLDER`, and a link is stored as the files that it leads to. Each of
+these files carries the link in an extra field, from which perkey makes it again. signac takes ``a/10`` for a
+part of ``a/1``. So members of the latter are named ``a/1/./...``.
 
 **Reading.** Archives are untrusted. Files, folders, and links between them are all that is read from an
 archive. Each is made anew below the target, and links come last. So nothing is ever written through a link,
@@ -88,7 +88,7 @@ Adder: TypeAlias = Callable[[str, Entry], None]
 
 
 def is_archive_name(path: str) -> bool:
-    """Tell whether a path is that of an archive to be written, by its ending."""
+    """Return whether the ending of a path is that of an archive."""
     return path.endswith((_ZIP, *_TAR_MODES))
 
 
@@ -290,7 +290,7 @@ def extract_archive(path: str, target: str, *, durable: bool) -> bool:
         Whether there are links.
 
     Raises:
-        ArchiveError: It is no archive, or is damaged, or holds what could lead out of the target; the
+        ArchiveError: It is not an archive, or is damaged, or holds what could lead out of the target; the
             target may have been filled in part.
     """
     links: dict[str, str] = {}
@@ -365,7 +365,7 @@ def _reading(path: str) -> Iterator[None]:
     except _DAMAGE as error:
         raise ArchiveError(f"{path} cannot be read: {error}") from error
     except OSError as error:
-        if error.errno in {None, errno.EINVAL}:  # bz2 says it so, and who is sent before the beginning
+        if error.errno in {None, errno.EINVAL}:  # as bz2 raises it, and a seek before the beginning
             raise ArchiveError(f"{path} cannot be read: {error}") from error
         raise
 
@@ -395,7 +395,7 @@ def _tar_members(path: str) -> Iterator[_Member]:
 
 
 def _require_end(archive: tarfile.TarFile, path: str) -> None:
-    """Raise ArchiveError if there is no mark of the end: an archive cut between members seems a smaller one.
+    """Raise ArchiveError if the mark of the end is missing: a cut archive may look like a smaller one.
 
     Compressed ones have a checksum at their very end, which is compared when that is read.
     """
@@ -423,15 +423,15 @@ def _text(text: str = "") -> IO[bytes]:
 
 
 def _require_all(archive: zipfile.ZipFile, path: str) -> None:
-    """Raise ArchiveError if there are fewer members than are told at the end of the file.
+    """Raise ArchiveError if there are fewer members than the end of the file records.
 
     The list of members has no checksum: damage may make one a comment of another.
     """
     with open(path, "rb") as file:
         file.seek(-_ZIP_END.size - len(archive.comment), os.SEEK_END)
-        (told,) = _ZIP_END.unpack(file.read(_ZIP_END.size))
-    if told not in {len(archive.infolist()), _SEE_ZIP64}:
-        raise ArchiveError(f"{path} cannot be read: it has {len(archive.infolist())} members of {told}")
+        (recorded,) = _ZIP_END.unpack(file.read(_ZIP_END.size))
+    if recorded not in {len(archive.infolist()), _SEE_ZIP64}:
+        raise ArchiveError(f"{path} cannot be read: it has {len(archive.infolist())} members of {recorded}")
 
 
 def _zip_members(path: str) -> Iterator[_Member]:

@@ -1,4 +1,4 @@
-"""Export: jobs into a folder or an archive, under paths that tell their state points."""
+"""Export: jobs into a folder or an archive, under paths that contain their state points."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def export_jobs(
 
 
 def export_paths(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> dict[str, str]:
-    """Return where jobs go; a job about which its path says nothing is named by its id."""
+    """Return where jobs go; a job with an empty path is named by its id."""
     paths = paths_of(space, jobs, path)
     if path is None or len(paths) == 1:
         paths = {job: name or job for job, name in paths.items()}
@@ -60,7 +60,7 @@ def _require_free(place: str) -> None:
         if os.path.islink(place):
             raise FileExistsError(f"{place} exists already, as a link that leads nowhere") from None
     except NotADirectoryError:
-        raise FileExistsError(f"{place} exists already, and is no folder") from None
+        raise FileExistsError(f"{place} exists already, and is not a folder") from None
 
 
 def _copy_whole(jobs: Workspace, paths: dict[str, str], place: str) -> None:

@@ -162,7 +162,7 @@ def _move_in(space: Space, found: list[FoundJob]) -> None:
 
 
 def _complete(folder: str, job: FoundJob, *, durable: bool) -> None:
-    """Write the state point into a folder that has none; what was left by one that died at it, goes."""
+    """Write the state point into a folder without one; leftovers of a killed process are removed."""
     path = os.path.join(folder, FN_STATEPOINT)
     if not os.path.exists(path):
         for name in os.listdir(folder):

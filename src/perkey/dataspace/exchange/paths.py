@@ -1,4 +1,4 @@
-"""Where each job goes in an export or a view: a relative path that tells its state point.
+"""Where each job goes in an export or a view: a relative path that contains its state point.
 
 Paths are safe: they stay below the target, no job's folder is in another's, and what cannot be in a file
 name is replaced: by ``%`` and hexadecimal digits, and beyond 120 bytes by a digest.
@@ -20,7 +20,7 @@ from perkey.dataspace.space import Space, StatePoint
 from perkey.synced import SyncedCollection
 
 PathSpec: TypeAlias = str | Callable[[Any], str] | Literal[False] | None
-"""A format string, a function of the job, False for ids, or None for ``{{auto}}``."""
+"""A format string, a function of the job, False for ids; None stands for ``{{auto}}``."""
 
 _AUTO: Final = re.compile(r"\{\{\s*auto\s*(?::(?P<double>[^{}]*))?\}\}|\{auto(?::(?P<single>[^{}]*))?\}")
 _AWKWARD: Final = re.compile("[/\\\\\x00-\x1f\x7f\ud800-\udfff]")
@@ -31,8 +31,8 @@ _RESERVED: Final = (".@perkey",)
 def paths_of(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> dict[str, str]:
     """Return the path of each job, by its id.
 
-    Without a specification no two paths clash: jobs that are told apart by nothing that is in the path get
-    their ids into it.
+    Without a specification no two paths clash: jobs whose paths would be the same
+    get their ids into them.
 
     Args:
         space: The space.
@@ -52,7 +52,7 @@ def paths_of(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> di
     elif isinstance(path, str):
         make = _Template(path, jobs).expand
     else:
-        raise ExchangePathError(f"a path is a string, a function, False or None, not {path!r}")
+        raise ExchangePathError(f"a path must be a string, a function, False, or None: {path!r}")
     return {job: _inside(make(space.make_job(job, statepoint))) for job, statepoint in jobs.items()}
 
 
@@ -62,7 +62,7 @@ def require_distinct(paths: Mapping[str, str]) -> None:
     if clashing:
         example = paths[clashing[0]] or "."
         raise ExchangePathError(
-            f"{len(clashing)} jobs share paths, or have others' in theirs, for example {example!r}: "
+            f"{len(clashing)} jobs share paths, or have paths within others, such as {example!r}: "
             "add '/id/{job.id}' to the path"
         )
 
@@ -96,7 +96,7 @@ class _Template:
                 if field is not None
             ]
         except ValueError as error:
-            raise ExchangePathError(f"{text!r} is no format string: {error}") from None
+            raise ExchangePathError(f"{text!r} is not a format string: {error}") from None
         self._auto = _Auto(jobs.values(), frozenset(map(_key_of, fields)))
 
     def expand(self, job: Any) -> str:

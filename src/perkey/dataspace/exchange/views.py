@@ -1,8 +1,7 @@
-"""Linked views: folders whose paths tell state points, with a link to each job.
+"""Linked views: folders whose paths contain state points, with a link to each job.
 
-Whose a link is, is seen from the link: one that is called ``job`` and leads to the folder of a job of this
-project, or to one that is no more, is the view's, and so is kept up to date or removed. Everything else
-belongs to somebody, and stays.
+A link belongs to the view if it is called ``job`` and leads to the folder of a job of this project, or to a
+folder that does not exist any more. Such links are kept up to date or removed. All other files stay.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def _links(root: str, workspace: str) -> Iterator[tuple[str, str]]:
 
 
 def _text_of(path: str) -> str | None:
-    """Return the text of a link; None if there is no link (any more)."""
+    """Return the text of a link; None if it is missing."""
     try:
         return os.readlink(path)
     except OSError:
@@ -72,7 +71,7 @@ def _is_ours(link: str, text: str, workspace: str) -> bool:
 
 
 def _require_free(root: str, workspace: str, wanted: Mapping[str, str], present: Mapping[str, str]) -> None:
-    """Raise FileExistsError if somebody's file is where a link or a folder must be."""
+    """Raise FileExistsError if a foreign file is where a link or a folder must be."""
     for link in wanted:
         mode, text = _mode_of(link), _text_of(link)
         is_another = text is not None and not _is_ours(link, text, workspace)
@@ -82,12 +81,12 @@ def _require_free(root: str, workspace: str, wanted: Mapping[str, str], present:
         while len(folder) >= len(root):
             mode = _mode_of(folder)
             if mode and not modes.S_ISDIR(mode) and folder not in present.keys() - wanted.keys():
-                raise FileExistsError(f"{folder} is no folder; nothing was changed")
+                raise FileExistsError(f"{folder} is not a folder; nothing was changed")
             folder = os.path.dirname(folder)
 
 
 def _mode_of(path: str) -> int:
-    """Return what is there and its rights, by one look because others come and go; 0 if nothing is."""
+    """Return the type and the rights of a path, by one look because files come and go; 0 if it is missing."""
     try:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -110,7 +109,7 @@ def _remove(link: str, root: str) -> None:
 
 
 def _place(link: str, text: str) -> None:
-    """Make a link, or replace one; others see the old one or the new one."""
+    """Make a link, or replace one; readers see the old one or the new one."""
     temporary = os.path.join(os.path.dirname(link), temporary_name())
     for attempt in range(_ATTEMPTS):
         try:

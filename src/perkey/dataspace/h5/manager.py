@@ -60,7 +60,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
         """Return a store, whether there is such a file or not, and the same one each time.
 
         Raises:
-            KeyTypeError, InvalidKeyError: The name is no text, is empty, or has dots or slashes.
+            KeyTypeError, InvalidKeyError: The name is not text, is empty, or has dots or slashes.
         """
         path = self._path(name)
         store: H5Store = self._known.setdefault(name, H5Store(path))
@@ -131,7 +131,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
             raise AttributeError(name) from None
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether it is the same folder."""
+        """Return whether it is the same folder."""
         return isinstance(other, H5StoreManager) and self.prefix == other.prefix
 
     def __hash__(self) -> int:

@@ -66,7 +66,7 @@ class H5Group(MutableMapping[str, Any]):
         """Store a value; one that cannot be stored leaves the old one.
 
         Raises:
-            KeyTypeError, InvalidKeyError: The key is no text, is empty or has dots.
+            KeyTypeError, InvalidKeyError: The key is not text, is empty or has dots.
             UnstorableValueError: HDF5 has no form for the value.
             io.UnsupportedOperation: The file is open for reading only.
         """
@@ -115,7 +115,7 @@ class H5Group(MutableMapping[str, Any]):
                 del self[key]
 
     def setdefault(self, key: str, value: Any = None, *, default: Any = None) -> Any:
-        """Return the value of a key, after storing a value if there was none.
+        """Return the value of a key, after storing a value if it was missing.
 
         Args:
             key: The key.
@@ -170,8 +170,8 @@ class H5Store(H5Group):
     """An HDF5 file, used like a dictionary with nested groups.
 
     Every operation opens the file if need be, so that many threads and processes may use one file: HDF5 locks
-    it, and others wait. Arrays stay in the file, so they are read while the store is open: in a ``with``
-    block, or between `open` and `close`. A ``with`` block within another one leaves the file open.
+    it, and other operations wait. Arrays stay in the file. So they are read while the store is open: in a
+    ``with`` block, or between `open` and `close`. A ``with`` block within another one leaves the file open.
 
     A process killed while it writes may leave a damaged file, as with any HDF5 file.
 
@@ -231,7 +231,7 @@ class H5Store(H5Group):
 
         Raises:
             H5StoreAlreadyOpenError: It is open.
-            FileNotFoundError: There is no file to be read.
+            FileNotFoundError: The file does not exist.
         """
         with self._lock:
             if self._file:
@@ -266,7 +266,7 @@ class H5Store(H5Group):
 
     @contextmanager
     def _reading(self) -> Iterator[h5py.File | None]:
-        """Give the file to one operation, opened for reading; None if there is no file yet."""
+        """Give the file to one operation, opened for reading; None if it does not exist yet."""
         with self._lock:
             if self._file:
                 yield self._file

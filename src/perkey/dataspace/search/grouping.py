@@ -16,14 +16,14 @@ KeyOf: TypeAlias = Callable[[str], Any]
 
 
 def by_job(space: Space, key: Any, default: Any) -> KeyOf:
-    """Return what tells the key of a job; arguments as for `JobsCursor.groupby`."""
+    """Return the function from jobs to keys; arguments as for `JobsCursor.groupby`."""
     if callable(key):
         return lambda job: key(space.make_job(job))
     return _by_paths(space, key, default, STATEPOINT)
 
 
 def by_document(space: Space, key: Any, default: Any) -> KeyOf:
-    """Return what tells the key of a job by its document; arguments as for `JobsCursor.groupbydoc`."""
+    """Return the function from documents to keys; arguments as for `JobsCursor.groupbydoc`."""
     if callable(key):
         return lambda job: key(space.documents(job))
     return _by_paths(space, key, default, DOCUMENT)

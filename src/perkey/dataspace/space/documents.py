@@ -41,7 +41,7 @@ class Documents:
         self._log = Log(workspace, FILE, private=True)
 
     def __call__(self, job: str) -> Document:
-        """Return the document of a job, not to be changed; empty if it has none.
+        """Return the document of a job, not to be changed; empty if it is missing.
 
         Cost: one system call if the file has not changed.
 
@@ -89,7 +89,7 @@ def _version(found: os.stat_result) -> str:
 
 
 def parse(content: bytes, path: str) -> Document:
-    """Return the document in a file; raises CorruptValueError if there is none."""
+    """Return the document in a file; raises CorruptValueError if the file holds anything else."""
     try:
         document = json.loads(content.decode())  # what `loads` does with bytes takes twice as long
     except ValueError as error:

@@ -82,7 +82,7 @@ class Log:
         return self._entries.get(job)
 
     def knows(self, jobs: Iterable[str]) -> bool:
-        """Tell whether there is an entry for each job; parses nothing."""
+        """Return whether there is an entry for each job; parses nothing."""
         known = set(self._entries)
         for text in self._unparsed:
             known.update(_KEYS.findall(text))
@@ -147,7 +147,7 @@ class Log:
         self._entries, self._unparsed, self.unsaved, self._read = {}, [], {}, (0, 0, 0)
 
     def _append(self, entries: Mapping[str, Any]) -> None:
-        """Write behind the last sound frame; what follows that was cut short."""
+        """Write behind the last sound frame, over an append that was cut short."""
         with Handle() as handle, open(self._open(handle), "r+b", closefd=False) as file:
             inode = os.fstat(file.fileno()).st_ino
             _, end, count = self._read if inode == self._read[0] else (0, 0, 0)
@@ -194,7 +194,7 @@ class Index:
         return found
 
     def add(self, job: str, statepoint: StatePoint) -> None:
-        """Tell the index of a state point that was just written; it reaches the file with the next search."""
+        """Add a state point that was just written; it reaches the file with the next search."""
         if self._log.get(job) is None:
             self._log.add({job: statepoint})
 
@@ -207,7 +207,7 @@ class Index:
         before = _stamp(self._workspace.path)
         if before is None or before != self._listed:
             ids = self._workspace.ids()
-            if ids != self._ids:  # else it stays the same object, which tells callers that nothing changed
+            if ids != self._ids:  # else it stays the same object, by which callers see that nothing changed
                 self._ids = ids
             # A change within a tick of the folder's clock, after our listing, would not show in its times.
             quiet = before is not None and time.time_ns() - max(before[1:]) > _QUIET_NS
@@ -299,7 +299,7 @@ def _stamp(path: str) -> Stamp | None:
 
 
 def read_cache(path: str) -> dict[str, StatePoint]:
-    """Return what signac's own cache of state points says; nothing if it is missing or damaged."""
+    """Return the content of signac's own cache of state points; nothing if it is missing or damaged."""
     import gzip  # noqa: PLC0415 - few need it
 
     try:

@@ -26,7 +26,7 @@ class Space:
     Making one finishes the moves of jobs whose processes were killed.
 
     Args:
-        config: The configuration, which says where everything is.
+        config: The configuration, with the place of everything.
         durability: As for `Project`.
         make_job: Returns a handle on a job, given its id and, where it is known, its state point.
 

@@ -1,4 +1,4 @@
-"""State points in one file: to keep them apart from the jobs, and to repair jobs that have lost theirs."""
+"""State points in one file: to keep them apart from the jobs, and to repair damaged jobs."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def repair(space: Space, job_ids: Iterable[str] | None, file: str | None) -> Non
 
     Args:
         space: The space.
-        job_ids: The jobs to look at; None is all.
-        file: A file of `add_statepoints`; None if there is no such file.
+        job_ids: The jobs to look at; by default all.
+        file: A file of `add_statepoints`; None if it is missing.
 
     Raises:
         JobsCorruptedError: Some could not be repaired; it names them all.

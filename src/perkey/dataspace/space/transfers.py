@@ -3,13 +3,13 @@
 On one file system a move is a rename. Between file systems it is a copy, and the moment of the move is the
 renaming of the copy into its place:
 
-1. a note is left in the old workspace: what goes where, and the mark that both will carry;
+1. a note is left in the old workspace: the job, its destination, and the mark that both will carry;
 2. the job is copied into a staging folder of the new workspace, with the mark, and all of it is brought to
    the disk, unless the new project is not durable;
 3. the copy is renamed into place, and from now on the job is there;
 4. the original, the mark and the note are removed.
 
-Whoever opens the old workspace and finds a note looks for the mark in the new one. If it is there, the
+A process that opens the old workspace and finds a note looks for the mark in the new one. If it is there, the
 process was killed after step 3, and step 4 is done for it; else the job has not been moved. The original
 carries the mark as well, so that a job made anew in its place is not taken for it.
 """
@@ -51,10 +51,10 @@ CopyTree = Callable[..., Any]
 def move(job: str, source: Workspace, target: Workspace) -> None:
     """Move a job to another workspace.
 
-    While it is copied between file systems, nobody may write to it: what comes too late may be lost.
+    While it is copied between file systems, no process may write to it: late changes may be lost.
 
     Raises:
-        FileNotFoundError: There is no such job.
+        FileNotFoundError: The job does not exist.
         DestinationExistsError: The other workspace has such a job; nothing was changed.
     """
     target.make()
@@ -76,7 +76,7 @@ def clone(job: str, source: Workspace, target: Workspace, copytree: CopyTree | N
     """Copy a job with all its files to another workspace, where it appears as a whole.
 
     Raises:
-        FileNotFoundError: There is no such job.
+        FileNotFoundError: The job does not exist.
         DestinationExistsError: The other workspace has such a job; nothing was changed.
     """
     if job in target:
@@ -93,7 +93,7 @@ def clone(job: str, source: Workspace, target: Workspace, copytree: CopyTree | N
 def recover(workspace: Workspace) -> None:
     """Finish the moves out of a workspace whose processes were killed.
 
-    Cost: one system call where there is nothing to do.
+    Cost: one system call if no move was interrupted.
     """
     notes = os.path.join(workspace.home, _NOTES)
     try:
@@ -147,7 +147,7 @@ def move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
 
 
 def _depart(note: str, job: str, arrived: str, source: Workspace) -> None:
-    """Remove the original of a job that has arrived, then what tells of the move."""
+    """Remove the original of a job that has arrived, then note and mark."""
     if os.path.exists(os.path.join(source.folder(job), os.path.basename(arrived))):
         source.remove(job)
     _unlink(arrived)

@@ -100,7 +100,7 @@ class Workspace:
         return persist(partial(os.listdir, path))
 
     def __contains__(self, job: str) -> bool:
-        """Tell whether there is a job; one system call, or two if there is none.
+        """Return whether a job exists; one system call, or two if it does not.
 
         Raises:
             WorkspaceError: The workspace is a link that leads nowhere.
@@ -124,7 +124,7 @@ class Workspace:
         Finishes the change of a state point that was interrupted (see `rename`).
 
         Raises:
-            KeyError: There is no such job.
+            KeyError: The job does not exist.
             JobsCorruptedError: The file is missing or damaged, or belongs to another id; or what has the name
                 of the job is not a folder.
         """
@@ -151,7 +151,7 @@ class Workspace:
             return b""
 
     def foreign_statepoint(self, job: str) -> StatePoint | None:
-        """Return what the file in a job's folder says, whatever id that belongs to; None if nothing."""
+        """Return the state point in a job's folder, even one of another id; None if it is missing."""
         content = self._read_statepoint(job)
         try:
             found = None if content is None else json.loads(content)
@@ -162,11 +162,11 @@ class Workspace:
     # --- Making and removing ------------------------------------------------------------------------
 
     def create(self, job: str, statepoint: StatePoint, *, force: bool = False) -> bool:
-        """Make a job, if there is none; tell whether this call made it. Many may try at once.
+        """Make a job, if it does not exist; return whether this call made it. Many may try at once.
 
         Args:
             job: The id.
-            statepoint: What it is the id of.
+            statepoint: The state point of that id.
             force: Whether a damaged state-point file is to be replaced.
 
         Raises:
@@ -216,7 +216,7 @@ class Workspace:
         return f"{self.path}/{job}/{FN_STATEPOINT}"
 
     def remove(self, job: str) -> None:
-        """Remove a job with all its files; does nothing if there is none.
+        """Remove a job with all its files; does nothing if it does not exist.
 
         It is gone at one moment, before its files are deleted.
         """
@@ -230,7 +230,7 @@ class Workspace:
         delete_tree(trash)
 
     def clear(self, job: str) -> None:
-        """Remove all files of a job but its state point; does nothing if there is none."""
+        """Remove all files of a job but its state point; does nothing if it does not exist."""
         try:
             names = self._list(self.folder(job))
         except FileNotFoundError:
@@ -249,19 +249,20 @@ class Workspace:
     # --- Moving -------------------------------------------------------------------------------------
 
     def rename(self, job: str, target: str, statepoint: StatePoint) -> bool:
-        """Give a job another state point, and so another id; tell whether there was such a job.
+        """Give a job another state point, and so another id; return whether there was such a job.
 
-        1. The new state point is written into the folder, under a name that says for which id.
-        2. The folder is renamed: from now on the job is the new one, and all others see that.
+        1. The new state point is written into the folder, under a name with the new id.
+        2. The folder is renamed: from now on the job is the new one, for all readers.
         3. The new state point takes the place of the old one.
 
-        Whoever reads a state point that is not the folder's and finds the right one waiting does step 3
+        A reader of a state point that is not the folder's and finds the right one waiting does step 3
         himself. So it does not matter where this process is killed.
 
         Raises:
             DestinationExistsError: There is a job of that id; nothing was changed.
         """
-        intent = f"{_INTENT}{target}-{temporary_name()[len(OURS) :]}"
+        mark = temporary_name().removeprefix(OURS)
+        intent = f"{_INTENT}{target}-{mark}"
         try:
             folder = open_folder(self.folder(job), lockable=False, place=self.path)
         except FileNotFoundError:
@@ -293,7 +294,7 @@ class Workspace:
         return True
 
     def _finish(self, job: str) -> StatePoint | None:
-        """Put the state point that waits in a folder into its place; None if there is none for this id."""
+        """Put the state point that waits in a folder into its place; None if no file waits for this id."""
         path = self.folder(job)
         try:
             names = self._list(path)
@@ -304,7 +305,9 @@ class Workspace:
                 waiting = os.path.join(path, name)
                 found = _parse(read_file(waiting), job)
                 if found is not None:
-                    with suppress(FileNotFoundError, PermissionError):  # done by another, or not ours to do
+                    with suppress(
+                        FileNotFoundError, PermissionError
+                    ):  # done by another process, or not permitted
                         rename_path(waiting, os.path.join(path, FN_STATEPOINT), way_of(self.path))
                     return found
         return None
@@ -384,7 +387,7 @@ class Workspace:
             raise located(error, self.home) from error
 
     def stage(self, *, copy: bool = False) -> str:
-        """Make a new folder that is no job yet, and return its path.
+        """Make a new folder that will become a job, and return its path.
 
         Args:
             copy: Whether filling it may take long, so that it must not be swept soon.
@@ -424,7 +427,7 @@ class Workspace:
 
 
 def delete_tree(path: str) -> None:
-    """Delete a folder, in which others may still be writing."""
+    """Delete a folder, in which other processes may still write."""
     for _ in range(_ATTEMPTS):
         try:
             shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""What a synchronisation will do: found out, and shown, before anything is changed."""
+"""What a synchronisation will do: planned, and shown, before anything is changed."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Policy:
             raise TypeError(f"doc_sync is a function, DocSync.NO_SYNC or DocSync.COPY, not {doc_sync!r}")
         strategy = _made(strategy)
         if strategy is not None and not callable(strategy):
-            raise TypeError(f"a strategy is a function or None, not {strategy!r}")
+            raise TypeError(f"a strategy must be a function, or None: {strategy!r}")
         patterns = [exclude] if exclude is None or isinstance(exclude, str | re.Pattern) else exclude
         try:
             compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
         except re.error as error:
-            raise ValueError(f"{exclude!r} is no regular expression: {error}") from error
+            raise ValueError(f"{exclude!r} is not a regular expression: {error}") from error
         return cls(strategy, compiled, doc_sync, rules)
 
     def one_at_a_time(self) -> Policy:
@@ -81,11 +81,11 @@ class Policy:
         return replace(self, strategy=strategy, doc_sync=doc_sync)
 
     def excludes(self, name: str) -> bool:
-        """Tell whether a file is left out."""
+        """Return whether a file is left out."""
         return any(each.match(os.path.basename(name)) or each.match(name) for each in self.exclude)
 
     def overwrites(self, source: Any, target: Any, name: str) -> bool:
-        """Tell whether a file that differs is overwritten; raises FileSyncConflict if there is no rule."""
+        """Return whether a file that differs is overwritten; raises FileSyncConflict without a strategy."""
         if self.strategy is None:
             raise FileSyncConflict(name)
         return bool(self.strategy(source, target, name))
@@ -137,7 +137,7 @@ class DocumentMerge:
         return cls(source, before, after, doc_sync)
 
     def __call__(self, current: dict[str, Any]) -> dict[str, Any]:
-        """Return what becomes of the document as it is now: asks again only if others have changed it."""
+        """Return what becomes of the document as it is now: asks again only if it was changed."""
         if current == self.before:
             return copy.deepcopy(self.after)
         return self.of(self.source, current, self.doc_sync).after
@@ -162,7 +162,7 @@ class FolderPlan:
     merge: DocumentMerge | None
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to do."""
+        """Return whether there is anything to do."""
         return bool(self.is_new or self.copies or self.merge)
 
     def lines(self) -> Iterator[str]:
@@ -207,11 +207,11 @@ class SyncPlan(tuple[FolderPlan, ...]):
 def plan_job(source: JobPlace, target: JobPlace, policy: Policy) -> FolderPlan:
     """Return what one job must get from another.
 
-    A job that does not exist yet gets everything but what is excluded, whatever the rest of the policy says.
+    A job that does not exist yet gets everything but what is excluded, whatever else the policy is.
 
     Raises:
         ValueError: The source is not initialised.
-        FileSyncConflict, DocumentSyncConflict: They differ, and there is no rule.
+        FileSyncConflict, DocumentSyncConflict: They differ, and no strategy was given.
     """
     if source.id not in source.space.workspace:
         raise ValueError(
@@ -233,7 +233,7 @@ def plan_project(source: Place, target: Place, policy: Policy) -> FolderPlan:
     """Return what the document of one project must get from another's.
 
     Raises:
-        FileSyncConflict, DocumentSyncConflict: They differ, and there is no rule.
+        FileSyncConflict, DocumentSyncConflict: They differ, and no strategy was given.
     """
 
     def skips(name: str) -> bool:

@@ -1,10 +1,10 @@
 """Synchronising jobs and projects: bringing one up to date with another, as `rsync` does with folders.
 
-Everything is found out first: what is missing, what differs, who wins. Only if there is a rule for each
-difference, anything is changed; so a conflict changes nothing. Then
+Everything is planned first: missing files, differences, and which version wins. Only if there is a rule for
+each difference, anything is changed. So a conflict changes nothing. Then
 
 - a job that is missing is copied beside the others and renamed into its place, so it appears as a whole;
-- a file is copied beside its place and renamed, so others see the old one or the new one;
+- a file is copied beside its place and renamed, so readers see the old one or the new one;
 - documents are merged as one atomic edit, so that no edit of another process is lost.
 
 What was killed on the way can be run again, and does the rest.
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-def sync_jobs(  # noqa: PLR0917 - the seed's parameters
+def sync_jobs(  # noqa: PLR0917 - signac's parameters
     src: JobPlace,
     dst: JobPlace,
     strategy: FileStrategy | None = None,
@@ -72,11 +72,11 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
         src: The job to copy from.
         dst: The job to copy to; its state point may be another, and stays.
         strategy: Decides about files that differ: one of `FileSync`, or a function of `src`, `dst` and the
-            file's path in the job, which tells whether to overwrite. None raises a conflict.
+            file's path in the job, which returns whether to overwrite. None raises a conflict.
         exclude: A regular expression, or several; a file is left out if one matches the beginning of its
             name or of its path in the job.
         doc_sync: One of `DocSync`, or a function of both documents, as plain dictionaries, which changes the
-            second one; it is called again if others have changed that meanwhile. None adds keys, and raises a
+            second one; it is called again if that was changed meanwhile. None adds keys, and raises a
             conflict for a key whose values differ.
         recursive: Whether folders in the job are synchronised, too.
         follow_symlinks: Whether what links lead to is copied, instead of links.
@@ -91,7 +91,7 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
             times in whole seconds.
 
     Raises:
-        FileSyncConflict: A file differs, and there is no strategy; or a file is a folder in the other job
+        FileSyncConflict: A file differs, and no strategy was given; or a file is a folder in the other job
             and was to be overwritten. Nothing was changed.
         DocumentSyncConflict: The values of a key differ. Nothing was changed, unless the document was
             changed by another at this very moment; then files may have been copied.
@@ -113,7 +113,7 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
     return _carry_out(plan, policy, dry_run=dry_run, workers=1)
 
 
-def sync_projects(  # noqa: PLR0917 - the seed's parameters
+def sync_projects(  # noqa: PLR0917 - signac's parameters
     source: Place,
     destination: Place,
     strategy: FileStrategy | None = None,
@@ -145,7 +145,7 @@ def sync_projects(  # noqa: PLR0917 - the seed's parameters
         strategy: Decides about files that differ.
         exclude: Which files are left out.
         doc_sync: What becomes of documents.
-        selection: Jobs or ids; others are left alone.
+        selection: Jobs or ids; all other jobs are left alone.
         check_schema: Whether both projects, if they have jobs, must have the same schema, values included.
         recursive: Whether folders in the jobs are synchronised, too.
         follow_symlinks: Whether what links lead to is copied.
