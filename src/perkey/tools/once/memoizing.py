@@ -170,7 +170,7 @@ class Keys:
 
         if version is not None:
             chosen = source_of(function) if version == _SOURCE else version
-            prefix += quote(f"version {chosen}", shorten=True)
+            prefix += quote(f"version-{chosen}", shorten=True)
         return cls(prefix, part)
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NonEmptyPersiDictKey:
