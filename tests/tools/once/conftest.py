@@ -1,7 +1,6 @@
 """Buckets for claims: the servers of the tests of S3."""
 
 import pytest
-
 from s3.conftest import _guard, bucket, ministack, proxy, quick_pauses
 
 __all__ = ["_guard", "bucket", "ministack", "proxy", "quick_pauses"]

@@ -48,6 +48,7 @@ class ScriptedStore(WrapperStore):
         before: Called before each request takes effect; it may raise.
         after: Called when it has taken effect, before the caller knows; it may raise.
         requests: How many there were.
+        is_read: Whether the last one was a read, whose outcome is never unknown.
         latency: Seconds that pass before a request takes effect, and again until the caller knows.
 
     Args:
@@ -61,9 +62,11 @@ class ScriptedStore(WrapperStore):
         self.before: Callable[[], object] = lambda: None
         self.after: Callable[[], object] = lambda: None
         self.requests = 0
+        self.is_read = False
 
-    def _do(self, act: Callable[[], R]) -> R:
+    def _do(self, act: Callable[[], R], *, is_read: bool = False) -> R:
         self.requests += 1
+        self.is_read = is_read
         self.clock.now += self.latency
         self.before()
         result = act()
@@ -74,7 +77,10 @@ class ScriptedStore(WrapperStore):
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        return self._do(lambda: self.inner.read(name, unless=unless, limit=limit))
+        return self._do(lambda: self.inner.read(name, unless=unless, limit=limit), is_read=True)
+
+    def content(self, name: Name, *, limit: int | None = None) -> Content:
+        return self._do(lambda: self.inner.content(name, limit=limit), is_read=True)
 
     def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
         return self._do(lambda: self.inner.write(name, data, expect=expect))

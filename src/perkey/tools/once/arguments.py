@@ -18,6 +18,7 @@ from perkey.answers import answer
 from perkey.handles import NeverSame
 from perkey.keys import key_of
 
+_DEEPEST: Final = 5
 _KEYWORDS: Final = inspect.Parameter.VAR_KEYWORD
 _ADVICE: Final = "leave it out with ignore=[{name!r}], or pass key= to make the key yourself"
 
@@ -120,10 +121,11 @@ def _sha256(content: bytes | bytearray) -> str:
 def _hash_of(name: str, value: Any) -> str:
     """Return joblib's hash of an argument; raises TypeError if it has none that is worth anything."""
     advice = _ADVICE.format(name=name)
-    if isinstance(value, NeverSame):
+    handle = _handle_in(value)
+    if handle is not None:
         raise TypeError(
-            f"argument {name} is a {type(value).__name__}, a handle whose items change while it stays the "
-            f"same; {advice}"
+            f"argument {name} is or contains a {type(handle).__name__}, a handle whose items change while it "
+            f"stays the same; {advice}"
         )
     if isinstance(value, (FunctionType, MethodType, BuiltinFunctionType, type)) and not _has_own_name(value):
         raise TypeError(
@@ -137,6 +139,16 @@ def _hash_of(name: str, value: Any) -> str:
         raise TypeError(
             f"argument {name} of type {type(value).__name__} cannot be hashed ({error}); {advice}"
         ) from error
+
+
+def _handle_in(value: Any, depth: int = 0) -> Any:
+    """Return a handle that is a value or lies in its containers; None if there is none."""
+    if isinstance(value, NeverSame):
+        return value
+    if depth == _DEEPEST or not isinstance(value, (list, tuple, set, frozenset, dict)):
+        return None
+    inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+    return next((found for each in inner if (found := _handle_in(each, depth + 1)) is not None), None)
 
 
 @lru_cache(1)
