@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,8 @@ def test_arrays_are_keyed_by_type_shape_and_content(d: PersiDict[Any]) -> None:
     f, _ = counting(d)
     array = np.arange(6.0).reshape(2, 3)
     assert f.key(array) == f.key(np.asfortranarray(array)) == f.key(array.astype(">f8"))
+    assert f.key(0, 0, array, [array]) == f.key(0, 0, array.copy(), (np.asfortranarray(array),))
+    assert "joblib" not in str(f.key(0, 0, array, [{"a": array}], more=array))
     assert f.key(array) == f.key(np.arange(12.0).reshape(2, 6)[:, :3] * 0 + array)
     different = [array.reshape(3, 2), array.astype("f4"), array + 1, array.ravel(), array[:1]]
     assert len({f.key(each) for each in [array, *different]}) == 6
@@ -258,13 +260,12 @@ def test_the_source_can_be_the_version(tmp_path: Path, monkeypatch: pytest.Monke
         "# {below}\n"
     )
 
-    def key(
-        number: int, decorator: str = "@memoize(d, version='source')", change: str = "", below: str = ""
-    ) -> Any:
+    decorators = {"plain": "@memoize(d, version='source')", "old": "@memoize(d, version='source', max_age=5)"}
+
+    def key(number: int, decorator: str = "plain", change: str = "", below: str = "") -> Any:
         name = f"versioned_{number}"
-        (tmp_path / f"{name}.py").write_text(
-            text.format(decorator=decorators[decorator], change=change, below=below)
-        )
+        program = text.format(decorator=decorators[decorator], change=change, below=below)
+        (tmp_path / f"{name}.py").write_text(program)
         return __import__(name).f.key(1)[1]
 
     first = key(1)
@@ -566,17 +567,18 @@ def test_failures_of_coroutines(d: PersiDict[Any]) -> None:
 
 def test_a_cancelled_coroutine_gives_its_claim_back_and_another_computes(d: PersiDict[Any]) -> None:
     calls: list[int] = []
+    begun = asyncio.Event()
 
     @memoize(d, name="f")
     async def f() -> int:
         calls.append(1)
+        begun.set()
         await asyncio.sleep(60 if len(calls) == 1 else 0)
         return len(calls)
 
     async def main() -> int:
         first = asyncio.create_task(f())
-        while not calls:
-            await asyncio.sleep(0.01)
+        await begun.wait()
         second = asyncio.create_task(f())
         await asyncio.sleep(0.05)
         first.cancel()
