@@ -40,11 +40,20 @@ try:
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "aws", "boto3") from error
 
-from perkey.stores.objects import replies as obstores
 from perkey.stores.objects.boto import FOREIGN as FOREIGN_TO_BOTO
 from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
-from perkey.stores.objects.replies import FOREIGN, Said
+from perkey.stores.objects.replies import (
+    FOREIGN,
+    Listing,
+    Said,
+    begin,
+    get_object,
+    head_object,
+    nameable,
+    put_object,
+    said_by,
+)
 
 T = TypeVar("T")
 
@@ -104,10 +113,10 @@ class ObstoreEngine(BotoEngine):
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
         about: dict[str, Any] = {"key": key, "unless": unless, "limit": limit}
-        return self._do(partial(obstores.get, **about), partial(super().get, **about), "read", key)
+        return self._do(partial(get_object, **about), partial(super().get, **about), "read", key)
 
     def head(self, key: str) -> Head:
-        return self._do(partial(obstores.head, key=key), partial(super().head, key), "stat", key)
+        return self._do(partial(head_object, key=key), partial(super().head, key), "stat", key)
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
@@ -117,7 +126,7 @@ class ObstoreEngine(BotoEngine):
         # What comes as a file would be read into memory first.
         if parts or not isinstance(body, bytes) or len(body) > min(_AT_ONCE, self.multipart_above):
             return by_boto()
-        return self._do(partial(obstores.put, **about), by_boto, "write", key, large=len(body) > STREAM_ABOVE)
+        return self._do(partial(put_object, **about), by_boto, "write", key, large=len(body) > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         def by_boto() -> None:
@@ -129,7 +138,7 @@ class ObstoreEngine(BotoEngine):
             self._do(lambda store: store.delete(key), by_boto, "remove", key)
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
-        listing = obstores.Listing(prefix, start_after)
+        listing = Listing(prefix, start_after)
         is_unable = False
 
         def give_up() -> None:
@@ -172,7 +181,7 @@ class ObstoreEngine(BotoEngine):
             try:
                 return by_obstore(store)
             except answer(*FOREIGN) as error:
-                said = obstores.said_by(error)
+                said = said_by(error)
                 if isinstance(error, InvalidPathError) or _is_elsewhere(said):
                     # Nothing was done; boto3 lists what obstore has no name for, and sees which region the
                     # bucket is in.
@@ -198,7 +207,7 @@ class ObstoreEngine(BotoEngine):
 
         There is no store if obstore cannot be used, here or for such a key.
         """
-        if not obstores.nameable(key) or is_mocked() or not obstores.begin():
+        if not nameable(key) or is_mocked() or not begin():
             return _NOT_ABLE
         try:
             client = self.client

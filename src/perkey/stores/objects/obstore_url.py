@@ -53,8 +53,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("ObjectStoreDict", "obstore", "obstore") from error
 
-from perkey.stores.objects import replies as obstores
-from perkey.stores.objects import signed
 from perkey.stores.objects.addresses import (
     base_of,
     check_bucket,
@@ -65,7 +63,20 @@ from perkey.stores.objects.addresses import (
     option_names,
 )
 from perkey.stores.objects.aws_settings import read_settings
-from perkey.stores.objects.replies import FOREIGN, Said
+from perkey.stores.objects.replies import (
+    DIALECTS,
+    FOREIGN,
+    METADATA_SERVICES,
+    Listing,
+    Rejected,
+    Said,
+    begin,
+    get_object,
+    head_object,
+    put_object,
+    said_by,
+)
+from perkey.stores.objects.signed import send
 from perkey.stores.objects.store import ObjectStore
 
 T = TypeVar("T")
@@ -110,10 +121,10 @@ class UrlEngine(Engine):
     ) -> None:
         self.url = url
         self.kind = kind_of(url)
-        self._dialect = obstores.DIALECTS.get(self.kind, obstores.S3)
         if self.kind == "file":
             # Obstore cannot replace a certain version of a file, and syncs none.
             raise ValueError("a folder is no object service: use DirectoryStore")
+        self._dialect = DIALECTS[self.kind]
         self.options = dict(options or {})
         self._endpoint = endpoint_in(self.options)
         self.client_options = dict(client_options or {})
@@ -160,10 +171,10 @@ class UrlEngine(Engine):
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
         about: dict[str, Any] = {"key": key, "unless": unless, "limit": limit, "dialect": self._dialect}
-        return self._do("read", key, partial(obstores.get, **about))
+        return self._do("read", key, partial(get_object, **about))
 
     def head(self, key: str) -> Head:
-        return self._do("stat", key, partial(obstores.head, key=key, dialect=self._dialect))
+        return self._do("stat", key, partial(head_object, key=key, dialect=self._dialect))
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
@@ -179,7 +190,7 @@ class UrlEngine(Engine):
             "parts": large and expect is ANY and self._dialect.has_parts,
             "dialect": self._dialect,
         }
-        return self._do("write", key, partial(obstores.put, **about), large=size > STREAM_ABOVE)
+        return self._do("write", key, partial(put_object, **about), large=size > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         if version is not None:
@@ -200,7 +211,7 @@ class UrlEngine(Engine):
         return {}
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
-        listing = obstores.Listing(prefix, start_after, self._dialect)
+        listing = Listing(prefix, start_after, self._dialect)
         return listing.objects(partial(self._do, "list", prefix))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
@@ -259,14 +270,14 @@ class UrlEngine(Engine):
         """Return whether a service rejects the credentials, or refuses silently while there are others."""
         if self.kind == "memory":
             return False
-        said = obstores.said_by(error)
+        said = said_by(error)
         wordless = not said.code and said.status == _BAD_REQUEST  # a reply to HEAD
         if said.code in _CREDENTIALS or said.status == _UNAUTHENTICATED or wordless:
             return True
         return said.status == _FORBIDDEN and self._seen() != self._environment
 
     def _able(self, operation: str, key: str, *, large: bool) -> Any:
-        if not obstores.begin() and self.kind != "memory":  # which needs no threads
+        if not begin() and self.kind != "memory":  # which needs no threads
             raise BackendError(
                 f"cannot {operation} {self.describe(key)}: obstore had been used before this process was "
                 "forked, which its threads do not survive; start processes with 'spawn' or 'forkserver'",
@@ -333,7 +344,7 @@ class UrlEngine(Engine):
 
     def _translate(self, error: Exception, operation: str, key: str) -> Exception:
         """Return the signal or error that a foreign exception means; no other place knows these."""
-        said = obstores.said_by(error)
+        said = said_by(error)
         failure = BackendError(
             f"cannot {operation} {self.describe(key)}: {_words(said)}", **self._about(operation, key)
         )
@@ -443,13 +454,13 @@ class S3UrlEngine(UrlEngine):
 
     def _make_bucket(self, store: Any, *, headers: dict[str, str], body: bytes | None) -> None:
         try:
-            signed.send(store, method="PUT", key="", seconds=self.retry.idle(), headers=headers, body=body)
-        except obstores.Rejected as error:
+            send(store, method="PUT", key="", seconds=self.retry.idle(), headers=headers, body=body)
+        except Rejected as error:
             if error.said.code != "BucketAlreadyOwnedByYou":
                 raise
 
     def _send(self, operation: str, key: str, **request: Any) -> None:
-        self._do(operation, key, partial(signed.send, key=key, seconds=self.retry.idle(), **request))
+        self._do(operation, key, partial(send, key=key, seconds=self.retry.idle(), **request))
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         del prefix
@@ -545,7 +556,7 @@ def _forget(result: None) -> None:
 
 
 def _words(said: Said) -> str:
-    if said.unsigned and any(place in said.message for place in obstores.METADATA_SERVICES):
+    if said.unsigned and any(place in said.message for place in METADATA_SERVICES):
         return (
             "no credentials were found in the options, in the environment or at the metadata service of this "
             f"machine; public data can be read with options={{'skip_signature': True}}: {said.message}"

@@ -108,7 +108,7 @@ DIALECTS: Final = {"s3": S3, "gs": GoogleDialect(), "az": AzureDialect(), "memor
 """The dialect of each kind of service."""
 
 
-def get(
+def get_object(
     store: Any, *, key: str, unless: Version | None, limit: int | None, dialect: Dialect = S3
 ) -> tuple[Content, Version] | None:
     """Return content and version, as `Engine.get`."""
@@ -123,14 +123,14 @@ def get(
     return spooled(result.stream(min_chunk_size=COPY_BYTES)), marked
 
 
-def head(store: Any, *, key: str, dialect: Dialect = S3) -> Head:
+def head_object(store: Any, *, key: str, dialect: Dialect = S3) -> Head:
     """Return what is known of an object, as `Engine.head`."""
     # A HEAD request; the method of that name does not return the metadata.
     result = store.get(key, options={"head": True})
     return _head_of(result.meta, dialect, result.attributes.get(dialect.write_id))
 
 
-def put(
+def put_object(
     store: Any,
     *,
     key: str,
