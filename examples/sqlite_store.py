@@ -1,7 +1,8 @@
 """A new kind of store: items as rows of an SQLite database.
 
-A store has five primitives, and perkey derives all other operations from them. `PersiDict` makes a dictionary of
-a store, and `perkey.testing.StoreContract` tests all that a store promises; docs/stores.md explains both.
+A store has five primitives, and perkey derives all other operations from them. `PersiDict` makes a
+dictionary of a store, and `perkey.testing.StoreContract` tests all that a store promises. docs/stores.md
+explains both.
 """
 
 from __future__ import annotations

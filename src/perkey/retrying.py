@@ -22,8 +22,6 @@ IDLE_SECONDS: Final = 20.0
 UPLOAD_IDLE_SECONDS: Final = 300.0
 """The same for a client that counts the time of a whole upload as a time without a byte from the service."""
 
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE: Final = 5.0
 _MOST_DOUBLINGS: Final = 16  # 2 ** attempts must not overflow in a day of attempts
 
 
@@ -71,7 +69,12 @@ class Attempts:
     Attributes:
         count: How many attempts have failed.
         end: When the time of the whole operation is over, as `time.monotonic` counts.
+        first_pause: The most that the first pause takes, in seconds.
+        longest_pause: The most that any pause takes.
     """
+
+    first_pause = 0.05
+    longest_pause = 5.0
 
     def __init__(self, retry: Retry, began: float | None = None) -> None:
         self._retry = retry
@@ -104,7 +107,7 @@ class Attempts:
         """
         now = time.monotonic()
         left = min(self._began + self._retry.retry_for, self.end) - now
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self.count, _MOST_DOUBLINGS))
+        longest = min(self.longest_pause, self.first_pause * 2 ** min(self.count, _MOST_DOUBLINGS))
         seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
         self.count += 1
         if left <= 0 or (wanted is not None and wanted >= left) or is_abandoned():
