@@ -37,26 +37,34 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "condition": (perkey.ANY_ETAG, [5, None, "any", perkey.ITEM_NOT_AVAILABLE, THING]),
     "create": (True, NOT_A_FLAG),
     "credential_provider": (lambda: None, [5, "a", THING]),
+    "d": (LocalDict(), [5, None, "a", {}, THING]),
     "dict_type": (FileDirDict, [5, None, dict, "FileDirDict", LocalDict(), THING]),
     "digest_len": (8, ["8", 8.0, True, THING]),
     "durability": ("none", [5, None, True, ["sync"], THING]),
+    "early": (0, ["3", None, True, [1], THING]),
     "endpoint_url": (None, NOT_TEXT_OR_NONE),
     "engine": ("boto3", NOT_TEXT),
     "expected_etag": (perkey.ITEM_NOT_AVAILABLE, [5, None, perkey.ANY_ETAG, THING]),
     "file_type": ("json", NOT_TEXT),
     "filter": ({}, NOT_A_MAPPING),
+    "free": (False, NOT_A_FLAG),
+    "function": (int, [5, None, "a", THING]),
+    "ignore": ((), [5, None, "abc", THING]),
     "immutable_items": (False, NOT_A_FLAG),
     "inner": (MemoryStore(), [5, None, "a", {}, THING]),
     "items": ({}, [5, None, "abc", THING]),
     "key": ("a", NOT_A_KEY),
     "keys": (["a"], NOT_KEYS),
+    "lease": (60, ["3", None, True, [1], THING]),
     "locking": ("auto", [5, None, True, ["shared"], THING]),
     "main": (MemoryStore(), [5, None, "a", {}, THING]),
     "main_dict": (LocalDict(), [5, None, "a", {}, THING]),
+    "max_age": (1, ["3", True, [1], THING]),
     "max_bytes": (1, NOT_A_COUNT),
     "max_n": (1, NOT_A_COUNT),
     "min_age": (0, ["3", None, THING]),
     "n_retries": (1, NOT_A_COUNT),
+    "name": ("a", NOT_TEXT_OR_NONE),
     "new": (JsonFormat(), [5, None, "pkl", JsonFormat, THING]),
     "options": ({}, NOT_A_MAPPING),
     "other": ({}, [5, None, "abc", THING]),
@@ -65,6 +73,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "prefix_key": ("a", NOT_A_KEY),
     "progress": (False, NOT_A_FLAG),
     "region": (None, NOT_TEXT_OR_NONE),
+    "renewal": ("thread", NOT_TEXT),
     "replace": (False, NOT_A_FLAG),
     "replace_with": ("-", NOT_TEXT),
     "requester_pays": (False, NOT_A_FLAG),
@@ -82,6 +91,9 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "trusting": (False, NOT_A_FLAG),
     "unsigned": (False, NOT_A_FLAG),
     "url": ("memory://x", NOT_TEXT),
+    "version": ("1", [1.5, b"a", ["a"], THING]),
+    "wait": (False, ["3", None, [1], THING]),
+    "when_busy": ("wait", NOT_TEXT),
     "wrapped_dict": (LocalDict(), [5, "a", {}, THING]),
 }
 # What may be anything, or is an object of another library.
@@ -90,10 +102,13 @@ ANYTHING = frozenset(
 )
 # Arguments of some entrances only.
 SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
+    ("memoize", "key"): (str, [5, "a", ["a"], THING]),
     ("SignedFormat", "inner"): (JsonFormat(), [5, None, "pkl", THING]),
     ("DirectoryStore", "base"): ("", [5, None, b"a", THING]),
     ("set_many", "items"): ({}, [5, None, "abc", [5], THING]),
 }
+# Required arguments that may also be given under another name.
+TWO_NAMES = frozenset((("setdefault_if", "default"),))
 # They take the parameters of other entrances by name.
 OPEN = frozenset(("more", "service", "individual_subdicts_params"))
 # Called by stores and formats with what these have, not by users.
@@ -168,7 +183,7 @@ def right_for(entrance: str, function: Callable[..., Any], folder: str) -> dict[
             continue
         if name in {"base_dir", "base"}:
             chosen[name] = folder
-        elif parameter.default is parameter.empty:
+        elif parameter.default is parameter.empty or (entrance.rpartition(".")[2], name) in TWO_NAMES:
             chosen[name] = "value" if name in ANYTHING else spec(entrance, name)[0]
     return chosen
 

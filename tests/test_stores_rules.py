@@ -1,4 +1,4 @@
-"""The rules of `perkey.stores`: wrappers, layers, names, and what a suite has."""
+"""The rules of `perkey.stores`: wrappers, public names, and the clauses of its suites."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -22,7 +21,6 @@ from perkey.errors import MissingExtraError
 from perkey.stores import CachedStore, ConditionKind, MemoryStore, PrefixStore, Store, Verb, WrapperStore
 from perkey.testing import FaultyStore
 
-SOURCE = Path(perkey.__file__).parent
 DEPRECATED = {"honours"}
 """Former names, which call the present ones."""
 
@@ -108,45 +106,6 @@ def test_a_store_that_overrides_a_former_name_is_understood() -> None:
     store = PrefixStore(Old(), ("x",))
     assert store.supports("write", "absent")
     assert not store.supports("remove", "version")
-
-
-# --- Imports ----------------------------------------------------------------------------------------
-
-
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield what a module imports, for type checkers too, with and without the imported name."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-
-
-def circles(package: str) -> set[str]:
-    """Return the modules of a package that import themselves by way of others."""
-    folder = SOURCE / package
-    paths = {
-        ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in folder.rglob("*.py")
-    }
-    graph = {name: (set(imports_of(path)) & paths.keys()) - {name} for name, path in paths.items()}
-
-    def reached(name: str) -> set[str]:
-        found: set[str] = set()
-        waiting = [name]
-        while waiting:
-            new = graph[waiting.pop()] - found
-            found |= new
-            waiting.extend(new)
-        return found
-
-    return {name for name in graph if name in reached(name)}
-
-
-@pytest.mark.parametrize("package", ["stores", "testing"])
-def test_there_are_no_circles_of_imports(package: str) -> None:
-    assert circles(package) == set()
 
 
 # --- Names ------------------------------------------------------------------------------------------

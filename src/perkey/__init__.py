@@ -15,6 +15,9 @@ from perkey.errors import (
     AccessDeniedError,
     BackendError,
     BulkOperationError,
+    BusyError,
+    ClaimLostError,
+    ComputationFailedError,
     ConcurrencyConflictError,
     ConflictError,
     ConsistencyCheckError,
@@ -69,16 +72,22 @@ from perkey.query import find
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
+    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize
 
 _ON_DEMAND = {
     "BasicS3Dict": "perkey.dicts.s3",
     "ObjectStoreDict": "perkey.dicts.object_store_dict",
     "S3Dict": "perkey.dicts.s3",
+    "break_claim": "perkey.tools.once",
+    "claim": "perkey.tools.once",
+    "claims": "perkey.tools.once",
+    "compute_once": "perkey.tools.once",
+    "memoize": "perkey.tools.once",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load the dictionaries of object services when they are first asked for."""
+    """Load the dictionaries of object services, and the tools, when they are first asked for."""
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_import_module(_ON_DEMAND[name]), name)
@@ -106,7 +115,10 @@ __all__ = [
     "BackendError",
     "BasicS3Dict",
     "BulkOperationError",
+    "BusyError",
     "CachedDict",
+    "ClaimLostError",
+    "ComputationFailedError",
     "ConcurrencyConflictError",
     "ConditionalOperationResult",
     "ConflictError",
@@ -143,9 +155,14 @@ __all__ = [
     "UnsupportedPlatformError",
     "WriteOnceDict",
     "WrongParametersWarning",
+    "break_claim",
+    "claim",
+    "claims",
+    "compute_once",
     "find",
     "get_safe_chars",
     "key_of",
+    "memoize",
     "quote",
     "register_format",
     "replace_unsafe_chars",

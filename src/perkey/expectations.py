@@ -26,7 +26,7 @@ ANY: Final = _Expectation.ANY
 """Expect nothing in particular."""
 
 ABSENT: Final = _Expectation.ABSENT
-"""Expect that there is no item."""
+"""Expect that the item does not exist."""
 
 Expectation: TypeAlias = Version | _Expectation
 """What a write or removal expects to find: ANY, ABSENT or a version."""

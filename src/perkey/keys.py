@@ -189,7 +189,7 @@ class NonEmptySafeStrTuple(SafeStrTuple):
     """A `SafeStrTuple` of at least one part: what a value can be stored under.
 
     Raises:
-        ValueError: There is no part; or as for `SafeStrTuple`.
+        ValueError: No part is given; or as for `SafeStrTuple`.
     """
 
     __slots__ = ()
@@ -205,7 +205,7 @@ PersiDictKey: TypeAlias = SafeStrTuple | str | Sequence[Any]
 """What the dictionaries take as a key: a string, or a (nested) sequence of strings."""
 
 NonEmptyPersiDictKey: TypeAlias = PersiDictKey
-"""The same, where at least one part is asked for (a type checker cannot tell)."""
+"""The same, where at least one part is asked for (a type checker cannot see the difference)."""
 
 
 # --- Quoting: any text <-> safe parts -------------------------------------------------------------
@@ -383,7 +383,7 @@ def _plain(thing: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def _exactly(kind: type[Any], thing: Any) -> Any:
-    """Return a string or number of a subclass as one of the class itself, whatever its own methods say."""
+    """Return a string or number of a subclass as one of the class itself; its own methods are not called."""
     if kind is str:
         return text_of(thing)
     return int.__int__(thing) if kind is int else float.__float__(thing)

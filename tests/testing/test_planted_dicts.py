@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,13 @@ class LooksThenInserts(LocalDict[Any]):
 
     gap = Meeting()
 
-    def setdefault_if(self, key: Any, default_value: Any, **how: Any) -> Any:
+    def setdefault_if(self, key: Any, default: Any = None, *, default_value: Any = None, **how: Any) -> Any:
         found = self.get_item_if(key, **how)
         self.gap()
         if not found.condition_was_satisfied:
             return found
-        self[key] = default_value
-        return ConditionalOperationResult(True, ITEM_NOT_AVAILABLE, self.etag(key), default_value)
+        self[key] = value = default or default_value
+        return ConditionalOperationResult(True, ITEM_NOT_AVAILABLE, self.etag(key), value)
 
 
 class PopsBlindly(LocalDict[Any]):
@@ -105,10 +104,11 @@ class HoldsValuesItself(LocalDict[Any]):
 class WalksACopyOfNothing(LocalDict[Any]):
     """Shows values twice."""
 
-    def _read_items(self) -> Iterator[Any]:
-        for item in super()._read_items():
-            yield item
-            yield item
+    def values(self) -> Any:
+        return [value for value in super().values() for _ in range(2)]
+
+    def items(self) -> Any:
+        return [item for item in super().items() for _ in range(2)]
 
 
 PLANTED: list[tuple[type[LocalDict[Any]], list[str]]] = [

@@ -76,8 +76,8 @@ class FileDirDict(PersiDict[V]):
     @property
     def base_dir(self) -> str:
         """The absolute path of the folder."""
-        return self._store.describe()
+        return self.store.describe()
 
     def get_params(self) -> dict[str, Any]:
         own = {"durability": self._durability, "create": self._create, "locking": self._locking}
-        return {"base_dir": self.base_dir, **self._common_params(), **own}
+        return {"base_dir": self.base_dir, **self._items.params(), **own}

@@ -53,9 +53,12 @@ class ObjectStoreDict(PersiDict[V]):
         credential_provider: What returns credentials, as obstore's.
         trust_service: Whether conditions are relied upon without a test of the service. Set it to True only
             for a service that is known to compare, such as AWS S3; no probe objects are written then.
-        retry_for: as for `BasicS3Dict`; without meaning for a folder or memory. obstore does not pass on how
-            long a service asks to wait (Retry-After).
-        timeout: as for `BasicS3Dict`.
+        retry_for: For how many seconds an operation repeats a request after throttling, an error of the
+            service or a lost connection. Each retry is logged. 0 means one attempt only. Not used for a
+            folder or memory. obstore does not pass on how long a service asks to wait (Retry-After).
+        timeout: Seconds that one operation may take, all attempts included; then it raises
+            `OperationTimeoutError`, at the latest when the request under way ends. None means no limit: a
+            request ends when no byte comes for 20 s, so that large uploads may take as long as they need.
 
     Raises:
         MissingExtraError: obstore is not installed; the message names the extra.
@@ -112,8 +115,8 @@ class ObjectStoreDict(PersiDict[V]):
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, without what may be a secret."""
-        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
-        return {"url": joined(self._url, below), **self._common_params(), **self._shown}
+        below = self.store.prefix if isinstance(self.store, PrefixStore) else ()
+        return {"url": joined(self._url, below), **self._items.params(), **self._shown}
 
 
 def _store_at(url: str, retry: Retry, **service: Any) -> Store:

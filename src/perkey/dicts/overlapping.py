@@ -8,7 +8,7 @@ from typing import Any
 from perkey.arguments import check_kind
 from perkey.handles import NeverSame
 from perkey.keys import text_of
-from perkey.mapping import PersiDict
+from perkey.mapping import PersiDict, items_of
 
 
 class OverlappingMultiDict(NeverSame):
@@ -61,7 +61,7 @@ class OverlappingMultiDict(NeverSame):
                     "file_type is given by the name of each dictionary, not among its parameters"
                 )
             subdict = dict_type(**merged, file_type=file_type)
-            subdict._shares_place = True
+            items_of(subdict).policy.shares_place = True
             self._subdicts[file_type] = subdict
 
     def __getattr__(self, name: str) -> PersiDict[Any]:

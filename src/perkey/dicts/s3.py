@@ -10,8 +10,9 @@ from typing import Any
 from perkey.arguments import check_flag, check_kind
 from perkey.keys import text_of
 from perkey.mapping import PersiDict, V
+from perkey.naming import Name
 from perkey.retrying import RETRY_FOR, Retry
-from perkey.stores import CachedStore, PrefixStore, Store
+from perkey.stores import CachedStore, PrefixStore
 from perkey.stores.folder import CacheFolder
 from perkey.stores.objects import EngineName, ObjectStore, is_mocked, make_engine
 
@@ -81,7 +82,6 @@ class BasicS3Dict(PersiDict[V]):
         check_kind("region", region, (str, NoneType), "a string or None")
         check_kind("root_prefix", root_prefix, str, "a string")
         check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
-        check_flag("immutable_items", immutable_items)
         check_kind("engine", engine, str, "'boto3' or 'obstore'")
         trust_service = check_flag("trust_service", trust_service)
         bucket = make_engine(
@@ -97,7 +97,7 @@ class BasicS3Dict(PersiDict[V]):
         )
         objects = ObjectStore(bucket, text_of(root_prefix), trust_service=trust_service)
         super().__init__(
-            self._cached(objects, immutable_items),
+            objects,
             file_type=file_type,
             immutable_items=immutable_items,
             digest_len=digest_len,
@@ -112,10 +112,6 @@ class BasicS3Dict(PersiDict[V]):
         self._objects = objects
         self._bucket = bucket
         self._engine_name = engine
-
-    def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
-        del immutable_items
-        return objects
 
     @property
     def bucket_name(self) -> str:
@@ -142,16 +138,16 @@ class BasicS3Dict(PersiDict[V]):
 
         Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
         """
-        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
-        return self._objects.sweep(below, min_age=min_age, shape=self._naming.shape)
+        return self._objects.sweep(self._below(), min_age=min_age, shape=self._items.naming.shape)
+
+    def _below(self) -> Name:
+        """Return the part of the objects' names that is due to `get_subdict`."""
+        return self.store.prefix if isinstance(self.store, PrefixStore) else ()
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters; a client or session of your own is not among them."""
-        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
-        place = {
-            **self._place,
-            "root_prefix": "".join((self._place["root_prefix"] or "", *(f"{p}/" for p in below))),
-        }
+        below = "".join(f"{part}/" for part in self._below())
+        place = {**self._place, "root_prefix": (self._place["root_prefix"] or "") + below}
         retry = self._bucket.retry
         service = {
             "endpoint_url": self._bucket.endpoint_url,
@@ -162,7 +158,7 @@ class BasicS3Dict(PersiDict[V]):
             "retry_for": retry.retry_for,
             "timeout": retry.timeout,
         }
-        return {**place, **self._common_params(), **service}
+        return {**place, **self._items.params(), **service}
 
 
 class S3Dict(BasicS3Dict[V]):
@@ -173,25 +169,31 @@ class S3Dict(BasicS3Dict[V]):
     least recently used values go first, and it may be deleted at any time.
 
     Args:
-        bucket_name: as for `BasicS3Dict`.
-        region: as for `BasicS3Dict`.
-        root_prefix: as for `BasicS3Dict`.
+        bucket_name: The bucket.
+        region: Its region; None leaves it to boto3's configuration.
+        root_prefix: The beginning of all object names, ending in a slash (added if missing).
         base_dir: The folder in which the cache makes its own, ``.@perkey-cache``; whatever else lies there is
             left alone. Made if it does not exist; None for no cache.
-        file_type: as for `BasicS3Dict`.
-        immutable_items: as for `BasicS3Dict`.
-        digest_len: as for `BasicS3Dict`.
-        base_class_for_values: as for `BasicS3Dict`.
+        file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key; 0, as in persidict, because the
+            names of objects are case-sensitive.
+        base_class_for_values: A class that all values must be of.
         max_bytes: The most that the cache may take, in bytes; 1 GiB by default.
-        endpoint_url: as for `BasicS3Dict`.
-        client: as for `BasicS3Dict`.
-        session: as for `BasicS3Dict`.
-        engine: as for `BasicS3Dict`.
-        unsigned: as for `BasicS3Dict`.
-        requester_pays: as for `BasicS3Dict`.
-        trust_service: as for `BasicS3Dict`.
-        retry_for: as for `BasicS3Dict`.
-        timeout: as for `BasicS3Dict`.
+        endpoint_url: Address of an S3 service other than AWS.
+        client: A boto3 client of your own. It is not pickled with the dictionary.
+        session: A boto3 session of your own. It is not pickled with the dictionary.
+        engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+        unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
+            It is True, too, if the client or the session sends unsigned requests.
+        requester_pays: Whether your account pays for the requests, as some buckets demand.
+        trust_service: Whether conditions are relied upon without a test of the endpoint. Set it to True only
+            for a service that is known to compare, such as AWS S3; no probe objects are written then.
+        retry_for: For how many seconds an operation repeats a request after throttling, an error of the
+            service or a lost connection. Each retry is logged. 0 means one attempt only.
+        timeout: Seconds that one operation may take, all attempts included; then it raises
+            `OperationTimeoutError`, at the latest when the request under way ends. None means no limit: a
+            request ends when no byte comes for 20 s, so that large uploads may take as long as they need.
     """
 
     def __init__(
@@ -216,7 +218,6 @@ class S3Dict(BasicS3Dict[V]):
         retry_for: float = RETRY_FOR,
         timeout: float | None = None,
     ) -> None:
-        self._cache_params: dict[str, Any] = {"base_dir": base_dir, "max_bytes": max_bytes}
         super().__init__(
             bucket_name,
             region,
@@ -235,16 +236,13 @@ class S3Dict(BasicS3Dict[V]):
             retry_for=retry_for,
             timeout=timeout,
         )
-
-    def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
-        base_dir, max_bytes = self._cache_params["base_dir"], self._cache_params["max_bytes"]
-        if base_dir is None:
-            return objects
-        # What a stand-in says is gone with it.
-        trusting = immutable_items and not is_mocked()
-        cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(objects, trusting))
-        self._cache_params["base_dir"] = cache.describe()
-        return CachedStore(objects, cache, trusting=trusting)
+        self._cache_params: dict[str, Any] = {"base_dir": base_dir, "max_bytes": max_bytes}
+        if base_dir is not None:
+            # The answers of a mocked service are gone with it.
+            trusting = self.immutable_items and not is_mocked()
+            cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(self._objects, trusting))
+            self._cache_params["base_dir"] = cache.describe()
+            self._items = self._items.over(CachedStore(self._objects, cache, trusting=trusting))
 
     @property
     def base_dir(self) -> str | None:

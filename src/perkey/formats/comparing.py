@@ -1,6 +1,6 @@
 """Differences between two values, as lines that a person can read.
 
-Two comparisons share one walk. `differences` is what users mean by equal: an object may say itself that it
+Two comparisons share one walk. `differences` is what users mean by equal: an object may itself report that it
 equals another. `losses` is for a value and its copy that travelled through a format: it believes no
 ``__eq__``, and notices a lost attribute, sign, flag or byte order.
 
@@ -109,7 +109,7 @@ class Comparison:
                 stack.pop()
 
     def same(self, old: Any, new: Any) -> bool:
-        """Tell whether there is no difference; if there is one, all is as if it had not been asked."""
+        """Return whether two parts are equal; a difference leaves no trace in the state of the walk."""
         before = len(self._met)
         if next(self.lines(None, old, new), None) is None:
             return True
@@ -230,7 +230,7 @@ class Comparison:
     # --- Objects ------------------------------------------------------------------------------------
 
     def _objects(self, path: Path, old: Any, new: Any) -> _Steps:
-        """Compare the parts of two objects that do not say that they are equal."""
+        """Compare the parts of two objects that do not compare as equal."""
         pandas = _pandas_parts(old), _pandas_parts(new)
         if pandas[0] is not None and pandas[1] is not None:
             # Cells that are objects without __eq__ make a frame unequal to its copy.
@@ -318,7 +318,7 @@ class _Exact(Comparison):
     def _is_alone(self, old: Any, new: Any) -> bool:
         """Note that `new` is the copy of `old`; False if another object is, or it is another one's copy.
 
-        Only of objects that can be told apart: those that are mutable, or equal by identity alone.
+        Only of objects that can be distinguished: those that are mutable, or equal by identity alone.
         """
         by_value: Any = type(old).__hash__
         if by_value is not None and by_value is not object.__hash__:
@@ -420,7 +420,7 @@ def _state(value: Any) -> dict[str, Any]:
 
 
 def _attributes(value: Any) -> dict[str, Any] | None:
-    """Return the attributes of an object and what makes it anew; None if it does not tell."""
+    """Return the attributes of an object and what makes it anew; None if it has no such method."""
     reduced = _reduced(value)
     if not reduced:
         return _state(value) or None
@@ -444,7 +444,7 @@ def _named(path: Path, before: dict[str, Any], after: dict[str, Any]) -> _Steps:
 
 
 def _equal(old: Any, new: Any) -> bool:
-    """Tell whether two objects say that they are equal."""
+    """Return whether two objects compare as equal."""
     try:
         # Of pandas: labels, types and values, NaN at the same places.
         return bool(old.equals(new)) if hasattr(old, "equals") else bool(old == new)
@@ -465,7 +465,7 @@ def _pickled(value: Any) -> bytes | None:
 
 
 def _same_atom(left: Any, right: Any) -> bool:
-    """Tell at once of most equal parts that they are equal; False decides nothing."""
+    """Return True at once for most equal parts; False decides nothing."""
     return left is right or (type(left) in _ATOMS and type(left) is type(right) and bool(left == right))
 
 
@@ -474,7 +474,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _same_number(old: complex, new: complex) -> bool:
-    """Tell whether two numbers are the same to the sign of a zero; NaN is."""
+    """Return whether two numbers are the same to the sign of a zero; NaN is."""
     return all(
         (left == right and math.copysign(1, left) == math.copysign(1, right))
         or (math.isnan(left) and math.isnan(right))
@@ -486,13 +486,13 @@ def _same_number(old: complex, new: complex) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    """Tell whether a value is an array of numpy's own class, or a scalar of numpy."""
+    """Return whether a value is an array of numpy's own class, or a scalar of numpy."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and (type(value) is numpy.ndarray or isinstance(value, numpy.generic))
 
 
 def _same_bits(left: Any, right: Any) -> bool:
-    """Tell whether two arrays of one type and shape have the same elements to the bit; NaN is NaN."""
+    """Return whether two arrays of one type and shape have the same elements to the bit; NaN is NaN."""
     import numpy as np  # noqa: PLC0415 - as above
 
     if left.tobytes() == right.tobytes():
@@ -512,7 +512,7 @@ def _pandas() -> ModuleType | None:
 
 
 def _is_text(value: Any) -> bool:
-    """Tell whether an index or a column of pandas is of its type for text."""
+    """Return whether an index or a column of pandas is of its type for text."""
     pandas = _pandas()
     return pandas is not None and isinstance(value.dtype, pandas.StringDtype)
 
@@ -571,6 +571,6 @@ def _short(value: Any) -> str:
         text = repr(value)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - of somebody's class, or nested too deeply
+    except Exception:  # noqa: BLE001 - of a class of the user, or nested too deeply
         text = f"<{type(value).__name__}>"
     return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 3]}..."

@@ -32,7 +32,7 @@ _ADVICE = 'use file_type="pkl" for it'
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether `value` is of exact JSON types, no container of it occurs twice, no key has a meaning."""
+    """Return whether `value` is of exact JSON types, without shared containers and reserved keys."""
     seen: set[int] = set()
 
     def plain(item: Any, depth: int) -> bool:
@@ -56,8 +56,8 @@ class JsonFormat(Format):
     """Stores what jsonpickle can express; plain JSON values as plain JSON, indented by four.
 
     Keys of dictionaries that are not strings keep their type (jsonpickle's option ``keys=True``). Decoding
-    builds objects of the classes that the text names: load only what comes from writers that you trust.
-    There is no checksum: damage is seen where it breaks the JSON.
+    builds objects of the classes that the text names: load only files of writers that you trust.
+    It has no checksum: damage is detected where it breaks the JSON.
 
     Args:
         check: Whether a value that is not plain JSON is decoded again when it is encoded, and compared with

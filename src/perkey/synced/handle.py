@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perkey.errors import ConcurrencyConflictError
-from perkey.mapping import pause
+from perkey.retrying import pause
 from perkey.synced import trees
 from perkey.synced.buffers import Entry
 from perkey.synced.document import Document, Draft, Layer, OvertakenError

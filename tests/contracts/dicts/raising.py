@@ -17,7 +17,7 @@ from perkey.content import STREAM_ABOVE, Content, Data
 from perkey.errors import BulkOperationError, ConflictError
 from perkey.formats import Format
 from perkey.jokers import ALWAYS_RETRIEVE, ANY_ETAG, ETAG_HAS_CHANGED, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
-from perkey.mapping import PersiDict
+from perkey.mapping import Items, PersiDict, items_of
 from perkey.testing.crowds import elsewhere
 
 Where: TypeAlias = Literal["encode", "write_to", "decode", "decode a stream"]
@@ -209,7 +209,9 @@ class RaisingClauses(DictSuite):
     def raising(self, d: PersiDict[Any], error: BaseException, where: Where) -> PersiDict[Any]:
         """Return a handle on the same items whose format raises."""
         handle = copy.copy(d)
-        vars(handle)["_format"] = RaisingFormat(vars(d)["_format"], error, where)
+        items = items_of(d)
+        encoding = RaisingFormat(items.format, error, where)
+        vars(handle)["_items"] = Items[Any](items.store, items.naming, encoding, items_of(handle).policy)
         return handle
 
     @pytest.mark.parametrize("where", ["decode", "decode a stream"])
