@@ -138,7 +138,7 @@ def pause(attempts: int, duration: float) -> None:
     """Wait after a conflict, so that other writers can finish; the more conflicts, the shorter.
 
     Args:
-        attempts: How many attempts have met a conflict. After the first one there is no wait.
+        attempts: How many attempts have met a conflict. The first one causes no wait.
         duration: The seconds that the last attempt took.
     """
     if attempts > 1:

@@ -12,7 +12,7 @@ from sqlite_store import SqliteStore
 class TestSqliteStore(StoreContract):
     empty_places_take_long = True
     rounds = 3
-    crowd = 3
+    threads = 3
 
     def make_store(self) -> Store:
         return SqliteStore(self.tmp_path / "items.db")
