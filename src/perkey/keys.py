@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self, SupportsIndex, TypeAlias, overload
 
 from perkey.arguments import check_flag
+from perkey.handles import NeverSame
 
 SAFE_CHARS_SET: Final = frozenset(string.ascii_letters + string.digits + "()_-~.=")
 """The characters that a key part may have."""
@@ -370,7 +371,7 @@ def _plain(thing: Any, path: tuple[str | int, ...]) -> Any:
             return _exactly(kind, thing)
     if len(path) == _DEEPEST:
         raise ValueError(f"parameters must not be nested more than {_DEEPEST} levels deep")
-    if isinstance(thing, Mapping):
+    if isinstance(thing, Mapping) and not isinstance(thing, NeverSame):
         return _plain_mapping(thing, path)
     if isinstance(thing, Sequence) and not isinstance(thing, (*_BINARY, UserString)):
         return [_plain(inner, (*path, index)) for index, inner in enumerate(thing)]

@@ -145,14 +145,9 @@ def _restore(form: Any, text: str) -> Any:
         raise UnloadableValueError(f"{type(error).__name__}: {error}") from error
 
 
-_registered: set[str] = set()
-
-
 def _register_handlers(names: Any) -> None:
-    """Teach jsonpickle the arrays of numpy and the frames of pandas, once, and only if they are in use."""
+    """Teach jsonpickle the arrays of numpy and the frames of pandas, and only if they are in use."""
     from perkey.formats.jsonpickling import register_handlers  # noqa: PLC0415 - as above
 
     for name in names:
-        if name not in _registered:
-            register_handlers(name)
-            _registered.add(name)
+        register_handlers(name)

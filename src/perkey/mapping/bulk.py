@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
+from importlib import import_module
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -157,6 +158,15 @@ def remove_many(items: Items[Any], names: Iterable[Name], tally: Tally) -> None:
                 tally.done()
             else:
                 tally.failed(items.key_of(name), error)
+
+
+def clear(items: Items[Any]) -> None:
+    """Remove all items, and the claims beside them that no process holds."""
+    claims: list[Name] = []
+    remove_many(items, items.names_beside(claims), Tally("clear"))
+    if claims:
+        # A tool of a higher layer knows which claims are free; seldom needed, so loaded here.
+        import_module("perkey.tools.once").remove_stale(items.store, claims)
 
 
 def pairs_of(argument: str, items: Any) -> Iterator[tuple[Any, Any]]:

@@ -30,7 +30,7 @@ from perkey.errors import (
     shown_key,
 )
 from perkey.expectations import ABSENT, Expectation, Version
-from perkey.formats import Format, format_of
+from perkey.formats import Format, find_format, format_of
 from perkey.jokers import (
     ITEM_NOT_AVAILABLE,
     ETagIfExists,
@@ -379,6 +379,42 @@ def items_of_params(  # noqa: PLR0917 - those of a dictionary
             f"base_class_for_values={base_class.__name__} excludes"
         )
     return Items(store, names, encoding, rules)
+
+
+# The state of a dictionary is flat, as in the first version, so that pickles of all versions can be read.
+
+
+def state_of(items: Items[Any]) -> dict[str, Any]:
+    """Return the items as a part of the state of a dictionary."""
+    return {
+        "_store": items.store,
+        "_naming": items.naming,
+        "_immutable": items.policy.immutable,
+        "_base_class": items.policy.base_class,
+        "_shares_place": items.policy.shares_place,
+        "_registered": find_format(items.naming.file_type) is not None,
+    }
+
+
+def items_of_state(state: dict[str, Any], policy: type[Policy]) -> Items[Any]:
+    """Take the items out of the state of a dictionary, and return them.
+
+    Args:
+        state: The state.
+        policy: The class of the policy.
+
+    Raises:
+        LookupError: The format was registered in the process of the pickle, and is not registered here.
+    """
+    names = state.pop("_naming")
+    if state.pop("_registered") and find_format(names.file_type) is None:
+        raise LookupError(
+            f"file type {names.file_type!r} has no format here; call perkey.register_format first"
+        )
+    # The first versions did not have it in every state.
+    shares_place = state.pop("_shares_place", False)
+    rules = policy(state.pop("_immutable"), state.pop("_base_class"), shares_place=shares_place)
+    return Items(state.pop("_store"), names, format_of(names.file_type), rules)
 
 
 def add_key(error: BaseException, key: NonEmptySafeStrTuple, doing: str) -> None:

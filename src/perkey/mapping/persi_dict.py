@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
@@ -17,7 +16,6 @@ from perkey.answers import answer
 from perkey.arguments import check_callable, check_count, check_iterable, named_or_alias
 from perkey.content import STREAM_ABOVE
 from perkey.errors import ConflictError
-from perkey.formats import find_format, format_of
 from perkey.handles import NeverSame, unlike_any
 from perkey.jokers import (
     ANY_ETAG,
@@ -41,10 +39,10 @@ from perkey.mapping import bulk, conditional
 from perkey.mapping.bulk import Tally, pairs_of
 from perkey.mapping.conditional import TransformingFunction
 from perkey.mapping.fitting import count_watched
-from perkey.mapping.items import Items, Policy, items_of_params
+from perkey.mapping.items import Items, Policy, items_of_params, items_of_state, state_of
 from perkey.mapping.showing import defaults_of, is_default, shown_parameter
 from perkey.mapping.views import PersiItemsView, PersiKeysView, PersiValuesView
-from perkey.naming import DEFAULT_DIGEST_LEN, Name
+from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.stores import PrefixStore, Store
 
 if TYPE_CHECKING:
@@ -62,11 +60,11 @@ _ABSENT: Any = object()
 
 # Keys come out as tuples and go in as strings or sequences of them: `in` and `update` take what `[]` takes.
 class PersiDict(NeverSame, MutableMapping[Any, V]):
-    """A persistent dictionary whose values lie in a store, one item each.
+    """A persistent dictionary that keeps each value as one item of a store.
 
-    Many processes may use the same place at once; each operation on one key is atomic, nothing is promised
+    Many processes may use the same place at once. Each operation on one key is atomic; nothing is promised
     across keys. Handles are cheap, hold nothing open, and can be pickled, forked and shared by threads.
-    Order of iteration is arbitrary, and items written or removed meanwhile may or may not appear in it.
+    The order of iteration is arbitrary. Items written or removed during an iteration may or may not appear.
 
     Args:
         store: Where the items are.
@@ -107,36 +105,15 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             store, self._policy_class, file_type, immutable_items, digest_len, base_class_for_values
         )
 
-    # --- The handle ---------------------------------------------------------------------------------
-
-    # The state is flat, as in the first version, so that pickles of all versions can be read.
     def __getstate__(self) -> dict[str, Any]:
         """Leave the format behind: it is found by name, and may hold a secret."""
-        state = dict(self.__dict__)
-        items = state.pop("_items")
-        registered = find_format(items.naming.file_type) is not None
-        return state | {
-            "_store": items.store,
-            "_naming": items.naming,
-            "_immutable": items.policy.immutable,
-            "_base_class": items.policy.base_class,
-            "_shares_place": items.policy.shares_place,
-            "_registered": registered,
-            "_unique": unlike_any(),
-        }
+        own = {name: value for name, value in self.__dict__.items() if name != "_items"}
+        return {**own, **state_of(self._items), "_unique": unlike_any()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         own = dict(state)
         del own["_unique"]
-        names = own.pop("_naming")
-        if own.pop("_registered") and find_format(names.file_type) is None:
-            raise LookupError(
-                f"file type {names.file_type!r} has no format here; call perkey.register_format first"
-            )
-        policy = self._policy_class(
-            own.pop("_immutable"), own.pop("_base_class"), shares_place=own.pop("_shares_place", False)
-        )
-        self._items = Items(own.pop("_store"), names, format_of(names.file_type), policy)
+        self._items = items_of_state(own, self._policy_class)
         self.__dict__.update(own)
 
     def __copy__(self) -> Self:
@@ -170,7 +147,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         return self._items.policy.base_class
 
     def get_params(self) -> dict[str, Any]:
-        """Return the constructor's parameters: ``type(d)(**d.get_params())`` is an equal handle."""
+        """Return the arguments of the constructor: ``type(d)(**d.get_params())`` is an equal handle."""
         return {"store": self.store, **self._items.params()}
 
     def __repr__(self) -> str:
@@ -215,7 +192,18 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     @overload
     def get(self, key: NonEmptyPersiDictKey, default: V | T) -> V | T: ...
     def get(self, key: NonEmptyPersiDictKey, default: Any = None) -> Any:
-        """Return the value, or `default` if there is none. Cost: one read."""
+        """Return the value of a key, or a default if the key is missing.
+
+        Args:
+            key: The key.
+            default: The result if the key is missing.
+
+        Raises:
+            CorruptValueError: The stored value is damaged.
+            UnloadableValueError: The stored value needs code that does not exist here.
+
+        Cost: one read.
+        """
         name = self._items.name_of(key)
         try:
             content = self._items.store.content(name, limit=STREAM_ABOVE)
@@ -224,12 +212,19 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         return self._items.decode(name, content)
 
     def setdefault(self, key: NonEmptyPersiDictKey, default: V = None) -> V:  # type: ignore[assignment] # as dict
-        """Return the value, after inserting `default` if there was none; of several inserters one wins.
+        """Return the value of a key, after inserting a default if the key was missing; atomic.
+
+        If several processes insert under one key, exactly one inserts its value, and all return that value.
+
+        Args:
+            key: The key.
+            default: The value to insert.
 
         Raises:
+            UnstorableValueError: The default cannot be stored here.
             TypeError: `default` is a joker.
 
-        Cost: one read, and one write that inserts if there is no item.
+        Cost: one read; if the key is missing, one write that inserts.
         """
         name = self._items.name_of(key)
         if isinstance(default, Joker):
@@ -243,15 +238,20 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             # Another writer inserted first; or this one did, which makes no difference here.
 
     def discard(self, key: NonEmptyPersiDictKey) -> bool:
-        """Delete an item if there is one, and tell whether there was. Cost: one removal.
+        """Delete an item if it exists, and return whether it existed.
+
+        Args:
+            key: The key.
 
         Raises:
             MutationPolicyError: Items are immutable.
+
+        Cost: one removal.
         """
         return self._items.discard(self._items.name_of(key))
 
     def delete_if_exists(self, key: NonEmptyPersiDictKey) -> bool:
-        """Delete an item if there is one, and tell whether there was; the same as `discard`."""
+        """Delete an item if it exists, and return whether it existed: another name of `discard`."""
         return self.discard(key)
 
     @overload
@@ -259,17 +259,17 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     @overload
     def pop(self, key: NonEmptyPersiDictKey, default: V | T) -> V | T: ...
     def pop(self, key: NonEmptyPersiDictKey, default: Any = _REQUIRED) -> Any:
-        """Delete an item and return its value; of several that pop the same item, one gets it.
+        """Delete an item and return its value; if several processes pop the same item, exactly one gets it.
 
         Args:
             key: The key.
-            default: What to return if there is no item.
+            default: The result if the key is missing.
 
         Raises:
-            KeyError: There is no item, and no default.
+            KeyError: The key is missing, and no default is given.
             MutationPolicyError: Items are immutable.
 
-        Cost: one read and one removal, again after a conflict.
+        Cost: one read and one removal; the same again after each conflict.
         """
         name = self._items.name_of(key)
         self._items.policy.check_deletable()
@@ -291,17 +291,26 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     def etag(self, key: NonEmptyPersiDictKey) -> ETagValue:
         """Return the etag of an item: an opaque version, never the same for two contents of a key.
 
+        Args:
+            key: The key.
+
         Raises:
-            KeyError: There is no item.
+            KeyError: The key is missing.
 
         Cost: one stat. In a folder, a file whose time has no digits below the microsecond is also read, 1 MiB
-        at a time, because its time does not tell two contents apart: archives and copying programs leave
-        such times. Each process reads it once, from two seconds after the file's last change on.
+        at a time. Archives and copying programs leave such times, which do not distinguish two contents. Each
+        process reads such a file once, from two seconds after its last change on.
         """
         return self._items.stat(key).version
 
     def get_with_etag(self, key: NonEmptyPersiDictKey) -> ConditionalOperationResult[V]:
-        """Return value and etag, which belong together; of an absent item both are ITEM_NOT_AVAILABLE.
+        """Return the value and the etag of exactly this value.
+
+        Args:
+            key: The key.
+
+        Returns:
+            A result whose etags and value are ITEM_NOT_AVAILABLE if the key is missing.
 
         Cost: one read.
         """
@@ -316,16 +325,16 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         expected_etag: ETagIfExists,
         retrieve_value: RetrieveValueFlag = IF_ETAG_CHANGED,
     ) -> ConditionalOperationResult[V]:
-        """Return an item's etag, whether it satisfies a condition, and the value if it is wanted.
+        """Return the etag of an item, whether it satisfies a condition, and its value if that is wanted.
 
         Args:
             key: The key.
             condition: ANY_ETAG, ETAG_IS_THE_SAME or ETAG_HAS_CHANGED.
             expected_etag: The etag to compare with; ITEM_NOT_AVAILABLE expects absence.
-            retrieve_value: ALWAYS_RETRIEVE, NEVER_RETRIEVE, or IF_ETAG_CHANGED: only if the etag found is
+            retrieve_value: ALWAYS_RETRIEVE, NEVER_RETRIEVE, or IF_ETAG_CHANGED: only if the actual etag is
                 not the expected one. The value does not depend on the condition.
 
-        Cost: one read, without transfer where the etag is the expected one; one stat if never retrieving.
+        Cost: one read, without transfer if the etag is the expected one; with NEVER_RETRIEVE, one stat.
         """
         check_arguments(condition, expected_etag, retrieve_value)
         name = self._items.name_of(key)
@@ -347,12 +356,12 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             value: The new value, or a joker.
             condition: ANY_ETAG, ETAG_IS_THE_SAME or ETAG_HAS_CHANGED.
             expected_etag: The etag to compare with; ITEM_NOT_AVAILABLE expects absence.
-            retrieve_value: Whether the result brings an existing value that was not replaced.
+            retrieve_value: Whether the result has an existing value that was not replaced.
 
         Raises:
-            MutationPolicyError: Items are immutable, there is one, and the condition holds.
+            MutationPolicyError: Items are immutable, the item exists, and the condition holds.
             UnstorableValueError, TypeError: The value cannot be stored here.
-            UnsupportedConditionError: The place cannot honour such a condition.
+            UnsupportedConditionError: The place does not support such a condition.
 
         Cost: one write under ETAG_IS_THE_SAME; a stat more for the other conditions. Conflicts cost a read.
         """
@@ -445,30 +454,29 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         default: Any = ITEM_NOT_AVAILABLE,
         n_retries: int | None = None,
     ) -> OperationResult[V]:
-        """Replace a value by a function of it; no update by anyone is ever lost.
+        """Replace a value by a function of it; no update is ever lost.
 
-        The function runs without any lock and may run several times: once for each attempt, on the value of
-        that moment. Every conflict means that another writer succeeded; after some, attempts are spaced at
-        random, the less the more there were, so that all contenders whose functions take about as long get
-        through soon. A function much slower than its rivals' may be overtaken for as long as they go on.
+        The function runs without any lock, once for each attempt, on the value of that moment. A conflict
+        means that another writer succeeded. After the second conflict there are random pauses, shorter after
+        each further conflict. So all writers whose functions take about the same time succeed soon. A
+        function that is much slower than those of other writers may meet conflicts as long as they write.
 
         Args:
             key: The key.
             transformer: Takes the value, or `default`; returns the new value, KEEP_CURRENT or
                 DELETE_CURRENT.
-            default: What the function is given if the item is missing; ITEM_NOT_AVAILABLE, which is false,
-                if no default is given. Each attempt gets a deep copy.
+            default: The argument of the function if the key is missing; without it ITEM_NOT_AVAILABLE, which
+                is false. Each attempt gets a deep copy.
             n_retries: How often to try again after a conflict; None means until it succeeds.
 
         Returns:
             The etag and value that this call left.
 
         Raises:
-            ConcurrencyConflictError: All attempts were overtaken; nothing was changed by this call.
-            MutationPolicyError: Items are immutable and there is one that would change.
+            ConcurrencyConflictError: All attempts met conflicts; this call changed nothing.
+            MutationPolicyError: Items are immutable, and an existing one would change.
             TypeError: `transformer` cannot be called.
-            Exception: The function raised it; it passes as it is, with the key as a note, and nothing is
-                changed.
+            Exception: The function raised it. It passes with the key as a note, and nothing is changed.
 
         Cost: one read and one write for each attempt.
 
@@ -488,7 +496,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         return items.watched(items.store.scan(), items.keys_among)
 
     def __len__(self) -> int:
-        """Count the items in one listing, without reading or even checking the digest of any."""
+        """Count the items in one listing; no item is read, and no digest is checked."""
         items = self._items
         counted = items.store.count(items.naming.shape)
         return count_watched(counted, items.store, items.naming) if items.is_whole() else counted
@@ -523,30 +531,41 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         raise KeyError("the dictionary is empty")
 
     def clear(self) -> None:
-        """Delete all items that are there when the listing passes them, and claims that no process holds.
-
-        Cost: a listing, and as `delete_many`. A read for each claim, and a removal if it is not held.
+        """Delete all items that the listing finds, and the claims that no process holds.
 
         Raises:
             MutationPolicyError: Items are immutable; nothing was deleted.
+            BulkOperationError: Several items could not be deleted; all others were.
+
+        Cost: a listing, and one removal for each item; in a bucket one request for 1,000 items. For each
+        claim, a read, and a removal if no process holds it.
         """
         self._items.policy.check_deletable()
-        claims: list[Name] = []
-        bulk.remove_many(self._items, self._items.names_beside(claims), Tally("clear"))
-        if claims:
-            # A tool of a higher layer knows which claims are free; seldom needed, so loaded here.
-            import_module("perkey.tools.once").remove_stale(self._items.store, claims)
+        bulk.clear(self._items)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
-        """Store the items of a mapping, or pairs, and those given by name; as `set_many`."""
+        """Store the items of a mapping, or pairs of key and value, and those given by name.
+
+        Args:
+            other: A mapping, or pairs; drawn one at a time, so that it may be a generator.
+            **more: Further items.
+
+        Raises:
+            BulkOperationError: Several items could not be stored; all others were.
+
+        Cost: one write for each item, as for `set_many`.
+        """
         self.set_many(chain(pairs_of("other", other), more.items()))
 
     def copy(self) -> dict[NonEmptySafeStrTuple, V]:
-        """Return all items as a plain dict in memory; later changes are in one of the two only."""
+        """Return all items as a plain dict in memory, which is independent of this dictionary.
+
+        Cost: a listing, and one read for each item.
+        """
         return dict(self.items())
 
     def __or__(self, other: Mapping[Any, Any]) -> dict[NonEmptySafeStrTuple, Any]:
-        """Return a plain dict of the items of both, `other`'s where both have one."""
+        """Return a plain dict of the items of both; where both have a key, the value is `other`'s."""
         if not isinstance(other, Mapping):
             return NotImplemented
         return self.copy() | self._with_keys(other)
@@ -577,16 +596,13 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         return {self._items.key_of(self._items.name_of(key)): value for key, value in other.items()}
 
     def random_key(self) -> NonEmptySafeStrTuple | None:
-        """Return a key, each with the same probability, or None if there is none.
+        """Return a key at random, each with the same probability; None if the dictionary is empty.
 
-        Cost: one listing in constant memory; no item is read. Two, where strangers put files whose names look
-            like items' but for the digest.
+        Cost: one listing in constant memory; no item is read. A second listing if the place has foreign files
+        whose names differ from those of items only by a wrong digest.
         """
         name = _drawn(filter(self._items.naming.shape.fits, self._items.store.scan()))
-        if name is None:
-            return None
-        key = self._items.naming.key_of(name)
-        return _drawn(self) if key is None else key
+        return None if name is None else self._items.naming.key_of(name) or _drawn(self)
 
     # --- Many items ---------------------------------------------------------------------------------
 
@@ -600,10 +616,10 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             progress: Whether to show a progress bar; needs tqdm.
 
         Raises:
-            CorruptValueError, UnloadableValueError: of the one value that cannot be loaded.
-            BulkOperationError: Several cannot be loaded.
+            CorruptValueError, UnloadableValueError: One value cannot be loaded.
+            BulkOperationError: Several values cannot be loaded.
 
-        Cost: one read for each key, in parallel where each waits for a network.
+        Cost: one read for each key; in a bucket they run in parallel.
         """
         check_iterable("keys", keys, "keys")
         return bulk.get_many(self._items, keys, Tally("get_many", progress))
@@ -614,25 +630,26 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         *,
         progress: bool = False,
     ) -> None:
-        """Store many values, each atomically and as durably as by assignment; jokers act as there.
+        """Store many values, each atomically and as durably as by assignment; jokers act as in assignments.
 
-        One that fails does not keep the others from being stored. Of several for one key the last one stays.
+        If one value cannot be stored, the others are stored all the same. If a key appears several times, the
+        last value stays.
 
         Args:
             items: A mapping, or pairs of key and value; drawn one at a time, so that it may be a generator.
             progress: Whether to show a progress bar; needs tqdm.
 
         Raises:
-            What assignment raises, where it fails for one key.
-            BulkOperationError: It fails for several.
+            Exception: One value cannot be stored; the same as by assignment.
+            BulkOperationError: Several values cannot be stored.
 
-        Cost: one write for each item; a folder shares the syncs of many, a bucket is asked in parallel.
+        Cost: one write for each item. In a folder, many items share an fsync; in a bucket, requests run in
+        parallel.
         """
-        source = pairs_of("items", items)
-        bulk.set_many(self._items, source, Tally("set_many", progress))
+        bulk.set_many(self._items, pairs_of("items", items), Tally("set_many", progress))
 
     def delete_many(self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False) -> None:
-        """Delete several items; those that are not there are no error.
+        """Delete several items; missing keys are not an error.
 
         Args:
             keys: The keys.
@@ -642,7 +659,8 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             MutationPolicyError: Items are immutable; nothing was deleted.
             BulkOperationError: Several could not be deleted; all others were.
 
-        Cost: a removal for each key, in a folder with shared syncs; in a bucket one request for 1,000.
+        Cost: one removal for each key. In a folder, many removals share an fsync; in a bucket, one request
+        removes 1,000 items.
         """
         check_iterable("keys", keys, "keys")
         self._items.policy.check_deletable()
@@ -653,8 +671,11 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     def timestamp(self, key: NonEmptyPersiDictKey) -> float:
         """Return when an item was last written, in seconds since the epoch.
 
+        Args:
+            key: The key.
+
         Raises:
-            KeyError: There is no item.
+            KeyError: The key is missing.
 
         Cost: one stat; the content is never read.
         """
@@ -665,17 +686,23 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             raise self._items.missing(name) from None
 
     def keys_and_timestamps(self) -> Iterator[tuple[NonEmptySafeStrTuple, float]]:
-        """Yield each key with its timestamp; in no order. Cost: a listing, and in a folder a stat an item."""
+        """Yield each key with its timestamp, in arbitrary order.
+
+        Cost: a listing; in a folder, one stat for each item.
+        """
         return ((self._items.key_of(name), mtime) for name, mtime in self._items.timed_names())
 
     def values_and_timestamps(self) -> Iterator[tuple[V, float]]:
-        """Yield each value with its timestamp, in no order; as `items_and_timestamps`."""
+        """Yield each value with its timestamp, in arbitrary order; items removed meanwhile are left out.
+
+        Cost: a listing, and one read for each item. The timestamp is that of the listing.
+        """
         return ((value, written) for _, value, written in self.items_and_timestamps())
 
     def items_and_timestamps(self) -> Iterator[tuple[NonEmptySafeStrTuple, V, float]]:
-        """Yield key, value and timestamp of each item, in no order; items removed meanwhile are left out.
+        """Yield key, value and timestamp of each item, in arbitrary order, without items removed meanwhile.
 
-        Cost: a listing with timestamps, and one read an item. The timestamp is that of the listing.
+        Cost: a listing, and one read for each item. The timestamp is that of the listing.
         """
         for name, mtime in self._items.timed_names():
             found = self._items.load(name)
@@ -683,31 +710,45 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
                 yield self._items.key_of(name), found[0], mtime
 
     def oldest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
-        """Return the keys, those written longest ago first.
+        """Return the keys in the order of writing, the oldest first.
 
         Args:
-            max_n: How many at most; None means all. Memory is used for so many only.
+            max_n: The largest number of keys to return and to hold in memory; None means all.
 
-        Cost: as `keys_and_timestamps`.
+        Cost: a listing; in a folder, one stat for each item.
         """
         check_count("max_n", max_n, or_none=True)
-        by_time = ((written, key) for key, written in self.keys_and_timestamps())
-        ordered = sorted(by_time) if max_n is None else heapq.nsmallest(max_n, by_time)
-        return [key for _, key in ordered]
+        return _in_order(((written, key) for key, written in self.keys_and_timestamps()), max_n)
 
     def newest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
-        """Return the keys, those written last first; as `oldest_keys`."""
+        """Return the keys in the order of writing, the newest first.
+
+        Args:
+            max_n: The largest number of keys to return and to hold in memory; None means all.
+
+        Cost: a listing; in a folder, one stat for each item.
+        """
         check_count("max_n", max_n, or_none=True)
-        by_time = ((-written, key) for key, written in self.keys_and_timestamps())
-        ordered = sorted(by_time) if max_n is None else heapq.nsmallest(max_n, by_time)
-        return [key for _, key in ordered]
+        return _in_order(((-written, key) for key, written in self.keys_and_timestamps()), max_n)
 
     def oldest_values(self, max_n: int | None = None) -> list[V]:
-        """Return the values in the order of `oldest_keys`; items removed meanwhile are left out."""
+        """Return the values in the order of writing, the oldest first; items removed meanwhile are left out.
+
+        Args:
+            max_n: The largest number of values to return; None means all.
+
+        Cost: a listing with timestamps, and one read for each value.
+        """
         return list(self._values_of(self.oldest_keys(max_n)))
 
     def newest_values(self, max_n: int | None = None) -> list[V]:
-        """Return the values in the order of `newest_keys`; items removed meanwhile are left out."""
+        """Return the values in the order of writing, the newest first; items removed meanwhile are left out.
+
+        Args:
+            max_n: The largest number of values to return; None means all.
+
+        Cost: a listing with timestamps, and one read for each value.
+        """
         return list(self._values_of(self.newest_keys(max_n)))
 
     def _values_of(self, keys: list[NonEmptySafeStrTuple]) -> Iterator[V]:
@@ -719,12 +760,12 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
         """Return the dictionary of the items whose keys begin with a prefix, under the rest of their keys.
 
-        It is a handle on the same place: what is written in one is seen in the other.
+        It is a handle on the same place, so both dictionaries see the same items.
 
         Args:
             prefix_key: The beginning of the keys; empty for all.
 
-        Cost: none, and nothing is created; a prefix without items gives an empty dictionary.
+        Cost: none, and nothing is created. Without items under the prefix the dictionary is empty.
         """
         handle = self.__copy__()
         items = handle._items
@@ -740,6 +781,12 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         parts = map(self._items.naming.part_of, self._items.store.folders())
         found = {part: self.get_subdict(part) for part in parts if part is not None}
         return {part: subdict for part, subdict in found.items() if subdict}
+
+
+def _in_order(timed: Iterable[tuple[float, T]], max_n: int | None) -> list[T]:
+    """Return the keys of pairs of time and key, the smallest time first."""
+    ordered = sorted(timed) if max_n is None else heapq.nsmallest(max_n, timed)
+    return [key for _, key in ordered]
 
 
 def _drawn(source: Iterable[T]) -> T | None:

@@ -51,10 +51,12 @@ from perkey.synced.errors import (
     KeyTypeError,
     WrongKindError,
 )
-from perkey.synced.resources import BytesResource, Resource, StoreItem
-from perkey.synced.synced_dict import AttrDict, SyncedDict
+from perkey.synced.plain import copy_of, lenient_key, to_plain
+from perkey.synced.resources import BytesResource, Found, Resource, StoreItem
+from perkey.synced.synced_dict import BUFFERING, AttrDict, SyncedDict, free
 from perkey.synced.synced_list import SyncedList
 from perkey.synced.validators import (
+    Validator,
     json_attr_dict_validator,
     json_format_validator,
     no_dot_in_key,
@@ -64,6 +66,7 @@ from perkey.synced.validators import (
 pair(SyncedDict, SyncedList)
 
 __all__ = [
+    "BUFFERING",
     "AttrDict",
     "BufferException",
     "BufferedFileError",
@@ -74,6 +77,7 @@ __all__ = [
     "BufferedJSONList",
     "BytesResource",
     "DetachedNodeError",
+    "Found",
     "InvalidKeyError",
     "JSONAttrDict",
     "JSONAttrList",
@@ -102,18 +106,23 @@ __all__ = [
     "SyncedItemDict",
     "SyncedItemList",
     "SyncedList",
+    "Validator",
     "WrongKindError",
     "ZarrCollection",
     "ZarrDict",
     "ZarrList",
+    "copy_of",
     "default",
     "editing",
+    "free",
     "json_attr_dict_validator",
     "json_format_validator",
+    "lenient_key",
     "no_dot_in_key",
     "pair",
     "require_string_key",
     "resource_of",
     "synced",
+    "to_plain",
     "transform",
 ]

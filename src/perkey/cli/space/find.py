@@ -76,7 +76,7 @@ def _paragraph(job: Job, sp: Words, doc: Words, depth: int) -> Iterator[str]:
 
 
 def _parts(job: Job, sp: Words, doc: Words) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what is to be shown of a job, with what it is called."""
+    """Yield the name and the values of each part of a job that is shown."""
     if sp is not None:
         yield "sp", _picked(job.cached_statepoint, sp)
     if doc is not None:
@@ -84,7 +84,7 @@ def _parts(job: Job, sp: Words, doc: Words) -> Iterator[tuple[str, dict[str, Any
 
 
 def _picked(values: Mapping[str, Any], paths: Words) -> dict[str, Any]:
-    """Return the values of the paths that there are; all values if none are asked for."""
+    """Return the values of the paths that exist; all values if no path is given."""
     if not paths:
         return dict(values)
     found = ((path, _value_at(values, path)) for path in paths)

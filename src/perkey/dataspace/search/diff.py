@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from perkey.dataspace.search.schema import frozen
 
-if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
+
+class HasStatePoint(Protocol):
+    """A job, as far as its state point is concerned."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+
+    @property
+    def cached_statepoint(self) -> Mapping[str, Any]:
+        """The state point."""
 
 
-def diff_jobs(*jobs: Job) -> dict[str, dict[str, Any]]:
+def diff_jobs(*jobs: HasStatePoint) -> dict[str, dict[str, Any]]:
     """Return by id what each job's state point has that is not in the state points of all of them.
 
     Raises:

@@ -9,7 +9,7 @@ from perkey.dataspace.search.needles import needle_of
 from perkey.dataspace.space import StatePoint
 from perkey.query import Filter, compile_filter
 from perkey.query.filters import LOGICAL, Predicate, equalities_of, paths_of
-from perkey.synced.plain import to_plain
+from perkey.synced import to_plain
 
 STATEPOINT: Final = "sp"
 DOCUMENT: Final = "doc"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from perkey.dataspace.space import Space
 from perkey.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
 
 
 def to_dataframe(
-    project: Project,
+    space: Space,
     jobs: list[str],
     prefixes: tuple[str, str],
     usecols: Iterable[str] | Callable[[str], bool] | None = None,
@@ -29,11 +27,11 @@ def to_dataframe(
     columns: dict[str, dict[str, Any]] = {}
     known: dict[str, bool] = {}
     sources = (
-        (sp_prefix, project._index.statepoint),
-        (doc_prefix, project._documents),
+        (sp_prefix, space.index.statepoint),
+        (doc_prefix, space.documents),
     )
-    project._index.sound()  # one file instead of one a job
-    with project._documents.many(project._index.ids()):
+    space.index.sound()  # one file instead of one a job
+    with space.documents.many(space.index.ids()):
         for job in jobs:
             for prefix, source in sources:
                 for key, value in _cells(source(job), prefix, flatten=flatten):

@@ -196,7 +196,7 @@ def _nested(lines: Mapping[str, str]) -> dict[str, Any]:
                 inner = node[key] = _Level({} if inner is None else {_VALUE: inner})
             node = inner
         if isinstance(node.get(last), _Level):
-            node[last][_VALUE] = line  # some jobs have a value where others have keys
+            node[last][_VALUE] = line  # some jobs have a value where other jobs have keys
         else:
             node[last] = line
     return root

@@ -18,6 +18,7 @@ from perkey.answers import answer
 from perkey.handles import NeverSame
 from perkey.keys import key_of
 
+_DEEPEST: Final = 20
 _KEYWORDS: Final = inspect.Parameter.VAR_KEYWORD
 _ADVICE: Final = "leave it out with ignore=[{name!r}], or pass key= to make the key yourself"
 
@@ -72,29 +73,34 @@ class ArgumentKeys:
 
 def _mixed(arguments: Mapping[str, Any]) -> str:
     """Return the part for arguments that are not all JSON-like."""
-    plain: dict[str, Any] = {}
-    contents: dict[str, Any] = {}
-    hashes: dict[str, Any] = {}
-    for name, value in arguments.items():
-        if _is_plain(value):
-            plain[name] = value
-            continue
-        content = _content_of(value)
-        if content is None:
-            hashes[name] = _hash_of(name, value)
-        else:
-            contents[name] = content
+    hashed: list[str] = []
     # A list, so that it is unlike the mapping that stands for JSON-like arguments alone.
-    digest = key_of([plain, contents, hashes])[0]
-    return f"{digest}~{_versions()}" if hashes else digest
+    described = [{name: _described(name, value, hashed) for name, value in arguments.items()}]
+    digest = key_of(described)[0]
+    return f"{digest}~{_versions()}" if hashed else digest
 
 
-def _is_plain(value: Any) -> bool:
-    try:
-        key_of(value)
-    except answer(TypeError, ValueError):
-        return False
-    return True
+def _described(name: str, value: Any, hashed: list[str], depth: int = 0) -> list[Any]:
+    """Return what identifies an argument, as JSON: what it is, and its content.
+
+    Args:
+        name: The name of the argument.
+        value: Itself, or a part of it.
+        hashed: Hashes that depend on versions are appended.
+        depth: How deep the part lies.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return ["plain", value]
+    content = _content_of(value)
+    if content is not None:
+        return content
+    if depth < _DEEPEST:
+        if isinstance(value, (list, tuple)):
+            return ["list", *(_described(name, each, hashed, depth + 1) for each in value)]
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return ["dict", {key: _described(name, each, hashed, depth + 1) for key, each in value.items()}]
+    hashed.append(_hash_of(name, value))
+    return ["hash", hashed[-1]]
 
 
 def _content_of(value: Any) -> list[Any] | None:
@@ -120,10 +126,11 @@ def _sha256(content: bytes | bytearray) -> str:
 def _hash_of(name: str, value: Any) -> str:
     """Return joblib's hash of an argument; raises TypeError if it has none that is worth anything."""
     advice = _ADVICE.format(name=name)
-    if isinstance(value, NeverSame):
+    handle = _handle_in(value)
+    if handle is not None:
         raise TypeError(
-            f"argument {name} is a {type(value).__name__}, a handle whose items change while it stays the "
-            f"same; {advice}"
+            f"argument {name} is or contains a {type(handle).__name__}, a handle whose items change while it "
+            f"stays the same; {advice}"
         )
     if isinstance(value, (FunctionType, MethodType, BuiltinFunctionType, type)) and not _has_own_name(value):
         raise TypeError(
@@ -137,6 +144,16 @@ def _hash_of(name: str, value: Any) -> str:
         raise TypeError(
             f"argument {name} of type {type(value).__name__} cannot be hashed ({error}); {advice}"
         ) from error
+
+
+def _handle_in(value: Any, depth: int = 0) -> Any:
+    """Return a handle that is a value or lies in its containers; None if there is none."""
+    if isinstance(value, NeverSame):
+        return value
+    if depth == _DEEPEST or not isinstance(value, (list, tuple, dict)):
+        return None
+    inner = value.values() if isinstance(value, dict) else value
+    return next((found for each in inner if (found := _handle_in(each, depth + 1)) is not None), None)
 
 
 @lru_cache(1)

@@ -411,7 +411,8 @@ class _Renewer:
 
 
 def _start_renewer(lease: Lease, renewal: Renewal) -> _Renewer:
-    return _helper(lease) if renewal == "process" else _thread(lease)
+    thread = _thread(lease)
+    return thread if renewal == "thread" else _helper(lease, thread)
 
 
 def _thread(lease: Lease) -> _Renewer:
@@ -447,20 +448,36 @@ def _renew_until(stopped: Callable[[float], bool], of: weakref.ref[Lease], perio
         del lease
 
 
-def _helper(lease: Lease) -> _Renewer:
-    """Let another process renew a lease until its input ends."""
+def _require_ready(line: bytes, lease: Lease) -> None:
+    if not line:
+        raise RuntimeError(f"the helper process that renews the claim on {lease.spot.key} has ended")
+
+
+def _helper(lease: Lease, thread: _Renewer) -> _Renewer:
+    """Let another process renew a lease, too, until its input ends; return when it has begun."""
     task = pickle.dumps((lease.spot, lease.record, lease.version, os.getpid()))
     process = subprocess.Popen(
         [sys.executable, "-m", "perkey.tools.once.helper"],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     pipe: Any = process.stdin
-    pipe.write(len(task).to_bytes(8, "big") + task)
-    pipe.flush()
+    ready: Any = process.stdout
 
     def stop() -> None:
+        thread.stop()
         pipe.close()
         process.wait()
+
+    try:
+        with ready:
+            pipe.write(len(task).to_bytes(8, "big") + task)
+            pipe.flush()
+            _require_ready(ready.readline(), lease)
+        lease.renew()
+    except BaseException:
+        stop()
+        raise
 
     return _Renewer(stop)

@@ -362,8 +362,13 @@ class Computation(Generic[R]):
         with room.changed:
             if room.leader is not None:
                 self._clock.wait(room.changed, seconds)
-            if room.leader is not self and room.nonce:
-                self._waited_for.add(room.nonce)
+        self.waited()
+
+    def waited(self) -> None:
+        """Take note that this call has waited, for the attempt that was under way."""
+        room = self._room
+        if room.leader is not self and room.nonce:
+            self._waited_for.add(room.nonce)
 
     # --- Steps --------------------------------------------------------------------------------------
 

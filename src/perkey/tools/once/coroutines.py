@@ -119,6 +119,7 @@ class _Driver:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), step.seconds)
                 changed.clear()
+                computation.waited()
         return await self._compute(function)
 
     async def _compute(self, function: Callable[[], Awaitable[Any]]) -> Any:

@@ -22,6 +22,8 @@ def main() -> None:
     source = sys.stdin.buffer
     spot, record, version, parent = pickle.loads(source.read(int.from_bytes(source.read(8), "big")))
     lease = Lease(spot, record, version, CLOCK.running() + record.lease, CLOCK)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     period = record.lease / RENEWALS_PER_LEASE
     while not select.select([source], [], [], period)[0]:
         if os.getppid() != parent:

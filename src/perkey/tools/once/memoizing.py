@@ -170,7 +170,7 @@ class Keys:
 
         if version is not None:
             chosen = source_of(function) if version == _SOURCE else version
-            prefix += quote(f"version {chosen}", shorten=True)
+            prefix += quote(f"version-{chosen}", shorten=True)
         return cls(prefix, part)
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NonEmptyPersiDictKey:
@@ -259,6 +259,7 @@ class Memoized(Generic[P, R]):
         self._policy = policy
         self._age = age
         self._first: tuple[Any, ...] = ()
+        self._plain = self
 
     @property
     def results(self) -> PersiDict[Any]:
@@ -360,9 +361,7 @@ class Memoized(Generic[P, R]):
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Pickle by name where that leads here, as functions do; else by parts."""
         if self._first:
-            plain = copy.copy(self)
-            plain._first = ()  # noqa: SLF001 - of its own kind
-            return _method_of, (plain, self._first)
+            return _method_of, (self._plain, self._first)
         name: str = getattr(self, "__qualname__", "")
         found: Any = sys.modules.get(getattr(self, "__module__", ""))
         for part in name.split("."):
