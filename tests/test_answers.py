@@ -52,8 +52,8 @@ NOT_OF_A_CALL = {
     ("boto.py", "_retry_after"): "the text of a reply",
     ("lineage.py", "of"): "a dict in memory",
     ("store.py", "_remove_any"): "ConflictError of its own method, tried again",
-    ("replies.py", "_runs_here"): "looks at threads, and without an answer at none",
-    ("replies.py", "_is_worker"): "looks at threads, and without an answer at none",
+    ("responses.py", "_runs_here"): "looks at threads, and without an answer at none",
+    ("responses.py", "_is_worker"): "looks at threads, and without an answer at none",
 }
 
 

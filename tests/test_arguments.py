@@ -113,7 +113,7 @@ TWO_NAMES = frozenset((("setdefault_if", "default"),))
 OPEN = frozenset(("more", "service", "individual_subdicts_params"))
 # Called by stores and formats with what these have, not by users.
 INNER = frozenset(("Naming", "Shape", "Stat", "Streamable", "find_format", "read_all"))
-INNER |= {"refuse", "settled", "settled_at_once"}
+INNER |= {"bytes_of", "refuse", "settled", "settled_at_once"}
 # The vocabulary of results and errors is made by the library itself.
 MADE_HERE = ("Error", "Warning", "Result", "Flag", "Joker", "Key", "Tuple", "Function", "ETag")
 

@@ -22,9 +22,9 @@ IDLE_SECONDS: Final = 20.0
 UPLOAD_IDLE_SECONDS: Final = 300.0
 """The same for a client that counts the time of a whole upload as a time without a byte from the service."""
 
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE: Final = 5.0
-_LONGEST_GIVING_WAY: Final = 0.02
+LONGEST_GIVING_WAY = 0.02
+"""Seconds that an overtaken conditional change waits at most."""
+
 _MOST_DOUBLINGS: Final = 16  # 2 ** attempts must not overflow in a day of attempts
 
 
@@ -72,7 +72,12 @@ class Attempts:
     Attributes:
         count: How many attempts have failed.
         end: When the time of the whole operation is over, as `time.monotonic` counts.
+        first_pause: The most that the first pause takes, in seconds.
+        longest_pause: The most that any pause takes.
     """
+
+    first_pause = 0.05
+    longest_pause = 5.0
 
     def __init__(self, retry: Retry, began: float | None = None) -> None:
         self._retry = retry
@@ -105,7 +110,7 @@ class Attempts:
         """
         now = time.monotonic()
         left = min(self._began + self._retry.retry_for, self.end) - now
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self.count, _MOST_DOUBLINGS))
+        longest = min(self.longest_pause, self.first_pause * 2 ** min(self.count, _MOST_DOUBLINGS))
         seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
         self.count += 1
         if left <= 0 or (wanted is not None and wanted >= left) or is_abandoned():
@@ -133,11 +138,11 @@ def pause(attempts: int, duration: float) -> None:
     """Wait after a conflict, so that other writers can finish; the more conflicts, the shorter.
 
     Args:
-        attempts: How many attempts have met a conflict. After the first one the writer does not wait.
+        attempts: How many attempts have met a conflict. The first one causes no wait.
         duration: The seconds that the last attempt took.
     """
     if attempts > 1:
-        time.sleep(min(_LONGEST_GIVING_WAY, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
+        time.sleep(min(LONGEST_GIVING_WAY, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
 
 
 def _check(name: str, seconds: object) -> None:

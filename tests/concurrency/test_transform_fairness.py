@@ -102,7 +102,7 @@ def test_the_more_often_one_was_overtaken_the_less_it_gives_way(monkeypatch: pyt
     monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr("time.perf_counter", iter(range(10**6)).__next__)
-    monkeypatch.setattr("perkey.retrying._LONGEST_GIVING_WAY", 10**6)
+    monkeypatch.setattr("perkey.retrying.LONGEST_GIVING_WAY", 10**6)
     target = LocalDict[int]()
     left = 20
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from perkey.retrying import Attempts
 from s3 import azurite, crews, servers
 from s3.credentials import ACCESS_KEY
 from s3.crews import Crew
@@ -98,7 +99,7 @@ def proxy(ministack: Server) -> Iterator[Proxy]:
 @pytest.fixture
 def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let attempts follow each other at once."""
-    monkeypatch.setattr("perkey.retrying._FIRST_PAUSE", 0.0001)
+    monkeypatch.setattr(Attempts, "first_pause", 0.0001)
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def d(url: str) -> Dict:
 class TestStore(UncomparedRemovals):
     empty_places_take_long = True
     rounds = 2
-    crowd = 3
+    threads = 3
 
     @pytest.fixture(autouse=True)
     def _place(self, url: str) -> None:

@@ -80,7 +80,7 @@ class OnCeph(OverS3):
 
 class S3Store(OverS3, StoreSuite):
     rounds = 2
-    crowd = 3
+    threads = 3
 
     def make_store(self) -> Store:
         return self._over(self.new_place().prefix)
@@ -221,7 +221,7 @@ if CEPH_ENDPOINT:
 
 class S3Dictionary(OverS3, DictSuite):
     rounds = 2
-    crowd = 3
+    threads = 3
     time_resolution = 1.1
     settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
 

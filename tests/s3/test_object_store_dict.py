@@ -107,7 +107,7 @@ class TestStoreInMemory(UncomparedRemovals):
 class TestStoreOnMinistack(UncomparedRemovals):
     empty_places_take_long = True
     rounds = 2
-    crowd = 3
+    threads = 3
 
     @pytest.fixture(autouse=True)
     def _place(self, s3_url: str, ministack: Server) -> None:

@@ -21,7 +21,7 @@ from perkey.content import close, read_all
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import AccessDeniedError, BackendError
 from perkey.expectations import ABSENT, ANY
-from perkey.stores.objects import replies as obstores
+from perkey.stores.objects import responses as obstores
 from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
 from perkey.stores.objects.engine import (
@@ -339,7 +339,7 @@ def test_a_redirection_is_followed_by_boto3_which_knows_where(engine: ObstoreEng
     ],
 )
 def test_an_error_is_read_as_far_as_it_can_be(text: str, status: int, code: str, trouble: str) -> None:
-    said = obstores.said_by(Exception(text))
+    said = obstores.parse_error(Exception(text))
     assert (said.status, said.code, said.trouble) == (status, code, trouble)
 
 

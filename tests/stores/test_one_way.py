@@ -25,7 +25,7 @@ ALLOWED = {
     ("files/shared.py", "os.link"): "the way of shared folders",
     ("files/shared.py", "fcntl.flock"): "makes SMB clients close files",
     ("files/shared.py", "fcntl.fcntl"): "the locks of shared file systems",
-    ("stores/folder/unnamed.py", "os.link"): "files without names, on local file systems only",
+    ("stores/folder/tmpfile.py", "os.link"): "files without names, on local file systems only",
     ("dataspace/exchange/export.py", "os.replace"): "what users may give as copytree; it is not called",
     ("dataspace/exchange/export.py", "os.rename"): "the same",
     ("dataspace/exchange/export.py", "shutil.move"): "the same",

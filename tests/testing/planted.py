@@ -14,7 +14,7 @@ from perkey.expectations import ABSENT, ANY, Expectation, Version
 from perkey.naming import Name
 from perkey.stores import MemoryStore, Stat, Store
 from perkey.testing import StoreContract
-from perkey.testing.crowds import Meeting
+from perkey.testing.racing import Meeting
 
 _A_MOMENT = 0.002
 

@@ -17,7 +17,7 @@ from perkey import (
     OperationResult,
     PersiDict,
 )
-from perkey.testing.crowds import Meeting
+from perkey.testing.racing import Meeting
 
 
 class ReadsThenWrites(LocalDict[Any]):
@@ -152,7 +152,7 @@ def check_dict(suite: type[Any], clause: str, folder: Path, **fixtures: Any) -> 
             d = bound.make_dict(immutable_items=True)
             d["a"] = bound.values(1)
             bound.others = {}
-        return {"d": d, "immutable": d, "handles": [d.get_subdict("p")] * bound.crowd}
+        return {"d": d, "immutable": d, "handles": [d.get_subdict("p")] * bound.threads}
 
     check(suite, clause, folder, prepare, **fixtures)
 

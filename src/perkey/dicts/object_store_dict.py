@@ -24,7 +24,7 @@ class ObjectStoreDict(PersiDict[V]):
     Safe for any number of threads, processes and machines, as far as the service supports conditions on
     writes, which it is asked once. Removals on the condition of a version are refused, because obstore
     cannot express them: `pop`, `popitem`, `discard_if` with an ETag, and a `transform_item` that deletes.
-    If several processes delete one item at once, `del` may succeed in more than one. `S3Dict` does all
+    If several callers delete one item at once, more than one may succeed. `S3Dict` does all
     of it, and finds the same items in the same place.
 
     A folder (``file://``) is kept as by `FileDirDict`, without obstore and without these limits.
@@ -37,7 +37,7 @@ class ObjectStoreDict(PersiDict[V]):
     behind, and so does the provider: the other process finds its own in its environment, as obstore does.
     What is in ``memory://NAME`` is shared by the dictionaries of this process, and gone with the last of
     them; other processes have a memory of their own. A process forked after obstore has been used cannot
-    use it, and raises an error: start processes by "spawn" or "forkserver", or before.
+    use it and raises `BackendError`: start processes by "spawn" or "forkserver", or before.
 
     Args:
         url: Where the items are: ``gs://bucket/prefix``, ``az://container/prefix`` (with the option

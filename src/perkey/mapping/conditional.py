@@ -1,7 +1,7 @@
 """Conditional operations and transformations of items, each by one atomic primitive of the store.
 
 A conflict reported by the store only means that the state was different for a moment. The result describes
-the state that was read afterwards; where that satisfies the condition after all, the operation is tried again.
+the state that was read afterwards; where that satisfies the condition, the operation is tried again.
 """
 
 from __future__ import annotations

@@ -402,7 +402,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         """Insert a value if the key is missing and its absence satisfies the condition; atomic.
 
         The result reports whether this call inserted the value. By default the condition is absence itself:
-        if several processes insert under one key, exactly one gets `condition_was_satisfied`. An existing value
+        if several processes insert under one key, one gets `condition_was_satisfied`. An existing value
         is never changed; the result reports whether it satisfies the condition.
 
         Args:

@@ -1,6 +1,10 @@
-"""Where bytes live: the contract, and the places that keep it."""
+"""Where bytes live: the contract of a store, the stores, and all that the author of a store needs.
 
-from perkey.content import Content, Data, Streamable
+docs/stores.md shows how a store is written and tested.
+"""
+
+from perkey.content import Content, Data, Streamable, bytes_of
+from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, ANY, ConditionKind, Expectation, Verb, Version, refuse
 from perkey.naming import Name, Shape
 from perkey.stores.base import Stat, Store, WrapperStore, settled, settled_at_once
@@ -14,6 +18,7 @@ __all__ = [
     "ANY",
     "CachedStore",
     "ConditionKind",
+    "ConflictError",
     "Content",
     "Data",
     "DirectoryStore",
@@ -29,6 +34,7 @@ __all__ = [
     "Verb",
     "Version",
     "WrapperStore",
+    "bytes_of",
     "refuse",
     "settled",
     "settled_at_once",

@@ -1,4 +1,4 @@
-"""The contract of a store: five primitives over bytes, and what follows from them.
+"""The contract of a store: five primitives over bytes, and the operations derived from them.
 
 A store keeps items under names (tuples of file-name-safe strings, made by `perkey.naming`) and knows
 nothing of values. Every primitive is atomic and linearisable per name, across all processes that share
@@ -29,7 +29,7 @@ _LARGE: Final = 12
 class UnsettledConflict(ConflictError):  # noqa: N818 - perhaps it is not an error
     """A conflict that may be the write's own success, met when the request was repeated on its way.
 
-    Raised by `Store.try_write` only. What the caller reads next tells which of the two it is.
+    Raised by `Store.try_write` only. The version that the caller reads next shows which of the two it is.
 
     Args:
         name: The item.
@@ -58,7 +58,7 @@ def settled(conflict: ConflictError, found: Version | None) -> Version | None:
         found: The version that was read since; None if the item was absent.
 
     Raises:
-        OutcomeUnknownError: What was read does not tell.
+        OutcomeUnknownError: The version does not show whether the write took place.
     """
     return conflict.settled(found) if isinstance(conflict, UnsettledConflict) else None
 
@@ -89,7 +89,7 @@ def _weight(item: tuple[Name, Data]) -> int:
 
 
 def _forget(result: object) -> None:
-    """Do nothing with a result that nobody wants."""
+    """Ignore a result that is not needed."""
     del result
 
 
@@ -113,12 +113,12 @@ class Store(ABC):
                 closes; None means bytes in any case.
 
         Raises:
-            KeyError: There is no item.
+            KeyError: The item does not exist.
         """
 
     @abstractmethod
     def stat(self, name: Name) -> Stat:
-        """Return version, time and size of an item without reading it; raises KeyError if there is none."""
+        """Return version, time and size of an item without reading it; raises KeyError."""
 
     @abstractmethod
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
@@ -141,7 +141,7 @@ class Store(ABC):
         """Store `data` under `name`, as `write`, for a caller that reads the item after a conflict.
 
         The caller passes the conflict and what it has read to `settled`. Where requests may be repeated on
-        their way, this saves the request by which `write` would find out whether a conflict is its own
+        their way, this saves the request by which `write` would check whether a conflict is its own
         success.
 
         Raises:
@@ -159,7 +159,7 @@ class Store(ABC):
             expect: ANY, or the version that the item must be at.
 
         Raises:
-            KeyError: There was no item, and ANY was expected.
+            KeyError: The item does not exist, and ANY was expected.
             ConflictError: The item was at another version, or absent; nothing was changed.
             UnsupportedConditionError: The place cannot support such an expectation; nothing was changed.
         """
@@ -206,22 +206,22 @@ class Store(ABC):
             cls.supports = cls.honours  # type: ignore[method-assign] # the same method under its new name
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
-        """Return the content of an item, as `read`, where nobody asks for its version; raises KeyError."""
+        """Return the content of an item, as `read`, without its version; raises KeyError."""
         found = self.read(name, limit=limit)
         if found is None:
-            raise RuntimeError(f"{self!r} withheld an item for no reason")
+            raise RuntimeError(f"{self!r} returned None although no version was given")
         return found[0]
 
     def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
-        """Store `data` under `name`, as `write`, where nobody asks for the version."""
+        """Store `data` under `name`, as `write`, without returning the version."""
         self.write(name, data, expect=expect)
 
     def try_put(self, name: Name, data: Data, *, expect: Expectation) -> None:
-        """Store `data` under `name`, as `try_write`, where nobody asks for the version."""
+        """Store `data` under `name`, as `try_write`, without returning the version."""
         self.put(name, data, expect=expect)
 
     def exists(self, name: Name) -> bool:
-        """Tell whether there is an item; as cheap as the place allows."""
+        """Return whether an item exists; as cheap as the place allows."""
         try:
             self.stat(name)
         except answer(KeyError):
@@ -242,7 +242,7 @@ class Store(ABC):
         return 0
 
     def mtime(self, name: Name) -> float:
-        """Return when an item was last written, as `stat`, where nobody asks for the version."""
+        """Return when an item was last written, as `stat`, without its version."""
         return self.stat(name).mtime
 
     workers: int = 1
@@ -261,7 +261,7 @@ class Store(ABC):
         def read(name: Name) -> tuple[Content, Version]:
             found = self.read(name, limit=limit)
             if found is None:
-                raise RuntimeError(f"{self!r} withheld an item for no reason")
+                raise RuntimeError(f"{self!r} returned None although no version was given")
             return found
 
         return self._each(read, names, discard=lambda found: close(found[0]))

@@ -25,7 +25,7 @@ class PrefixStore(WrapperStore):
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: `prefix` leaves no room for names.
+        ValueError: `prefix` is so long that every name would be too long.
     """
 
     def __init__(self, inner: Store, prefix: Name) -> None:

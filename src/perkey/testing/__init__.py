@@ -2,7 +2,7 @@
 
 They need pytest, which the extra ``testing`` brings.
 
-The author of a store inherits the suite for the conditions that it supports, and says how one is made::
+The author of a store inherits the suite for the conditions that it supports, and overrides `make_store`::
 
     from perkey.testing import StoreContract
 
@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("perkey.testing", "testing", "pytest") from error
 
-_ASSERTING = ("crowds", "histories", "stores", "streams")
+_ASSERTING = ("histories", "racing", "stores", "streams")
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _ASSERTING))
 
 from perkey.testing.faults import FaultyStore  # noqa: E402 - asserts are rewritten from here on

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.dicts.suite import DictSuite
 from perkey.mapping import PersiDict
-from perkey.testing.crowds import together
+from perkey.testing.racing import together
 
 
 class HandleClauses(DictSuite):
@@ -70,6 +70,6 @@ class HandleClauses(DictSuite):
                 assert d[key] == self.values(turn)
                 assert key in set(d)
 
-        together([lambda number=number: work(number) for number in range(self.crowd)])  # type: ignore[misc]
-        plain = {("t", f"{n}-{turn}"): self.values(turn) for n in range(self.crowd) for turn in range(5)}
+        together([lambda number=number: work(number) for number in range(self.threads)])  # type: ignore[misc]
+        plain = {("t", f"{n}-{turn}"): self.values(turn) for n in range(self.threads) for turn in range(5)}
         self.assert_holds(d, plain)

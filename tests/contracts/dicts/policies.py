@@ -19,7 +19,7 @@ from perkey.jokers import (
     KEEP_CURRENT,
 )
 from perkey.mapping import PersiDict
-from perkey.testing.crowds import together
+from perkey.testing.racing import together
 
 
 class Immutable(DictSuite):
@@ -136,7 +136,7 @@ class ImmutableClauses(Immutable):
         assert immutable["k2"] == self.values(2)
 
     def test_of_many_that_add_one_item_one_does_in_every_way(self, immutable: PersiDict[Any]) -> None:
-        handles = [self.reopen(immutable) for _ in range(self.crowd)]
+        handles = [self.reopen(immutable) for _ in range(self.threads)]
 
         def add(handle: PersiDict[Any], key: str, number: int, way: int) -> bool:
             value = self.values(number)

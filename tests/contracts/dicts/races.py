@@ -11,7 +11,7 @@ import pytest
 from contracts.dicts.suite import DictSuite
 from perkey.jokers import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.mapping import PersiDict
-from perkey.testing.crowds import together
+from perkey.testing.racing import together
 
 _INCREMENTS = 25
 
@@ -24,9 +24,9 @@ class RaceClauses(DictSuite):
         """A handle for each racer: on the part ``"p"`` of `d`, got by different ways."""
         part = d.get_subdict("p")
         if request.param == "own handles":
-            return [self.reopen(part) for _ in range(self.crowd)]
+            return [self.reopen(part) for _ in range(self.threads)]
         through_the_whole = self.reopen(d).get_subdict("p")
-        return list(islice(cycle([part, through_the_whole]), self.crowd))
+        return list(islice(cycle([part, through_the_whole]), self.threads))
 
     def test_no_increment_is_lost_and_none_overlaps_another(
         self, d: PersiDict[Any], handles: list[PersiDict[Any]]
@@ -41,7 +41,7 @@ class RaceClauses(DictSuite):
             return [self.values.number(result.new_value) for result in results]
 
         returned = together([lambda h=h: work(h) for h in handles])  # type: ignore[misc]
-        total = _INCREMENTS * self.crowd
+        total = _INCREMENTS * self.threads
         assert d["p", "a"] == self.values(total), "an update was lost"
         assert sorted(number for numbers in returned for number in numbers) == list(range(1, total + 1))
         assert all(numbers == sorted(numbers) for numbers in returned)
@@ -89,7 +89,7 @@ class RaceClauses(DictSuite):
     def test_popitem_hands_every_item_to_one_of_many(
         self, d: PersiDict[Any], handles: list[PersiDict[Any]]
     ) -> None:
-        count = 5 * self.crowd
+        count = 5 * self.threads
         for number in range(count):
             d["p", f"k{number}"] = self.values(number)
 
@@ -111,7 +111,7 @@ class RaceClauses(DictSuite):
         for turn in range(self.rounds):
             d["p", "a"] = self.values(turn)
             told = together([lambda h=h: h.discard("a") for h in handles])  # type: ignore[misc]
-            assert sorted(told) == [False] * (self.crowd - 1) + [True]
+            assert sorted(told) == [False] * (self.threads - 1) + [True]
             d["p", "a"] = self.values(turn)
             results = together(
                 [
@@ -143,4 +143,4 @@ class RaceClauses(DictSuite):
         taken = sum(together([lambda h=h, n=n: (take if n % 2 else add)(h) for n, h in enumerate(handles)]))  # type: ignore[misc]
         left = d.pop(("p", "a"), None)
         total = taken + (0 if left is None else self.values.number(left))
-        assert total == _INCREMENTS * len(range(0, self.crowd, 2))
+        assert total == _INCREMENTS * len(range(0, self.threads, 2))

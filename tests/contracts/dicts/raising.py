@@ -18,7 +18,7 @@ from perkey.errors import BulkOperationError, ConflictError
 from perkey.formats import Format
 from perkey.jokers import ALWAYS_RETRIEVE, ANY_ETAG, ETAG_HAS_CHANGED, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.mapping import Items, PersiDict, items_of
-from perkey.testing.crowds import elsewhere
+from perkey.testing.racing import elsewhere
 
 Where: TypeAlias = Literal["encode", "write_to", "decode", "decode a stream"]
 P = ParamSpec("P")

@@ -30,7 +30,8 @@ def only(*chosen: str) -> Callable[[S], S]:
     def reduce(suite: S) -> S:
         clauses = {name for name in dir(suite) if name.startswith("test_")}
         assert set(chosen) <= clauses, set(chosen) - clauses
-        for name in clauses:  # all of them, so that no base behind this one decides; pytest ignores None
+        # All of them, so that no base behind this one decides. pytest ignores None.
+        for name in sorted(clauses):
             setattr(suite, name, getattr(suite, name) if name in chosen else None)
         return suite
 

@@ -79,7 +79,7 @@ class DictSuite:
     rounds: ClassVar[int] = 10
     """How often a race is run; for slow places fewer."""
 
-    crowd: ClassVar[int] = 4
+    threads: ClassVar[int] = 4
     """How many threads race."""
 
     handles_share_the_place: ClassVar[bool] = True

@@ -11,7 +11,7 @@ from contracts.dicts.suite import DictSuite
 from perkey.errors import ConcurrencyConflictError, UnstorableValueError
 from perkey.jokers import DELETE_CURRENT, ITEM_NOT_AVAILABLE, KEEP_CURRENT, VALUE_NOT_RETRIEVED
 from perkey.mapping import PersiDict
-from perkey.testing.crowds import elsewhere
+from perkey.testing.racing import elsewhere
 
 
 class TransformClauses(DictSuite):

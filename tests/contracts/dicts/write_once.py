@@ -11,7 +11,7 @@ from contracts.dicts.suite import DictSuite
 from perkey.errors import MutationPolicyError
 from perkey.jokers import ANY_ETAG, DELETE_CURRENT, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, KEEP_CURRENT
 from perkey.mapping import PersiDict
-from perkey.testing.crowds import together
+from perkey.testing.racing import together
 
 
 class FirstWriteClauses(DictSuite):
@@ -61,7 +61,7 @@ class FirstWriteClauses(DictSuite):
         self.assert_holds(d, {"a": self.values(1)})
 
     def test_of_many_writers_the_first_wins_and_all_read_its_value(self, d: PersiDict[Any]) -> None:
-        handles = [self.reopen(d) for _ in range(self.crowd)]
+        handles = [self.reopen(d) for _ in range(self.threads)]
 
         def write(handle: PersiDict[Any], key: str, number: int) -> Any:
             handle[key] = self.values(number)
@@ -71,4 +71,4 @@ class FirstWriteClauses(DictSuite):
             key = f"k{turn}"
             read = together([lambda h=h, n=n, k=key: write(h, k, n) for n, h in enumerate(handles)])  # type: ignore[misc]
             assert all(value == d[key] for value in read)
-            assert self.values.number(d[key]) in range(self.crowd)
+            assert self.values.number(d[key]) in range(self.threads)

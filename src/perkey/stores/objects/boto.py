@@ -93,7 +93,7 @@ _TRY_AGAIN: Final = frozenset(
     ("SlowDown", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted", "Throttling",
      "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "503", "429", "409")
 )  # fmt: skip
-# Ceph says so, with 500, to those that lost a race without being compared (ECANCELED); the others get 412.
+# Ceph's code, with 500, for writers that lost a race without being compared (ECANCELED); others receive 412.
 _LOST_RACE: Final = "UnknownError"
 _UNCLEAR: Final = frozenset(("InternalError", "RequestTimeout", "500", "502", "504"))
 _NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound"))
@@ -128,8 +128,8 @@ class BotoEngine(Engine):
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: A name or an address is none, an endpoint has a password in it, or a client is for
-            another region or endpoint than is said here, signs its requests although `unsigned` is true, or
+        ValueError: A name or an address is not valid, an endpoint has a password in it, or a client is for
+            another region or endpoint than given here, signs its requests although `unsigned` is true, or
             comes with a session.
     """
 
@@ -200,7 +200,7 @@ class BotoEngine(Engine):
         try:
             return self.endpoint_url or str(self.client.meta.endpoint_url)
         except FOREIGN:
-            return "aws"  # what is wrong, the first request tells better
+            return "aws"  # the first request raises a better error
 
     @property
     def client(self) -> Any:
@@ -322,7 +322,7 @@ class BotoEngine(Engine):
         try:
             self._renewing(lambda client: client.create_bucket(Bucket=self.bucket, ACL="private", **about))
         except FOREIGN as error:
-            # Of several that make it at once, some servers tell all but one that it exists, not whose it is.
+            # If several processes make it at once, some servers report only that it exists, not who owns it.
             exists = code_of(error) == "BucketAlreadyExists" and self._has_bucket()
             if not exists and code_of(error) != "BucketAlreadyOwnedByYou":
                 raise self._translate(error, "create the bucket for", "") from error
@@ -390,7 +390,7 @@ class BotoEngine(Engine):
         return denies_without_a_word(error) and has_old_credentials(used, self._session)
 
     def _translate(self, error: Exception, operation: str, key: str) -> Exception:
-        client = self._client  # not the property: there may be no credentials to make one
+        client = self._client  # not the property: making one may need credentials that are missing
         region = self.region if client is None else client.meta.region_name
         place = self.describe(key)
         return translate(error, operation, key, place=place, region=region, unsigned=self.unsigned)
@@ -455,10 +455,10 @@ def _place_of(
         raise ValueError("pass a client or a session, not both")
     here = (client.meta.region_name, client.meta.endpoint_url)
     check_endpoint(here[1])
-    for what, said, found in zip(("region", "endpoint_url"), (region, endpoint_url), here, strict=True):
-        if said is not None and said.rstrip("/") != (found or "").rstrip("/"):
+    for what, given, found in zip(("region", "endpoint_url"), (region, endpoint_url), here, strict=True):
+        if given is not None and given.rstrip("/") != (found or "").rstrip("/"):
             raise ValueError(
-                f"{what} is {said!r}, but that of the client is {found!r}; leave one of them out"
+                f"{what} is {given!r}, but that of the client is {found!r}; leave one of them out"
             )
     return here
 
@@ -538,7 +538,7 @@ def translate(
 
 
 def _signal(code: str, status: int) -> type[Signal] | None:
-    """Return what the service says of the object, if that is what it says."""
+    """Return the kind of signal for an answer about the object, None for other answers."""
     if code == "NoSuchBucket":
         return NoSuchBucket
     if code == "NoSuchUpload":
@@ -553,7 +553,7 @@ def _signal(code: str, status: int) -> type[Signal] | None:
 
 
 def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
-    """Say why this caller may not do it; nothing if that is not the reason."""
+    """Return why this caller may not do it; "" if that is not the reason."""
     if isinstance(error, _NO_CREDENTIALS):
         return _lack(error)
     if rejects_credentials(error):
@@ -561,7 +561,7 @@ def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
     if code == _WRONG_TIME:
         return f"the clocks of this machine and of the service differ too much ({code})"
     if code in _DENIED:
-        of_absent = " (without the right s3:ListBucket, S3 also says this of absent objects)"
+        of_absent = " (without the right s3:ListBucket, S3 also answers this for absent objects)"
         return f"access denied{of_absent if reading else ''}"
     if status == _FORBIDDEN and code not in _NOT_A_MATTER_OF_RIGHTS:
         return f"access denied: {_sentence(error)}"
@@ -569,7 +569,7 @@ def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
 
 
 def rejects_credentials(error: Exception) -> bool:
-    """Return whether the service says that the credentials are expired or not valid.
+    """Return whether the service rejects the credentials as expired or not valid.
 
     A reply to HEAD has no words, and so only its status.
     """
@@ -578,12 +578,12 @@ def rejects_credentials(error: Exception) -> bool:
 
 
 def denies_without_a_word(error: Exception) -> bool:
-    """Return whether a reply is a refusal that does not say why: one to HEAD, which has no body."""
+    """Return whether a reply is a refusal without a reason: one to HEAD, which has no body."""
     return code_of(error) == "403"
 
 
 def _lack(error: Exception) -> str:
-    """Say why no credentials could be had."""
+    """Return why no credentials are available."""
     if isinstance(error, foreign.NoCredentialsError):
         return (
             "no AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
@@ -598,7 +598,7 @@ def _lack(error: Exception) -> str:
 
 
 def _misplacement(error: Exception, code: str, status: int, here: str | None) -> str:
-    """Say where the bucket is, if it is not where the client looks for it."""
+    """Return where the bucket is, if it is not where the client looks for it."""
     there = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(_REGION_HEADER)
     if code not in _WRONG_REGION and (status != _BAD_REQUEST or there in {None, here}):
         return ""
@@ -612,7 +612,7 @@ def _response(error: Exception) -> dict[str, Any]:
 
 
 def error_of(told: dict[str, Any], operation: str) -> Exception:
-    """Return the error that boto3 would have raised for what a service says of one of many objects."""
+    """Return the error that boto3 would have raised for the failure of one of many objects."""
     return foreign.ClientError({"Error": told}, operation)  # type: ignore[typeddict-item]
 
 
@@ -644,5 +644,5 @@ def _retry_after(error: Exception) -> float | None:
 
 
 def _sentence(error: Exception) -> str:
-    said = _response(error).get("Error", {})
-    return f"{said.get('Code')}: {said.get('Message')}" if said else f"{type(error).__name__}: {error}"
+    about = _response(error).get("Error", {})
+    return f"{about.get('Code')}: {about.get('Message')}" if about else f"{type(error).__name__}: {error}"

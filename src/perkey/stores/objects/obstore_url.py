@@ -1,6 +1,6 @@
 """Any object service that obstore knows, by its address: the engine, and the store over it.
 
-What a service supports is found out as on S3, by asking it. obstore has no request for the removal of a
+A service is asked which conditions it supports, as on S3. obstore has no request for the removal of a
 certain version, so such removals are refused.
 """
 
@@ -53,8 +53,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("ObjectStoreDict", "obstore", "obstore") from error
 
-from perkey.stores.objects import replies as obstores
-from perkey.stores.objects import signed
 from perkey.stores.objects.addresses import (
     base_of,
     check_bucket,
@@ -65,7 +63,20 @@ from perkey.stores.objects.addresses import (
     option_names,
 )
 from perkey.stores.objects.aws_settings import read_settings
-from perkey.stores.objects.replies import FOREIGN, Said
+from perkey.stores.objects.responses import (
+    DIALECTS,
+    FOREIGN,
+    METADATA_SERVICES,
+    Listing,
+    Rejected,
+    Response,
+    begin,
+    get_object,
+    head_object,
+    parse_error,
+    put_object,
+)
+from perkey.stores.objects.signed import send
 from perkey.stores.objects.store import ObjectStore
 
 T = TypeVar("T")
@@ -97,7 +108,7 @@ _LATER: Final = frozenset((409, 429, 503))
 
 
 class UrlEngine(Engine):
-    """An address through obstore; `ObstoreStore` says what the arguments are."""
+    """An address through obstore; the arguments are those of `ObstoreStore`."""
 
     def __init__(
         self,
@@ -110,10 +121,10 @@ class UrlEngine(Engine):
     ) -> None:
         self.url = url
         self.kind = kind_of(url)
-        self._dialect = obstores.DIALECTS.get(self.kind, obstores.S3)
         if self.kind == "file":
             # Obstore cannot replace a certain version of a file, and syncs none.
-            raise ValueError("a folder is no object service: use DirectoryStore")
+            raise ValueError("a folder is not an object service: use DirectoryStore")
+        self._dialect = DIALECTS[self.kind]
         self.options = dict(options or {})
         self._endpoint = endpoint_in(self.options)
         self.client_options = dict(client_options or {})
@@ -152,7 +163,7 @@ class UrlEngine(Engine):
         return f"{base_of(self.url)}/{key}"
 
     def supports(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether obstore can express a condition: of writes all, of removals none."""
+        """Return whether obstore can express a condition: of writes all, of removals none."""
         del kind
         return verb == "write"
 
@@ -160,10 +171,10 @@ class UrlEngine(Engine):
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
         about: dict[str, Any] = {"key": key, "unless": unless, "limit": limit, "dialect": self._dialect}
-        return self._do("read", key, partial(obstores.get, **about))
+        return self._do("read", key, partial(get_object, **about))
 
     def head(self, key: str) -> Head:
-        return self._do("stat", key, partial(obstores.head, key=key, dialect=self._dialect))
+        return self._do("stat", key, partial(head_object, key=key, dialect=self._dialect))
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
@@ -179,7 +190,7 @@ class UrlEngine(Engine):
             "parts": large and expect is ANY and self._dialect.has_parts,
             "dialect": self._dialect,
         }
-        return self._do("write", key, partial(obstores.put, **about), large=size > STREAM_ABOVE)
+        return self._do("write", key, partial(put_object, **about), large=size > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         if version is not None:
@@ -194,13 +205,13 @@ class UrlEngine(Engine):
         try:
             self._do("remove", "", lambda store: store.delete(keys))
         except (BackendError, Signal):
-            # It tells of one only, and not what became of the others.
+            # The error is about one object only; each of them may be deleted or not.
             told = map_unordered(self._delete_again, keys, workers=_WORKERS, discard=_forget)
             return {key: error for key, error in told if isinstance(error, Exception)}
         return {}
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
-        listing = obstores.Listing(prefix, start_after, self._dialect)
+        listing = Listing(prefix, start_after, self._dialect)
         return listing.objects(partial(self._do, "list", prefix))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
@@ -228,7 +239,7 @@ class UrlEngine(Engine):
 
     def create_bucket(self) -> None:
         raise BackendError(
-            f"{self.describe()}: there is no such bucket or container; it has to be made first",
+            f"{self.describe()}: the bucket or container does not exist; make it first",
             **self._about("write", ""),
         )
 
@@ -259,14 +270,14 @@ class UrlEngine(Engine):
         """Return whether a service rejects the credentials, or refuses silently while there are others."""
         if self.kind == "memory":
             return False
-        said = obstores.said_by(error)
-        wordless = not said.code and said.status == _BAD_REQUEST  # a reply to HEAD
-        if said.code in _CREDENTIALS or said.status == _UNAUTHENTICATED or wordless:
+        response = parse_error(error)
+        wordless = not response.code and response.status == _BAD_REQUEST  # a reply to HEAD
+        if response.code in _CREDENTIALS or response.status == _UNAUTHENTICATED or wordless:
             return True
-        return said.status == _FORBIDDEN and self._seen() != self._environment
+        return response.status == _FORBIDDEN and self._seen() != self._environment
 
     def _able(self, operation: str, key: str, *, large: bool) -> Any:
-        if not obstores.begin() and self.kind != "memory":  # which needs no threads
+        if not begin() and self.kind != "memory":  # which needs no threads
             raise BackendError(
                 f"cannot {operation} {self.describe(key)}: obstore had been used before this process was "
                 "forked, which its threads do not survive; start processes with 'spawn' or 'forkserver'",
@@ -321,7 +332,7 @@ class UrlEngine(Engine):
         return {**options, **given}, _by_boto() if found.by_boto else self._provider
 
     def _seen(self) -> dict[str, str]:
-        """Return what the environment and the files of AWS say now."""
+        """Return the present settings in the environment and the files of AWS."""
         seen = {name: value for name, value in os.environ.items() if name.startswith(_OF_CLOUDS)}
         try:
             seen.update(read_settings(credentials=True).options if self.kind == "s3" else {})
@@ -333,22 +344,22 @@ class UrlEngine(Engine):
 
     def _translate(self, error: Exception, operation: str, key: str) -> Exception:
         """Return the signal or error that a foreign exception means; no other place knows these."""
-        said = obstores.said_by(error)
+        response = parse_error(error)
         failure = BackendError(
-            f"cannot {operation} {self.describe(key)}: {_words(said)}", **self._about(operation, key)
+            f"cannot {operation} {self.describe(key)}: {_words(response)}", **self._about(operation, key)
         )
-        signal = _signal(error, said)
+        signal = _signal(error, response)
         if signal is not None:
             return signal(failure)
-        if _is_refusal(error, said):
+        if _is_refusal(error, response):
             return AccessDeniedError(
                 f"cannot {operation} {self.describe(key)}: access denied, or no valid credentials "
-                f"({_words(said)})",
+                f"({_words(response)})",
                 **self._about(operation, key),
             )
-        if said.status in _LATER or said.trouble == "Connect":
+        if response.status in _LATER or response.trouble == "Connect":
             return TryAgain(failure)
-        return Unclear(failure) if said.status >= _ERROR or said.trouble else failure
+        return Unclear(failure) if response.status >= _ERROR or response.trouble else failure
 
     def _about(self, operation: str, key: str) -> dict[str, Any]:
         return {"backend": self.kind, "operation": operation, "key": key or None}
@@ -443,13 +454,13 @@ class S3UrlEngine(UrlEngine):
 
     def _make_bucket(self, store: Any, *, headers: dict[str, str], body: bytes | None) -> None:
         try:
-            signed.send(store, method="PUT", key="", seconds=self.retry.idle(), headers=headers, body=body)
-        except obstores.Rejected as error:
-            if error.said.code != "BucketAlreadyOwnedByYou":
+            send(store, method="PUT", key="", seconds=self.retry.idle(), headers=headers, body=body)
+        except Rejected as error:
+            if error.response.code != "BucketAlreadyOwnedByYou":
                 raise
 
     def _send(self, operation: str, key: str, **request: Any) -> None:
-        self._do(operation, key, partial(signed.send, key=key, seconds=self.retry.idle(), **request))
+        self._do(operation, key, partial(send, key=key, seconds=self.retry.idle(), **request))
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         del prefix
@@ -499,12 +510,12 @@ class ObstoreStore(ObjectStore):
         super().__init__(engine, prefix, trust_service=trust_service)
         self._kind = engine.kind
         if self._kind == "memory":
-            self.workers = 1  # there is no network to wait for
+            self.workers = 1  # memory needs no waiting
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         """Yield name and `Stat` of each item below `prefix`; on Google one request more for each."""
         if self._kind == "gs":
-            return Store.scan_stats(self, prefix)  # a listing does not tell the generations that are compared
+            return Store.scan_stats(self, prefix)  # a listing is without the generations that are compared
         if self._kind == "memory":
             return ((name, Stat(head.version, head.mtime, head.size)) for name, head in self._list(prefix))
         return super().scan_stats(prefix)
@@ -522,35 +533,35 @@ def _by_boto() -> Any:
         raise UnauthenticatedError(f"no usable AWS credentials were found: {error}") from error
 
 
-def _signal(error: Exception, said: Said) -> type[Signal] | None:
-    if said.code in _NO_CONTAINER:
+def _signal(error: Exception, response: Response) -> type[Signal] | None:
+    if response.code in _NO_CONTAINER:
         return NoSuchBucket
-    if said.status == _NOT_FOUND or isinstance(error, FileNotFoundError):
+    if response.status == _NOT_FOUND or isinstance(error, FileNotFoundError):
         return NoSuchObject
-    compared = isinstance(error, (AlreadyExistsError, PreconditionError)) and not said.status
-    if compared or said.code in _EXISTS or said.status == _FAILED_PRECONDITION:
+    compared = isinstance(error, (AlreadyExistsError, PreconditionError)) and not response.status
+    if compared or response.code in _EXISTS or response.status == _FAILED_PRECONDITION:
         return PreconditionFailed
-    if said.status == _NOT_IMPLEMENTED or isinstance(error, (NotImplementedError, NotSupportedError)):
+    if response.status == _NOT_IMPLEMENTED or isinstance(error, (NotImplementedError, NotSupportedError)):
         return Unsupported
     return None
 
 
-def _is_refusal(error: Exception, said: Said) -> bool:
+def _is_refusal(error: Exception, response: Response) -> bool:
     denied = isinstance(error, (PermissionDeniedError, UnauthenticatedError))
-    return denied or said.unsigned or said.status in _DENIED or said.code in _CREDENTIALS
+    return denied or response.unsigned or response.status in _DENIED or response.code in _CREDENTIALS
 
 
 def _forget(result: None) -> None:
     del result
 
 
-def _words(said: Said) -> str:
-    if said.unsigned and any(place in said.message for place in obstores.METADATA_SERVICES):
+def _words(response: Response) -> str:
+    if response.unsigned and any(place in response.message for place in METADATA_SERVICES):
         return (
             "no credentials were found in the options, in the environment or at the metadata service of this "
-            f"machine; public data can be read with options={{'skip_signature': True}}: {said.message}"
+            f"machine; public data can be read with options={{'skip_signature': True}}: {response.message}"
         )
-    return f"{said.code}: {said.message}" if said.code else said.message
+    return f"{response.code}: {response.message}" if response.code else response.message
 
 
 _memories: weakref.WeakValueDictionary[str, MemoryStore] = weakref.WeakValueDictionary()
@@ -558,6 +569,6 @@ _naming = ProcessLock()
 
 
 def _memory(name: str) -> MemoryStore:
-    """Return the memory of a name, the same for all as long as anybody has it."""
+    """Return the memory of a name, the same for all handles as long as one of them is alive."""
     with _naming:
         return _memories.setdefault(name, MemoryStore())

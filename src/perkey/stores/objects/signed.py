@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 import obstore
 
 from perkey.answers import answer, interruption, raise_unchanged
-from perkey.stores.objects.replies import Rejected, Said, read_body
+from perkey.stores.objects.responses import Rejected, Response, read_body
 
 Method: TypeAlias = Literal["DELETE", "HEAD", "PUT"]
 
@@ -64,9 +64,13 @@ def _reject(error: Exception) -> NoReturn:
     if isinstance(error, HTTPError):
         with error:
             code, message = read_body(error.read().decode(errors="replace"))
-        said = Said(error.code, code, message or str(error), trouble="", redirected=False, unsigned=False)
+        response = Response(
+            error.code, code, message or str(error), trouble="", redirected=False, unsigned=False
+        )
     else:
         reason = error.reason if isinstance(error, URLError) else error
         trouble = "Connect" if isinstance(reason, _NEVER_SENT) else "Interrupted"
-        said = Said(0, "", f"{type(error).__name__}: {error}", trouble, redirected=False, unsigned=False)
-    raise Rejected(said) from error
+        response = Response(
+            0, "", f"{type(error).__name__}: {error}", trouble, redirected=False, unsigned=False
+        )
+    raise Rejected(response) from error

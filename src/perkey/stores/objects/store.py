@@ -7,8 +7,8 @@ are taken care of that a bare client leaves open:
   per bucket, before it is first relied upon, on an object of no key; what is ignored is refused from then on.
 - A request may be sent twice: by a proxy, by a client library, or here after a lost reply. A conditional
   write then meets its own success as a conflict. So each write leaves marks in the object's metadata
-  (`lineage`), and each conflict is compared with those of what is there.
-- Where they do not tell whether a write took place, `OutcomeUnknownError`, never a second application.
+  (`lineage`), and each conflict is compared with those of the present version.
+- Where they do not show whether a write took place, `OutcomeUnknownError`, never a second application.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ from perkey.stores.objects.lineage import (
 from perkey.stores.objects.probes import Probes
 
 _OVERTAKEN: Final = 6
-"""How often the removal of an item is overtaken by other writers before it is removed whatever it is at."""
+"""How often the removal of an item is overtaken by other writers before it is removed without a condition."""
 _BUCKETS: Final = 5
 """How often a bucket is made for one write."""
 _BATCH: Final = 1000
@@ -120,7 +120,7 @@ class ObjectStore(Store):
 
     Args:
         engine: The bucket.
-        root_prefix: The beginning of all object names; a slash is added to one that has none.
+        root_prefix: The beginning of all object names; a slash is added if it is missing.
         trust_service: Whether conditions are relied upon without a test of the endpoint.
     """
 
@@ -196,7 +196,7 @@ class ObjectStore(Store):
             )
 
     def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        """Remove many items, 1,000 with a request; that one was absent is not told."""
+        """Remove many items, 1,000 with a request; absent items are not reported."""
         source = iter(names)
         while batch := {self._key(name): name for name in islice(source, _BATCH)}:
             failed = self._remove_batch(list(batch))
@@ -207,7 +207,7 @@ class ObjectStore(Store):
         """Abort the uploads in parts that writers which died left, and return how many there were.
 
         Their parts are paid for and appear in no listing of objects. An upload is left alone if it is not
-        below `prefix`, if its name cannot be one of ours, or if it began less than a day ago.
+        below `prefix`, if its name cannot be that of an item, or if it began less than a day ago.
 
         Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
 
@@ -241,7 +241,7 @@ class ObjectStore(Store):
         return self.engine.describe(self._key(name))
 
     def supports(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether the endpoint supports a kind of condition; asks it, once per bucket and process."""
+        """Return whether the endpoint supports a kind of condition; asks it, once per bucket and process."""
         return self._probes.ask(verb, kind)
 
     # --- Writing ------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ class ObjectStore(Store):
             raise ConflictError(name, expect, found)
 
     def _in_parts(self, body: Body, expect: Expectation, tries: Attempts) -> bool:
-        """Tell whether to upload in parts: what is large, but where conditions of that are ignored."""
+        """Return whether to upload in parts: what is large, but where conditions of that are ignored."""
         if size_of(body) <= self.engine.multipart_above:
             return False
         return expect is ANY or self._probes.ask("write", kind_of(expect), parts=True, attempts=tries)
@@ -351,7 +351,7 @@ class ObjectStore(Store):
 
         Raises:
             ConflictError: The item is not as expected; unsettled if the caller is going to read it anyway.
-            OutcomeUnknownError: It cannot be told whether the write took place.
+            OutcomeUnknownError: It is unknown whether the write took place.
         """
         if isinstance(signal, Unsupported) or write.condition is ANY:
             raise signal.cause from signal.__cause__
@@ -396,7 +396,7 @@ class ObjectStore(Store):
             lineage: Its lineage, if it is known.
 
         Raises:
-            OutcomeUnknownError: That cannot be told.
+            OutcomeUnknownError: That is unknown.
         """
         suspected = self.engine.endpoint in _repeating
         verdict = judge(
@@ -421,7 +421,7 @@ class ObjectStore(Store):
         """Return the version of a conditional write whose reply was lost, None if it is to be sent again.
 
         Raises:
-            OutcomeUnknownError: That cannot be told.
+            OutcomeUnknownError: That is unknown.
             ConflictError: Another writer was faster.
         """
         lost_race = signal.lost_race and not write.repeated
@@ -533,7 +533,7 @@ class ObjectStore(Store):
                 return
 
     def _check_kept(self, name: Name, version: Version, head: Head | None) -> None:
-        """Raise OutcomeUnknownError if a removal may have happened, by what is there now."""
+        """Raise OutcomeUnknownError if a removal may have happened, by the present version."""
         if head is not None:
             found = read_lineage(head.write_id, head.version)
             if head.version == version or was_kept(self._lineages.of(self._key(name), version), found):

@@ -11,7 +11,7 @@ from perkey.content import STREAM_ABOVE
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT
 from perkey.stores import Store
-from perkey.testing.crowds import elsewhere
+from perkey.testing.racing import elsewhere
 from perkey.testing.stores.suite import (
     NESTED,
     A,

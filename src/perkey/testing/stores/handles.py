@@ -10,7 +10,7 @@ import pytest
 from perkey.errors import UnsupportedConditionError
 from perkey.expectations import ABSENT
 from perkey.stores import Store
-from perkey.testing.crowds import together
+from perkey.testing.racing import together
 from perkey.testing.stores.suite import (
     ALL_CONDITIONS,
     NESTED,
@@ -69,8 +69,8 @@ class HandleClauses(StoreSuite):
                 if turn % 2:
                     store.remove(name)
 
-        together([lambda number=number: work(number) for number in range(self.crowd)])  # type: ignore[misc]
-        assert len(self.names(store)) == self.crowd * 5
+        together([lambda number=number: work(number) for number in range(self.threads)])  # type: ignore[misc]
+        assert len(self.names(store)) == self.threads * 5
 
     def test_places_are_described_for_messages(self, store: Store) -> None:
         where: object = store.describe()
@@ -81,7 +81,7 @@ class HandleClauses(StoreSuite):
         assert where in repr(store)
 
     def test_the_suite_is_the_one_for_what_the_store_supports(self, store: Store) -> None:
-        """A store is not let off by what it says of itself: other conditions need another suite."""
+        """The suite has to fit what the store supports: other conditions need another suite."""
         says = {(verb, kind) for verb, kind in ALL_CONDITIONS if store.supports(verb, kind)}
         assert says == self.conditions()
 

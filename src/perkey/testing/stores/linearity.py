@@ -36,8 +36,8 @@ class HistoryClauses(RacingSuite):
                 handles,
                 lambda number, handle, r=recorder, p=plans: self._act(handle, r, p[number], number),  # type: ignore[misc]
             )
-            assert results == [None] * self.crowd
-            assert len(recorder.events) == self.crowd * _STEPS
+            assert results == [None] * self.threads
+            assert len(recorder.events) == self.threads * _STEPS
             events = recorder.events if self.versions_are_told_once else map(_by_content, recorder.events)
             assert_linearisable(events, initial)
 

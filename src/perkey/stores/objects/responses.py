@@ -108,7 +108,7 @@ DIALECTS: Final = {"s3": S3, "gs": GoogleDialect(), "az": AzureDialect(), "memor
 """The dialect of each kind of service."""
 
 
-def get(
+def get_object(
     store: Any, *, key: str, unless: Version | None, limit: int | None, dialect: Dialect = S3
 ) -> tuple[Content, Version] | None:
     """Return content and version, as `Engine.get`."""
@@ -123,14 +123,14 @@ def get(
     return spooled(result.stream(min_chunk_size=COPY_BYTES)), marked
 
 
-def head(store: Any, *, key: str, dialect: Dialect = S3) -> Head:
+def head_object(store: Any, *, key: str, dialect: Dialect = S3) -> Head:
     """Return what is known of an object, as `Engine.head`."""
     # A HEAD request; the method of that name does not return the metadata.
     result = store.get(key, options={"head": True})
     return _head_of(result.meta, dialect, result.attributes.get(dialect.write_id))
 
 
-def put(
+def put_object(
     store: Any,
     *,
     key: str,
@@ -210,13 +210,13 @@ def nameable(key: str) -> bool:
 # --- Errors -----------------------------------------------------------------------------------------
 
 
-class Said(NamedTuple):
-    """What an error tells.
+class Response(NamedTuple):
+    """The content of an error.
 
     Attributes:
-        status: The status of the reply, 0 if there was none.
+        status: The status of the reply, 0 without a reply.
         code: The code in its body, if any.
-        message: What to tell the user.
+        message: The text for the user.
         trouble: What happened to the connection: ``"Connect"``, ``"Timeout"``, ``"Interrupted"``, ..., or "".
         redirected: Whether another place was named without saying which.
         unsigned: Whether no credentials could be had.
@@ -234,24 +234,24 @@ class Rejected(exceptions.BaseError):
     """A request that was not sent by obstore failed.
 
     Attributes:
-        said: How.
+        response: How.
     """
 
-    def __init__(self, said: Said) -> None:
-        super().__init__(said.message)
-        self.said = said
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.message)
+        self.response = response
 
 
-def said_by(error: Exception) -> Said:
+def parse_error(error: Exception) -> Response:
     """Read an error of obstore; what is not found in its text is left empty."""
     if isinstance(error, Rejected):
-        return error.said
+        return error.response
     told, _, inside = str(error).partition("\n\nDebug source:\n")
     reply = _REPLY.search(inside) or _STATUS.search(told)
     code, message = read_body(told.partition("status code: ")[2])
     trouble = _TROUBLE.search(inside)
     reason = f": {why.group(1)}" if trouble and (why := _REASON.search(inside)) else ""
-    return Said(
+    return Response(
         status=int(reply.group(1)) if reply else 0,
         code=code,
         message=message if code else told.strip() + reason,
@@ -285,7 +285,7 @@ _stranded = False
 
 
 def begin() -> bool:
-    """Tell whether this process can use obstore, and take note that it does.
+    """Return whether this process can use obstore, and take note that it does.
 
     It cannot if it was forked from one that had: the threads that would do the work are the parent's, and
     every request would wait for them for ever.
@@ -307,7 +307,7 @@ def _after_fork() -> None:
 
 
 def _runs_here() -> bool:
-    """Tell whether a thread of obstore is seen, where threads can be seen at all."""
+    """Return whether a thread of obstore is seen, where threads can be seen at all."""
     try:
         return any(_is_worker(task) for task in os.listdir("/proc/self/task"))
     except OSError:

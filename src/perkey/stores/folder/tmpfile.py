@@ -1,12 +1,12 @@
 """New files that have no name until they are whole (O_TMPFILE of Linux), for writes without syncs.
 
 Such a file gets its only name by link(2), which is atomic and refuses a name that is taken. So an insertion
-needs no lock: whoever compares under the lock compares with a file that is there, which nobody can insert, or
-inserts by a call that refuses, too. That takes three quarters of the time of a temporary name and a rename
-under the lock, and a dead writer leaves nothing behind.
+needs no lock: a writer that compares under the lock compares with a file that exists, which cannot be
+inserted, or inserts by a call that refuses, too. That takes three quarters of the time of a temporary name
+and a rename under the lock, and a dead writer leaves nothing behind.
 
 Durable writes go the other way: in ext4 without a journal a power failure could leave the name of a file
-whose inode says that it has none.
+whose inode has a link count of zero.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from perkey.naming import Name
 
 _ALL_MAY: Final = 0o666  # as far as the umask lets them
 _PROCESS: Final = "/proc/self"
-_POSSIBLE = hasattr(os, "O_TMPFILE") and os.path.isdir(f"{_PROCESS}/fd")
+POSSIBLE = hasattr(os, "O_TMPFILE") and os.path.isdir(f"{_PROCESS}/fd")
 _REFUSALS: Final = NEEDS_NAME | {errno.EACCES, errno.EPERM, errno.EXDEV}
-"""What is said to a link by who will never allow it: the folder itself could be written to."""
+"""Errors of link(2) where it is never allowed, although the folder can be written to."""
 
 _able: dict[str, bool] = {}
-"""Base folders to whether it can be done there, so that this is found out once."""
+"""Base folders to whether it can be done there, so that this is checked once."""
 
 
-def insert_unnamed(base: str, name: Name, data: Data) -> bool:
+def insert_tmpfile(base: str, name: Name, data: Data) -> bool:
     """Insert an item if it is absent, without durability.
 
-    The version is not to be had: a moment later the item may have been replaced, which changes its file's
+    No version is returned: a moment later the item may have been replaced, which changes its file's
     change time.
 
     Args:
@@ -45,12 +45,12 @@ def insert_unnamed(base: str, name: Name, data: Data) -> bool:
 
     Returns:
         Whether it was inserted. If there is an item already, or this cannot be done, nothing was changed, and
-        a write under the lock does it, or says why not.
+        a write under the lock does it or raises.
 
     Raises:
         OSError: The data cannot be written; nothing was changed.
     """
-    if not _able.get(base, _POSSIBLE):
+    if not _able.get(base, POSSIBLE):
         return False
     if len(name) == 1:
         return _insert(base, name, data, [], None)
@@ -64,7 +64,7 @@ def insert_unnamed(base: str, name: Name, data: Data) -> bool:
 
 
 def _insert(base: str, name: Name, data: Data, entered: list[int], folder: int | None) -> bool:
-    """Insert as `insert_unnamed`, into the base folder or an open one, which is added to `entered`."""
+    """Insert as `insert_tmpfile`, into the base folder or an open one, which is added to `entered`."""
     if folder is None:
         here, leaf = base, f"{base}/{name[0]}"
     else:
@@ -95,19 +95,19 @@ def _insert(base: str, name: Name, data: Data, entered: list[int], folder: int |
 
 
 def _has_right_mode(base: str, fd: int) -> bool:
-    """Tell whether such files get the rights of others, and remember it.
+    """Return whether such files get the rights of others, and remember it.
 
     Some kernels before 6.0 forget the umask, and old C libraries the mode.
     """
     umask = _umask()
     right = modes.S_IMODE(os.fstat(fd).st_mode) == _ALL_MAY & ~umask
-    if umask or not right:  # else it cannot be told
+    if umask or not right:  # else it is unknown
         _able[base] = right
     return right
 
 
 def _umask() -> int:
-    """Return the umask, which Python can only tell by changing it; all bits if the system does not tell."""
+    """Return the umask, which Python can read only by changing it; all bits if it is unknown."""
     try:
         with open(f"{_PROCESS}/status", encoding="ascii", errors="replace") as lines:
             return next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), _ALL_MAY)

@@ -74,10 +74,10 @@ def elsewhere(job: Callable[[], T]) -> T:
 
 
 class Meeting:
-    """Holds each that arrives until another one has arrived, too, or for a moment if nobody comes.
+    """Holds each that arrives until another one has arrived, too, or for a moment if no other thread arrives.
 
     Placed in a gap between two steps of an operation, it makes those that race for the gap be in it at the
-    same time. Where they exclude each other, nobody comes, and each goes on alone.
+    same time. Where they exclude each other, no other thread arrives, and each goes on alone.
     """
 
     def __init__(self, seconds: float = _MEETING_SECONDS) -> None:
