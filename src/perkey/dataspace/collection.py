@@ -12,13 +12,10 @@ from perkey.dataspace.collection_file import CollectionFile
 from perkey.dataspace.collection_table import Doc, Table, text_key
 from perkey.dataspace.space import normalized
 from perkey.errors import CorruptValueError
-from perkey.query import Filter, compile_filter
+from perkey.query import MISSING, Filter, parse
 from perkey.synced.plain import copy_of
 
 MEMORY: Final = ":memory:"
-
-
-_ALL: Final = object()
 
 
 class Results(Sequence[Doc]):
@@ -42,9 +39,9 @@ class Results(Sequence[Doc]):
             return [self._collection[each] for each in self._ids[position]]
         return self._collection[self._ids[position]]
 
-    def count(self, value: Any = _ALL) -> int:
+    def count(self, value: Any = MISSING) -> int:
         """Return the number of documents, or of those that equal a value."""
-        return len(self) if value is _ALL else super().count(value)
+        return len(self) if value is MISSING else super().count(value)
 
 
 class Collection:
@@ -330,9 +327,9 @@ class Collection:
         search(self, sys.argv[1:])
 
     def _matching(self, filter: Filter | None) -> Iterator[str]:
-        accept = compile_filter(filter)
+        parsed = parse(filter)
         docs = self._open_docs()
-        return (key for key in self._table.candidates(filter or {}) if accept(docs[key]))
+        return (key for key in self._table.candidates(parsed) if parsed.matches(docs[key]))
 
     # --- Changes ------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.field_index import FieldIndex
-from perkey.query import Filter
+from perkey.query import Node, joined
 from perkey.synced.errors import InvalidKeyError
 
 Doc: TypeAlias = dict[str, Any]
@@ -70,13 +70,13 @@ class Table:
             self._indexes[path] = FieldIndex(path, self.docs)
         return self._indexes[path]
 
-    def candidates(self, filter: Filter) -> Iterable[str]:
+    def candidates(self, filter: Node) -> Iterable[str]:
         """Return the primary keys among which are all documents that match, in the order of insertion."""
-        for path, expected in filter.items():
-            if isinstance(expected, str | int | float) and "$" not in path:
-                if path == self.primary_key:
+        for path, expected in filter.equalities():
+            if path and isinstance(expected, str | int | float):
+                if path == (self.primary_key,):
                     return [expected] if isinstance(expected, str) and expected in self.docs else []
-                index = self.index(path)
+                index = self.index(joined(path))
                 return sorted(index.values.get(expected, ()), key=index.order.__getitem__)
         return list(self.docs)
 

@@ -60,8 +60,8 @@ class JobsCursor(NeverSame, ExportedJobs):
     def _search(self, present: list[str]) -> list[str]:
         project, compiled = self._project, self._compiled
         statepoints: Mapping[str, Any] = {}
-        if compiled.needle is not None:
-            statepoints = project._index.holding(compiled.needle, present)
+        if compiled.prefilter is not None:
+            statepoints = project._index.holding(compiled.prefilter, present)
         elif compiled.asks_statepoints:
             statepoints = project._index.all(present)
         # A job that was removed while they were read has none.

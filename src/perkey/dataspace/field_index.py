@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from perkey.dataspace.search import frozen
-from perkey.query.filters import step
-from perkey.query.operators import MISSING
+from perkey.query import MISSING, split, value_at
 
 
 class FieldIndex:
@@ -25,7 +24,7 @@ class FieldIndex:
     def __init__(self, path: str, documents: Mapping[str, Any]) -> None:
         self.values: dict[Any, set[str]] = {}
         self.order: dict[str, int] = {}
-        self._steps = path.split(".")
+        self._path = split(path)
         self._next = 0
         for key, document in documents.items():
             self.replace(key, None, document)
@@ -52,6 +51,5 @@ class FieldIndex:
                 del self.values[value]
 
     def _value(self, document: Any) -> Any:
-        for part in self._steps:
-            document = step(document, part)
-        return MISSING if isinstance(document, Mapping) else frozen(document)
+        value = value_at(document, self._path)
+        return MISSING if isinstance(value, Mapping) else frozen(value)

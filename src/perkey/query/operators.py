@@ -1,4 +1,4 @@
-"""What may be asked of one value: each operator makes a test of its argument."""
+"""The operators for one value: each makes a test of its argument."""
 
 from __future__ import annotations
 
@@ -7,29 +7,10 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-Test: TypeAlias = Callable[[Any], bool]
-"""Tells whether a value is as expected; `MISSING` stands for no value."""
-
-
-class _Missing:
-    """Equal to nothing, not even to itself."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Final = _Missing()
-"""What is found where there is nothing."""
+from perkey.answers import answer
+from perkey.query.paths import MISSING, Predicate
 
 _TYPES: Final[dict[str, type]] = {
     "int": int,
@@ -42,9 +23,12 @@ _TYPES: Final[dict[str, type]] = {
 }
 _MOST_NEAR_ARGUMENTS: Final = 3
 
+_INCOMPARABLE: Final = (TypeError, ValueError, ArithmeticError, RecursionError)
+"""What comparisons of any two values may raise. Such values are neither equal nor in an order."""
+
 
 def plain(value: Any) -> Any:
-    """Return an argument of a filter as JSON would give it back: with lists, and without NumPy."""
+    """Return a value with lists in the place of tuples, and Python's own types in the place of NumPy's."""
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, Mapping):
@@ -52,81 +36,86 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "dtype") and hasattr(value, "tolist") else value
 
 
-def equal_to(expected: Any) -> Test:
-    """Return the test for equality, as Python sees it: 1, 1.0 and True are equal; lists are to tuples."""
+def equal_to(expected: Any) -> Predicate:
+    """Return the test for equality, by Python's rules but for tuples, which are equal to lists."""
     wanted = plain(expected)
-    if isinstance(wanted, list | dict):
-        return lambda value: _holds(plain(value) == wanted)
+    is_nested = isinstance(wanted, list | dict)
 
     def test(value: Any) -> bool:
-        answer = value == wanted
-        return answer is True or (answer is not False and _holds(answer))  # the rest is for NumPy
+        try:
+            result = (plain(value) if is_nested else value) == wanted
+            return result is True or (result is not False and _is_true(result))  # the rest is for NumPy
+        except answer(*_INCOMPARABLE):
+            return False
 
     return test
 
 
-def _holds(answer: Any) -> bool:
-    """Return the answer of a comparison, which may be an array of answers: that is none."""
-    return answer is True or (type(answer).__module__ == "numpy" and answer.ndim == 0 and bool(answer))
+def _is_true(result: Any) -> bool:
+    """Return whether a comparison says yes; if it returned an array of several results, it does not."""
+    return result is True or (type(result).__module__ == "numpy" and result.ndim == 0 and bool(result))
 
 
-def _present(test: Test) -> Test:
+def _present(test: Predicate) -> Predicate:
     return lambda value: value is not MISSING and test(value)
 
 
-def _unequal_to(expected: Any) -> Test:
+def _unequal_to(expected: Any) -> Predicate:
     equal = equal_to(expected)
     return _present(lambda value: not equal(value))
 
 
-def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any], Test]:
-    def maker(bound: Any) -> Test:
+def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any], Predicate]:
+    def maker(bound: Any) -> Predicate:
         limit = plain(bound)
 
         def test(value: Any) -> bool:
             try:
-                answer = compare(value, limit)
-            except TypeError:  # these two have no order
+                result = value is not MISSING and compare(value, limit)
+                return result is True or (result is not False and _is_true(result))  # as above
+            except answer(*_INCOMPARABLE):
                 return False
-            return answer is True or (answer is not False and _holds(answer))
 
         return test
 
     return maker
 
 
-def _one_of(expected: Any) -> Test:
+def _one_of(expected: Any) -> Predicate:
     if isinstance(expected, str | Mapping) or not isinstance(expected, list | tuple | AbstractSet):
         raise ValueError(f"$in and $nin take a list of values, not {expected!r}")
     tests = [equal_to(item) for item in expected]
     try:
         known = frozenset(plain(list(expected)))
-    except TypeError:  # a list among them
+    except answer(TypeError):  # a list among them
         return lambda value: any(test(value) for test in tests)
 
     def test(value: Any) -> bool:
         try:
-            return value in known and _holds(value == value)  # noqa: PLR0124 - NaN is not
-        except TypeError:  # a list has no hash, and is none of them
+            return value in known and _is_true(value == value)  # noqa: PLR0124 - false for NaN
+        except answer(*_INCOMPARABLE):  # a list, for example, has no hash
             return False
 
     return test
 
 
-def _none_of(expected: Any) -> Test:
+def _none_of(expected: Any) -> Predicate:
     found = _one_of(expected)
     return _present(lambda value: not found(value))
 
 
-def _regex(pattern: Any) -> Test:
+def _regex(pattern: Any) -> Predicate:
     try:
-        search = re.compile(pattern).search
-    except (re.error, TypeError) as error:
+        compiled = re.compile(pattern)
+    except answer(re.error, TypeError) as error:
         raise ValueError(f"$regex takes a regular expression, not {pattern!r}: {error}") from error
+    if not isinstance(compiled.pattern, str):
+        raise ValueError(f"$regex takes a regular expression for text, not for bytes: {pattern!r}")
+    search = compiled.search
     return lambda value: isinstance(value, str) and search(value) is not None
 
 
-def _of_type(name: Any) -> Test:
+def _of_type(name: Any) -> Predicate:
     wanted = name if name in _TYPES.values() else _TYPES.get(name) if isinstance(name, str) else None
     if wanted is None:
         raise ValueError(f"$type knows {', '.join(_TYPES)}, not {name!r}")
@@ -136,29 +125,40 @@ def _of_type(name: Any) -> Test:
     return lambda value: type(value) is wanted
 
 
-def _near(expected: Any) -> Test:
+def _near(expected: Any) -> Predicate:
     arguments = list(expected) if isinstance(expected, list | tuple) else [expected]
     if not 1 <= len(arguments) <= _MOST_NEAR_ARGUMENTS or not all(map(_is_number, arguments)):
         raise ValueError(
-            "$near takes a number, or a list of one, a relative tolerance and an absolute one "
-            f"(the tolerances may be left out), not {expected!r}"
+            "$near takes a number, or a list of a number, a relative tolerance and an absolute tolerance "
+            f"(the tolerances can be left out), not {expected!r}"
         )
-    target = float(arguments[0])
-    tolerances: dict[str, float] = dict(zip(("rel_tol", "abs_tol"), map(float, arguments[1:]), strict=False))
-    return lambda value: _is_number(value) and math.isclose(value, target, **tolerances)
+    try:
+        target, *given = map(float, arguments)
+        tolerances = dict(zip(("rel_tol", "abs_tol"), given, strict=False))
+        math.isclose(target, target, **tolerances)
+    except answer(*_INCOMPARABLE) as error:
+        raise ValueError(f"$near cannot compare with {expected!r}: {error}") from error
+
+    def test(value: Any) -> bool:
+        try:
+            return _is_number(value) and math.isclose(value, target, **tolerances)
+        except answer(*_INCOMPARABLE):  # an int that is too large for a float, or an array
+            return False
+
+    return test
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) or (hasattr(value, "__float__") and not isinstance(value, str))
 
 
-def _exists(expected: Any) -> Test:
+def _exists(expected: Any) -> Predicate:
     if not isinstance(expected, bool):
         raise ValueError(f"$exists takes True or False, not {expected!r}")
     return lambda value: (value is not MISSING) is expected
 
 
-def _where(function: Any) -> Test:
+def _where(function: Any) -> Predicate:
     if not callable(function):
         raise ValueError(
             f"$where takes a function of the value, not {function!r}: text is never run as code. "
@@ -167,7 +167,7 @@ def _where(function: Any) -> Test:
     return _present(lambda value: bool(function(value)))
 
 
-OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
+OPERATORS: Final[dict[str, Callable[[Any], Predicate]]] = {
     "$eq": equal_to,
     "$ne": _unequal_to,
     "$gt": _compared(operator.gt),
@@ -182,4 +182,4 @@ OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
     "$exists": _exists,
     "$where": _where,
 }
-"""What each operator makes of its argument; raises ValueError if it can make nothing of it."""
+"""The functions that make a test of an operator's argument, or raise ValueError for a wrong argument."""

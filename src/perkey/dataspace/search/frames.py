@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from perkey.errors import MissingExtraError
+from perkey.query import joined, leaves
 
 if TYPE_CHECKING:
     from perkey.dataspace.project import Project
@@ -53,8 +54,5 @@ def _wanted(usecols: Iterable[str] | Callable[[str], bool] | None) -> Callable[[
 
 
 def _cells(values: Mapping[str, Any], prefix: str, *, flatten: bool) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if flatten and isinstance(value, Mapping) and value:
-            yield from _cells(value, f"{prefix}{key}.", flatten=True)
-        else:
-            yield prefix + key, value
+    cells = ((joined(path), value) for path, value in leaves(values)) if flatten else values.items()
+    return ((prefix + key, value) for key, value in cells)
