@@ -13,7 +13,7 @@ from perkey.dataspace.collection_table import Doc, Table, text_key
 from perkey.dataspace.space import normalized
 from perkey.errors import CorruptValueError
 from perkey.query import MISSING, Filter, parse
-from perkey.synced.plain import copy_of
+from perkey.synced import copy_of
 
 MEMORY: Final = ":memory:"
 

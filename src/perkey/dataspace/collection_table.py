@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.field_index import FieldIndex
 from perkey.query import Node, joined
-from perkey.synced.errors import InvalidKeyError
+from perkey.synced import InvalidKeyError
 
 Doc: TypeAlias = dict[str, Any]
 """A document: plain JSON values under text keys."""

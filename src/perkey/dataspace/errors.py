@@ -11,7 +11,7 @@ from typing import Any
 
 from perkey.dataspace.replaced import replaced
 from perkey.errors import PerkeyError
-from perkey.synced.errors import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
+from perkey.synced import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
 
 
 class Error(PerkeyError):

@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from perkey.errors import ConflictError
 from perkey.expectations import Expectation, Version
-from perkey.synced import AttrDict, BufferedJSONAttrDict, JSONFile, SyncedCollection, SyncedList, pair
-from perkey.synced.resources import Found, Resource
-from perkey.synced.synced_dict import BUFFERING, free
-from perkey.synced.validators import Validator, json_attr_dict_validator
+from perkey.synced import (
+    BUFFERING_NAMES,
+    AttrDict,
+    BufferedJSONAttrDict,
+    Found,
+    JSONFile,
+    Resource,
+    SyncedCollection,
+    SyncedList,
+    Validator,
+    free_names,
+    json_attr_dict_validator,
+    pair,
+)
 
 if TYPE_CHECKING:
     from perkey.dataspace.job import Job
@@ -124,6 +134,6 @@ class StatePointList(SyncedList):
     _validators: ClassVar[tuple[Validator, ...]] = (json_attr_dict_validator,)
 
 
-free(SpaceDocument, ("resource",), None)
-free(StatePointDict, ("resource", *BUFFERING), None)
+free_names(SpaceDocument, ("resource",), None)
+free_names(StatePointDict, ("resource", *BUFFERING_NAMES), None)
 pair(StatePointDict, StatePointList)

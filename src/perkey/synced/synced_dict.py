@@ -7,8 +7,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMappi
 from typing import Any, ClassVar, Final, Self
 
 from perkey.synced.collection import SyncedCollection, admit, edit, is_at, peek, snapshot, wrap
-from perkey.synced.plain import copy_of
-from perkey.synced.validators import Validator, json_attr_dict_validator
+from perkey.synced.plain import Validator, copy_of, json_attr_dict_validator
 
 _REQUIRED: Final = object()
 
@@ -172,7 +171,7 @@ class KeyFirst:
         return self._attribute.__get__(instance, owner)
 
 
-def free(cls: type[AttrDict], names: Iterable[str], behind: type[SyncedCollection] | None) -> None:
+def free_names(cls: type[AttrDict], names: Iterable[str], behind: type[SyncedCollection] | None) -> None:
     """Let keys come before attributes of these names in a class; see `KeyFirst`."""
     for name in names:
         setattr(cls, name, KeyFirst(name, behind))
@@ -226,7 +225,7 @@ def _is_item(name: str) -> bool:
     return not name.startswith("__")
 
 
-BUFFERING: Final = (
+BUFFERING_NAMES: Final = (
     "backend_is_buffered",
     "buffer_backend",
     "buffered",
@@ -234,6 +233,6 @@ BUFFERING: Final = (
     "get_current_buffer_size",
     "set_buffer_capacity",
 )
-"""What signac's classes with a buffer have, and no others."""
+"""The attributes that of signac's classes only those with a buffer have."""
 
-free(AttrDict, ("editing", "resource", "transform", *BUFFERING), SyncedDict)
+free_names(AttrDict, ("editing", "resource", "transform", *BUFFERING_NAMES), SyncedDict)

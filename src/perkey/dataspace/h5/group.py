@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from perkey.dataspace.errors import H5StoreClosedError
-from perkey.synced.errors import InvalidKeyError, KeyTypeError
+from perkey.synced import InvalidKeyError, KeyTypeError
 
 if TYPE_CHECKING:
     import h5py

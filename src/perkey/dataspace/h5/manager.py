@@ -10,7 +10,7 @@ from typing import Any, Final
 from perkey.dataspace.h5.group import held
 from perkey.dataspace.h5.store import H5Store
 from perkey.files import replace_path, temporary_name
-from perkey.synced.errors import InvalidKeyError, KeyTypeError
+from perkey.synced import InvalidKeyError, KeyTypeError
 
 _NOT_IN_NAMES: Final = {".", "/", "\0", os.sep}
 

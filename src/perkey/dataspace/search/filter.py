@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.space import StatePoint
 from perkey.query import Filter, Node, Path, Predicate, all_of, parse, split
-from perkey.synced.plain import to_plain
+from perkey.synced import ATOMS, to_plain
 
 STATEPOINT: Final = "sp"
 DOCUMENT: Final = "doc"
@@ -38,7 +38,8 @@ class JobFilter:
     def __init__(self, filter: Filter | None = None, doc_filter: Filter | None = None) -> None:
         parsed = all_of((parse(filter), parse(doc_filter, at=(DOCUMENT,))))
         for _, value in parsed.equalities():
-            to_plain(value)  # no value in a file equals what JSON has no form for: a mistake
+            if type(value) not in ATOMS:
+                to_plain(value)  # no value in a file equals what JSON has no form for: a mistake
         on_statepoint: list[Node] = []
         on_document: list[Node] = []
         on_both: list[Node] = []

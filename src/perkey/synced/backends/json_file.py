@@ -31,10 +31,10 @@ from perkey.files import (
 from perkey.files import versions as stamps
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair, resource_of
-from perkey.synced.resources import BytesResource
-from perkey.synced.synced_dict import BUFFERING, AttrDict, SyncedDict, free
+from perkey.synced.document import BytesResource
+from perkey.synced.plain import Validator, json_attr_dict_validator
+from perkey.synced.synced_dict import BUFFERING_NAMES, AttrDict, SyncedDict, free_names
 from perkey.synced.synced_list import SyncedList
-from perkey.synced.validators import Validator, json_attr_dict_validator
 
 _UNSETTLED: Final = 50_000_000
 _ATTEMPTS: Final = 8
@@ -282,9 +282,9 @@ class MemoryBufferedJSONAttrList(MemoryBufferedJSONCollection, JSONAttrList):
     """A `JSONAttrList` in the buffer of the ``MemoryBuffered...`` classes."""
 
 
-free(JSONAttrDict, ("filename",), JSONDict)
+free_names(JSONAttrDict, ("filename",), JSONDict)
 for _cls in (BufferedJSONAttrDict, MemoryBufferedJSONAttrDict):
-    for _name in BUFFERING:  # which are methods of signac's classes, too
+    for _name in BUFFERING_NAMES:  # which are methods of signac's classes, too
         setattr(_cls, _name, vars(SyncedCollection)[_name])
 
 pair(JSONDict, JSONList)

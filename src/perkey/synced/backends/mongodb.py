@@ -15,9 +15,8 @@ from perkey.errors import ConflictError, CorruptValueError
 from perkey.expectations import Expectation, Version
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair, resource_of
-from perkey.synced.encoding import encode
-from perkey.synced.plain import Plain, to_plain
-from perkey.synced.resources import Found, Resource
+from perkey.synced.document import Found, Resource
+from perkey.synced.plain import Plain, encode, to_plain
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
 

@@ -16,8 +16,8 @@ from perkey.errors import ConflictError, CorruptValueError, OutcomeUnknownError
 from perkey.expectations import Expectation, Version
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair, resource_of
+from perkey.synced.document import BytesResource
 from perkey.synced.errors import WrongKindError
-from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
 
