@@ -230,7 +230,7 @@ def test_mongodbs_own_types_become_plain() -> None:
 def test_mongodb_documents_without_the_field_are_told() -> None:
     place = InMongo()
     place.collection.insert_one({"name": "document"})
-    with pytest.raises(CorruptValueError, match="there is no field 'data'"):
+    with pytest.raises(CorruptValueError, match="the field 'data' is missing"):
         place.dict()["b"] = 1
 
 

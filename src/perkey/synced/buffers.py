@@ -46,7 +46,7 @@ class Buffer:
         self._entries: dict[Hashable, BufferedDocument] = {}
         self._holders: Counter[Hashable] = Counter()
         self._flushing = False
-        # Held while entries are written, too: whoever loaded the document meanwhile would conflict.
+        # Held while documents are written, too: a document that is loaded meanwhile would conflict.
         self.lock: Final = ProcessLock()
 
     def set_capacity(self, capacity: int) -> None:
@@ -74,7 +74,7 @@ class Buffer:
                     if self.contexts == 1:
                         self._flush([e for e in self._entries.values() if e.identity not in self._holders])
                 finally:
-                    # Not before all is written: until then nobody may pass the buffer by.
+                    # Not before all is written: until then the documents must be read from here.
                     self.contexts -= 1
                     self._flushing = outer
                     self._recount()
@@ -170,7 +170,7 @@ class Buffer:
 
 
 class Holder(Protocol):
-    """What a buffer knows, and tells, of those who read and edit a document."""
+    """The attributes of a reader and editor of a document that a buffer reads and sets."""
 
     document: Document
     holds: int
@@ -220,7 +220,7 @@ class BufferedDocument(Draft):
         self.size = 0
 
     def _count(self) -> None:
-        """Tell the buffer what this counts now."""
+        """Update the size of the buffer by the change of this document's size."""
         if self._buffer.unit == "documents":
             size = int(bool(self.edits))
         else:

@@ -99,7 +99,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
     @classmethod
     @abstractmethod
     def is_base_type(cls, data: Any) -> bool:
-        """Tell whether `data` can become a collection of this kind."""
+        """Return whether `data` can become a collection of this kind."""
 
     # --- The whole ----------------------------------------------------------------------------------
 
@@ -131,11 +131,11 @@ class SyncedCollection(NeverSame, Collection[Any]):
         return transform(self, function)
 
     def editing(self) -> AbstractContextManager[Self]:
-        """Make a block one atomic edit of the document: all or nothing, and nobody comes between.
+        """Make a block one atomic edit of the document: all or nothing, and no other edit comes between.
 
-        What this collection and the others of the same document do inside, in this thread or task, is done
-        in memory and written when the block is left, in one compare-and-swap. After an exception nothing is
-        written. A block cannot be repeated by itself: `transform` can.
+        Edits inside the block, by this thread or task and through any collection of the document, are made
+        in memory. They are written when the block is left, in one compare-and-swap. After an exception
+        nothing is written. A block cannot repeat itself after a conflict; `transform` can.
 
         Raises:
             ConcurrencyConflictError: Another writer came between; nothing was written.
@@ -150,7 +150,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
         return len(peek(self))
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether the content equals that of another collection, or plain data."""
+        """Return whether the content equals that of another collection, or plain data."""
         if isinstance(other, SyncedCollection):
             other = snapshot(other)
         other = of_numpy(other)
@@ -190,7 +190,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
         last one writes. A block can be entered again; ``d.buffered()`` is the same as ``d.buffered``.
 
         Raises:
-            BufferedFileError: When writing, somebody else's change was found, or it failed.
+            BufferedFileError: The document was changed by another writer, or writing failed.
         """
         return Block(self.__perkey_access__.buffered)
 
@@ -210,7 +210,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
             buffer_size: The same as `buffer_capacity`, as signac 1 calls it.
 
         Raises:
-            BufferedFileError: When writing, somebody else's change was found, or it failed.
+            BufferedFileError: The document was changed by another writer, or writing failed.
         """
         del force_write
         capacity = buffer_size if buffer_capacity is None else buffer_capacity
@@ -218,7 +218,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
 
     @classmethod
     def backend_is_buffered(cls) -> bool:
-        """Tell whether a block of `buffer_backend` is active."""
+        """Return whether a block of `buffer_backend` is active."""
         return cls.__perkey_buffer__.contexts > 0
 
     @classmethod
@@ -321,7 +321,7 @@ def wrap(collection: SyncedCollection, step: str | int, value: Plain) -> Any:
 
 
 def is_at(collection: SyncedCollection, value: Any, step: str | int) -> bool:
-    """Tell whether a value is the collection at one step from another, as after ``d[step] += ...``."""
+    """Return whether a value is the collection at one step from another, as after ``d[step] += ...``."""
     return (
         isinstance(value, SyncedCollection)
         and value.__perkey_access__ is collection.__perkey_access__
@@ -389,7 +389,7 @@ class Access:
         """Return the dict or list at a place, for one look at an item of it.
 
         Raises:
-            DetachedNodeError: There is none of that kind any more.
+            DetachedNodeError: The place no longer exists, or has a value of another kind.
         """
         try:
             return part_at(self._layer().peek(), path, kind)
@@ -409,7 +409,7 @@ class Access:
         The change may be applied to copies of several states, until one of them could be written.
 
         Raises:
-            DetachedNodeError: There is none of that kind any more.
+            DetachedNodeError: The place no longer exists, or has a value of another kind.
             Whatever `change` raises; nothing was written then.
         """
         return self._until_done(path, lambda layer: layer.edit(path, kind, change))

@@ -40,18 +40,18 @@ class Resource(ABC):
     def read(self, known: Version | None) -> Found | None:
         """Return the data and its version, or None if it is still at the version `known`.
 
-        The data is the caller's from then on.
+        The caller may keep and change the data.
 
         Raises:
-            KeyError: There is none.
-            CorruptValueError: It cannot be understood.
+            KeyError: The item does not exist.
+            CorruptValueError: The stored content is not valid.
         """
 
     @abstractmethod
     def write(self, data: Plain, expect: Expectation) -> Version:
         """Store data if the item is at the version `expect`, or ABSENT, and return the new version.
 
-        The data is not changed by anyone from then on.
+        The caller does not change the data after this call.
 
         Raises:
             ConflictError: The item is not as expected; nothing was changed.
@@ -86,7 +86,7 @@ class BytesResource(Resource):
 
     @abstractmethod
     def read_bytes(self, known: Version | None) -> tuple[bytes, Version] | None:
-        """Return content and version, or None if it is still at `known`; raises KeyError if there is none."""
+        """Return content and version; None if the item is still at `known`. Raises KeyError."""
 
     @abstractmethod
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
@@ -149,8 +149,8 @@ Change: TypeAlias = Callable[[Any], R]
 """Changes a dict or list in place and returns something; raises before it has changed anything."""
 
 
-class PlaceGone(Exception):  # noqa: N818 - never leaves the room
-    """There is no dict or list of the expected kind at the end of a path."""
+class PlaceGone(Exception):  # noqa: N818 - caught within this package
+    """The path of a nested collection does not exist, or leads to a value of another kind."""
 
 
 def part_at(root: Plain, path: Path, kind: type) -> Any:
@@ -172,12 +172,12 @@ def edited(root: Plain, path: Path, kind: type, change: Change[R], owned: set[in
         path: The place.
         kind: Which of dict and list is there.
         change: The change.
-        owned: The ids of those parts of the tree that nobody else has seen. They are changed in place, and
-            the new copies are added. The tree that the first edit began with must be kept, so that no id
-            is used again.
+        owned: The ids of the parts of the tree that only this edit or draft has seen. They are changed in
+            place, and the new copies are added. The caller must keep the tree that the first edit began
+            with, so that no id is used again.
 
     Raises:
-        PlaceGone: There is nothing of that kind.
+        PlaceGone: The path does not lead to a value of that kind.
         Whatever `change` raises.
     """
     part_at(root, path, kind)
@@ -197,22 +197,22 @@ def _own(node: Any, owned: set[int]) -> Any:
 
 def _checked(node: Plain, kind: type) -> Any:
     if type(node) is not kind:
-        raise PlaceGone(f"holds a {type(node).__name__} now, no {kind.__name__}")
+        raise PlaceGone(f"holds a {type(node).__name__} now, not a {kind.__name__}")
     return node
 
 
 # --- Documents ------------------------------------------------------------------------------------------
 
 Moment: TypeAlias = Any
-"""What tells one state of a layer from all later ones."""
+"""Identifies one state of a layer."""
 
 
 class OvertakenError(Exception):
-    """Another writer was faster; nothing was changed. Never leaves the room."""
+    """Another writer was faster; nothing was changed. Caught within this package."""
 
 
 class Layer(Protocol):
-    """What answers for the content of a document: itself, or something that holds it back for a while."""
+    """Reads and edits the content of a document: the document itself, a buffered copy, or a draft."""
 
     def peek(self) -> Plain:
         """Return the current tree, for one look: a draft may change it afterwards."""
@@ -227,7 +227,7 @@ class Layer(Protocol):
 
         Raises:
             OvertakenError: Another writer came between.
-            PlaceGone: There is nothing of that kind at the path.
+            PlaceGone: The path does not lead to a value of that kind.
             Whatever `change` raises.
         """
         ...
@@ -263,8 +263,8 @@ class Document:
         """Return the current state; cost: the resource's own for something that is at a known version.
 
         Raises:
-            CorruptValueError: What is stored is no JSON.
-            WrongKindError: It is of the other kind.
+            CorruptValueError: The stored content is not JSON.
+            WrongKindError: It is a list and not a dict, or a dict and not a list.
         """
         known = self._state
         try:
@@ -278,7 +278,7 @@ class Document:
         data, version = found
         if type(data) is not self.kind:
             raise WrongKindError(
-                f"{self.resource.describe()} holds a {type(data).__name__}, no {self.kind.__name__}"
+                f"{self.resource.describe()} holds a {type(data).__name__}, not a {self.kind.__name__}"
             )
         state = self._state = State(version, data)
         return state
@@ -308,13 +308,13 @@ class Document:
 class Draft:
     """A tree that is edited in memory until it is written; another layer.
 
-    What nobody has seen yet is changed in place, so that an edit costs no copy of a large dict. An edit is
-    not safe between threads by itself. One that begins within another, in a signal handler say, raises
-    `NestedWriteError`.
+    Parts that only the draft has seen are changed in place, so that an edit does not copy a large dict. Edits
+    are not safe between threads. An edit that begins within another one, in a signal handler for example,
+    raises `NestedWriteError`.
 
     Attributes:
-        edits: How many there were.
-        closed: Whether its time is over, and it must not be used any more.
+        edits: The number of edits so far.
+        closed: Whether the block has ended. The draft must not be used any more.
     """
 
     def __init__(self, data: Plain) -> None:

@@ -21,7 +21,7 @@ from perkey.errors import CorruptValueError
 from perkey.synced.errors import InvalidKeyError, KeyTypeError
 
 Plain: TypeAlias = Any
-"""Plain data; a recursive type would only burden those who read."""
+"""Plain data. A recursive type would make annotations longer without finding more errors."""
 
 ATOMS: Final = frozenset((str, int, float, bool, type(None)))
 """The types of plain data that hold no other."""
@@ -41,7 +41,7 @@ KeyReader: TypeAlias = Callable[[Any], str]
 
 
 def string_key(key: Any) -> str:
-    """Return a key that is a string; raises KeyTypeError for all others."""
+    """Return a key that is a string; raises KeyTypeError for other keys."""
     if isinstance(key, str):
         return str.__str__(key)
     raise KeyTypeError(f"keys must be str, not {type(key).__name__}: {key!r}")
@@ -154,7 +154,7 @@ def encode(data: Plain) -> bytes:
 
 
 def decode(content: bytes, place: str) -> Plain:
-    """Return the data that a text stands for; raises CorruptValueError, naming `place`, if it is no JSON."""
+    """Return the data of a JSON text; raises CorruptValueError, which names `place`, if it is not JSON."""
     try:
         return json.loads(content)
     except ValueError as error:  # of UTF-8, too

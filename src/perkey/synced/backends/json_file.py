@@ -106,11 +106,11 @@ class JSONFile(BytesResource):
         return os.path.realpath(self.path)
 
     def _is_settled_at(self, known: Version) -> bool:
-        """Tell whether the file is certainly still at a version."""
+        """Return whether the file is certainly still at a version."""
         found = shared_status(self.path, way_of(self._place))
         if stamps.needs_digest(found) or stamps.plain_version_of(found) != known:
             return False
-        # Whoever does not set the time, as perkey does, might write twice in one tick of the kernel's clock.
+        # perkey sets the time. Another program might write twice in one tick of the kernel's clock.
         return stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _UNSETTLED
 
     def _read(self) -> tuple[bytes, Version]:
@@ -172,8 +172,8 @@ class JSONCollection(SyncedCollection):
         allow_nan: Whether NaN and infinities may be put in.
 
     Raises:
-        TypeError: There is no file name.
-        CorruptValueError: (by all operations) The file is no JSON; it is never overwritten then.
+        TypeError: No file name is given.
+        CorruptValueError: (by all operations) The file is not JSON; it is never overwritten then.
         FileNotFoundError: (by all operations) The file is a link that leads nowhere.
         WrongKindError: (by all operations) It holds a list and not a dict, or the other way round.
     """

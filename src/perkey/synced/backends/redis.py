@@ -80,7 +80,7 @@ class RedisKey(BytesResource):
 
     @contextmanager
     def _typed(self) -> Iterator[None]:
-        """Turn what the client raises for a key that holds no text into errors of documents."""
+        """Raise WrongKindError in the place of the client's error for a key whose value is not text."""
         from redis.exceptions import ResponseError
 
         try:
