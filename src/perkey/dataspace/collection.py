@@ -29,7 +29,6 @@ MEMORY: Final = ":memory:"
 Doc: TypeAlias = dict[str, Any]
 """A document: plain JSON values under text keys."""
 
-_ALL: Final = object()
 _MODE: Final = re.compile(r"[rwax](?:b\+?|t\+?|\+[bt]?)?")
 _GZIP: Final = b"\x1f\x8b"
 _DEFAULT_LEVEL: Final = 9
