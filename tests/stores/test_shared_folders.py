@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -23,6 +24,7 @@ from tracing import at_opcode
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.errors import LockTimeoutError, UnsupportedConditionError
 from perkey.stores import ABSENT, DirectoryStore, Store, shared, sharing
+from perkey.stores.file_systems import classify
 from perkey.stores.folders import LOCK_FILE
 from perkey.stores.temporaries import TEMPORARY, signed_name
 from perkey.synced import JSONDict
@@ -214,6 +216,14 @@ class TestLocalOpeners:
         with pytest.raises(UnsupportedConditionError, match="by the same share"):
             d.set_item_if("a", value=2, condition=ETAG_IS_THE_SAME, expected_etag=d.etag("a"))
 
+    def test_a_client_of_nfs_refuses_conditions_where_clients_of_smb_write_too(self, tmp_path: Path) -> None:
+        (tmp_path / LOCK_FILE).write_bytes(sharing.SETTLED_SMB)
+        d = FileDirDict[int](tmp_path, locking="shared")
+        d["a"] = 1
+        with pytest.raises(UnsupportedConditionError, match="by the same share"):
+            d.set_item_if("a", value=2, condition=ETAG_IS_THE_SAME, expected_etag=d.etag("a"))
+        assert (tmp_path / LOCK_FILE).read_bytes() == sharing.SETTLED_SMB
+
 
 class held:  # noqa: N801 - used as a function
     """Holds the record lock of a file, in a process of its own."""
@@ -267,6 +277,61 @@ class TestLock:
         with held(tmp_path / "x" / LOCK_FILE), pytest.raises(LockTimeoutError, match="not known"):
             store.remove(NAME)
         assert store.exists(NAME)
+
+    @pytest.mark.parametrize(
+        ("options", "waits"),
+        [("cache=strict", True), ("cache=none,nolease", True), ("cache=none,nolease,nobrl", False)],
+    )
+    def test_writers_on_smb_lock_though_their_conditions_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, waits: bool
+    ) -> None:
+        """Or they would replace an item that a client with better options has just compared."""
+        monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", options))
+        monkeypatch.setenv("PERKEY_LOCK_SECONDS", "0.1")
+        d = FileDirDict[int](tmp_path)
+        d["a"] = 1
+        (tmp_path / LOCK_FILE).touch()
+        with held(tmp_path / LOCK_FILE):
+            if waits:
+                with pytest.raises(LockTimeoutError):
+                    d["a"] = 2
+                with pytest.raises(LockTimeoutError):
+                    del d["a"]
+            else:
+                d["a"] = 2
+        d["b"] = 3
+        assert (d["a"], d["b"]) == (1 if waits else 2, 3)
+
+    def test_a_nested_write_works_under_a_lock_whose_conditions_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", "cache=strict"))
+        monkeypatch.setenv("PERKEY_LOCK_SECONDS", "0.2")
+        d = FileDirDict[int](tmp_path)
+        d["a"] = 1
+        replace = os.replace
+
+        def interrupted(*arguments: Any, **named: Any) -> None:
+            monkeypatch.setattr(os, "replace", replace)
+            d["b"] = 2
+            replace(*arguments, **named)
+
+        monkeypatch.setattr(os, "replace", interrupted)
+        d["a"] = 3
+        assert (d["a"], d["b"]) == (3, 2)
+
+    def test_insertions_are_refused_where_there_are_neither_locks_nor_links(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_links(*_: Any, **__: Any) -> None:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+        monkeypatch.setattr(os, "link", no_links)
+        d = FileDirDict[int](tmp_path, locking="none")
+        with pytest.raises(UnsupportedConditionError, match="link"):
+            d.setdefault_if("a", default_value=1)
+        assert ("a" in d, os.listdir(tmp_path)) == (False, [])
+        assert FileDirDict[int](tmp_path, locking="shared").setdefault_if("a", default_value=1)
 
     def test_readers_do_not_wait(self, tmp_path: Path) -> None:
         d = FileDirDict[int](tmp_path, locking="shared")

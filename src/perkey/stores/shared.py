@@ -140,10 +140,9 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
     end = time.monotonic() + _INSERTING_SECONDS
 
     def attempt() -> R:
-        smb = way.file_system is not None and way.file_system.is_smb
-        with SharedFolder.reach(base, name[:-1], way, lockable=smb) as folder:
+        with SharedFolder.reach(base, name[:-1], way, lockable=way.is_smb) as folder:
             try:
-                if smb:
+                if way.is_smb:
                     folder.lock_for_reading()
                 with Handle() as file:
                     folder.freshen(name[-1])
@@ -246,6 +245,14 @@ class _LockFileFolder(Folder):
 
     _way: Way
 
+    def lock(self) -> bool:
+        """Lock as `Folder.lock`; return False where conditions are refused, even if there is a lock."""
+        locked = super().lock()
+        if self._way.no_locks:
+            self.no_locks = self._way.no_locks
+            return False
+        return locked
+
     def _lock_shared(self, hold: Hold) -> bool:
         while True:
             hold.fd = -1
@@ -256,8 +263,7 @@ class _LockFileFolder(Folder):
             settle(self._way)
             if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
                 return False
-            smb = self._way.file_system is not None and self._way.file_system.is_smb
-            if smb or os.fstat(fd).st_nlink:
+            if self._way.is_smb or os.fstat(fd).st_nlink:
                 # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
                 return True
             # Deleted while it was waited for.
@@ -292,7 +298,7 @@ class _LockFileFolder(Folder):
 
     def _unlock_shared(self, fd: int) -> None:
         """Release the lock; closing the file does so if this fails, as it was seen to on SMB (EIO)."""
-        if self._way.file_system is None or not self._way.file_system.is_smb:
+        if not self._way.is_smb:
             with ignore_system_answer(OSError):
                 _set_lock(fd, fcntl.F_UNLCK)
 
@@ -313,10 +319,7 @@ class WatchedFolder(_LockFileFolder):
         self._by_records = self._way.shared
         if not self._way.shared:
             return super()._take_lock(hold)
-        if self._way.no_locks:
-            self.no_locks = self._way.no_locks
-            return False
-        return self._lock_shared(hold)
+        return not self._way.no_locks and self._lock_shared(hold)
 
     def _release(self, fd: int) -> None:
         if self._by_records:
@@ -346,8 +349,7 @@ class SharedFolder(_LockFileFolder):
         self._way = way
         self._base = path
         self._parts: Name = ()
-        self.no_locks = way.no_locks or Folder.no_locks
-        self._smb = way.file_system is not None and way.file_system.is_smb
+        self._smb = way.is_smb
 
     @classmethod
     def reach(cls, base: str, parts: Name, way: Way, *, lockable: bool) -> SharedFolder:
@@ -613,7 +615,9 @@ class SharedFolder(_LockFileFolder):
             self.lock()
 
     def _take_lock(self, hold: Hold) -> bool:
-        return not self._way.no_locks and self._lock_shared(hold)
+        system = self._way.file_system
+        locks_anyway = system is not None and system.locks_anyway
+        return (not self._way.no_locks or locks_anyway) and self._lock_shared(hold)
 
     def remove_lock_file(self) -> None:
         """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
