@@ -6,11 +6,12 @@ it, and even locks. Experiments showed which calls reach the server (Linux 6.1, 
 - NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
   server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
 - SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a
-  name that exists, and after ``rename(name, name)``, for one that the client takes for missing. The client
-  keeps files open for a second after a program has closed them, which hides changes from its programs and
-  keeps names from being used again; a call of flock(2) before closing prevents that. Programs of one client
-  that open a file at the same time share one handle. The name of a file that is open elsewhere is free at
-  once if the file is renamed before it is removed.
+  name that exists, and after ``rename(name, name)``, for one that the client takes for missing; but only if no
+  program of the client has a file of that name open, because the client asks by an open file if it has one.
+  With a lease, it keeps files open for a second after a program has closed them. The mount option ``nolease``
+  prevents that; a call of flock(2) before closing does not always. Without the option, conditions are refused.
+  Programs of one client that open a file at the same time share one handle, so readers take the lock, too.
+  The name of a file that is open elsewhere is free at once if the file is renamed before it is removed.
 
 The lock is a file in the folder (`LOCK_FILE`). It is the sign for programs on the server itself, which see a
 local file system, that they must take the same lock.
