@@ -44,6 +44,10 @@ def test_a_killed_worker_costs_at_most_its_last_act(tmp_path: Path) -> None:
     run(tmp_path, "--keys", "60", "--only", "count", "--only", "pop", "--kill")
 
 
+def test_a_stopped_writer_is_named_to_the_others(tmp_path: Path) -> None:
+    run(tmp_path, "--only", "stopped", locking="shared")
+
+
 @pytest.mark.parametrize("may_refuse", [[], ["--may-refuse"]])
 def test_what_is_refused_is_reported_as_such(tmp_path: Path, may_refuse: list[str]) -> None:
     """Without locks, conditions are refused; insertions and plain writes are exact all the same."""

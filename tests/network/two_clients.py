@@ -18,6 +18,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -32,11 +33,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final
 
-from perkey import ITEM_NOT_AVAILABLE, FileDirDict, UnsupportedConditionError
+from perkey import ITEM_NOT_AVAILABLE, FileDirDict, LockTimeoutError, UnsupportedConditionError
 from perkey.dataspace import get_project, init_project
 from perkey.errors import ConflictError
 from perkey.stores.base import ABSENT, ANY
 from perkey.stores.directory import DirectoryStore
+from perkey.stores.sharing import way_of
 from perkey.synced import JSONDict
 from perkey.testing.histories import Event, Outcome, Recorder, find_order
 
@@ -100,6 +102,8 @@ def race(places: Places, paths: list[str], work: Worker, report: Report) -> list
         pipes.append(mine)
         processes.append(process)
     said: list[list[Any]] = [[] for _ in paths]
+    spoke = [time.monotonic()] * len(paths)
+    pauses = [0.0] * len(paths)
     start.set()
     disturbances = _disturb(places, processes, report)
     end = time.monotonic() + LIMIT
@@ -107,11 +111,17 @@ def race(places: Places, paths: list[str], work: Worker, report: Report) -> list
     while open_pipes and time.monotonic() < end:
         for pipe in wait(list(open_pipes), timeout=0.5):
             assert isinstance(pipe, Connection)
+            index = pipes.index(pipe)
             try:
-                said[pipes.index(pipe)].append(pipe.recv())
+                said[index].append(pipe.recv())
             except EOFError:
                 open_pipes.discard(pipe)
+                continue
+            pauses[index] = max(pauses[index], time.monotonic() - spoke[index])
+            spoke[index] = time.monotonic()
         next(disturbances, None)
+    if places.cut:
+        report.facts["longest pause of each worker"] = [round(pause, 1) for pause in pauses]
     for process in processes:
         process.join(5)
         if process.is_alive():
@@ -310,6 +320,45 @@ def make_jobs(places: Places, report: Report) -> None:
     report.facts["jobs"] = len(found)
 
 
+def stopped_writer(places: Places, report: Report) -> None:
+    """A writer that is stopped under the lock, as on a machine that is lost, is named to the others."""
+    paths = places.below("stopped")
+    if not way_of(paths[0]).shared:
+        report.faults.append("a local lock is waited for without a limit")
+        return
+    other = FileDirDict(paths[2], file_type="json", durability="none")
+    mine = FileDirDict(paths[0], file_type="json", durability="none")
+    mine["a"] = other["warm"] = 1
+
+    def stop_and_replace(*names: str, **folders: Any) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os.rename(*names, **folders)
+
+    child = os.fork()
+    if child == 0:
+        os.replace = stop_and_replace  # type: ignore[assignment]
+        mine["a"] = 2
+        os._exit(0)
+    os.waitpid(child, os.WUNTRACED)
+    os.environ["PERKEY_LOCK_SECONDS"] = "5"
+    began = time.monotonic()
+    try:
+        other["a"] = 3
+        report.faults.append("the lock was not held")
+    except LockTimeoutError as error:
+        report.facts |= {"error": str(error), "after s": round(time.monotonic() - began, 1)}
+        if not re.fullmatch(rf"host \S+, process {child}", error.holder):
+            report.faults.append(f"the holder is process {child}, not {error.holder}")
+    if other["a"] != 1:
+        report.faults.append(f"the item is {other['a']}")
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    del os.environ["PERKEY_LOCK_SECONDS"]
+    other["a"] = 4  # the lock of a process that has died is free
+    if mine["a"] != 4:
+        report.faults.append(f"the item is {mine['a']}, not 4")
+
+
 class _Recorder(Recorder):
     """One that processes can share: its clock is the kernel's. It says what it is about to do."""
 
@@ -382,13 +431,17 @@ SCENARIOS: Final = {
 }
 
 
+ON_DEMAND: Final = {"stopped": stopped_writer}
+"""Scenarios for --only: they show what is due where locks have no leases."""
+
+
 def main(arguments: list[str]) -> int:
     """Run the scenarios, print a line for each, and return how many failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clients", nargs=2)
     parser.add_argument("server", nargs="?")
     parser.add_argument("--keys", type=int, default=20)
-    parser.add_argument("--only", action="append", choices=[*SCENARIOS, "histories"])
+    parser.add_argument("--only", action="append", choices=[*SCENARIOS, *ON_DEMAND])
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--cut")
     parser.add_argument("--histories", type=int, default=0)
@@ -404,8 +457,8 @@ def main(arguments: list[str]) -> int:
         time.sleep(0.1)
     places = Places(roots, server, given.keys, given.kill, given.cut)
     reports = []
-    for name, scenario in SCENARIOS.items():
-        if not given.only or name in given.only:
+    for name, scenario in {**SCENARIOS, **ON_DEMAND}.items():
+        if name in (given.only or SCENARIOS):
             reports.append(_timed(name, scenario, places))
     if given.histories:
         reports.append(_timed("histories", lambda at, to: histories(at, to, given.histories), places))

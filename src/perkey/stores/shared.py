@@ -6,10 +6,11 @@ it, and even locks. Experiments showed which calls reach the server (Linux 6.1, 
 - NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
   server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
 - SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a
-  name that exists, and after ``rename(name, name)``, for one that the client takes for missing; but only if no
-  program of the client has a file of that name open, because the client asks by an open file if it has one.
-  With a lease, it keeps files open for a second after a program has closed them. The mount option ``nolease``
-  prevents that; a call of flock(2) before closing does not always. Without the option, conditions are refused.
+  name that exists, and after ``rename(name, name)``, for one that the client takes for missing; but only if
+  no program of the client has a file of that name open, because the client asks by an open file if it has
+  one. With a lease, it keeps files open for a second after a program has closed them. The mount option
+  ``nolease`` prevents that; a call of flock(2) before closing does not always. Without it, conditions are
+  refused.
   Programs of one client that open a file at the same time share one handle, so readers take the lock, too.
   The name of a file that is open elsewhere is free at once if the file is renamed before it is removed.
 
@@ -52,6 +53,9 @@ R = TypeVar("R")
 
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
+_PAUSE: Final = 0.05
+_SMB_PAUSE: Final = 0.2
+"""How long a writer waits at most until it tries to lock again. On SMB a try costs the server much more."""
 _OPEN_SECONDS: Final = 3.0
 _TRIES: Final = 8
 _INSERTING_SECONDS: Final = 0.25
@@ -285,7 +289,7 @@ class _LockFileFolder(Folder):
             if time.monotonic() > end:
                 raise LockTimeoutError(self.path, limit, self._oldest_writer())
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
-            pause = min(1.5 * pause, 0.05)
+            pause = min(1.5 * pause, _SMB_PAUSE if self._way.is_smb else _PAUSE)
 
     def _oldest_writer(self) -> str:
         """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
