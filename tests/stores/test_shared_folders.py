@@ -22,7 +22,7 @@ from crews import HANG, LONG, run_crew
 from tracing import at_opcode
 
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
-from perkey.errors import LockTimeoutError, UnsupportedConditionError
+from perkey.errors import ConflictError, LockTimeoutError, UnsupportedConditionError
 from perkey.stores import ABSENT, DirectoryStore, Store, shared, sharing
 from perkey.stores.file_systems import classify
 from perkey.stores.folders import LOCK_FILE
@@ -277,6 +277,34 @@ class TestLock:
         with held(tmp_path / "x" / LOCK_FILE), pytest.raises(LockTimeoutError, match="not known"):
             store.remove(NAME)
         assert store.exists(NAME)
+
+    @pytest.mark.parametrize("act", ["replace", "insert", "remove"])
+    def test_a_holder_that_was_away_for_long_begins_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+    ) -> None:
+        """Its machine was suspended after it had compared; another machine has the lock meanwhile."""
+        store = DirectoryStore(tmp_path, durability="none", locking="shared")
+        name = ("a.json",)
+        store.write(("other.json",), b"")
+        expect = ABSENT if act == "insert" else store.write(name, b"1")
+        seconds = shared._seconds
+        looks: list[float] = []
+
+        def away() -> float:
+            looks.append(seconds())
+            if len(looks) == 2:
+                (tmp_path / "a.json").unlink(missing_ok=True)
+                (tmp_path / "a.json").write_bytes(b"of another machine")
+                return looks[-1] + 60
+            return looks[-1]
+
+        monkeypatch.setattr(shared, "_seconds", away)
+        change = partial(store.remove, name) if act == "remove" else partial(store.write, name, b"2")
+        with pytest.raises(ConflictError):
+            change(expect=expect)
+        assert len(looks) >= 2
+        assert (tmp_path / "a.json").read_bytes() == b"of another machine"
+        assert [path for path in tmp_path.iterdir() if path.name.startswith(TEMPORARY)] == []
 
     @pytest.mark.parametrize(
         ("options", "waits"),

@@ -53,6 +53,9 @@ R = TypeVar("R")
 
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
+_LEASE_SECONDS: Final = 45.0
+"""For how long a lock is relied on: half of the lease that servers of NFS 4 usually give."""
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
 _PAUSE: Final = 0.05
 _SMB_PAUSE: Final = 0.2
 """How long a writer waits at most until it tries to lock again. On SMB a try costs the server much more."""
@@ -249,29 +252,27 @@ class _LockFileFolder(Folder):
     """A folder that can be locked by the lock file in it, which the server arbitrates."""
 
     _way: Way
+    _locked = 0.0
 
     def lock(self) -> bool:
         """Lock as `Folder.lock`; return False where conditions are refused, even if there is a lock."""
         locked = super().lock()
+        self._locked = _seconds()
         if self._way.no_locks:
             self.no_locks = self._way.no_locks
             return False
         return locked
 
     def _lock_shared(self, hold: Hold) -> bool:
-        while True:
-            hold.fd = -1
-            try:
-                hold.fd = fd = self._open_lock_file()
-            except system_answer(FileNotFoundError):
-                return True  # the folder was deleted: nothing can be put into it any more
-            settle(self._way)
-            if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
-                return False
-            if self._way.is_smb or os.fstat(fd).st_nlink:
-                # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
-                return True
-            # Deleted while it was waited for.
+        return self._lock_file(hold, self._take_record, self._has_name)
+
+    def _take_record(self, fd: int) -> bool:
+        settle(self._way)
+        return locked_for_outer(fd, _try_lock) or self._wait_for(fd)
+
+    def _has_name(self, fd: int) -> bool:
+        # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
+        return self._way.is_smb or os.fstat(fd).st_nlink > 0
 
     def _wait_for(self, fd: int) -> bool:
         """Lock the lock file; return False where the file system has no such locks."""
@@ -463,6 +464,7 @@ class SharedFolder(_LockFileFolder):
         """
         mine = self._identity(temporary)
         before = None if turn is None else self._state(name)
+        self._require_lease(name)
         try:
             return (
                 self._replace_open(temporary, name, turn)
@@ -521,6 +523,7 @@ class SharedFolder(_LockFileFolder):
     def _link_and(self, temporary: str, name: str, *more: Callable[[], None]) -> bool:
         """Link a file and call what comes after; return whether all that was seen to be done."""
         mine = self._identity(temporary)
+        self._require_lease(name)
         steps: list[Callable[[], None]] = [
             partial(
                 os.link, temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
@@ -545,6 +548,7 @@ class SharedFolder(_LockFileFolder):
         """
         if name.startswith(TEMPORARY):
             return self._unlink_temporary(name)
+        self._require_lease(name)
         if self.hold is not None and not self._smb:
             return self._unlink(name, turn)
         away = temporary_name()
@@ -577,6 +581,14 @@ class SharedFolder(_LockFileFolder):
             if error.errno != errno.ESTALE:
                 raise
             return True  # swept later
+
+    def _require_lease(self, name: str) -> None:
+        """Begin again if the lock was taken so long ago that the server may have given it to another machine.
+
+        That is so if this machine was suspended, or cut off while the item was compared.
+        """
+        if self.hold is not None and _seconds() - self._locked > _LEASE_SECONDS:
+            raise OSError(errno.ESTALE, "the lock may be lost, held for too long", f"{self.path}/{name}")
 
     def create(self, name: str, file: Handle) -> int:
         """Create a file as `Folder.create`; no other process uses its name, so it can exist by this call."""
@@ -669,6 +681,11 @@ class SharedFolder(_LockFileFolder):
 
     def _remover(self) -> Callable[[str], None]:
         return partial(_unlink_quietly, self._fd)
+
+
+def _seconds() -> float:
+    """Return the time of a clock that goes on while the machine is suspended, if there is one."""
+    return time.clock_gettime(_CLOCK)
 
 
 def _state_of(found: os.stat_result) -> tuple[int, ...]:
