@@ -15,7 +15,7 @@ class FileDirDict(PersiDict[V]):
     """A persistent dictionary in a folder: each value is a file, each but the last part of a key a folder.
 
     Safe for any number of threads and processes, also on several machines if their shared file system keeps
-    locks; docs/concurrency.md says which do. A process that dies at any moment leaves the old or the new
+    locks; docs/concurrency.md lists them. A process that dies at any moment leaves the old or the new
     value. Files written by persidict are read, and persidict reads those written here.
 
     Args:

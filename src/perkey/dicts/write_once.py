@@ -60,7 +60,7 @@ class _FirstStays(Policy):
             self.attempted -= 1
             items.assign(name, value)
             return
-        # What is compared is what would be read back: encoding may change a value, in JSON say.
+        # What is compared is what would be read back: encoding may change a value, for example in JSON.
         found = differences(first[0], items.decode(name, bytes_of(items.encode(name, value))))
         if found:
             raise ConsistencyCheckError(items.key_of(name), found)
@@ -71,7 +71,7 @@ class WriteOnceDict(PersiDict[V]):
     """Wraps a dictionary: the first write of a key wins, atomically, and later ones are ignored.
 
     Of later writes a random share is compared with the value that is there, and a difference is an error:
-    so a pipeline whose results should be reproducible finds out when they are not.
+    so a pipeline notices results that are not reproducible.
 
     Args:
         wrapped_dict: The dictionary; by default a `FileDirDict` of immutable items in its default folder.

@@ -256,7 +256,7 @@ class Tally:
 
 
 def _hashable(key: Any) -> Any:
-    """Return a key as it is, or the text of what is none, if that has no hash."""
+    """Return a key as it is, or the text of an invalid key without a hash."""
     try:
         hash(key)
     except TypeError:

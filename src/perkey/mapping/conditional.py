@@ -1,7 +1,7 @@
 """Conditional operations and transformations of items, each by one atomic primitive of the store.
 
-A conflict reported by the store only says that the state was another one for a moment. The result says what
-was found afterwards, and where that would satisfy the condition after all, the operation is tried again.
+A conflict reported by the store only means that the state was different for a moment. The result describes
+the state that was read afterwards; where that satisfies the condition, the operation is tried again.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def set_if(  # noqa: PLR0917 - those of the method
             resulting = items.write(name, data, expect)
             if not isinstance(resulting, ConflictError):
                 return ConditionalOperationResult(True, actual, *policy.left((resulting, value)))
-            conflict = resulting  # what is there now decides
+            conflict = resulting  # the present state decides
         found = find(items, name, condition, expected, retrieve)
         mine = None if conflict is None else settled(conflict, found.actual_etag or None)
         if mine is not None:
@@ -149,7 +149,7 @@ def discard_if(
             try:
                 items.store.remove(name, expect=_expectation(condition, actual))
             except answer(ConflictError, KeyError):
-                pass  # what is there now decides
+                pass  # the present state decides
             else:
                 return ConditionalOperationResult(True, actual, ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE)
         found = find(items, name, condition, expected, retrieve)

@@ -178,11 +178,11 @@ class Items(Generic[V]):
         return filter(None, map(self.naming.key_of, names))
 
     def is_whole(self) -> bool:
-        """Tell whether a place without items of this dictionary may be due to wrong parameters."""
+        """Return whether a place without items of this dictionary may be due to wrong parameters."""
         return not self.policy.shares_place and not isinstance(self.store, PrefixStore)
 
     def watched(self, scanned: Iterator[S], pick: Callable[[Iterator[S]], Iterator[T]]) -> Iterator[T]:
-        """Return what `pick` finds in a listing; if that is nothing, warn if other parameters would fit."""
+        """Return what `pick` finds in a listing; if it finds nothing, warn if other parameters would fit."""
         if self.is_whole():
             return watched(scanned, pick, self.store, self.naming)
         return pick(scanned)
@@ -201,7 +201,7 @@ class Items(Generic[V]):
     # --- Reading ------------------------------------------------------------------------------------
 
     def stat(self, key: Any) -> Stat:
-        """Return what the store knows of an item; raises KeyError by key."""
+        """Return version, time and size of an item; raises KeyError by key."""
         name = self.name_of(key)
         try:
             return self.store.stat(name)
@@ -270,7 +270,7 @@ class Items(Generic[V]):
     def encode(self, name: Name, value: Any) -> Data:
         """Return the bytes of a value that this dictionary may hold; nothing is touched if it may not."""
         if type(value) in _NO_VALUES:
-            raise TypeError(f"{value!r} is no value and cannot be stored here")
+            raise TypeError(f"{value!r} is not a value and cannot be stored here")
         base_class = self.policy.base_class
         if base_class is not None and not isinstance(value, base_class):
             raise TypeError(f"values must be of {base_class.__name__}, not {type(value).__name__}")
@@ -301,7 +301,7 @@ class Items(Generic[V]):
         raise error
 
     def put(self, name: Name, data: Data) -> None:
-        """Store an item, whatever is there."""
+        """Store an item without a condition."""
         try:
             self.store.put(name, data)
         except DataError as failure:

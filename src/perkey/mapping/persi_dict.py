@@ -46,7 +46,7 @@ from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.stores import PrefixStore, Store
 
 if TYPE_CHECKING:
-    # A default (PEP 696) spares users annotations where any value will do; Python 3.11 has none at run time.
+    # A default (PEP 696) spares users annotations where any value will do; Python 3.11 lacks it.
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     V = TypeVarWithDefault("V", default=Any)
@@ -401,9 +401,9 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     ) -> ConditionalOperationResult[V]:
         """Insert a value if the key is missing and its absence satisfies the condition; atomic.
 
-        The result says whether this call inserted the value. By default the condition is absence itself: if
-        several processes insert under one key, exactly one gets `condition_was_satisfied`. An existing value
-        is never changed; the result says whether it satisfies the condition.
+        The result reports whether this call inserted the value. By default the condition is absence itself:
+        if several processes insert under one key, one gets `condition_was_satisfied`. An existing value
+        is never changed; the result reports whether it satisfies the condition.
 
         Args:
             key: The key.
@@ -580,7 +580,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         return self
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether `other` is a mapping of equal items; its keys are taken as this dictionary's."""
+        """Return whether `other` is a mapping of equal items; its keys are taken as this dictionary's."""
         if not isinstance(other, Mapping):
             return NotImplemented
         items = dict(other.items())
@@ -632,7 +632,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     ) -> None:
         """Store many values, each atomically and as durably as by assignment; jokers act as in assignments.
 
-        If one value cannot be stored, the others are stored all the same. If a key appears several times, the
+        If one value cannot be stored, the other values are stored. If a key appears several times, the
         last value stays.
 
         Args:
@@ -790,7 +790,7 @@ def _in_order(timed: Iterable[tuple[float, T]], max_n: int | None) -> list[T]:
 
 
 def _drawn(source: Iterable[T]) -> T | None:
-    """Return one of all, each with the same probability; None if there are none."""
+    """Return one of all, each with the same probability; None if the dictionary is empty."""
     chosen = None
     for count, each in enumerate(source, 1):
         if random.random() * count < 1:  # noqa: S311 - a sample, not a secret
