@@ -146,3 +146,13 @@ def test_a_crowd_on_a_bucket_whose_replies_are_lost(
         crowd.close()
     proxy.heal()
     check(crowd, place, logs)
+
+
+def test_a_stampede_of_threads_in_several_processes_computes_once(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    workers = [start("stampede", tmp_path / "d", logs, 50) for _ in range(PROCESSES)]
+    answers = {worker.communicate(timeout=PATIENCE)[0].strip() for worker in workers}
+    assert len((logs / "computed").read_text().splitlines()) == 1
+    assert len(answers) == 1
+    assert answers != {""}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,16 @@ def compute_many(place: str, logs: str, count: str, seconds: str, lease: str) ->
             break
         assert value[0] == key
     Path(logs, f"done-{os.getpid()}").touch()
+
+
+def stampede(place: str, logs: str, threads: str) -> None:
+    """Ask for one key in many threads at once."""
+    with ThreadPoolExecutor(int(threads)) as pool:
+        d = open_place(place)
+        futures = [
+            pool.submit(compute_once, d, "a", compute, args=(logs, "a", 1.0)) for _ in range(int(threads))
+        ]
+        print(*{json.dumps(future.result()) for future in futures}, flush=True)
 
 
 def compute(logs: str, key: str, seconds: float) -> list[Any]:
