@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import pytest
 from s3.proxy import Proxy, drops_reply, drops_request
-from tools.once.programs import start
-from tools.once.workers import open_place
 
 from perkey import claims
+from tools.once.programs import start
+from tools.once.workers import open_place
 
 LONG: Final = bool(os.environ.get("PERKEY_LONG"))
 PROCESSES: Final = 8 if LONG else 4

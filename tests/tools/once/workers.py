@@ -49,14 +49,15 @@ def open_place(place: str) -> PersiDict[Any]:
         from perkey import BasicS3Dict
 
         _, engine, bucket, endpoint = place.split("|")
+        params: Any = {"engine": engine}
         return BasicS3Dict(
             bucket,
             "us-east-1",
-            engine=engine,
+            **params,
             endpoint_url=endpoint,
-            trust_service=True,  # type: ignore[arg-type] # text
+            trust_service=True,
         ).get_subdict("below")
-    params: dict[str, Any] = {"base_dir": place, "durability": "none"}
+    params = {"base_dir": place, "durability": "none"}
     kind = os.getpid() % 3
     if kind == 0:
         return OverlappingMultiDict(FileDirDict, params, pkl={}, json={}).pkl.get_subdict("below")
@@ -67,8 +68,9 @@ def open_place(place: str) -> PersiDict[Any]:
 
 def compute_many(place: str, logs: str, count: str, seconds: str, lease: str) -> None:
     """Ask for every key in an order of its own, with a clock of its own, sometimes with a fork within."""
+    clock: Any = Clock
     offset = 3600.0 * (os.getpid() % 2)
-    Clock.wall = lambda _: time.time() + offset  # type: ignore[method-assign] # as on another machine
+    clock.wall = lambda _: time.time() + offset  # as on another machine
     d = open_place(place)
     keys = [f"k{number}" for number in range(int(count))]
     random.shuffle(keys)
