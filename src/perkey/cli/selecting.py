@@ -12,8 +12,7 @@ from perkey.cli.options import Several
 from perkey.cli.output import detail, dumped, note
 from perkey.dataspace import Job, JobsCursor, Project
 from perkey.dataspace.legacy import REPLACED
-from perkey.query import compile_filter, parse_filter
-from perkey.query.simple import is_json
+from perkey.query import is_json, parse_filter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,7 +62,6 @@ def filter_of(sp_filter: Words, doc_filter: Words) -> dict[str, Any] | None:
 def _understood(words: Words) -> dict[str, Any] | None:
     """Return the filter that words stand for; print how they are understood, as signac does."""
     found = parse_filter(words)
-    compile_filter(found)  # a filter that is wrong has no meaning to be printed
     if words and not is_json(words):
         for word in words:
             if word not in _MEANT.values() and word.lower() in _MEANT:

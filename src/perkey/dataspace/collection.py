@@ -21,9 +21,7 @@ from perkey.dataspace.search import frozen
 from perkey.dataspace.space import normalized
 from perkey.errors import CorruptValueError
 from perkey.files import read_file, write_file
-from perkey.query import Filter, compile_filter, parse_filter
-from perkey.query.filters import step
-from perkey.query.operators import MISSING
+from perkey.query import MISSING, Filter, Node, joined, parse, parse_filter, split, value_at
 from perkey.synced import InvalidKeyError, copy_of
 
 MEMORY: Final = ":memory:"
@@ -31,7 +29,6 @@ MEMORY: Final = ":memory:"
 Doc: TypeAlias = dict[str, Any]
 """A document: plain JSON values under text keys."""
 
-_ALL: Final = object()
 _MODE: Final = re.compile(r"[rwax](?:b\+?|t\+?|\+[bt]?)?")
 _GZIP: Final = b"\x1f\x8b"
 _DEFAULT_LEVEL: Final = 9
@@ -58,9 +55,9 @@ class Results(Sequence[Doc]):
             return [self._collection[each] for each in self._ids[position]]
         return self._collection[self._ids[position]]
 
-    def count(self, value: Any = _ALL) -> int:
+    def count(self, value: Any = MISSING) -> int:
         """Return the number of documents, or of those that equal a value."""
-        return len(self) if value is _ALL else super().count(value)
+        return len(self) if value is MISSING else super().count(value)
 
 
 class Collection:
@@ -344,9 +341,9 @@ class Collection:
         _search(self, sys.argv[1:])
 
     def _matching(self, filter: Filter | None) -> Iterator[str]:
-        accept = compile_filter(filter)
+        parsed = parse(filter)
         docs = self._open_docs()
-        return (key for key in self._table.candidates(filter or {}) if accept(docs[key]))
+        return (key for key in self._table.candidates(parsed) if parsed.matches(docs[key]))
 
     # --- Changes ------------------------------------------------------------------------------------
 
@@ -437,13 +434,13 @@ class _Table:
             self._indexes[path] = _Index(path, self.docs)
         return self._indexes[path]
 
-    def candidates(self, filter: Filter) -> Iterable[str]:
+    def candidates(self, filter: Node) -> Iterable[str]:
         """Return the primary keys among which are all documents that match, in the order of insertion."""
-        for path, expected in filter.items():
-            if isinstance(expected, str | int | float) and "$" not in path:
-                if path == self.primary_key:
+        for path, expected in filter.equalities():
+            if path and isinstance(expected, str | int | float):
+                if path == (self.primary_key,):
                     return [expected] if isinstance(expected, str) and expected in self.docs else []
-                index = self.index(path)
+                index = self.index(joined(path))
                 return sorted(index.values.get(expected, ()), key=index.order.__getitem__)
         return list(self.docs)
 
@@ -468,7 +465,7 @@ class _Index:
     def __init__(self, path: str, documents: Mapping[str, Any]) -> None:
         self.values: dict[Any, set[str]] = {}
         self.order: dict[str, int] = {}
-        self._steps = path.split(".")
+        self._path = split(path)
         self._next = 0
         for key, document in documents.items():
             self.replace(key, None, document)
@@ -495,9 +492,8 @@ class _Index:
                 del self.values[value]
 
     def _value(self, document: Any) -> Any:
-        for part in self._steps:
-            document = step(document, part)
-        return MISSING if isinstance(document, Mapping) else frozen(document)
+        value = value_at(document, self._path)
+        return MISSING if isinstance(value, Mapping) else frozen(value)
 
 
 class _File:

@@ -61,8 +61,8 @@ class JobsCursor(NeverSame):
     def _search(self, present: list[str]) -> list[str]:
         space, compiled = self._project.space, self._compiled
         statepoints: Mapping[str, Any] = {}
-        if compiled.needle is not None:
-            statepoints = space.index.holding(compiled.needle, present)
+        if compiled.prefilter is not None:
+            statepoints = space.index.holding(compiled.prefilter, present)
         elif compiled.asks_statepoints:
             statepoints = space.index.all(present)
         # A job that was removed while they were read has no state point.

@@ -25,14 +25,14 @@ from perkey.errors import ConflictError
 from perkey.expectations import Expectation, Version
 from perkey.handles import unlike_any
 from perkey.synced import (
-    BUFFERING,
+    BUFFERING_NAMES,
     AttrDict,
     Found,
     Resource,
     SyncedCollection,
     SyncedList,
     Validator,
-    free,
+    free_names,
     json_attr_dict_validator,
     pair,
 )
@@ -442,5 +442,5 @@ class StatePointList(SyncedList):
     _validators: ClassVar[tuple[Validator, ...]] = (json_attr_dict_validator,)
 
 
-free(StatePointDict, ("resource", *BUFFERING), None)
+free_names(StatePointDict, ("resource", *BUFFERING_NAMES), None)
 pair(StatePointDict, StatePointList)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from perkey.expectations import Expectation, Version
 from perkey.handles import NeverSame
-from perkey.synced import BufferedJSONAttrDict, JSONFile, SyncedCollection, free
+from perkey.synced import BufferedJSONAttrDict, JSONFile, SyncedCollection, free_names
 
 if TYPE_CHECKING:
     from perkey.dataspace.h5 import H5Store, H5StoreManager
@@ -128,4 +128,4 @@ class DataFolder(NeverSame):
         self.stores[self.KEY_DATA] = new
 
 
-free(SpaceDocument, ("resource",), None)
+free_names(SpaceDocument, ("resource",), None)

@@ -42,7 +42,7 @@ from perkey.synced.backends import (
     synced,
 )
 from perkey.synced.collection import SyncedCollection, editing, pair, resource_of, transform
-from perkey.synced.encoding import SyncedCollectionJSONEncoder, default
+from perkey.synced.document import BytesResource, Found, Resource, StoreItem
 from perkey.synced.errors import (
     BufferedFileError,
     BufferException,
@@ -51,22 +51,27 @@ from perkey.synced.errors import (
     KeyTypeError,
     WrongKindError,
 )
-from perkey.synced.plain import copy_of, lenient_key, to_plain
-from perkey.synced.resources import BytesResource, Found, Resource, StoreItem
-from perkey.synced.synced_dict import BUFFERING, AttrDict, SyncedDict, free
-from perkey.synced.synced_list import SyncedList
-from perkey.synced.validators import (
+from perkey.synced.plain import (
+    ATOMS,
+    SyncedCollectionJSONEncoder,
     Validator,
+    copy_of,
+    default,
     json_attr_dict_validator,
     json_format_validator,
+    lenient_key,
     no_dot_in_key,
     require_string_key,
+    to_plain,
 )
+from perkey.synced.synced_dict import BUFFERING_NAMES, AttrDict, SyncedDict, free_names
+from perkey.synced.synced_list import SyncedList
 
 pair(SyncedDict, SyncedList)
 
 __all__ = [
-    "BUFFERING",
+    "ATOMS",
+    "BUFFERING_NAMES",
     "AttrDict",
     "BufferException",
     "BufferedFileError",
@@ -114,7 +119,7 @@ __all__ = [
     "copy_of",
     "default",
     "editing",
-    "free",
+    "free_names",
     "json_attr_dict_validator",
     "json_format_validator",
     "lenient_key",

@@ -17,9 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tools.once import functions
-from tools.once.functions import Model, double, square
-from tools.once.simulated import SimulatedClock
 
 from perkey import (
     BusyError,
@@ -36,6 +33,9 @@ from perkey import (
 from perkey.tools.once import Memoized
 from perkey.tools.once.coroutines import THREADS
 from perkey.tools.once.memoizing import Age
+from tools.once import functions
+from tools.once.functions import Model, double, square
+from tools.once.simulated import SimulatedClock
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.space import config as configuration
 from perkey.dataspace.space import find
 from perkey.files import read_file, write_file
+from perkey.query import MISSING, split, value_at
 
 
 @click.group("config", cls=Group)
@@ -101,10 +101,10 @@ def _values(context: click.Context) -> Mapping[str, Any]:
 
 
 def _at(values: Any, key: str) -> Any:
-    try:
-        return reduce(lambda section, name: section[name], key.split("."), values)
-    except (KeyError, TypeError):
-        raise click.ClickException(f"{key} is not set") from None
+    found = value_at(values, split(key))
+    if found is MISSING:
+        raise click.ClickException(f"{key} is not set")
+    return found
 
 
 def _path(context: click.Context) -> str:

@@ -12,6 +12,7 @@ from perkey.cli.output import dumped, json_option, line, lines, pretty
 from perkey.cli.printing import DEPTH, document_of, pretty_option
 from perkey.cli.selecting import Words, filter_of, project_here, replaced_option
 from perkey.dataspace import Job
+from perkey.query import MISSING, split, value_at
 
 _SHORTEST = 6
 
@@ -87,16 +88,5 @@ def _picked(values: Mapping[str, Any], paths: Words) -> dict[str, Any]:
     """Return the values of the paths that exist; all values if no path is given."""
     if not paths:
         return dict(values)
-    found = ((path, _value_at(values, path)) for path in paths)
-    return {path: value for path, value in found if value is not _NOTHING}
-
-
-_NOTHING = object()
-
-
-def _value_at(values: Any, path: str) -> Any:
-    for key in path.split("."):
-        if not isinstance(values, Mapping) or key not in values:
-            return _NOTHING
-        values = values[key]
-    return values
+    found = ((path, value_at(values, split(path))) for path in paths)
+    return {path: value for path, value in found if value is not MISSING}

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from perkey.dataspace.errors import StatepointParsingError
 from perkey.dataspace.space import FN_STATEPOINT, StatePoint, job_id, normalized
 from perkey.files import OURS, SCRATCH, read_file
+from perkey.query import nested, split
 
 Schema: TypeAlias = str | Callable[[str], Mapping[str, Any] | None] | None
 """A schema string, a function of a folder's path that returns its state point, if any; None: by files."""
@@ -179,11 +180,4 @@ class SchemaString:
         found = self._match(path)
         if found is None:
             return None
-        statepoint: StatePoint = {}
-        for group, (key, convert) in self._fields.items():
-            *above, last = key.split(".")
-            inner = statepoint
-            for step in above:
-                inner = inner.setdefault(step, {})
-            inner[last] = convert(found[group])
-        return statepoint
+        return nested((split(key), convert(found[group])) for group, (key, convert) in self._fields.items())

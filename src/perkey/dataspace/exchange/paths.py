@@ -15,8 +15,9 @@ from string import Formatter
 from typing import Any, Final, Literal, TypeAlias
 
 from perkey.dataspace.errors import ExchangePathError
-from perkey.dataspace.search import STATEPOINT, ProjectSchema, frozen, split_path, steps_of
+from perkey.dataspace.search import STATEPOINT, ProjectSchema, frozen, split_path
 from perkey.dataspace.space import Space, StatePoint
+from perkey.query import MISSING, joined, split, value_at
 from perkey.synced import SyncedCollection
 
 PathSpec: TypeAlias = str | Callable[[Any], str] | Literal[False] | None
@@ -126,15 +127,14 @@ def _formatted(text: str, job: Any) -> str:
 
 def _key_of(field: str) -> str | None:
     """Return the key of the state point that a field names; None if it names something else."""
-    namespace, rest = split_path(field.removeprefix("job.").replace("statepoint.", "sp.", 1))
-    return rest if namespace == STATEPOINT else None
+    namespace, path = split_path(field.removeprefix("job.").replace("statepoint.", "sp.", 1))
+    return joined(path) if namespace == STATEPOINT and path else None
 
 
 def _value_of(field: str, job: Any) -> Any:
-    namespace, rest = split_path(field)
+    namespace, path = split_path(field)
     value: Any = job
-    steps = field.split(".")[1:] if field.startswith("job.") else [namespace, *steps_of(rest)]
-    for step in steps:
+    for step in split(field)[1:] if field.startswith("job.") else (namespace, *path):
         try:
             value = value[step] if isinstance(value, Mapping) else _attribute(value, step)
         except (AttributeError, KeyError):
@@ -159,27 +159,16 @@ class _Auto:
     def __init__(self, statepoints: Any, named: frozenset[str | None]) -> None:
         schema = ProjectSchema.detect(statepoints, exclude_const=True)
         keys = sorted((sum(map(len, schema[key].values())), key) for key in schema if key not in named)
-        self._keys: Final = [(key, key.split(".")) for _, key in keys]
+        self._keys: Final = [(key, split(key)) for _, key in keys]
 
     def expand(self, statepoint: Mapping[str, Any], separator: str) -> str:
         """Return the keys and values that a state point has."""
         parts: list[str] = []
-        for key, steps in self._keys:
-            found = _find(statepoint, steps)
-            if found is not _NOTHING:
+        for key, path in self._keys:
+            found = value_at(statepoint, path)
+            if found is not MISSING and not (isinstance(found, Mapping) and found):
                 parts += [quoted(key), quoted(str(frozen(found)))]
         return separator.join(parts)
-
-
-_NOTHING: Final = object()
-
-
-def _find(value: Any, steps: list[str]) -> Any:
-    for step in steps:
-        if not isinstance(value, Mapping) or step not in value:
-            return _NOTHING
-        value = value[step]
-    return _NOTHING if isinstance(value, Mapping) and value else value
 
 
 def quoted(text: str) -> str:

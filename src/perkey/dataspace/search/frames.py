@@ -7,6 +7,7 @@ from typing import Any
 
 from perkey.dataspace.space import Space
 from perkey.errors import MissingExtraError
+from perkey.query import joined, leaves
 
 
 def to_dataframe(
@@ -51,8 +52,5 @@ def _wanted(usecols: Iterable[str] | Callable[[str], bool] | None) -> Callable[[
 
 
 def _cells(values: Mapping[str, Any], prefix: str, *, flatten: bool) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if flatten and isinstance(value, Mapping) and value:
-            yield from _cells(value, f"{prefix}{key}.", flatten=True)
-        else:
-            yield prefix + key, value
+    cells = ((joined(path), value) for path, value in leaves(values)) if flatten else values.items()
+    return ((prefix + key, value) for key, value in cells)

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from perkey.dataspace.search.filter import DOCUMENT, STATEPOINT, split_path, steps_of
+from perkey.dataspace.search.filter import DOCUMENT, STATEPOINT, split_path
 from perkey.dataspace.space import Space
-from perkey.query.filters import step
-from perkey.query.operators import MISSING
+from perkey.query import MISSING, split, value_at
 
 KeyOf: TypeAlias = Callable[[str], Any]
 """Returns the key of the group of a job, given its id; MISSING if it is in none."""
@@ -35,8 +34,13 @@ def group(space: Space, jobs: Iterable[str], key_of: KeyOf) -> Sequence[tuple[An
     groups: dict[Any, tuple[Any, list[str]]] = {}
     for job in jobs:
         key = key_of(job)
-        if key is not MISSING:
-            groups.setdefault(_hashable(key), (key, []))[1].append(job)
+        if key is MISSING:
+            continue
+        try:
+            found = groups.setdefault(key, (key, []))
+        except TypeError:  # it has no hash
+            found = groups.setdefault(json.dumps(key, sort_keys=True, default=repr), (key, []))
+        found[1].append(job)
     return _sorted(groups.values())
 
 
@@ -59,27 +63,10 @@ def _by_paths(space: Space, key: Any, default: Any, namespace: str) -> KeyOf:
 def _by_path(space: Space, path: str, default: Any, namespace: str) -> KeyOf:
     if not isinstance(path, str):
         raise TypeError(f"jobs are grouped by a path, several, or a function, not by {path!r}")
-    where, rest = split_path(path) if namespace == STATEPOINT else (namespace, path)
+    where, keys = split_path(path) if namespace == STATEPOINT else (namespace, split(path))
     source = space.index.statepoint if where == STATEPOINT else space.documents
-    steps = steps_of(rest)
     missing = MISSING if default is None else default
-
-    def key_of(job: str) -> Any:
-        value: Any = source(job)
-        for part in steps:  # most are exact dicts, and a call takes time
-            value = value.get(part, MISSING) if type(value) is dict else step(value, part)
-        return missing if value is MISSING else value
-
-    return key_of
-
-
-def _hashable(key: Any) -> Any:
-    """Return what is equal for keys of the same group."""
-    try:
-        hash(key)
-    except TypeError:
-        return json.dumps(key, sort_keys=True, default=repr)
-    return key
+    return lambda job: value_at(source(job), keys, missing)
 
 
 def _sorted(groups: Iterable[tuple[Any, list[str]]]) -> Sequence[tuple[Any, list[str]]]:

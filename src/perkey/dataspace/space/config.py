@@ -22,6 +22,7 @@ from typing import Any, Final
 from perkey.answers import system_answer
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.files import make_base, read_file, refuse_dangling, write_file
+from perkey.query import split
 
 DEFAULT_WORKSPACE: Final = "workspace"
 _LINE_END: Final = re.compile("\r\n|\n|\r")
@@ -197,7 +198,7 @@ def set_config_value(path: str, key: str, value: str) -> None:
     """
     values = read_config(path)
     target = values
-    *sections, last = key.split(".")
+    *sections, last = split(key)
     for section in sections:
         target = target.setdefault(section, {})
         if not isinstance(target, dict):

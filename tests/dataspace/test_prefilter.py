@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perkey.dataspace import Project
-from perkey.dataspace.search.needles import needle_of
-from perkey.query import matches
+from perkey.dataspace.search.filter import prefilter_of
+from perkey.query import matches, parse
 
 TEXT = st.text(st.sampled_from('ab"\\\n,}é:'), max_size=4)
 NUMBERS = st.sampled_from(
@@ -51,14 +51,14 @@ def leaves(document: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, .
 
 @settings(max_examples=150)
 @given(DOCUMENTS, st.data())
-def test_the_text_of_what_matches_has_the_needle(document: dict[str, Any], data: st.DataObject) -> None:
+def test_the_text_of_what_matches_passes_the_prefilter(document: dict[str, Any], data: st.DataObject) -> None:
     document = {"n": 1, **document}
     path, value = data.draw(st.sampled_from(leaves(document)))
     expected = data.draw(st.just(value) | SINGLE)
     filter = {".".join(path): expected}
-    needle = needle_of([filter])
-    if needle is not None and matches(document, filter):
-        assert needle.search(json.dumps(document, separators=(",", ":")))
+    prefilter = prefilter_of([parse(filter)])
+    if prefilter is not None and matches(document, filter):
+        assert prefilter.search(json.dumps(document, separators=(",", ":")))
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def test_the_text_of_what_matches_has_the_needle(document: dict[str, Any], data:
     ],
     ids=str,
 )
-def test_only_what_must_be_equal_makes_a_needle(filter: dict[str, Any], has_one: bool) -> None:
-    assert (needle_of([filter]) is not None) == has_one
+def test_only_what_must_be_equal_makes_a_prefilter(filter: dict[str, Any], has_one: bool) -> None:
+    assert (prefilter_of([parse(filter)]) is not None) == has_one
 
 
 @pytest.fixture
