@@ -82,6 +82,10 @@ class _Known(NamedTuple):
         return self.result
 
 
+class UnknownFileSystemWarning(UserWarning):
+    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
+
+
 class WrongParametersWarning(UserWarning):
     """A dictionary sees none of the items in its place, because they were written with other parameters."""
 

@@ -68,7 +68,7 @@ def dotted(path: Path) -> Iterator[str]:
 
 
 def test_no_other_module_splits_or_joins_paths() -> None:
-    folders = ("query", "synced", "dataspace", "cli", "mapping", "dicts", "tools")
+    folders = ("query", "synced", "dataspace", "cli", "mapping", "dicts")
     found = [
         place
         for folder in folders

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.once.programs import said, started
+from tools.once.simulated import ScriptedStore, SimulatedClock
 
 import perkey
 from perkey import (
@@ -40,8 +42,6 @@ from perkey.tools.once.holders import Holder, started_at, this_process
 from perkey.tools.once.leases import Contender, Lease, Watch, is_passing
 from perkey.tools.once.places import claim_leaf, spot_of
 from perkey.tools.once.records import Failure, Record
-from tools.once.programs import said, started
-from tools.once.simulated import ScriptedStore, SimulatedClock
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.once.programs import said, started
+from tools.once.simulated import ScriptedStore, SimulatedClock
 
 from perkey import (
     DELETE_CURRENT,
@@ -31,8 +33,6 @@ from perkey import (
 from perkey.errors import BackendError, OutcomeUnknownError
 from perkey.testing.faults import FaultyStore
 from perkey.tools.once.compute import Computation, Found, Policy, Turn, Wait
-from tools.once.programs import said, started
-from tools.once.simulated import ScriptedStore, SimulatedClock
 
 MAKERS: dict[str, Callable[[Path], PersiDict[Any]]] = {
     "folder": lambda path: FileDirDict(path, durability="none"),

@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tools.once import functions
+from tools.once.functions import Model, double, square
+from tools.once.simulated import SimulatedClock
 
 from perkey import (
     BusyError,
@@ -33,9 +36,6 @@ from perkey import (
 from perkey.tools.once import Memoized
 from perkey.tools.once.coroutines import THREADS
 from perkey.tools.once.memoizing import Age
-from tools.once import functions
-from tools.once.functions import Model, double, square
-from tools.once.simulated import SimulatedClock
 
 
 @pytest.fixture
