@@ -112,7 +112,7 @@ TWO_NAMES = frozenset((("setdefault_if", "default"),))
 # They take the parameters of other entrances by name.
 OPEN = frozenset(("more", "service", "individual_subdicts_params"))
 # Called by stores and formats with what these have, not by users.
-INNER = frozenset(("Naming", "Shape", "Stat", "Streamable", "find_format", "read_all"))
+INNER = frozenset(("Naming", "Shape", "Stat", "Streamable", "differences", "find_format", "read_all"))
 INNER |= {"bytes_of", "refuse", "settled", "settled_at_once"}
 # The vocabulary of results and errors is made by the library itself.
 MADE_HERE = ("Error", "Warning", "Result", "Flag", "Joker", "Key", "Tuple", "Function", "ETag")

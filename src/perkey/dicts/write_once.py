@@ -11,7 +11,7 @@ from perkey.arguments import check_kind
 from perkey.content import bytes_of
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConflictError, ConsistencyCheckError
-from perkey.formats.comparing import differences
+from perkey.formats import differences
 from perkey.jokers import ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
 from perkey.mapping import Items, PersiDict, Policy, V, items_of
