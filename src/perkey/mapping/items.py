@@ -7,6 +7,7 @@ code of others and run outside of these calls; their exceptions pass, with the k
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -301,6 +302,17 @@ class ItemAccess(NeverSame, Generic[V]):
     def _check_deletable(self) -> None:
         if self._immutable:
             raise MutationPolicyError(f"{self._policy}: items cannot be deleted")
+
+
+D = TypeVar("D", bound=ItemAccess[Any])
+
+
+def rebuilt(handle: D, store: Store, wrap: Callable[[Format], Format]) -> D:
+    """Return a handle like another one on a store of its own, and with its format wrapped."""
+    made = copy.copy(handle)
+    made._store = store  # noqa: SLF001 - a handle is made of another one
+    made._format = wrap(made._format)  # noqa: SLF001 - the same
+    return made
 
 
 def add_key(error: BaseException, key: NonEmptySafeStrTuple, doing: str) -> None:

@@ -24,6 +24,7 @@ from perkey.keys import NonEmptyPersiDictKey
 from perkey.mapping.items import ItemAccess, add_key
 from perkey.naming import Name
 from perkey.stores import settled, settled_at_once
+from perkey.waiting import sleep
 
 V = TypeVar("V")
 
@@ -182,4 +183,4 @@ def as_found(actual: ETagIfExists) -> Expectation:
 def pause(attempts: int, duration: float) -> None:
     """Let others finish after a conflict; the more often this one was overtaken, the less it gives way."""
     if attempts > 1:
-        time.sleep(min(_LONGEST_PAUSE, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
+        sleep(min(_LONGEST_PAUSE, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ from perkey.stores.objects.engine import (
     size_of,
     spooled,
 )
+from perkey.waiting import blocking
 
 T = TypeVar("T")
 
@@ -310,6 +312,9 @@ class BotoEngine(Engine):
         Credentials may be rotated, in the environment or in a file, while a program runs. A request that is
         rejected has no effect, so it can be repeated.
         """
+        return blocking(partial(self._sent, send))
+
+    def _sent(self, send: Callable[[Any], T]) -> T:
         client = self.client
         try:
             return send(client)

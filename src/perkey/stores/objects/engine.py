@@ -154,8 +154,10 @@ class Engine(ABC):
         multipart_above: Bodies of more bytes than this are uploaded in parts.
         connections: How many requests it can make at a time.
         retry: For how long failed requests are tried again.
+        is_asynchronous: Whether its requests are tasks of the event loop that drives the caller, if one does.
     """
 
+    is_asynchronous = False
     multipart_above = 64 << 20
     connections = 48
     retry = Retry()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from perkey.content import Content
 from perkey.errors import MissingExtraError
 from perkey.expectations import Version
 from perkey.stores.objects.engine import COPY_BYTES, Head, spooled
+from perkey.waiting import driver
 
 try:
     import obstore
@@ -32,14 +34,40 @@ FOREIGN: Final = (exceptions.BaseError, FileNotFoundError, NotImplementedError, 
 """What obstore raises."""
 
 
+# --- Requests ---------------------------------------------------------------------------------------
+
+
+def send(store: Any, verb: str, *arguments: Any, **options: Any) -> Any:
+    """Make a request: in this thread, or as a task of the event loop that drives this code."""
+    driving = driver()
+    if driving is None:
+        return getattr(store, verb)(*arguments, **options)
+    return driving.request(partial(getattr(store, f"{verb}_async"), *arguments, **options))
+
+
+def _drawn(stream: Any) -> Iterator[Any]:
+    """Return what comes with a stream; each piece is waited for as by the code that asks for it."""
+    return iter(partial(_next_of, stream), None)
+
+
+def _next_of(stream: Any) -> Any:
+    driving = driver()
+    return next(stream, None) if driving is None else driving.request(partial(_next, stream))
+
+
+async def _next(stream: AsyncIterator[Any]) -> Any:
+    return await anext(stream, None)
+
+
 # --- Replies ----------------------------------------------------------------------------------------
 
 
 def content_of(result: obstore.GetResult, limit: int | None) -> Content:
     """Return the content of a reply, as a temporary file if it is larger than `limit` bytes."""
+    driving = driver()
     if limit is None or result.meta["size"] <= limit:
-        return bytes(result.bytes())
-    return spooled(result.stream(min_chunk_size=COPY_BYTES))
+        return bytes(result.bytes() if driving is None else driving.request(result.bytes_async))
+    return spooled(_drawn(result.stream(min_chunk_size=COPY_BYTES)))
 
 
 def head_of(meta: Any, version: Version, write_id: str | None = None) -> Head:
@@ -54,7 +82,7 @@ def etag_of(reply: Any) -> str:
 
 def pages(store: Any, prefix: str, start_after: str) -> Iterator[Any]:
     """Yield the listing of all objects below a prefix, 1,000 at a time."""
-    return iter(store.list(prefix or None, offset=start_after or None, chunk_size=PAGE))
+    return _drawn(store.list(prefix or None, offset=start_after or None, chunk_size=PAGE))
 
 
 def nameable(key: str) -> bool:

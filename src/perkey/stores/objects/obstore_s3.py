@@ -8,9 +8,11 @@ itself; and anything else that obstore cannot do, so that both engines can do th
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,6 +48,7 @@ from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
 from perkey.stores.objects.boto_errors import FOREIGN as FOREIGN_TO_BOTO
 from perkey.stores.objects.obstore_replies import FOREIGN, Said
+from perkey.waiting import blocking
 
 T = TypeVar("T")
 
@@ -96,6 +99,8 @@ class ObstoreEngine(BotoEngine):
         **service: as for `BotoEngine`.
     """
 
+    is_asynchronous = True
+
     def __init__(self, bucket: str, **service: Any) -> None:
         super().__init__(bucket, **service)
         self._made = _NOTHING
@@ -106,7 +111,8 @@ class ObstoreEngine(BotoEngine):
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
         def by_obstore(store: S3Store) -> tuple[Content, Version] | None:
             try:
-                result = store.get(key, options={} if unless is None else {"if_none_match": f'"{unless}"'})
+                condition = {} if unless is None else {"if_none_match": f'"{unless}"'}
+                result = obstores.send(store, "get", key, options=condition)
             except NotModifiedError:
                 return None
             marked = Marked(obstores.etag_of(result.meta), result.attributes.get(WRITE_ID))
@@ -119,7 +125,7 @@ class ObstoreEngine(BotoEngine):
     def head(self, key: str) -> Head:
         def by_obstore(store: S3Store) -> Head:
             # A HEAD request; the method of that name does not tell the metadata.
-            result = store.get(key, options={"head": True})
+            result = obstores.send(store, "get", key, options={"head": True})
             return obstores.head_of(
                 result.meta, obstores.etag_of(result.meta), result.attributes.get(WRITE_ID)
             )
@@ -141,7 +147,10 @@ class ObstoreEngine(BotoEngine):
         )
 
         def by_obstore(store: S3Store) -> Version:
-            return obstores.etag_of(store.put(key, body, attributes=about, mode=mode, use_multipart=False))
+            reply = obstores.send(
+                store, "put", key, body, attributes=about, mode=mode, use_multipart=False
+            )
+            return obstores.etag_of(reply)
 
         return self._do(by_obstore, by_boto, "write", key, large=len(body) > STREAM_ABOVE)
 
@@ -152,7 +161,7 @@ class ObstoreEngine(BotoEngine):
         if version is not None:
             by_boto()
         else:
-            self._do(lambda store: store.delete(key), by_boto, "remove", key)
+            self._do(lambda store: obstores.send(store, "delete", key), by_boto, "remove", key)
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
         last = start_after
@@ -208,11 +217,11 @@ class ObstoreEngine(BotoEngine):
                     # bucket is in.
                     break
                 told = self._retold(said, operation)
-                if attempt or not self._renew(client, told):
+                if attempt or not blocking(partial(self._renew, client, told)):
                     with self._noted():
                         raise self._translate(told, operation, key) from error
         with self._noted():
-            return by_boto()
+            return blocking(by_boto)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -231,7 +240,7 @@ class ObstoreEngine(BotoEngine):
         if not obstores.nameable(key) or is_mocked() or not obstores.begin():
             return _NOT_ABLE
         try:
-            client = self.client
+            client = self.client if self._owner == os.getpid() else blocking(lambda: self.client)
         except FOREIGN_TO_BOTO:
             return _NOT_ABLE  # boto3 says what is wrong with the settings
         made = self._made

@@ -59,6 +59,7 @@ from perkey.stores.objects.addresses import (
 )
 from perkey.stores.objects.aws_settings import read_settings
 from perkey.stores.objects.obstore_replies import FOREIGN, Said
+from perkey.waiting import blocking
 
 T = TypeVar("T")
 
@@ -92,6 +93,8 @@ _LATER: Final = frozenset((409, 429, 503))
 
 class UrlEngine(Engine):
     """An address through obstore; `ObstoreStore` says what the arguments are."""
+
+    is_asynchronous = True
 
     def __init__(
         self,
@@ -156,7 +159,7 @@ class UrlEngine(Engine):
 
         def get(store: Any) -> tuple[Content, Version] | None:
             try:
-                result = store.get(key, options=condition)
+                result = obstores.send(store, "get", key, options=condition)
             except NotModifiedError:
                 return None
             marked = Marked(self._version(result.meta), result.attributes.get(self._write_id_name()))
@@ -166,7 +169,7 @@ class UrlEngine(Engine):
 
     def head(self, key: str) -> Head:
         # A HEAD request; the method of that name does not return the metadata.
-        result = self._do("stat", key, lambda store: store.get(key, options={"head": True}))
+        result = self._do("stat", key, lambda store: obstores.send(store, "get", key, options={"head": True}))
         write_id = result.attributes.get(self._write_id_name())
         return obstores.head_of(result.meta, self._version(result.meta), write_id)
 
@@ -181,7 +184,9 @@ class UrlEngine(Engine):
         def put(store: Any) -> Any:
             if not isinstance(body, bytes):
                 body.seek(0)
-            return store.put(
+            return obstores.send(
+                store,
+                "put",
                 key,
                 body,
                 attributes=about,
@@ -200,11 +205,11 @@ class UrlEngine(Engine):
                 **self._about("remove", key),
             )
             raise NotHonoured(failure)
-        self._do("remove", key, lambda store: store.delete(key))
+        self._do("remove", key, lambda store: obstores.send(store, "delete", key))
 
     def delete_many(self, keys: list[str]) -> dict[str, Exception]:
         try:
-            self._do("remove", "", lambda store: store.delete(keys))
+            self._do("remove", "", lambda store: obstores.send(store, "delete", keys))
         except (BackendError, Signal):
             # It tells of one only, and not what became of the others.
             told = map_unordered(self._delete_again, keys, workers=_WORKERS, discard=_forget)
@@ -229,7 +234,7 @@ class UrlEngine(Engine):
                     yield found["path"], obstores.head_of(found, self._version(found))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
-        found = self._do("list", prefix, lambda store: store.list_with_delimiter(prefix or None))
+        found = self._do("list", prefix, lambda store: obstores.send(store, "list_with_delimiter", prefix or None))
         return (folder[len(prefix) :] for folder in found["common_prefixes"])
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
@@ -299,7 +304,7 @@ class UrlEngine(Engine):
             )
         if self._owner != os.getpid():
             # Several threads may make them, and the last ones stay.
-            self._store, self._large_store = self._make_stores()
+            self._store, self._large_store = blocking(self._make_stores)
             self._owner = os.getpid()
         return self._large_store if large else self._store
 
