@@ -104,6 +104,14 @@ def working_for(caller: Caller) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Done(Generic[A, R]):
+    """What a call returned or raised.
+
+    Attributes:
+        argument: What the function was given.
+        result: What it returned, or the Exception that it raised.
+        interrupt: What it raised that is not an Exception.
+    """
+
     argument: A
     result: R | Exception
     interrupt: BaseException | None = None

@@ -1,7 +1,7 @@
 """How code waits: by blocking its thread, or by handing over to the event loop that drives it.
 
-Dictionaries, stores and engines are plain functions. `perkey.aio` runs them in an event loop without a thread for
-each: it sets a `Driver` in their context. The few places that wait for something ask here first, so that
+Dictionaries, stores and engines are plain functions. `perkey.aio` runs them in an event loop without a thread
+for each: it sets a `Driver` in their context. The few places that wait for something ask here first, so that
 everything else is written once.
 """
 

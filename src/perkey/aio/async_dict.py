@@ -43,7 +43,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS: Final = 8
-_REQUESTS: Final = 64
+_REQUESTS: Final = 48
 _NO_DEFAULT: Any = object()
 
 
@@ -52,17 +52,17 @@ class AsyncDict(NeverSame, Generic[V]):
 
     Each verb does what the verb of the dictionary does, with the same results and errors.
 
-    In an object store through obstore (`S3Dict` with ``engine="obstore"``, `ObjectStoreDict`, with or without a
-    cache), each request is a task of the loop, and no operation needs a thread. This needs greenlet
-    (``pip install 'perkey[aio]'``). Any other dictionary is used in a pool of threads, and so is one in an object
-    store where greenlet is missing; `is_native` tells which. Large values are encoded and decoded in the pool in any
-    case.
+    In an object store through obstore (`S3Dict` with ``engine="obstore"``, `ObjectStoreDict`, with or
+    without a cache), each request is a task of the loop, and no operation needs a thread. This needs
+    greenlet (``pip install 'perkey[aio]'``). Any other dictionary is used in a pool of threads, and so is
+    one in an object store if greenlet is missing; `is_native` returns which. Large values are encoded and
+    decoded in the pool in any case.
 
-    An operation that is cancelled, by a timeout for example, leaves the old or the new value, never a part of one.
-    If the operation had reached a thread or the service, it may still take effect afterwards.
+    An operation that is cancelled, by a timeout for example, leaves the old or the new value, never a
+    part of it. If the operation had reached a thread or the service, it may still take effect afterwards.
 
-    One object can be used in several loops, one after the other or at the same time in several threads, and in a
-    forked process under the conditions of the dictionary itself. It is not pickled: pickle the dictionary.
+    An AsyncDict can be used in several loops, one after the other or at the same time in several threads.
+    In a forked process it works wherever the dictionary does. It is not pickled: pickle the dictionary.
 
     Args:
         dictionary: The dictionary.
@@ -253,9 +253,7 @@ class AsyncDict(NeverSame, Generic[V]):
         self, key: NonEmptyPersiDictKey, *, condition: ETagConditionFlag, expected_etag: ETagIfExists
     ) -> ConditionalOperationResult[V]:
         """Delete an item if a condition holds, as `PersiDict.discard_if`."""
-        return await self._do(
-            lambda d: d.discard_if(key, condition=condition, expected_etag=expected_etag)
-        )
+        return await self._do(lambda d: d.discard_if(key, condition=condition, expected_etag=expected_etag))
 
     async def transform_item(
         self,
@@ -269,14 +267,15 @@ class AsyncDict(NeverSame, Generic[V]):
 
         Args:
             key: The key.
-            transformer: A function, or a coroutine function, which is awaited without holding a thread. A function
-                must not take long: a native dictionary calls it in the loop.
+            transformer: A function, or a coroutine function, which is awaited without holding a thread. A
+                function must not take long: a native dictionary calls it in the loop.
             default: What the function is given if the item is missing.
             n_retries: How often to try again after a conflict; None means until it succeeds.
         """
         check_callable("transformer", transformer)
         if _is_coroutine_function(transformer):
-            awaited = partial(wait_for, transformer)
+            coroutine: Callable[[Any], Awaitable[Any]] = transformer
+            awaited = partial(_await_one, coroutine)
             return await self.run(
                 lambda d: d.transform_item(key, awaited, default=default, n_retries=n_retries)
             )
@@ -319,7 +318,7 @@ class AsyncDict(NeverSame, Generic[V]):
 
     async def len(self) -> int:
         """Return how many items there are, as ``len(d)``."""
-        return await self._do(lambda d: len(d))
+        return await self._do(len)
 
     async def is_empty(self) -> bool:
         """Return whether there is no item, as ``not d``."""
@@ -403,9 +402,9 @@ class AsyncDict(NeverSame, Generic[V]):
     async def run(self, function: Callable[[PersiDict[V]], T]) -> T:
         """Return what a plain function returns that is given the dictionary, without holding a thread.
 
-        So functions over dictionaries can be used in a loop: whatever the function does with the dictionary, and
-        its pauses by `perkey.waiting.sleep`, let other tasks run. Inside the function, `wait_for` awaits a
-        coroutine function. Anything else that blocks stalls the loop.
+        So functions over dictionaries can be used in a loop. Other tasks run while the function waits for the
+        dictionary, or pauses by `perkey.waiting.sleep`. Inside the function, `wait_for` awaits a coroutine
+        function. Anything else that blocks stalls the loop.
 
         Raises:
             MissingExtraError: greenlet is not installed.
@@ -418,7 +417,8 @@ class AsyncDict(NeverSame, Generic[V]):
         """Return the result of a verb."""
         with self._place.operation():
             if self._native:
-                return await Driving(self._place).run(partial(verb, self._driven))
+                async with self._place.turns().entrance:
+                    return await Driving(self._place).run(partial(verb, self._driven))
             return await self._place.pool.run(partial(verb, self._dict))
 
     async def _each(self, begin: Callable[[PersiDict[V]], Iterator[T]], most: int) -> AsyncIterator[T]:
@@ -464,9 +464,14 @@ def wait_for(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
     return driving.wait(lambda: function(*args, **kwargs))
 
 
+def _await_one(function: Callable[[Any], Awaitable[Any]], value: Any) -> Any:
+    return wait_for(function, value)
+
+
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:
-    called = getattr(type(function), "__call__", None)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        inspect.getattr_static(type(function), "__call__")
+    )
 
 
 def _is_native(store: Store) -> bool:

@@ -1,8 +1,8 @@
 """Plain functions in an event loop: each runs on a stack of its own, and is suspended where it waits.
 
-A greenlet is such a stack. `Driving` is the `perkey.waiting.Driver` that code finds there. Code that waits gives it
-a function that makes an awaitable; the task of the event loop awaits that, and resumes the code with the result. So
-an operation of a dictionary is one task of the loop and needs no thread.
+A greenlet is such a stack. `Driving` is the `perkey.waiting.Driver` that code finds there. Code that
+waits gives it a function that makes an awaitable; the task of the event loop awaits that, and resumes the
+code with the result. So an operation of a dictionary is part of a task of the loop, and needs no thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from perkey.waiting import CURRENT, driver
 try:
     from greenlet import greenlet
 except ImportError:
-    greenlet = None  # type: ignore[assignment, misc] # operations run in threads then
+    greenlet = None  # operations run in threads then
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -102,6 +102,8 @@ class Turns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, requests: int) -> None:
         self.gate = asyncio.Semaphore(requests)
+        # Of many operations most wait before they take memory: the collector's work would be a stall.
+        self.entrance = asyncio.Semaphore(2 * requests)
         self._call_soon = loop.call_soon
         self._began: float | None = None
         self._under_way = 0
@@ -125,7 +127,7 @@ class Turns:
 
     async def turn(self) -> None:
         """Wait until this round of the loop has time to begin an operation."""
-        while self._is_over():
+        while self._is_over():  # noqa: ASYNC110 - a round ends soon, and has no event
             await asyncio.sleep(0)
 
     async def through_gate(self, begin: Callable[[], Awaitable[T]]) -> T:
@@ -195,9 +197,7 @@ class Driving:
     def sleep(self, seconds: float) -> None:
         self.wait(partial(asyncio.sleep, seconds))
 
-    def workers(
-        self, function: Callable[[A], R], most: int, discard: Callable[[R], object]
-    ) -> _Tasks[A, R]:
+    def workers(self, function: Callable[[A], R], most: int, discard: Callable[[R], object]) -> _Tasks[A, R]:
         return _Tasks(self._place, function, most, discard)
 
 

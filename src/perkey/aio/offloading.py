@@ -18,7 +18,7 @@ from perkey.waiting import blocking
 T = TypeVar("T")
 
 SMALL_BYTES: Final = 1 << 15
-"""Content of at most so many bytes is encoded and decoded in the loop: a thread would take longer to begin."""
+"""Content of at most so many bytes is encoded and decoded in the loop: to begin in a thread takes longer."""
 
 _SMALL_PARTS: Final = 100
 NAMES_AT_ONCE: Final = 1000

@@ -28,10 +28,10 @@ class Pool:
         self._owner = 0
 
     async def run(self, function: Callable[[], T], context: Context | None = None) -> T:
-        """Return what a function returns that a thread calls, in a copy of this context unless one is given.
+        """Return what a function returns that a thread calls, in a copy of this context if none is given.
 
-        If the caller is cancelled, a call that has not begun is not made. A call under way goes on to its end,
-        but it repeats no failed request.
+        If the caller is cancelled, a call that has not begun is not made. A call under way goes on to its
+        end, but it repeats no failed request.
         """
         call = _Call(function)
         future = self._submit(call, context or copy_context())
@@ -43,7 +43,7 @@ class Pool:
         return call.result()
 
     def leave(self, function: Callable[[], object]) -> None:
-        """Let a thread call a function whose result is not needed; call it at once if all threads have ended."""
+        """Let a thread call a function whose result is not needed; call it here if the threads have ended."""
         if self._executor is None or self._owner != os.getpid():
             function()
         else:

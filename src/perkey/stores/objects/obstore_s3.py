@@ -147,9 +147,7 @@ class ObstoreEngine(BotoEngine):
         )
 
         def by_obstore(store: S3Store) -> Version:
-            reply = obstores.send(
-                store, "put", key, body, attributes=about, mode=mode, use_multipart=False
-            )
+            reply = obstores.send(store, "put", key, body, attributes=about, mode=mode, use_multipart=False)
             return obstores.etag_of(reply)
 
         return self._do(by_obstore, by_boto, "write", key, large=len(body) > STREAM_ABOVE)

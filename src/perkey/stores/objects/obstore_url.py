@@ -234,7 +234,9 @@ class UrlEngine(Engine):
                     yield found["path"], obstores.head_of(found, self._version(found))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
-        found = self._do("list", prefix, lambda store: obstores.send(store, "list_with_delimiter", prefix or None))
+        found = self._do(
+            "list", prefix, lambda store: obstores.send(store, "list_with_delimiter", prefix or None)
+        )
         return (folder[len(prefix) :] for folder in found["common_prefixes"])
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
