@@ -32,7 +32,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.005
-"""For how long operations are begun in one round of the loop, before other tasks have their turn."""
+"""For how long operations are begun or go on in a round of the loop, before other tasks have their turn."""
 
 can_drive: Final = greenlet is not None
 """Whether functions can be driven by an event loop here."""
@@ -126,7 +126,7 @@ class Turns:
         await self._idle.wait()
 
     async def turn(self) -> None:
-        """Wait until this round of the loop has time to begin an operation."""
+        """Wait until a round of the loop has time for an operation."""
         while self._is_over():  # noqa: ASYNC110 - a round ends soon, and has no event
             await asyncio.sleep(0)
 
@@ -171,6 +171,7 @@ class Driving:
             while not stack.dead:
                 try:
                     result = await begin()
+                    await self._turns.turn()
                 except BaseException as error:  # noqa: BLE001 - it belongs to the function that waits
                     # Nothing can be awaited any more where the loop has abandoned this task.
                     self._closing = isinstance(error, GeneratorExit)
