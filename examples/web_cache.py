@@ -1,9 +1,7 @@
 """A web service whose handlers share a cache on S3, in one event loop.
 
-    pip install 'perkey[s3,obstore,aio]' starlette uvicorn
-    CACHE_BUCKET=my-bucket uvicorn web_cache:app --workers 4
-
-Any number of such programs, on any number of machines, may share the bucket. No handler needs a thread.
+pip install 'perkey[s3,obstore,aio]' starlette uvicorn
+CACHE_BUCKET=my-bucket uvicorn web_cache:app --workers 4
 """
 
 import asyncio
