@@ -160,18 +160,18 @@ class BotoEngine(Engine):
         engine reads.
         """
         if self._owner != os.getpid():
-            with _making:
-                self._make_client()
+            blocking(self._make_client)
         return self._client
 
     def _make_client(self) -> None:
-        if self._owner == os.getpid():
-            return  # another thread was faster
-        if self._is_users:
-            self._client.close()  # connections are the parent's; it opens new ones
-        else:
-            self._client = self._new_client()
-        self._owner = os.getpid()
+        with _making:
+            if self._owner == os.getpid():
+                return  # another thread was faster
+            if self._is_users:
+                self._client.close()  # connections are the parent's; it opens new ones
+            else:
+                self._client = self._new_client()
+            self._owner = os.getpid()
 
     def _new_client(self) -> Any:
         return new_client(

@@ -8,7 +8,6 @@ itself; and anything else that obstore cannot do, so that both engines can do th
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -238,17 +237,19 @@ class ObstoreEngine(BotoEngine):
         if not obstores.nameable(key) or is_mocked() or not obstores.begin():
             return _NOT_ABLE
         try:
-            client = self.client if self._owner == os.getpid() else blocking(lambda: self.client)
+            client = self.client
         except FOREIGN_TO_BOTO:
             return _NOT_ABLE  # boto3 says what is wrong with the settings
         made = self._made
         if made.client is not client:
             # Several threads may make them, and the last ones stay.
-            idle: float = client.meta.config.read_timeout
-            upload = idle if self._is_users else max(idle, self.retry.idle(UPLOAD_IDLE_SECONDS))
-            stores = (self._make_store(client, seconds) for seconds in (idle, upload))
-            made = self._made = _Made(client, *stores)
+            made = self._made = blocking(partial(self._make_stores, client))
         return client, made.large_store if large else made.store
+
+    def _make_stores(self, client: Any) -> _Made:
+        idle: float = client.meta.config.read_timeout
+        upload = idle if self._is_users else max(idle, self.retry.idle(UPLOAD_IDLE_SECONDS))
+        return _Made(client, self._make_store(client, idle), self._make_store(client, upload))
 
     def _make_store(self, client: Any, read_timeout: float) -> S3Store | None:
         config, endpoint = client.meta.config, client.meta.endpoint_url
