@@ -23,6 +23,7 @@ ROOMS = [
         "content",
         "parallel",
         "retrying",
+        "waiting",
     },
     {"naming", "expectations", "query", "formats"},
     {"files"},
@@ -32,6 +33,7 @@ ROOMS = [
     {"tools"},
     {"synced"},
     {"dataspace"},
+    {"aio", "integrations"},
     {"cli"},
     {"testing"},
 ]

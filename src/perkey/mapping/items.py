@@ -47,6 +47,7 @@ from perkey.stores import PrefixStore, Stat, Store, settled_at_once
 _NO_VALUES: Final = frozenset((Joker, ItemNotAvailableFlag, ValueNotRetrievedFlag))
 _LOOKED_THROUGH: Final = 1000
 
+D = TypeVar("D")
 V = TypeVar("V")
 S = TypeVar("S")
 T = TypeVar("T", bound=tuple[Any, ...])
@@ -415,6 +416,20 @@ def items_of_state(state: dict[str, Any], policy: type[Policy]) -> Items[Any]:
     shares_place = state.pop("_shares_place", False)
     rules = policy(state.pop("_immutable"), state.pop("_base_class"), shares_place=shares_place)
     return Items(state.pop("_store"), names, format_of(names.file_type), rules)
+
+
+def rebuilt(handle: D, store: Store, wrap: Callable[[Format], Format]) -> D:
+    """Return a handle like another one, over another store and with its format wrapped.
+
+    Args:
+        handle: A `PersiDict`.
+        store: The store of the new handle.
+        wrap: Is given the format.
+    """
+    items = items_of(handle)
+    made: D = object.__new__(type(handle))
+    vars(made).update(vars(handle), _items=Items(store, items.naming, wrap(items.format), items.policy))
+    return made
 
 
 def add_key(error: BaseException, key: NonEmptySafeStrTuple, doing: str) -> None:

@@ -11,6 +11,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import BinaryIO, Final, Protocol
 
 from perkey.answers import answer
@@ -20,6 +21,7 @@ from perkey.errors import BackendError
 from perkey.expectations import ANY, Expectation, Version
 from perkey.naming import Name
 from perkey.stores.base import Store, WrapperStore
+from perkey.waiting import blocking
 
 _MARK: Final = b"perkey-cache-2\n"
 _HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the version, CRC-32
@@ -172,7 +174,10 @@ class CachedStore(WrapperStore):
         except answer(*_FAILURES) as error:
             _warn("cache %s cannot be read, going without: %s", self.cache.describe(), error)
             return None
-        return None if found is None else _unpack(found[0])
+        if found is None:
+            return None
+        # The whole of a large entry is read for its checksum.
+        return _unpack(found[0]) if isinstance(found[0], bytes) else blocking(partial(_unpack, found[0]))
 
     def _in_cache(self, name: Name) -> bool:
         entry = self._look_up(name, STREAM_ABOVE)
@@ -184,7 +189,7 @@ class CachedStore(WrapperStore):
         """Put an entry into the cache if it takes it; return the content, a file at its start."""
         start = 0 if isinstance(content, bytes) else content.tell()
         try:
-            self.cache.write(name, _entry(content, version))
+            blocking(lambda: self.cache.write(name, _entry(content, version)))
         except answer(*_FAILURES) as error:
             _warn("cache %s cannot be written, going without: %s", self.cache.describe(), error)
         if not isinstance(content, bytes):
