@@ -442,6 +442,29 @@ def test_code_that_holds_the_interpreter_for_three_leases(d: PersiDict[Any], ren
             assert token == 0
 
 
+@pytest.mark.parametrize("renewal", ["thread", "process"])
+def test_a_stopped_holder_is_replaced_after_a_lease(d: PersiDict[Any], renewal: str) -> None:
+    """Also if a helper renews for it: that looks whether its parent is stopped."""
+    with started("hold_until_killed", d.store.describe(), "a", 1.0, renewal) as process:
+        assert said(process) == "True"
+        process.send_signal(signal.SIGSTOP)
+        with claim(d, "a", wait=True) as mine:
+            assert mine
+            assert mine.token == 1
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_a_helper_ends_with_its_parent(d: PersiDict[Any], sign: signal.Signals) -> None:
+    with started("hold_until_killed", d.store.describe(), "a", 600, "process") as process:
+        assert said(process) == "True"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 1
+        process.send_signal(sign)
+        process.wait()
+        while started_at(int(children[0])) is not None:
+            threading.Event().wait(0.02)  # the test's own time limit ends this
+
+
 def test_a_helper_needs_a_place_that_processes_share() -> None:
     with pytest.raises(ValueError, match="needs a dictionary that other processes see"):
         claim(LocalDict(), "a", renewal="process")

@@ -117,7 +117,7 @@ class _Seen:
 class Watch:
     """What this process has seen of one claim of another holder.
 
-    Threads share it without a lock. It is replaced as a whole: of two threads that add a reading at a time, one
+    Threads share it without a lock. It is replaced as a whole: of two readings that are added at a time, one
     is lost, but they are never mixed up.
     """
 
