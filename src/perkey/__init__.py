@@ -13,6 +13,7 @@ from perkey.dicts import (
 )
 from perkey.errors import (
     AccessDeniedError,
+    AmbiguousPlaceError,
     BackendError,
     BulkOperationError,
     ConcurrencyConflictError,
@@ -26,6 +27,7 @@ from perkey.errors import (
     OperationTimeoutError,
     OutcomeUnknownError,
     PerkeyError,
+    ReadOnlyError,
     UnloadableValueError,
     UnstorableValueError,
     UnsupportedConditionError,
@@ -69,16 +71,24 @@ from perkey.query import find
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
+    from perkey.tools.checking import verify
+    from perkey.tools.places import open as open  # noqa: A004 - as gzip.open; not among the names of a star import
+    from perkey.tools.pruning import prune
+    from perkey.tools.usage import usage
 
 _ON_DEMAND = {
     "BasicS3Dict": "perkey.dicts.s3",
     "ObjectStoreDict": "perkey.dicts.object_store_dict",
     "S3Dict": "perkey.dicts.s3",
+    "open": "perkey.tools.places",
+    "prune": "perkey.tools.pruning",
+    "usage": "perkey.tools.usage",
+    "verify": "perkey.tools.checking",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load the dictionaries of object services when they are first asked for."""
+    """Load the dictionaries of object services, and the tools, when they are first asked for."""
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_import_module(_ON_DEMAND[name]), name)
@@ -86,7 +96,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
+    return sorted([*__all__, "open", *(name for name in globals() if name.startswith("__"))])
 
 
 __version__ = "0.1.0"
@@ -103,6 +113,7 @@ __all__ = [
     "NEVER_RETRIEVE",
     "VALUE_NOT_RETRIEVED",
     "AccessDeniedError",
+    "AmbiguousPlaceError",
     "BackendError",
     "BasicS3Dict",
     "BulkOperationError",
@@ -133,6 +144,7 @@ __all__ = [
     "PerkeyError",
     "PersiDict",
     "PersiDictKey",
+    "ReadOnlyError",
     "RetrieveValueFlag",
     "S3Dict",
     "SafeStrTuple",
@@ -146,8 +158,11 @@ __all__ = [
     "find",
     "get_safe_chars",
     "key_of",
+    "prune",
     "quote",
     "register_format",
     "replace_unsafe_chars",
     "unquote",
+    "usage",
+    "verify",
 ]

@@ -17,11 +17,13 @@ import perkey
 from perkey import CachedDict, FileDirDict, LocalDict, PersiDict
 from perkey.errors import MissingExtraError
 from perkey.naming import naming
-from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore
+from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore, ReadOnlyStore
 from perkey.stores.base import Store, WrapperStore
 from perkey.testing import FaultyStore
 
-VERBS = sorted(name for name in vars(Store) if not name.startswith("_"))
+FACTS = {"read_only", "workers"}
+"""What a wrapper takes over when it is made."""
+VERBS = sorted(name for name in vars(Store) if not name.startswith("_") and name not in FACTS)
 
 
 def stores() -> Iterator[type[Store]]:
@@ -47,11 +49,11 @@ WRAPPERS = [cls for cls in stores() if wraps_another(cls)]
 
 
 def test_every_store_that_takes_another_one_is_a_wrapper() -> None:
-    assert {PrefixStore, CachedStore, FaultyStore, WrapperStore} <= set(WRAPPERS)
+    assert {PrefixStore, CachedStore, ReadOnlyStore, FaultyStore, WrapperStore} <= set(WRAPPERS)
     assert [cls for cls in WRAPPERS if not issubclass(cls, WrapperStore)] == []
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "workers"])
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("cls", WRAPPERS)
 def test_every_verb_is_forwarded_or_overridden(cls: type[Store], verb: str) -> None:
     found = inspect.getattr_static(cls, verb)
@@ -61,13 +63,12 @@ def test_every_verb_is_forwarded_or_overridden(cls: type[Store], verb: str) -> N
 def test_a_wrapper_asks_the_inner_store_with_the_same_arguments() -> None:
     class Asked(MemoryStore):
         workers = 7
+        read_only = True
 
     inner: Any = Asked()
     store = WrapperStore(inner)
-    assert store.workers == 7
+    assert (store.workers, store.read_only) == (7, True)
     for verb in VERBS:
-        if verb == "workers":
-            continue
         parameters = list(inspect.signature(getattr(Store, verb)).parameters.values())[1:]
         positional = [object() for each in parameters if each.kind is not each.KEYWORD_ONLY]
         named = {each.name: object() for each in parameters if each.kind is each.KEYWORD_ONLY}
@@ -81,7 +82,7 @@ def test_a_wrapper_asks_the_inner_store_with_the_same_arguments() -> None:
         setattr(inner, verb, note)
         result = getattr(store, verb)(*positional, **named)
         assert asked == [(positional, named)], verb
-        assert result is (None if verb in {"put", "try_put", "remove"} else answer), verb
+        assert result is (None if verb in {"put", "try_put", "remove", "move"} else answer), verb
 
 
 WAYS: dict[str, Callable[[Path], PersiDict[Any]]] = {

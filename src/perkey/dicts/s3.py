@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from perkey.arguments import check_flag, check_kind
+from perkey.arguments import Duration, check_flag, check_kind, seconds_of
 from perkey.keys import text_of
 from perkey.mapping import PersiDict, V
 from perkey.retrying import RETRY_FOR, Retry
@@ -175,6 +175,7 @@ class BasicS3Dict(PersiDict[V]):
 
         Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
         """
+        self._check_writable()
         below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
         return self._objects.sweep(below, min_age=min_age, shape=self._naming.shape)
 
@@ -216,6 +217,8 @@ class S3Dict(BasicS3Dict[V]):
         digest_len: as for `BasicS3Dict`.
         base_class_for_values: as for `BasicS3Dict`.
         max_bytes: The most that the cache may take, in bytes; 1 GiB by default.
+        max_age: For how many seconds a cached value is used, a number or a `timedelta`; then it is read anew.
+            None means that cached values do not expire.
         endpoint_url: as for `BasicS3Dict`.
         client: as for `BasicS3Dict`.
         session: as for `BasicS3Dict`.
@@ -239,6 +242,7 @@ class S3Dict(BasicS3Dict[V]):
         base_class_for_values: type | None = None,
         *,
         max_bytes: int = 1 << 30,
+        max_age: Duration | None = None,
         endpoint_url: str | None = None,
         client: Any = None,
         session: Any = None,
@@ -249,7 +253,11 @@ class S3Dict(BasicS3Dict[V]):
         retry_for: float = RETRY_FOR,
         timeout: float | None = None,
     ) -> None:
-        self._cache_params: dict[str, Any] = {"base_dir": base_dir, "max_bytes": max_bytes}
+        self._cache_params: dict[str, Any] = {
+            "base_dir": base_dir,
+            "max_bytes": max_bytes,
+            "max_age": max_age,
+        }
         super().__init__(
             bucket_name,
             region,
@@ -271,13 +279,14 @@ class S3Dict(BasicS3Dict[V]):
 
     def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
         base_dir, max_bytes = self._cache_params["base_dir"], self._cache_params["max_bytes"]
+        seconds_of("max_age", self._cache_params["max_age"])
         if base_dir is None:
             return objects
         # What a stand-in says is gone with it.
         trusting = immutable_items and not is_mocked()
         cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(objects, trusting))
         self._cache_params["base_dir"] = cache.describe()
-        return CachedStore(objects, cache, trusting=trusting)
+        return CachedStore(objects, cache, trusting=trusting, max_age=self._cache_params["max_age"])
 
     @property
     def base_dir(self) -> str | None:

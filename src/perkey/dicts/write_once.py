@@ -110,6 +110,11 @@ class WriteOnceDict(PersiDict[V]):
         handle._attempted = handle._passed = 0
         return handle
 
+    def read_only(self) -> Self:
+        handle = super().read_only()
+        handle._wrapped = self._wrapped.read_only()
+        return handle
+
     def _meet_own_or_existing(self, name: Name, value: V, conflict: ConflictError) -> None:
         del conflict  # an insertion's own success is ignored, or found equal, as any other value is
         self._meet_existing(name, value)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from perkey.arguments import check_kind
 from perkey.content import Content, Data, Streamable, read_all
-from perkey.formats.base import Format, find_format, register_format
+from perkey.formats.base import Format, can_check, find_format, register_format
 from perkey.formats.jsons import JsonFormat
 from perkey.formats.pickled import PickleFormat
 from perkey.formats.text import TextFormat
@@ -47,6 +47,7 @@ __all__ = [
     "SignedFormat",
     "Streamable",
     "TextFormat",
+    "can_check",
     "find_format",
     "format_of",
     "read_all",

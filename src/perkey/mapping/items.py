@@ -21,6 +21,7 @@ from perkey.errors import (
     CorruptValueError,
     MissingItemError,
     MutationPolicyError,
+    ReadOnlyError,
     UnloadableValueError,
     UnstorableValueError,
     shown_key,
@@ -217,6 +218,8 @@ class ItemAccess(NeverSame, Generic[V]):
 
     def _encode(self, name: Name, value: Any) -> Data:
         """Return the bytes of a value that this dictionary may hold; nothing is touched if it may not."""
+        if self._store.read_only:
+            raise ReadOnlyError(self._store.describe(name))
         if type(value) in _NO_VALUES:
             raise TypeError(f"{value!r} is no value and cannot be stored here")
         if self._base_class is not None and not isinstance(value, self._base_class):
@@ -298,7 +301,12 @@ class ItemAccess(NeverSame, Generic[V]):
         del value
         raise MutationPolicyError(f"{self._policy}: an existing item cannot be changed", self._key_of(name))
 
+    def _check_writable(self) -> None:
+        if self._store.read_only:
+            raise ReadOnlyError(self._store.describe())
+
     def _check_deletable(self) -> None:
+        self._check_writable()
         if self._immutable:
             raise MutationPolicyError(f"{self._policy}: items cannot be deleted")
 

@@ -10,7 +10,9 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from functools import partial
+from io import UnsupportedOperation
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from perkey.answers import answer
@@ -25,7 +27,8 @@ from perkey.mapping.ordering import TimeOrder
 from perkey.mapping.showing import defaults_of, is_default, shown_parameter
 from perkey.mapping.views import PersiItemsView, PersiKeysView, PersiValuesView
 from perkey.naming import Name
-from perkey.stores import PrefixStore, Store
+from perkey.query import Filter, find
+from perkey.stores import PrefixStore, Store, read_only
 
 if TYPE_CHECKING:
     # A default (PEP 696) spares users annotations where any value will do; Python 3.11 has none at run time.
@@ -80,7 +83,8 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
             for name, value in self.get_params().items()
             if not is_default(value, defaults.get(name, _REQUIRED))
         )
-        return f"{type(self).__name__}({', '.join(shown)})"
+        handle = ".read_only()" if self._store.read_only else ""
+        return f"{type(self).__name__}({', '.join(shown)}){handle}"
 
     # --- One item -----------------------------------------------------------------------------------
 
@@ -300,6 +304,63 @@ class PersiDict(ConditionalOperations[V], BulkOperations[V], TimeOrder[V], Mutab
             return None
         key = self._naming.key_of(name)
         return _drawn(self) if key is None else key
+
+    # --- Looking and tending ------------------------------------------------------------------------
+
+    def size(self, key: NonEmptyPersiDictKey) -> int:
+        """Return the length of an item as it is stored, in bytes.
+
+        Raises:
+            KeyError: The item does not exist.
+
+        Cost: one stat; the content is never read.
+        """
+        name = self._naming.name_of(key)
+        try:
+            return self._store.size(name)
+        except answer(KeyError):
+            raise self._missing(name) from None
+
+    def path(self, key: NonEmptyPersiDictKey) -> Path:
+        """Return the path of the file that an item has, or would have. Cost: none.
+
+        Write to it with care: other programs see all that is in it at any moment.
+
+        Raises:
+            io.UnsupportedOperation: Items are not files here; `url` returns their addresses.
+        """
+        path = self._store.path(self._naming.name_of(key))
+        if path is None:
+            raise UnsupportedOperation(
+                f"{self._store.describe()}: items are not files here; url() returns their addresses"
+            )
+        return Path(path)
+
+    def url(self, key: NonEmptyPersiDictKey) -> str:
+        """Return the address that an item has, or would have: ``file://``, ``s3://``, ...; without secrets.
+
+        Cost: none.
+        """
+        name = self._naming.name_of(key)
+        path = self._store.path(name)
+        return self._store.describe(name) if path is None else Path(path).as_uri()
+
+    def read_only(self) -> Self:
+        """Return a handle on the same items that refuses every write, before anything is encoded.
+
+        So do all handles made of it: parts, wrappers, copies that went through a pickle.
+        """
+        return self._over(read_only(self._store))
+
+    def find(
+        self,
+        filter: Filter | None = None,  # noqa: A002 - as perkey.find
+    ) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
+        """Yield key and value of each item whose value matches a filter; as `perkey.find`.
+
+        Items that are not mappings match only filters that speak of the value itself.
+        """
+        return find(self, filter)
 
     # --- Parts --------------------------------------------------------------------------------------
 

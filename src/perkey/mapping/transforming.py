@@ -66,6 +66,7 @@ class Transformations(ItemAccess[V]):
             ConcurrencyConflictError: All attempts were overtaken; nothing was changed by this call.
             MutationPolicyError: Items are immutable and there is one that would change.
             TypeError: `transformer` cannot be called.
+            ReadOnlyError: The handle only reads; the function was not called.
             Exception: The function raised it; it passes as it is, with the key as a note, and nothing is
                 changed.
 
@@ -78,6 +79,7 @@ class Transformations(ItemAccess[V]):
         """
         check_callable("transformer", transformer)
         check_count("n_retries", n_retries, or_none=True)
+        self._check_writable()
         name = self._naming.name_of(key)
         attempts = 0
         last: _Overtaken | None = None
