@@ -83,6 +83,7 @@ class ReadOnlyStore(WrapperStore):
 
 def read_only(store: Store) -> Store:
     """Return a store whose writes are refused; a prefix stays the outermost wrapper, as handles expect it."""
+    check_kind("store", store, Store, "a Store")
     if store.read_only:
         return store
     if isinstance(store, PrefixStore):

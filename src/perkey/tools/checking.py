@@ -28,7 +28,7 @@ from perkey.errors import (
 )
 from perkey.expectations import Version, refuse
 from perkey.files import OURS, SCRATCH
-from perkey.formats import can_check, format_of
+from perkey.formats import can_check, find_format, format_of
 from perkey.mapping import PersiDict
 from perkey.mapping.fitting import parameters_of
 from perkey.naming import Name, Naming, naming
@@ -54,6 +54,9 @@ NOTES: Final = frozenset(("empty_folder",))
 
 QUARANTINE: Final = OURS + "quarantine"
 """The folder, in the place itself, that damaged values are moved to."""
+
+DAMAGED: Final = ".damaged"
+"""The ending of the names there: persidict would take files with the file type at the end for items."""
 
 _WORKERS: Final = min(8, (os.cpu_count() or 1) + 4)
 _SIEVE_BITS: Final = 27
@@ -366,6 +369,8 @@ class _Verification:
         if (
             found is not None
             and found.digest_len == length
+            # With a dot, as "pkl.bak", it is more likely a copy that a user has put beside an item.
+            and ("." not in found.file_type or find_format(found.file_type) is not None)
             and naming(length, found.file_type).key_of(name) is not None
         ):
             self.report.others += 1
@@ -408,9 +413,9 @@ class _Verification:
         if self.mover is not None and kind == "damaged" and version is not None:
             try:
                 moved_to = self.mover.move(name, version)
-            except (ConflictError, KeyError):
+            except answer(ConflictError, KeyError):
                 return  # written or removed since it was read
-            except (OSError, BackendError) as error:
+            except answer(OSError, BackendError) as error:
                 detail = f"{detail}; it could not be moved: {error}"
             else:
                 self.report.quarantine = self.mover.place
@@ -483,7 +488,7 @@ class _Mover:
 
     def move(self, name: Name, version: Version) -> str:
         """Move an item that is still at a version, and return where it is."""
-        target = (*self._folder, *self._below, *name)
+        target = (*self._folder, *self._below, *name[:-1], name[-1] + DAMAGED)
         self._store.move((*self._below, *name), target, expect=version)
         return self._store.describe(target)
 
@@ -544,7 +549,7 @@ def unquarantine(d: PersiDict[Any], quarantine: str | None = None) -> Unquaranti
     report = UnquarantineReport(d.store.describe())
     quarantined = [name for name in read_only(store).scan() if name[0] == QUARANTINE]
     for name in quarantined:
-        folder, rest = name[:2], name[2:]
+        folder, rest = name[:2], (*name[2:-1], name[-1].removesuffix(DAMAGED))
         if rest[: len(below)] != below or names.key_of(rest[len(below) :] or ("",)) is None:
             continue  # another dictionary's
         if quarantine is not None and store.describe(folder).rstrip("/") != quarantine.rstrip("/"):

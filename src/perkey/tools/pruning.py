@@ -315,11 +315,13 @@ class _Pruning:
             excess = list(_excess(seen.oldest, items, size, max_items, max_bytes))
             if not excess:
                 return
-            before = self.report.removed
+            before, before_bytes = self.report.removed, self.report.removed_bytes
             if not self._dry_run:
                 self.report.failed = 0  # those that failed before are tried again
                 self.report.failures.clear()
             self._remove(iter(excess))
+            self.report.kept = items - (self.report.removed - before)
+            self.report.kept_bytes = size - (self.report.removed_bytes - before_bytes)
             if self._dry_run:
                 gone_items, gone_bytes = self.report.removed, self.report.removed_bytes
                 after = excess[-1][:2]
