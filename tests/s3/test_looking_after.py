@@ -126,7 +126,7 @@ def test_ages_are_by_the_clock_of_the_service(
 ) -> None:
     """A pruner, or a writer, whose own clock is an hour off."""
     real = time.time
-    monkeypatch.setattr(pruning.time, "time", lambda: real() + 3600 * hours)
+    monkeypatch.setattr("perkey.tools.pruning.time.time", lambda: real() + 3600 * hours)
     d = opened(ministack, bucket, file_type="txt")
     d["a"] = "x"
     report = perkey.prune(d, older_than=1800)
@@ -207,6 +207,7 @@ def test_checking_and_quarantine(engine: EngineName, server: Server, bucket: str
     assert found.counts == expected
     moved = perkey.verify(d, "quarantine")
     assert moved.counts == expected
+    assert moved.quarantine is not None
     assert moved.quarantine == f"s3://{bucket}/root/prefix/.@perkey-quarantine/{moved.quarantine[-25:]}"
     assert "damaged" not in perkey.verify(d).counts
     assert ("x", "k3") not in d

@@ -45,6 +45,16 @@ def misname(path: Path) -> None:
     path.rename(path.with_name(f"{path.name[:-12]}aaaaaaaa.pkl"))
 
 
+def link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.with_suffix("").mkdir()
+
+
 FAULTS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "cut": ("damaged", lambda path: path.write_bytes(path.read_bytes()[:-7])),
     "flipped": ("damaged", flip),
@@ -59,8 +69,8 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "misnamed": ("wrong_digest", misname),
     "foreign": ("foreign", lambda path: path.rename(path.with_suffix(".txt.bak"))),
     "unfinished": ("leftover", lambda path: path.rename(path.with_name(f".@perkey-tmp-{path.name}"))),
-    "a link": ("not_a_file", lambda path: (path.unlink(), path.symlink_to("/etc/hostname"))),
-    "an empty folder": ("empty_folder", lambda path: (path.unlink(), path.with_suffix("").mkdir())),
+    "a link": ("not_a_file", link),
+    "an empty folder": ("empty_folder", make_folder),
 }
 
 

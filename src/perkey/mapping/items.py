@@ -306,7 +306,8 @@ class ItemAccess(NeverSame, Generic[V]):
             raise ReadOnlyError(self._store.describe())
 
     def _check_deletable(self) -> None:
-        self._check_writable()
+        if self._store.read_only:
+            self._check_writable()
         if self._immutable:
             raise MutationPolicyError(f"{self._policy}: items cannot be deleted")
 

@@ -79,7 +79,8 @@ class Transformations(ItemAccess[V]):
         """
         check_callable("transformer", transformer)
         check_count("n_retries", n_retries, or_none=True)
-        self._check_writable()
+        if self._store.read_only:
+            self._check_writable()
         name = self._naming.name_of(key)
         attempts = 0
         last: _Overtaken | None = None

@@ -297,7 +297,7 @@ class Store(ABC):
         """
 
         def write(item: tuple[Name, Data]) -> Version:
-            return self.try_write(*item, expect=expectation_of(expect, item[0]))
+            return self.try_write(*item, expect=expect(item[0]) if callable(expect) else expect)
 
         return ((item[0], result) for item, result in self._each(write, items, weigh=_weight))
 

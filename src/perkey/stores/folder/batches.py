@@ -217,9 +217,10 @@ class WriteBatch:
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
         name, temporary = self._items[index][0], self._staged[index]
+        expect = self._expect(name) if callable(self._expect) else self._expect
         with Handle() as file:
             fd = folder.open_file(temporary, file)
-            publish(folder, name, fd, temporary, expectation_of(self._expect, name), locked=locked)
+            publish(folder, name, fd, temporary, expect, locked=locked)
             return stamps.version_of(status_of(folder, fd), fd)
 
     def _conclude(self, index: int, failure: Exception | None) -> None:
@@ -287,7 +288,8 @@ def _remove_from(
     with folder:
         locked = folder.lock()
         try:
-            results = [attempt(_remove_one_from, folder, name, expect, locked=locked) for name in names]
+            remove = _remove_one_from if callable(expect) else take_away
+            results = [attempt(remove, folder, name, expect, locked=locked) for name in names]
             if None in results and not keep:
                 folder.remove_lock_file()
         finally:
