@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import random
+import secrets
 import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 import perkey
@@ -51,7 +53,9 @@ def test_a_bucket_is_opened_with_its_parameters(
         again = opened(ministack, bucket, mode)
         assert (again.file_type, again.digest_len) == (file_type, digest_len)
         assert dict(again) == dict(d)
-    reader = opened(ministack, bucket, "r")
+    reader: Any = opened(ministack, bucket, "r")
+    assert perkey.prune(reader, max_items=0, dry_run=True).removed == 4
+    assert not reader.store.honours("write", "version")
     for handle in (reader, reader.get_subdict("x")):
         for act in (lambda h=handle: h.__setitem__("a", "b"), handle.clear, handle.sweep):
             with pytest.raises(ReadOnlyError):
@@ -133,6 +137,31 @@ def test_ages_are_by_the_clock_of_the_service(
     assert (report.removed, report.clock) == (0, "place")
     assert list(d.store.scan()) == [d._naming.name_of("a")]
     assert perkey.verify(d).ok, "the question about the time has left nothing"
+
+
+def test_a_page_is_enough_to_open(moto_in_process: None, bucket: str) -> None:
+    Place(None, bucket).open(file_type="json").update({f"k{n}": n for n in range(1100)})
+    listed: list[str] = []
+    session = boto3.session.Session()
+    session.events.register("before-call.s3.ListObjectsV2", lambda **_: listed.append("a page"))
+    d = perkey.open(f"s3://{bucket}/root/prefix", "r", session=session)
+    assert (d.file_type, len(listed)) == ("json", 1)
+
+
+def test_where_the_client_library_cannot_compare() -> None:
+    """As on Azure and Google."""
+    d = ObjectStoreDict[Any](f"memory://{secrets.token_hex(4)}", file_type="txt")
+    d.update({f"k{n}": "x" for n in range(5)})
+    assert perkey.usage(d).items == 5
+    assert perkey.verify(d).ok
+    with pytest.raises(UnsupportedConditionError, match="unconditional=True"):
+        perkey.prune(d, max_items=2)
+    with pytest.raises(UnsupportedConditionError):
+        perkey.verify(d, "quarantine")
+    assert len(d) == 5
+    assert perkey.prune(d, max_items=2, unconditional=True).removed == 3
+    assert perkey.prune(d, older_than=3600, unconditional=True).clock == "place"
+    assert len(d) == 2
 
 
 def test_where_removals_are_not_compared(servers_that_do_not_compare_removals: Server, bucket: str) -> None:

@@ -9,7 +9,7 @@ from typing import NoReturn
 from perkey.arguments import check_kind
 from perkey.content import Data
 from perkey.errors import ReadOnlyError
-from perkey.expectations import ANY, Expectation, Expectations, Version
+from perkey.expectations import ANY, ConditionKind, Expectation, Expectations, Verb, Version
 from perkey.naming import Name
 from perkey.stores.base import Store, WrapperStore
 from perkey.stores.folder import DirectoryStore
@@ -72,6 +72,11 @@ class ReadOnlyStore(WrapperStore):
     def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
         del min_age
         self._refuse(prefix)
+
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return False, without asking the place: that may take a write."""
+        del verb, kind
+        return False
 
     def now(self) -> float | None:
         """Return None: some places tell the time only to those that write."""

@@ -171,7 +171,8 @@ def prune(
         raise ValueError(f"by must be 'write' or 'use', not {by!r}")
     if seconds is None and max_items is None and max_bytes is None:
         raise ValueError("prune needs a limit: older_than, max_items or max_bytes")
-    _check_removable(d)
+    if not dry_run:
+        _check_removable(d)
     conditional = dry_run or d.store.honours("remove", "version")
     if not conditional and not unconditional:
         reason = (

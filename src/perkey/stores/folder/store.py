@@ -226,7 +226,7 @@ class DirectoryStore(Store):
             yield from super().write_many(items, expect=expect)
             return
         try:
-            from perkey.stores.folder.batches import Batches, WriteBatch
+            from perkey.stores.folder.batches import Batches, WriteBatch, WriteOne
         except ImportError:  # in a finaliser, as the interpreter ends
             yield from super().write_many(items, expect=expect)
             return
@@ -237,7 +237,11 @@ class DirectoryStore(Store):
             if way_of(self.base, self.locking, writing=True).shared:
                 yield from super().write_many(batch, expect=expect)
                 continue
-            write_one = partial(self._write_one if callable(expect) else self.write, expect=expect)
+            write_one: WriteOne = (
+                partial(self._write_one, expect=expect)
+                if callable(expect)
+                else partial(self.write, expect=expect)
+            )
             yield from WriteBatch(self.base, batch, expect, write_one, self.locking).write()
 
     def _write_one(self, name: Name, data: Data, *, expect: Expectations) -> Version:

@@ -65,7 +65,7 @@ class ObstoreStore(ObjectStore):
 
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         if self._kind == "gs":
-            return ((name, Stat("", head.mtime, head.size)) for name, head in self._list(prefix))
+            return ((name, Stat("", float(int(head.mtime)), head.size)) for name, head in self._list(prefix))
         return self.scan_stats(prefix)
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
