@@ -14,15 +14,15 @@ from perkey import (
 
 
 def first_come_first_served(seats: FileDirDict[str]) -> None:
-    """Insert if there is nothing: of any number of processes that try, exactly one succeeds."""
-    for guest in ("Ada", "Grace"):
+    """Insert if the key is missing: of any number of processes that try, exactly one succeeds."""
+    for passenger in ("Ada", "Grace"):
         outcome = seats.setdefault_if(
-            "12A", default_value=guest, condition=ETAG_IS_THE_SAME, expected_etag=ITEM_NOT_AVAILABLE
+            "12A", default_value=passenger, condition=ETAG_IS_THE_SAME, expected_etag=ITEM_NOT_AVAILABLE
         )
         if outcome.condition_was_satisfied:
-            print(f"{guest} has the seat")
+            print(f"{passenger} has the seat")
         else:
-            print(f"{guest} is too late, it is taken by {outcome.new_value}")
+            print(f"{passenger} is too late, it is taken by {outcome.new_value}")
 
 
 def compare_and_swap(seats: FileDirDict[str]) -> None:

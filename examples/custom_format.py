@@ -48,7 +48,7 @@ def show_csv(folder: Path) -> None:
 
 
 def show_signed(folder: Path) -> None:
-    """Store values that nobody can forge who does not know the secret."""
+    """Store values that cannot be forged without the secret."""
     register_format("signed", SignedFormat(JsonFormat(), secret=secrets.token_bytes(32)))
     orders = FileDirDict[dict[str, Any]](folder, file_type="signed", digest_len=0)
     orders["order-1"] = {"to": "alex", "amount": 100}

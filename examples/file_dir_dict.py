@@ -12,7 +12,7 @@ def show_file_types(folder: Path) -> None:
     FileDirDict(folder, file_type="json")["config"] = {"depth": 3, "names": ["a", "b"]}
     FileDirDict(folder, file_type="md")["notes"] = "# Plain text\n"
     # The ending of a file name is the type; what stands before it is a digest, for file systems that do
-    # not tell upper and lower case apart.
+    # not distinguish upper and lower case.
     for path in sorted(folder.iterdir()):
         print(f"{path.name:<22} {path.read_bytes()[:4]!r}...")
 

@@ -20,7 +20,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         latest = FileDirDict(folder, file_type="json")
         for reading in (21.5, 999.0, 22.0, -1.0, -1.0):
-            latest["kitchen"] = judged(reading)  # deleting what is not there is no error
+            latest["kitchen"] = judged(reading)  # deleting a missing key is not an error
             print(f"read {reading:>5}, latest: {latest.get('kitchen')}")
 
         # They work wherever a value is given: in update() ...

@@ -27,7 +27,7 @@ def main() -> None:
     numbers.append(3)
     print("kept:", kept["numbers"])
 
-    # An EmptyDict checks what it is given, so that switching storage off does not hide mistakes.
+    # An EmptyDict checks its arguments, so that switching storage off does not hide mistakes.
     try:
         EmptyDict[int]()["not a safe key!"] = 1
     except ValueError as error:

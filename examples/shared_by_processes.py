@@ -23,7 +23,7 @@ PROCESSES = 4
 
 
 def add_one(count: Any) -> int:
-    """Return the next count; there is none for a new word."""
+    """Return the next count; a new word has no count yet."""
     return 1 if count is ITEM_NOT_AVAILABLE else count + 1
 
 

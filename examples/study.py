@@ -2,14 +2,14 @@
 
     python examples/study.py
 
-How far does a walker get who keeps his direction with some probability? Each combination of parameters is
-a job of a data space: a folder with its state point, a file of raw data, and a document of results. What is
-done is kept: the same command again computes nothing, and after an interruption it does the rest. So does
-a grid that has grown.
+How far does a random walker get that keeps its direction with some probability? Each combination of
+parameters is a job of a data space: a folder with its state point, a file of raw data, and a document of
+results. Results are kept: the same command again computes nothing, and after an interruption or with a larger
+grid it does the rest.
 
-What is left in the folder: the project (``workspace``, a folder for each job), ``view`` with paths that tell
-what is where, ``results.csv``, ``study.png``, and ``study.zip``, which `Project.import_from` makes a project
-again.
+What is left in the folder: the project (``workspace``, a folder for each job), ``view`` with links to
+the jobs by parameter, ``results.csv``, ``study.png``, and ``study.zip``, which `Project.import_from` makes
+a project again.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def plot(jobs: JobsCursor, path: Path) -> None:
 
 
 def publish(project: Project, folder: Path) -> None:
-    """Make the data easy to look through, and to send to somebody."""
+    """Make the data easy to look through, and to send to a colleague."""
     project.create_linked_view(folder / "view")
     archive = folder / "study.zip"
     archive.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from perkey import ConsistencyCheckError, FileDirDict, MutationPolicyError, Writ
 def main() -> None:
     """Write results once, again, and differently."""
     with tempfile.TemporaryDirectory() as folder:
-        # A share of the later writes is compared with what is there, here all of them: probability 1.
+        # A share of the later writes is compared with the stored value, here all of them: probability 1.
         results = WriteOnceDict(FileDirDict(folder, file_type="json"), p_consistency_checks=1)
 
         results["run-1"] = {"accuracy": 0.98, "folds": [0.97, 0.98, 0.99]}

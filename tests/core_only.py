@@ -59,7 +59,7 @@ def main() -> None:
 
     for found in pkgutil.walk_packages(perkey.__path__, "perkey.", onerror=lambda _: None):
         # The commands are loaded by `perkey.cli.main`, which says what is missing.
-        if found.name.startswith(("perkey.cli.", "perkey.dataspace.h5store_")):
+        if found.name.startswith(("perkey.cli.", "perkey.dataspace.h5.")):
             continue
         try:
             importlib.import_module(found.name)

@@ -27,12 +27,13 @@ SOURCE = Path(perkey.__file__).parent
 # --- Every place that takes an exception for an answer ------------------------------------------------
 
 PARTS = [
-    *(SOURCE / f"{name}.py" for name in (
-        "bulk", "conditional", "content", "items", "ordering", "parallel", "persi_dict", "transforming"
-    )),
-    *SOURCE.glob("stores/*.py"),
+    SOURCE / "content.py",
+    SOURCE / "parallel.py",
+    *SOURCE.glob("files/*.py"),
+    *SOURCE.glob("stores/**/*.py"),
+    *SOURCE.glob("mapping/*.py"),
     *SOURCE.glob("dicts/*.py"),
-]  # fmt: skip
+]
 
 MISTAKABLE = {
     "KeyError", "LookupError", "ConflictError", "Exception", "OSError", "PermissionError",
@@ -40,19 +41,19 @@ MISTAKABLE = {
 }  # fmt: skip
 
 NOT_OF_A_CALL = {
-    ("items.py", "_decode"): "raised again, as it is",
-    ("items.py", "_encode"): "raised again, as it is",
-    ("transforming.py", "_transformed"): "raised again, as it is",
-    ("placing.py", "_stream"): "compared by identity, and raised again",
+    ("items.py", "decode"): "raised again, as it is",
+    ("items.py", "encode"): "raised again, as it is",
+    ("conditional.py", "_transformed"): "raised again, as it is",
+    ("replacing.py", "_stream"): "compared by identity, and raised again",
     ("overlapping.py", "__getattr__"): "a dict in memory",
     ("overlapping.py", "__getitem__"): "a dict in memory",
     ("bulk.py", "_hashable"): "a hash",
     ("boto_client.py", "_parse_time"): "the text of a reply",
-    ("boto_errors.py", "_retry_after"): "the text of a reply",
+    ("boto.py", "_retry_after"): "the text of a reply",
     ("lineage.py", "of"): "a dict in memory",
-    ("object_store.py", "_remove_any"): "ConflictError of its own method, tried again",
-    ("obstores.py", "_runs_here"): "looks at threads, and without an answer at none",
-    ("obstores.py", "_is_worker"): "looks at threads, and without an answer at none",
+    ("store.py", "_remove_any"): "ConflictError of its own method, tried again",
+    ("responses.py", "_runs_here"): "looks at threads, and without an answer at none",
+    ("responses.py", "_is_worker"): "looks at threads, and without an answer at none",
 }
 
 

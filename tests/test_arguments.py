@@ -39,23 +39,28 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "condition": (perkey.ANY_ETAG, [5, None, "any", perkey.ITEM_NOT_AVAILABLE, THING]),
     "create": (True, NOT_A_FLAG),
     "credential_provider": (lambda: None, [5, "a", THING]),
-    "dict_type": (FileDirDict, [5, None, dict, "FileDirDict", LocalDict(), THING]),
     "d": (LocalDict(), [5, None, "a", {}, THING]),
+    "dict_type": (FileDirDict, [5, None, dict, "FileDirDict", LocalDict(), THING]),
     "decode": (False, NOT_A_FLAG),
     "depth": (1, NOT_A_COUNT),
     "digest_len": (8, ["8", 8.0, True, THING]),
     "dry_run": (True, NOT_A_FLAG),
     "durability": ("none", [5, None, True, ["sync"], THING]),
+    "early": (0, ["3", None, True, [1], THING]),
     "endpoint_url": (None, NOT_TEXT_OR_NONE),
     "engine": ("boto3", NOT_TEXT),
     "expected_etag": (perkey.ITEM_NOT_AVAILABLE, [5, None, perkey.ANY_ETAG, THING]),
     "file_type": ("json", NOT_TEXT),
     "filter": ({}, NOT_A_MAPPING),
+    "free": (False, NOT_A_FLAG),
+    "function": (int, [5, None, "a", THING]),
+    "ignore": ((), [5, None, "abc", THING]),
     "immutable_items": (False, NOT_A_FLAG),
     "inner": (MemoryStore(), [5, None, "a", {}, THING]),
     "items": ({}, [5, None, "abc", THING]),
     "key": ("a", NOT_A_KEY),
     "keys": (["a"], NOT_KEYS),
+    "lease": (60, ["3", None, True, [1], THING]),
     "locking": ("auto", [5, None, True, ["shared"], THING]),
     "main": (MemoryStore(), [5, None, "a", {}, THING]),
     "main_dict": (LocalDict(), [5, None, "a", {}, THING]),
@@ -66,6 +71,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "mode": ("a", [5, None, True, ["r"], THING]),
     "min_age": (0, ["3", None, THING]),
     "n_retries": (1, NOT_A_COUNT),
+    "name": ("a", NOT_TEXT_OR_NONE),
     "new": (JsonFormat(), [5, None, "pkl", JsonFormat, THING]),
     "older_than": (None, ["1h", True, [1], THING]),
     "on_fault": (None, [5, "a", THING]),
@@ -79,6 +85,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "progress": (False, NOT_A_FLAG),
     "region": (None, NOT_TEXT_OR_NONE),
     "repair": (None, [5, True, ["quarantine"], THING]),
+    "renewal": ("thread", NOT_TEXT),
     "replace": (False, NOT_A_FLAG),
     "replace_with": ("-", NOT_TEXT),
     "requester_pays": (False, NOT_A_FLAG),
@@ -98,6 +105,9 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "unsigned": (False, NOT_A_FLAG),
     "url": ("memory://x", NOT_TEXT),
     "workers": (None, NOT_A_COUNT),
+    "version": ("1", [1.5, b"a", ["a"], THING]),
+    "wait": (False, ["3", None, [1], THING]),
+    "when_busy": ("wait", NOT_TEXT),
     "wrapped_dict": (LocalDict(), [5, "a", {}, THING]),
 }
 # What may be anything, or is an object of another library.
@@ -106,6 +116,7 @@ ANYTHING = frozenset(
 )
 # Arguments of some entrances only.
 SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
+    ("memoize", "key"): (str, [5, "a", ["a"], THING]),
     ("SignedFormat", "inner"): (JsonFormat(), [5, None, "pkl", THING]),
     ("DirectoryStore", "base"): ("", [5, None, b"a", THING]),
     ("usage", "prefix"): ("a", NOT_A_KEY),
@@ -113,10 +124,13 @@ SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
     ("prune", "max_items"): (5, NOT_A_COUNT),
     ("set_many", "items"): ({}, [5, None, "abc", [5], THING]),
 }
+# Required arguments that may also be given under another name.
+TWO_NAMES = frozenset((("setdefault_if", "default"),))
 # They take the parameters of other entrances by name.
 OPEN = frozenset(("more", "params", "service", "individual_subdicts_params"))
 # Called by stores and formats with what these have, not by users.
-INNER = frozenset(("Leftover", "Naming", "Stat", "Streamable", "can_check", "read_all"))
+INNER = frozenset(("Naming", "Shape", "Stat", "Streamable", "find_format", "read_all"))
+INNER |= {"Leftover", "bytes_of", "can_check", "refuse", "settled", "settled_at_once"}
 # The vocabulary of results and errors is made by the library itself.
 MADE_HERE = ("Error", "Warning", "Result", "Flag", "Joker", "Key", "Tuple", "Function", "ETag")
 
@@ -186,7 +200,10 @@ def right_for(entrance: str, function: Callable[..., Any], folder: str) -> dict[
             continue
         if name in {"base_dir", "base"}:
             chosen[name] = folder
-        elif parameter.default is parameter.empty or (entrance, name) == ("prune", "max_items"):
+        elif parameter.default is parameter.empty or (entrance.rpartition(".")[2], name) in {
+            *TWO_NAMES,
+            ("prune", "max_items"),
+        }:
             chosen[name] = "value" if name in ANYTHING else spec(entrance, name)[0]
     return chosen
 
@@ -204,7 +221,8 @@ def test_a_wrong_kind_is_a_type_error_that_names_the_argument(
         if kinds[name].kind is inspect.Parameter.POSITIONAL_ONLY
     ]
     handle = [FileDirDict(folder)] if "." in entrance else []
-    is_key = parameter in {"key", "prefix_key"} or (entrance in {"usage", "prune"} and parameter == "prefix")
+    is_prefix = (entrance in {"usage", "prune"}) and parameter == "prefix"
+    is_key = (parameter in {"key", "prefix_key"} and (entrance, parameter) not in SPECIAL) or is_prefix
     name = "a key" if is_key else parameter
     with pytest.raises(TypeError, match=rf"\b{name}\b"):
         function(*handle, *by_position, **arguments)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from contracts.dicts.raising import Bad, RaisingFormat
 
 from perkey import (
     BulkOperationError,
@@ -28,11 +29,11 @@ from perkey.expectations import ANY, Expectation, Version
 from perkey.formats import Format
 from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptySafeStrTuple
+from perkey.mapping import items_of
 from perkey.naming import Name
 from perkey.stores import MemoryStore
 from perkey.stores.base import Store
 from perkey.testing import FaultyStore
-from perkey.testing.dicts.raising import Bad, RaisingFormat
 
 T = TypeVar("T")
 
@@ -424,7 +425,7 @@ def test_progress_without_tqdm_names_the_extra_and_does_nothing(
 def test_an_exception_of_a_value_leaves_no_listing_open(tmp_path: Path) -> None:
     """The folder is closed when the exception is gone, not when garbage is collected some time later."""
     d = FileDirDict[Any](tmp_path)
-    vars(d)["_format"] = RaisingFormat(vars(d)["_format"], ValueError(), "decode")
+    items_of(d).format = RaisingFormat(items_of(d).format, ValueError(), "decode")
     d.update({f"k{number}": Bad() for number in range(3)})
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
@@ -440,7 +441,7 @@ def test_an_exception_of_a_value_leaves_no_listing_open(tmp_path: Path) -> None:
 
 def test_membership_among_items_passes_what_a_format_raises(tmp_path: Path) -> None:
     d = FileDirDict[Any](tmp_path)
-    vars(d)["_format"] = RaisingFormat(vars(d)["_format"], KeyError("old"), "decode")
+    items_of(d).format = RaisingFormat(items_of(d).format, KeyError("old"), "decode")
     d["a"] = Bad()
     d["b"] = 1
     items: Any = d.items()
@@ -473,7 +474,7 @@ def test_a_format_that_returns_no_bytes_is_named(tmp_path: Path, returned: Any) 
             raise AssertionError
 
     odd = FileDirDict[Any](tmp_path)
-    vars(odd)["_format"] = Odd()
+    items_of(odd).format = Odd()
     with pytest.raises(TypeError, match=r"encode\(\) of the format Odd must return bytes"):
         odd["a"] = 2
     assert d["a"] == 1

@@ -18,7 +18,8 @@ from perkey.parallel import map_unordered
 AT_EXIT = """\
 import atexit, sys, threading, time
 from perkey import FileDirDict, PersiDict
-from perkey.stores import MemoryStore, batches
+from perkey.stores import MemoryStore
+from perkey.stores.folder import batches
 
 if sys.argv[2] == "no syncfs":
     batches.sync_file_system = lambda folder: False

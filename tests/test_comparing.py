@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perkey.dicts.comparing import differences, losses
+from perkey.formats.comparing import differences, losses
 
 
 @dataclasses.dataclass

@@ -28,7 +28,10 @@ from perkey import (
     WriteOnceDict,
     get_safe_chars,
 )
+from perkey.formats import format_of
+from perkey.mapping import Items, Policy
 from perkey.naming import MAX_DIGEST_LEN, MAX_NAME_BYTES, MAX_PART_BYTES, Naming, digest, naming
+from perkey.stores import MemoryStore
 
 AnyDict: TypeAlias = PersiDict[Any]
 
@@ -251,14 +254,15 @@ class TestText:
     ) -> None:
         build = IN_DISGUISE[shape]
         for digest_len in (0, 8):
-            names = Naming(digest_len, "pkl")  # one of its own, with an empty cache
+            names = Naming(digest_len, "pkl")  # its cache is empty
+            items = Items[Any](MemoryStore(), names, format_of("pkl"), Policy())
             if earlier is not None:
-                names.name_of(build(lambda _: earlier))
-                names.name_of(build(lambda _: of(earlier)))
+                items.name_of(build(lambda _: earlier))
+                items.name_of(build(lambda _: of(earlier)))
             expected = Naming(digest_len, "pkl").name_of(build(lambda text: text))
             for _ in range(2):
-                assert names.name_of(build(of)) == expected
-            assert names.name_of(build(lambda text: text.lower())) != expected
+                assert items.name_of(build(of)) == expected
+            assert items.name_of(build(lambda text: text.lower())) != expected
             assert names.prefix_of(build(of)) == names.prefix_of(build(lambda text: text))
 
     @pytest.mark.parametrize("of", [disguised, member, np.str_])

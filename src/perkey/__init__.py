@@ -16,10 +16,14 @@ from perkey.errors import (
     AmbiguousPlaceError,
     BackendError,
     BulkOperationError,
+    BusyError,
+    ClaimLostError,
+    ComputationFailedError,
     ConcurrencyConflictError,
     ConflictError,
     ConsistencyCheckError,
     CorruptValueError,
+    LockTimeoutError,
     MissingExtraError,
     MissingItemError,
     MutationPolicyError,
@@ -28,6 +32,7 @@ from perkey.errors import (
     OutcomeUnknownError,
     PerkeyError,
     ReadOnlyError,
+    UnknownFileSystemWarning,
     UnloadableValueError,
     UnstorableValueError,
     UnsupportedConditionError,
@@ -72,6 +77,7 @@ if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
     from perkey.tools.checking import verify
+    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize
     from perkey.tools.places import open as open  # noqa: A004 - as gzip.open; not among the names of a star import
     from perkey.tools.pruning import prune
     from perkey.tools.usage import usage
@@ -84,6 +90,11 @@ _ON_DEMAND = {
     "prune": "perkey.tools.pruning",
     "usage": "perkey.tools.usage",
     "verify": "perkey.tools.checking",
+    "break_claim": "perkey.tools.once",
+    "claim": "perkey.tools.once",
+    "claims": "perkey.tools.once",
+    "compute_once": "perkey.tools.once",
+    "memoize": "perkey.tools.once",
 }
 
 
@@ -117,7 +128,10 @@ __all__ = [
     "BackendError",
     "BasicS3Dict",
     "BulkOperationError",
+    "BusyError",
     "CachedDict",
+    "ClaimLostError",
+    "ComputationFailedError",
     "ConcurrencyConflictError",
     "ConditionalOperationResult",
     "ConflictError",
@@ -130,6 +144,7 @@ __all__ = [
     "FileDirDict",
     "Joker",
     "LocalDict",
+    "LockTimeoutError",
     "MissingExtraError",
     "MissingItemError",
     "MutationPolicyError",
@@ -149,15 +164,21 @@ __all__ = [
     "S3Dict",
     "SafeStrTuple",
     "TransformingFunction",
+    "UnknownFileSystemWarning",
     "UnloadableValueError",
     "UnstorableValueError",
     "UnsupportedConditionError",
     "UnsupportedPlatformError",
     "WriteOnceDict",
     "WrongParametersWarning",
+    "break_claim",
+    "claim",
+    "claims",
+    "compute_once",
     "find",
     "get_safe_chars",
     "key_of",
+    "memoize",
     "prune",
     "quote",
     "register_format",

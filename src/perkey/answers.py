@@ -1,4 +1,4 @@
-"""Tell the answer of a call from an exception of code that interrupted it.
+"""Distinguish the answer of a call from an exception of code that interrupted it.
 
 A signal handler runs between any two bytecodes of the main thread, also within a system call. If it raises,
 its exception comes out of the call that it interrupted. A handler's ``TimeoutError`` must not be taken for a
@@ -27,7 +27,7 @@ _HERE: Final = __file__.removesuffix("answers.py")
 
 
 def answer(*kinds: type[E]) -> tuple[type[E], ...]:
-    """Return the classes to catch: `kinds`, or nothing if the exception at hand interrupted the call.
+    """Return the classes to catch: `kinds`, or nothing if the current exception interrupted the call.
 
     To be called in an ``except`` clause.
     """

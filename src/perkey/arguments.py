@@ -1,4 +1,4 @@
-"""Checks of arguments: each error names the argument and says what it must be."""
+"""Checks of arguments: each error names the argument and the expected kind."""
 
 from __future__ import annotations
 
@@ -116,3 +116,25 @@ def _refuse_single(name: str, value: object, of: str) -> NoReturn:
         f"{name} must be an iterable of {of}, not a {type(value).__name__}, whose characters would be taken "
         f"for {of}; put it into a list"
     )
+
+
+def named_or_alias(name: str, value: Any, alias: str, other: Any, absent: object) -> Any:
+    """Return the value of a required argument that has two names.
+
+    Args:
+        name: The name of the argument.
+        value: The value given under this name, or `absent`.
+        alias: The other name.
+        other: The value given under the other name, or `absent`.
+        absent: What stands for an argument that was not given.
+
+    Raises:
+        TypeError: The argument is given under both names or not at all.
+    """
+    if other is absent:
+        if value is absent:
+            raise TypeError(f"the argument {name!r} is missing")
+        return value
+    if value is not absent:
+        raise TypeError(f"{alias!r} is another name of the argument {name!r}; pass only one of them")
+    return other

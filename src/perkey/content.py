@@ -16,7 +16,7 @@ class Streamable(Protocol):
     """Data that writes itself into a file, a piece at a time."""
 
     def write_to(self, file: BinaryIO, /) -> None:
-        """Write all of it; may be called again, after a conflict say, and then writes the same again.
+        """Write all of it; may be called again, for example after a conflict, and then writes the same again.
 
         Raises:
             UnstorableValueError: It cannot be encoded after all; what was written is to be thrown away.
@@ -35,7 +35,7 @@ class DataError(Exception):
     """Carries an exception of data that writes itself through a store.
 
     A store takes some exceptions for answers of its place: a `FileNotFoundError` for a folder that was
-    deleted, say. It has no meaning for this one, so the exception reaches the caller as it was raised.
+    deleted, for example. It has no meaning for this one: the caller gets the exception as raised.
 
     Attributes:
         error: The exception.

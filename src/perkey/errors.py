@@ -43,7 +43,7 @@ class MutationPolicyError(PerkeyError, TypeError):
 
 
 class MissingItemError(PerkeyError, KeyError):
-    """There is no item under a key; ``args[0]`` is the key.
+    """The key does not exist; ``args[0]`` is the key.
 
     Whether the key is the beginning of other keys is looked up when the error is shown or pickled, so that a
     missing item costs nothing more than to find it missing.
@@ -58,12 +58,12 @@ class MissingItemError(PerkeyError, KeyError):
         return _rebuild, (type(self), self.args, {**self.__dict__, "find_longer": _Known(longer)})
 
     def __str__(self) -> str:
-        """Name the key, and say what it is the beginning of."""
+        """Name the key, and a longer key that begins with it."""
         key, longer = tuple(self.args[0]), self._longer()
         if longer is None:
             return repr(key)
         return (
-            f"{key!r}: there is no such item, but other keys begin with it, such as {tuple(longer)!r}; "
+            f"{key!r}: this key does not exist, but other keys begin with it, such as {tuple(longer)!r}; "
             f"get_subdict({key!r}) returns the dictionary of these"
         )
 
@@ -105,6 +105,10 @@ class AmbiguousPlaceError(PerkeyError, ValueError):
         return f"{self.place}: the names here fit several dictionaries; pass one of:\n{shown}"
 
 
+class UnknownFileSystemWarning(UserWarning):
+    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
+
+
 class WrongParametersWarning(UserWarning):
     """A dictionary sees none of the items in its place, because they were written with other parameters."""
 
@@ -115,7 +119,7 @@ class ConflictError(PerkeyError, RuntimeError):
     Attributes:
         name: The stored name, a tuple of parts.
         expected: The version expected, or `ABSENT`.
-        found: The version found, `ABSENT`, or None where the store cannot tell.
+        found: The version found, `ABSENT`, or None where the store does not know it.
     """
 
     def __init__(self, name: tuple[str, ...], expected: Any, found: Any = None) -> None:
@@ -125,7 +129,7 @@ class ConflictError(PerkeyError, RuntimeError):
         self.found = found
 
     def __str__(self) -> str:
-        """Say what was expected and what was found."""
+        """Name the expected and the actual state."""
         found = "another state" if self.found is None else repr(self.found)
         return f"{'/'.join(self.name)}: expected {self.expected!r}, found {found}; nothing was changed"
 
@@ -195,9 +199,9 @@ class OperationTimeoutError(BackendError, TimeoutError):
 
 
 class OutcomeUnknownError(PerkeyError, RuntimeError):
-    """A conditional write or removal may or may not have happened, and it can no longer be told which.
+    """A conditional write or removal may or may not have happened, and perkey cannot decide which.
 
-    A reply was lost, or the request was repeated on its way, and what is there now does not tell. It was not
+    A reply was lost, or the request was repeated on its way, and the present state shows neither. It was not
     tried again: that could have applied it twice. Read the item and decide.
 
     Attributes:
@@ -211,10 +215,10 @@ class OutcomeUnknownError(PerkeyError, RuntimeError):
         self.place = place
 
     def __str__(self) -> str:
-        """Say what to do."""
+        """Return the message, with the next step for the caller."""
         return (
             f"{self.place}: the reply to a conditional write was lost, or the request was repeated on its "
-            "way, and what is there now does not tell whether it took place; read the item and decide"
+            "way, and the present state does not show whether it took place; read the item and decide"
         )
 
 
@@ -237,7 +241,7 @@ class LockTimeoutError(PerkeyError, TimeoutError):
         self.holder = holder
 
     def __str__(self) -> str:
-        """Say who holds it and what to do."""
+        """Name the holder and the next step for the caller."""
         holder = self.holder or "a process that is not known"
         return (
             f"{self.folder}: the lock was not released for {self.seconds:g} s; "
@@ -266,7 +270,7 @@ class BulkOperationError(PerkeyError, RuntimeError):
     Where only one fails, its own error is raised instead, with a note of how many were done.
 
     Attributes:
-        failures: The error of each key that failed; what is no key is there as it was given.
+        failures: The error of each key that failed; invalid keys are listed as given.
         succeeded: How many items were done.
     """
 
@@ -305,7 +309,7 @@ class CorruptValueError(_ValueAtPlaceError, ValueError):
     """The stored bytes are damaged: they are not what any writer wrote. Nothing was changed.
 
     Attributes:
-        reason: What was found.
+        reason: The fault.
         key: The key of the value.
         place: Path or address of the bytes.
     """
@@ -340,7 +344,7 @@ class NestedWriteError(PerkeyError, RuntimeError):
         self.place = place
 
     def __str__(self) -> str:
-        """Name the place, and say what to do."""
+        """Name the place and the next step for the caller."""
         return (
             f"{self.place}: a signal handler or finaliser began a write within another write of its thread; "
             "the inner write changed nothing. Write after the handler has returned."
@@ -364,6 +368,87 @@ class ConsistencyCheckError(MutationPolicyError, ValueError):
         """List the differences, one a line."""
         lines = "\n  ".join(self.differences)
         return f"{tuple(self.key)}: the new value differs from the one written first:\n  {lines}"
+
+
+class BusyError(PerkeyError, TimeoutError):
+    """Another process or thread works on the item, and did not finish in time.
+
+    Attributes:
+        key: The key of the item.
+        holder: The process that works on it, as text; None if that is not known.
+        waited: Seconds for which this call waited.
+    """
+
+    def __init__(self, key: Any, holder: str | None, waited: float) -> None:
+        super().__init__(key, holder, waited)
+        self.key = key
+        self.holder = holder
+        self.waited = waited
+
+    def __str__(self) -> str:
+        """Name the holder."""
+        holder = self.holder or "another process"
+        return (
+            f"{shown_key(self.key)}: {holder} works on it and did not finish within {self.waited:g} s; "
+            "try again later, or wait for longer"
+        )
+
+
+class ClaimLostError(PerkeyError, RuntimeError):
+    """A claim is not held, or is held no more: another process may work on the item now.
+
+    Attributes:
+        key: The key of the item.
+        reason: What is known about it.
+    """
+
+    def __init__(self, key: Any, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Name the reason."""
+        return f"{shown_key(self.key)}: the claim is not held: {self.reason}"
+
+
+class ComputationFailedError(PerkeyError, RuntimeError):
+    """The computation that this call waited for failed in another process or thread; call again to retry.
+
+    Attributes:
+        key: The key of the item.
+        type: The class of the exception, with its module, as text.
+        text: The text of the exception.
+        traceback: Its traceback as text.
+        count: How many attempts have failed so far.
+        holder: The process in which it failed, as text.
+    """
+
+    def __init__(
+        self,
+        key: Any,
+        *,
+        type: str,  # noqa: A002 - as it is called in the claim
+        text: str,
+        traceback: str,
+        count: int,
+        holder: str,
+    ) -> None:
+        super().__init__(key, type, text)
+        self.key = key
+        self.type = type
+        self.text = text
+        self.traceback = traceback
+        self.count = count
+        self.holder = holder
+
+    def __str__(self) -> str:
+        """Show the error as it was there."""
+        attempts = "1 attempt has" if self.count == 1 else f"{self.count} attempts have"
+        return (
+            f"{shown_key(self.key)}: the computation failed in {self.holder}, {attempts} failed so far; "
+            f"call again to retry. It raised {self.type}: {self.text}\n{self.traceback}"
+        )
 
 
 def shown_key(key: Any) -> str:

@@ -27,7 +27,7 @@ ANY: Final = _Expectation.ANY
 """Expect nothing in particular."""
 
 ABSENT: Final = _Expectation.ABSENT
-"""Expect that there is no item."""
+"""Expect that the item does not exist."""
 
 Expectation: TypeAlias = Version | _Expectation
 """What a write or removal expects to find: ANY, ABSENT or a version."""
@@ -45,7 +45,7 @@ def expectation_of(expect: Expectations, name: tuple[str, ...]) -> Expectation:
 
 
 def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> UnsupportedConditionError:
-    """Return the error for a condition that a place cannot honour."""
+    """Return the error for a condition that a place cannot support."""
     what = "that it is absent" if kind == "absent" else "a certain version of it"
     return UnsupportedConditionError(
         f"{place}: cannot {verb} an item on the condition of {what}: {reason}. Nothing was changed; "

@@ -60,10 +60,10 @@ class ValueNotRetrievedFlag(_Sentinel):
 
 
 KEEP_CURRENT: Final[Literal[Joker.KEEP_CURRENT]] = Joker.KEEP_CURRENT
-"""Assigned to a key, leaves the item as it is; nothing happens if there is none."""
+"""Assigned to a key, leaves the item as it is, or absent."""
 
 DELETE_CURRENT: Final[Literal[Joker.DELETE_CURRENT]] = Joker.DELETE_CURRENT
-"""Assigned to a key, deletes the item; nothing happens if there is none."""
+"""Assigned to a key, deletes the item if it exists."""
 
 ANY_ETAG: Final = ETagConditionFlag.ANY_ETAG
 """The condition that always holds."""
@@ -86,7 +86,7 @@ IF_ETAG_CHANGED: Final = RetrieveValueFlag.IF_ETAG_CHANGED
 ITEM_NOT_AVAILABLE: Final[Literal[ItemNotAvailableFlag.ITEM_NOT_AVAILABLE]] = (
     ItemNotAvailableFlag.ITEM_NOT_AVAILABLE
 )
-"""There is no item: as an expected etag, as an actual one, and in place of a value."""
+"""The item does not exist: used as an expected etag, as an actual etag, and in place of a value."""
 
 VALUE_NOT_RETRIEVED: Final[Literal[ValueNotRetrievedFlag.VALUE_NOT_RETRIEVED]] = (
     ValueNotRetrievedFlag.VALUE_NOT_RETRIEVED
@@ -109,7 +109,7 @@ class ConditionalOperationResult(NamedTuple, Generic[ValueType]):
         condition_was_satisfied: Whether the condition held; if not, nothing was changed.
         actual_etag: The etag found before the operation, or ITEM_NOT_AVAILABLE.
         resulting_etag: The etag after it, or ITEM_NOT_AVAILABLE.
-        new_value: The value after it; ITEM_NOT_AVAILABLE if there is none, VALUE_NOT_RETRIEVED if there
+        new_value: The value after it; ITEM_NOT_AVAILABLE if it does not exist, VALUE_NOT_RETRIEVED if there
             is one that was not asked for.
     """
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self, SupportsIndex, TypeAlias, overload
 
 from perkey.arguments import check_flag
+from perkey.handles import NeverSame
 
 SAFE_CHARS_SET: Final = frozenset(string.ascii_letters + string.digits + "()_-~.=")
 """The characters that a key part may have."""
@@ -189,7 +190,7 @@ class NonEmptySafeStrTuple(SafeStrTuple):
     """A `SafeStrTuple` of at least one part: what a value can be stored under.
 
     Raises:
-        ValueError: There is no part; or as for `SafeStrTuple`.
+        ValueError: No part is given; or as for `SafeStrTuple`.
     """
 
     __slots__ = ()
@@ -205,7 +206,7 @@ PersiDictKey: TypeAlias = SafeStrTuple | str | Sequence[Any]
 """What the dictionaries take as a key: a string, or a (nested) sequence of strings."""
 
 NonEmptyPersiDictKey: TypeAlias = PersiDictKey
-"""The same, where at least one part is asked for (a type checker cannot tell)."""
+"""The same, where at least one part is asked for (a type checker cannot see the difference)."""
 
 
 # --- Quoting: any text <-> safe parts -------------------------------------------------------------
@@ -370,7 +371,7 @@ def _plain(thing: Any, path: tuple[str | int, ...]) -> Any:
             return _exactly(kind, thing)
     if len(path) == _DEEPEST:
         raise ValueError(f"parameters must not be nested more than {_DEEPEST} levels deep")
-    if isinstance(thing, Mapping):
+    if isinstance(thing, Mapping) and not isinstance(thing, NeverSame):
         return _plain_mapping(thing, path)
     if isinstance(thing, Sequence) and not isinstance(thing, (*_BINARY, UserString)):
         return [_plain(inner, (*path, index)) for index, inner in enumerate(thing)]
@@ -383,7 +384,7 @@ def _plain(thing: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def _exactly(kind: type[Any], thing: Any) -> Any:
-    """Return a string or number of a subclass as one of the class itself, whatever its own methods say."""
+    """Return a string or number of a subclass as one of the class itself; its own methods are not called."""
     if kind is str:
         return text_of(thing)
     return int.__int__(thing) if kind is int else float.__float__(thing)

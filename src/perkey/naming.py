@@ -33,7 +33,10 @@ MAX_PART_BYTES: Final = 255
 """The longest file name of the common file systems; every stored part keeps to it, on every backend."""
 
 MAX_NAME_BYTES: Final = 900
-"""The longest stored name, separators included: S3 allows 1,024 bytes, and a root prefix needs room."""
+"""The longest stored name, separators included: S3 allows 1,024 bytes, and a root prefix needs some."""
+
+CLAIM_ENDING: Final = "-claim"
+"""What the file types of claims end in. A claim lies beside its item; no dictionary may have such a type."""
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [a + b for a in _BASE32 for b in _BASE32]
@@ -80,7 +83,7 @@ class Shape:
         self.folder_fits = re.compile(folder).fullmatch
 
     def fits(self, name: Name) -> bool:
-        """Tell whether a name is of this shape; cheap, because digests are not computed."""
+        """Return whether a name is of this shape; cheap, because digests are not computed."""
         return self.leaf_fits(name[-1]) is not None and all(map(self.folder_fits, name[:-1]))
 
 
@@ -113,6 +116,11 @@ class Naming:
         digest_len: Characters of digest added to each part, 0 to 26.
         file_type: The ending of the last part, checked like a key part.
 
+    Attributes:
+        cached_name_of: Does the same as `name_of` for a key that is a plain string, a tuple of plain strings,
+            or what the library returns as a key. Other objects may be equal to one of these and have another
+            text, so they must not be looked up.
+
     Raises:
         ValueError: `digest_len` or `file_type` is out of bounds.
     """
@@ -127,12 +135,16 @@ class Naming:
             raise ValueError(f"file_type: {error}") from None
         if len(file_type) > MAX_PART_BYTES // 4:
             raise ValueError(f"file_type of {len(file_type)} characters is too long")
+        if file_type.endswith(CLAIM_ENDING):
+            raise ValueError(
+                f"file_type={file_type!r}: types that end in {CLAIM_ENDING!r} are kept for claims"
+            )
         self.digest_len = digest_len
         self.file_type = file_type
         self._ending = "." + file_type
         self._tail = digest_len + 1
         self.shape = _shape(digest_len, self._ending)
-        self._cached_name = lru_cache(_CACHED_NAMES)(self._make_name)
+        self.cached_name_of = lru_cache(_CACHED_NAMES)(self.name_of)
         self._cached_part = lru_cache(_CACHED_NAMES)(self._folder_part)
         # Never emptied: a listing of more keys than fit would push each out before it is seen again.
         self._flat_keys: dict[str, NonEmptySafeStrTuple | None] = {}
@@ -147,15 +159,13 @@ class Naming:
             TypeError: `key` is not a string or a sequence of strings.
             ValueError: `key` is empty, has an unsafe part, or its name would be too long.
         """
-        # Only plain strings are looked up: others may be equal to, and hash like, another text.
-        kind = type(key)
-        if kind is tuple:
-            for part in key:
-                if type(part) is not str:
-                    return self._make_name(key)
-        elif kind is not str and kind is not NonEmptySafeStrTuple and kind is not SafeStrTuple:
-            return self._make_name(key)
-        return self._cached_name(key)
+        parts = NonEmptySafeStrTuple(key)
+        *folders, last = (self._suffixed(part) for part in parts)
+        for folder in folders:
+            self._check_folder(folder)
+        name = (*folders, last + self._ending)
+        self._check_length(name)
+        return name
 
     def prefix_of(self, prefix: Any) -> Name:
         """Return the folder name of `prefix`, which may be empty; raises as `name_of`."""
@@ -183,17 +193,8 @@ class Naming:
         return tuple.__new__(NonEmptySafeStrTuple, (*parts, *flat))
 
     def part_of(self, folder: str) -> str | None:
-        """Return the key part that the folder `folder` stands for, or None if it is not one of ours."""
+        """Return the key part that the folder `folder` stands for, or None if it stands for none."""
         return self._cached_part(folder)
-
-    def _make_name(self, key: Any) -> Name:
-        parts = NonEmptySafeStrTuple(key)
-        *folders, last = (self._suffixed(part) for part in parts)
-        for folder in folders:
-            self._check_folder(folder)
-        name = (*folders, last + self._ending)
-        self._check_length(name)
-        return name
 
     def _suffixed(self, part: str) -> str:
         if not self.digest_len or self._has_suffix(part):
@@ -205,7 +206,7 @@ class Naming:
         return cut > 0 and part[cut] == "_" and part[cut + 1 :] == digest(part[:cut], self.digest_len)
 
     def _flat_key(self, leaf: str) -> NonEmptySafeStrTuple | None:
-        """Return the key stored as a file `leaf` in the base folder, None if none is."""
+        """Return the key stored as a file `leaf` in the base folder, or None."""
         part = self._part_of(leaf[: -len(self._ending)]) if self.shape.leaf_fits(leaf) else None
         return None if part is None else tuple.__new__(NonEmptySafeStrTuple, (part,))
 
@@ -213,7 +214,7 @@ class Naming:
         return None if self.shape.folder_fits(folder) is None else self._part_of(folder)
 
     def _part_of(self, stored: str) -> str | None:
-        """Return the part of a key that is stored as `stored`, None if none is."""
+        """Return the part of a key that is stored as `stored`, or None."""
         if len(stored) > MAX_PART_BYTES:
             return None
         if not self.digest_len:
@@ -225,7 +226,7 @@ class Naming:
         return stored if part[-self._tail :][:1] == "_" and self._has_suffix(part) else part
 
     def _check_folder(self, folder: str) -> None:
-        # Without digests nothing tells the folder "x.pkl" from the file of the key "x".
+        # Without digests the folder "x.pkl" cannot be distinguished from the file of the key "x".
         if not self.digest_len and folder.endswith(self._ending):
             raise ValueError(
                 f"with digest_len=0 the key part {folder!r} would collide with a file of type "

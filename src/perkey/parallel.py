@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 _END: Final[Any] = object()
 _LEAVING_SECONDS: Final = 0.5
-"""For how long calls under way are waited for when the iteration is left early, by Ctrl-C say."""
+"""For how long calls under way are waited for when the iteration is left early, for example by Ctrl-C."""
 
 
 def map_unordered(
@@ -42,7 +42,7 @@ def map_unordered(
         arguments: Drawn in the calling thread; an exception from there is raised when all that was drawn
             before is done and yielded.
         workers: How many threads.
-        discard: Is given the results that nobody took, when the iteration is left early.
+        discard: Is given the results that were not consumed, when the iteration is left early.
         weigh: Returns as how many arguments one is counted, for those that take much memory.
     """
     source = _Source(arguments)
@@ -69,7 +69,7 @@ def map_unordered(
 
 
 def is_abandoned() -> bool:
-    """Return whether this thread works for an iteration that was left, by Ctrl-C say.
+    """Return whether this thread works for an iteration that was left, for example by Ctrl-C.
 
     Code that waits or tries again asks before it does so, and raises the last error instead: its caller takes
     no result any more. False in threads that are not workers of `map_unordered`.

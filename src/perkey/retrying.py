@@ -14,16 +14,17 @@ from typing import Final
 from perkey.parallel import is_abandoned
 
 RETRY_FOR: Final = 30.0
-"""Seconds for which a request is repeated, unless the user says otherwise."""
+"""Seconds for which a request is repeated, by default."""
 
 IDLE_SECONDS: Final = 20.0
-"""Seconds after which an attempt ends if not a byte comes; less than `RETRY_FOR`, so that another follows."""
+"""Seconds without a received byte after which an attempt ends; less than `RETRY_FOR`: another follows."""
 
 UPLOAD_IDLE_SECONDS: Final = 300.0
 """The same for a client that counts the time of a whole upload as a time without a byte from the service."""
 
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE: Final = 5.0
+LONGEST_GIVING_WAY = 0.02
+"""Seconds that an overtaken conditional change waits at most."""
+
 _MOST_DOUBLINGS: Final = 16  # 2 ** attempts must not overflow in a day of attempts
 
 
@@ -35,7 +36,7 @@ class Retry:
         retry_for: Seconds since the beginning of an operation during which what failed is tried again; 0 for
             one attempt only.
         timeout: Seconds that the whole operation may take, all attempts included; None for no limit. An
-            attempt that is under way ends when not a byte comes for a while.
+            attempt that is under way ends when no byte arrives for a while.
 
     Raises:
         TypeError: An argument is not a number.
@@ -71,7 +72,12 @@ class Attempts:
     Attributes:
         count: How many attempts have failed.
         end: When the time of the whole operation is over, as `time.monotonic` counts.
+        first_pause: The most that the first pause takes, in seconds.
+        longest_pause: The most that any pause takes.
     """
+
+    first_pause = 0.05
+    longest_pause = 5.0
 
     def __init__(self, retry: Retry, began: float | None = None) -> None:
         self._retry = retry
@@ -88,13 +94,13 @@ class Attempts:
 
     @property
     def over(self) -> bool:
-        """Whether there is no time for another attempt."""
+        """Whether the time for another attempt is over."""
         return time.monotonic() >= min(self._began + self._retry.retry_for, self.end)
 
     def pause(self, failure: Exception, *, wanted: float | None = None) -> bool:
-        """Wait before another attempt, and log it; return False at once if there is no time for one.
+        """Wait before another attempt, and log it; return False at once if the time for it is over.
 
-        The same if the caller has left the iteration that this is a part of, by Ctrl-C say.
+        The same if the caller has left the iteration that this is a part of, for example by Ctrl-C.
 
         The first pause is 25 to 50 ms, each further one twice as long, up to 5 s.
 
@@ -104,7 +110,7 @@ class Attempts:
         """
         now = time.monotonic()
         left = min(self._began + self._retry.retry_for, self.end) - now
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self.count, _MOST_DOUBLINGS))
+        longest = min(self.longest_pause, self.first_pause * 2 ** min(self.count, _MOST_DOUBLINGS))
         seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
         self.count += 1
         if left <= 0 or (wanted is not None and wanted >= left) or is_abandoned():
@@ -126,6 +132,17 @@ class Attempts:
 
 
 _current = threading.local()
+
+
+def pause(attempts: int, duration: float) -> None:
+    """Wait after a conflict, so that other writers can finish; the more conflicts, the shorter.
+
+    Args:
+        attempts: How many attempts have met a conflict. The first one causes no wait.
+        duration: The seconds that the last attempt took.
+    """
+    if attempts > 1:
+        time.sleep(min(LONGEST_GIVING_WAY, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
 
 
 def _check(name: str, seconds: object) -> None:

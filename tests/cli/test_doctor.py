@@ -109,9 +109,11 @@ def test_json_says_all(tmp_path: Path, run: Doctor, mounted: Callable[[str, str]
         ("nfs", "rw,nolock", 3, False, "nolock"),
         ("nfs", "rw,local_lock=all", 3, False, "local_lock=none"),
         ("nfs4", "rw,nocto", 3, False, "nocto"),
-        ("cifs", "rw,cache=loose", 3, False, "cache=strict"),
+        ("cifs", "rw,cache=loose", 3, False, "options cache=none,nolease"),
         ("cifs", "rw,nobrl", 3, False, "nobrl"),
-        ("cifs", "rw,cache=strict", 4, None, "--with-others 2"),
+        ("cifs", "rw,cache=strict", 3, False, "options cache=none,nolease"),
+        ("smb3", "rw,cache=none", 3, False, "options cache=none,nolease"),
+        ("cifs", "rw,cache=none,nolease", 0, True, ""),
         ("lustre", "rw,localflock", 3, False, "option flock"),
         ("lustre", "rw,flock", 0, True, "--with-others 2"),
         ("ceph", "rw", 0, True, "--with-others 2"),
@@ -209,7 +211,10 @@ def test_a_full_disk_is_reported(tmp_path: Path, run: Doctor, monkeypatch: pytes
     monkeypatch.setattr(doctor, "sync", full)
     answer = run(tmp_path, "--json")
     assert answer.code == 3
-    assert answer.json["promises"]["writing"] == {"holds": False, "why": "No space left on device"}
+    assert answer.json["promises"]["writing"] == {
+        "holds": False,
+        "why": "not writable: No space left on device",
+    }
     assert content(tmp_path) == ["home"]
 
 
@@ -233,6 +238,33 @@ def test_errors_are_one_line(tmp_path: Path, run: Doctor, words: list[str]) -> N
     answer = run(*(paths.get(word, word) for word in words))
     assert answer.code in {1, 2}
     assert (answer.out, is_one_line(answer.err)) == ("", True), answer.err
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/prefix", "az://container", "memory://"])
+def test_an_address_of_another_service_is_answered_with_what_to_do(run: Doctor, address: str) -> None:
+    answer = run(address)
+    assert (answer.code, is_one_line(answer.err)) == (1, True)
+    assert f"not {address!r}" in answer.err
+    assert f"ObjectStoreDict({address!r}).store.honours(" in answer.err
+
+
+def test_a_wrong_value_of_the_variable_is_named(
+    tmp_path: Path, run: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERKEY_LOCKING", "foo")
+    answer = run(tmp_path)
+    assert (answer.code, is_one_line(answer.err)) == (1, True)
+    assert "PERKEY_LOCKING must be one of" in answer.err
+    assert "'foo'" in answer.err
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
+def test_a_view_of_the_kernel_is_not_writable(run: Doctor) -> None:
+    answer = run("/proc", "--json")
+    assert answer.code == 3
+    assert answer.json["promises"]["writing"]["holds"] is False
+    assert "not writable: proc shows the state of the kernel" in answer.json["promises"]["writing"]["why"]
+    assert answer.json["advice"] == ["choose a folder on a disk"]
 
 
 def test_help_lists_the_exit_codes(run: Doctor) -> None:

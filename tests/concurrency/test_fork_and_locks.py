@@ -181,7 +181,7 @@ sys.path[:0] = sys.argv[2:]
 opened, forked = threading.Event(), threading.Event()
 
 from holders import is_locked
-from perkey.stores import descriptors, locks
+from perkey.files import descriptors, locks
 
 stock = os.open
 

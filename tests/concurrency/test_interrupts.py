@@ -55,7 +55,7 @@ ACTS: Final[dict[str, Act]] = {
     "write many": lambda store, _: list(store.write_many(MANY)),
     "remove many": lambda store, _: list(store.remove_many([FLAT, DEEP])),
     "list": lambda store, _: [list(store.scan()), list(store.scan_stats()), list(store.folders())],
-    "look for locks": lambda store, _: store.honours("write", "version"),
+    "look for locks": lambda store, _: store.supports("write", "version"),
     "document": lambda _, folder: JSONDict(folder / "d.json").update(a=1),
     "cache": lambda _, folder: CacheFolder(folder / "cache", max_bytes=10_000).write(FLAT, b"new"),
 }

@@ -184,7 +184,7 @@ def test_the_first_write_into_a_write_once_dict_wins_for_all(tmp_path: Path, met
 
 
 def test_without_locks_conditions_on_a_version_are_refused(tmp_path: Path) -> None:
-    """They could not be honoured, so they must not pretend; the item stays as it is."""
+    """They could not be supported, so they must not pretend; the item stays as it is."""
     target = FileDirDict[int](tmp_path)
     target["a"] = 1
 

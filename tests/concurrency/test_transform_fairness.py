@@ -99,10 +99,10 @@ def test_one_who_is_overtaken_more_often_than_it_wants_changes_nothing(n_retries
 def test_the_more_often_one_was_overtaken_the_less_it_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest pause that may be drawn falls with the number of attempts; the first comes without any."""
     pauses: list[float] = []
-    monkeypatch.setattr("perkey.mapping.transforming.random.uniform", lambda _, longest: longest)
-    monkeypatch.setattr("perkey.mapping.transforming.time.sleep", pauses.append)
-    monkeypatch.setattr("perkey.mapping.transforming.time.perf_counter", iter(range(10**6)).__next__)
-    monkeypatch.setattr("perkey.mapping.transforming._LONGEST_PAUSE", 10**6)
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr("time.perf_counter", iter(range(10**6)).__next__)
+    monkeypatch.setattr("perkey.retrying.LONGEST_GIVING_WAY", 10**6)
     target = LocalDict[int]()
     left = 20
 

@@ -31,7 +31,7 @@ from perkey.files import folder as folders
 from perkey.files import locks
 from perkey.files import syscalls as libc
 from perkey.files.temporaries import temporary_name
-from perkey.stores.folder import unnamed
+from perkey.stores.folder import tmpfile
 
 Key: TypeAlias = str | tuple[str, ...]
 Marked: TypeAlias = tuple[int, list[tuple[int, int]]]
@@ -55,7 +55,7 @@ def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any
 
     with (
         mock.patch.object(folders, "lock", lock),
-        mock.patch.object(unnamed, "_POSSIBLE", False),
+        mock.patch.object(tmpfile, "POSSIBLE", False),
         mock.patch.object(libc, "rename_new", return_value=False),
         mock.patch.object(folders.Folder, "may_have_unnamed", return_value=False),
     ):
@@ -137,7 +137,7 @@ def claim_with_and_without_lock(
     me: int, target: PersiDict[int], locking: FileDirDict[int], names: Iterable[str]
 ) -> list[str]:
     """The same by workers of which every second one takes the place for one where files need a name."""
-    unnamed._able[locking.store.base] = False  # type: ignore[attr-defined] # of this store
+    tmpfile._able[locking.store.base] = False  # type: ignore[attr-defined] # of this store
     return claim_by_setdefault(me, locking if me % 2 else target, names)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from perkey.dataspace import Project
 from perkey.dataspace.space import transfers
-from perkey.dataspace.sync.run import FileSync
+from perkey.dataspace.sync import FileSync
 from perkey.stores.folder.store import Durability
 
 OLD: Final = {"a": 1}
@@ -37,7 +37,7 @@ def move(spaces: Spaces) -> None:
 
 
 def move_by_copy(spaces: Spaces) -> None:
-    transfers._move_by_copy(spaces.job.id, spaces.one._jobs, spaces.two._jobs)
+    transfers.move_by_copy(spaces.job.id, spaces.one.space.workspace, spaces.two.space.workspace)
 
 
 def remove(spaces: Spaces) -> None:

@@ -53,7 +53,7 @@ class Found(Spaces):
                     continue
                 found.append((name, job.sp()))
                 assert project.open_job(job.sp()) == job
-                project._jobs.sweep(min_age=0)
+                project.space.workspace.sweep(min_age=0)
         assert [job.sp() for job in self.one.find_jobs({"bystander": 1})] == [{"bystander": 1}]
         return found
 
@@ -76,7 +76,7 @@ def killed_everywhere(
         outcomes.append(found.check())
         home = os.path.join(found.one.workspace, SCRATCH)
         if os.path.isdir(home):
-            found.one._jobs.sweep(min_age=0)
+            found.one.space.workspace.sweep(min_age=0)
             assert set(os.listdir(home)) <= {"index", "moves"}
     return points, outcomes
 

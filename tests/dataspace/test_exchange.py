@@ -22,7 +22,7 @@ from perkey.dataspace.errors import (
     StatepointParsingError,
 )
 from perkey.dataspace.exchange.discovery import SchemaString
-from perkey.dataspace.sync.run import FileSync
+from perkey.dataspace.sync import FileSync
 from perkey.files.temporaries import OURS
 
 ARCHIVES = [".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".tar.bz2", ".bz2", ".tar.xz", ".xz"]

@@ -16,8 +16,7 @@ import pytest
 from dataspace.trees import job_files, leftovers, read_tree, write_tree
 from perkey.dataspace import Project
 from perkey.dataspace.errors import ArchiveError
-from perkey.dataspace.exchange.archives import link_field
-from perkey.dataspace.exchange.unpacking import extract_archive
+from perkey.dataspace.exchange.archives import extract_archive, link_field
 
 ENDINGS = [".tar", ".tar.gz", ".zip"]
 STATEPOINT = ("job/signac_statepoint.json", '{"a": 1}')

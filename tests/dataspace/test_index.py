@@ -11,7 +11,7 @@ import pytest
 
 from perkey.dataspace import Job, Project
 from perkey.dataspace.space import index as statepoint_index
-from perkey.dataspace.space import log, workspace
+from perkey.dataspace.space import workspace
 from perkey.files import SCRATCH
 from perkey.files import whole as files
 from perkey.files.folder import Folder
@@ -144,7 +144,7 @@ def test_an_append_that_was_cut_short_is_written_over(many: Project, reads: Read
 def test_entries_of_jobs_that_are_gone_are_dropped_in_the_end(
     many: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_FEW", 10)
+    monkeypatch.setattr(statepoint_index, "_FEW", 10)
     before = file_of(many).stat().st_size
     for job in list(many):
         job.remove()
@@ -188,7 +188,7 @@ def test_update_cache_writes_what_signac_reads(many: Project) -> None:
 
 
 def test_what_dead_processes_left_is_swept_and_nothing_else(many: Project) -> None:
-    jobs = many._jobs
+    jobs = many.space.workspace
     stale, fresh, copy = jobs.stage(), jobs.stage(), jobs.stage(copy=True)
     for path in (stale, copy):
         Path(path, "file").touch()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,14 +52,78 @@ def test_the_document_saves_itself_and_initialises_the_job(project: Project) -> 
     assert job.doc() == {"again": True}
 
 
-def test_a_document_that_is_held_makes_the_job_anew(project: Project) -> None:
-    """Never a folder without a state point."""
-    job = project.open_job({"a": 1})
-    document = job.doc
-    project.open_job({"a": 1}).remove()
-    document.x = 1
+CHANGES = {
+    "state point": "job.sp.a = 2",
+    "project": "job.move(Project.get_project('other', search=False))",
+    "removal": "job.remove()",
+}
+
+
+def used(place: Project | Job, use: Callable[[Job], object]) -> Job:
+    job = place if isinstance(place, Job) else place.open_job({"a": 1})
+    use(job)
+    return job
+
+
+HANDLES: dict[str, Callable[[Project], Job]] = {
+    "initialised": lambda project: project.open_job({"a": 1}).init(),
+    "by id": lambda project: project.open_job(id=project.open_job({"a": 1}).id),
+    "found": lambda project: project.find_jobs({"a": 1})[0],
+    "iteration": lambda project: next(iter(project)),
+    "used document": lambda project: used(project, lambda job: job.doc()),
+    "read state point": lambda project: used(next(iter(project)), lambda job: job.sp()),
+    "entered": lambda project: used(project, lambda job: (job.open(), job.close())),  # type: ignore[func-returns-value]
+    "pickled": lambda project: pickle.loads(pickle.dumps(project.open_job({"a": 1}).init())),
+    "deep copy": lambda project: copy.deepcopy(project.open_job({"a": 1}).init()),
+}
+
+USES: dict[str, Callable[[Job], Any]] = {
+    "document": lambda job: job.doc.update(x=1),
+    "assigned document": lambda job: setattr(job, "doc", {"x": 1}),
+    "open": lambda job: job.open(),
+    "stores": lambda job: setattr(job.stores, "x", {"y": 1}),
+    "data": lambda job: setattr(job, "data", {"y": 1}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_handle_on_a_job_that_another_process_took_away_never_makes_it_anew(
+    change: str, project: Project, tmp_path: Path
+) -> None:
+    """Held documents and stores included; a folder without a state point is never left either."""
+    Project.init_project(path=tmp_path / "other")
+    project.open_job({"a": 1}).init()
+    handles = {name: make(project) for name, make in HANDLES.items()}
+    documents = {name: job.doc for name, job in handles.items() if name in {"initialised", "used document"}}
+    stores = {
+        name: copy.copy(job.stores) for name, job in handles.items() if name in {"initialised", "found"}
+    }
+    stores["pickled"] = pickle.loads(pickle.dumps(handles["initialised"].stores))
+    code = f"""
+from perkey.dataspace import Project
+job = Project.get_project({project.path!r}).open_job({{"a": 1}})
+{CHANGES[change]}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    left = [{"a": 2}] if change == "state point" else []
+    for job in handles.values():
+        for use in USES.values():
+            with pytest.raises(FileNotFoundError):
+                use(job)
+    for document in documents.values():
+        assert document() == {}
+        with pytest.raises(FileNotFoundError, match=r"removed, or moved to .*init\(\)"):
+            document["x"] = 1
+    for each in stores.values():
+        with pytest.raises(FileNotFoundError):
+            each["x"] = {"y": 1}
+    assert [job.sp() for job in Project(project.path)] == left
     project.check()
-    assert project.open_job(id=job.id).doc() == {"x": 1}
+    for job in handles.values():
+        job.init()
+        job.doc.x = 1
+    for document in documents.values():
+        assert document() == {"x": 1}
 
 
 def test_assigning_to_the_state_point_moves_the_job(project: Project) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import perkey.dataspace as space
-from perkey.dataspace.replaced import REPLACED
+from perkey.dataspace.legacy import REPLACED
 
 NAMES = [
     line

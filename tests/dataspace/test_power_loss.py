@@ -17,7 +17,7 @@ from power_loss import Disk
 from dataspace.trees import contents, write_tree
 from perkey.dataspace import Job, Project, init_project
 from perkey.dataspace.space import transfers
-from perkey.dataspace.sync.run import FileSync
+from perkey.dataspace.sync import FileSync
 from perkey.files import SCRATCH
 from perkey.files.temporaries import OURS
 
@@ -49,7 +49,7 @@ class Acts:
 
     def move_between_file_systems(self) -> Project:
         for job in self.one:
-            transfers._move_by_copy(job.id, self.one._jobs, self.two._jobs)
+            transfers.move_by_copy(job.id, self.one.space.workspace, self.two.space.workspace)
         return self.two
 
     def move(self) -> Project:

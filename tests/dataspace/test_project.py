@@ -104,6 +104,41 @@ def test_the_rooms_are_attributes(project: Project) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=project.path)
 
 
+def require_advice(error: KeyError, job: str, project: Project) -> None:
+    """The error says what was looked for, where, and what to do; it keeps all that in a pickle."""
+    assert error.args == (job,)
+    for shown in (str(error), str(pickle.loads(pickle.dumps(error)))):
+        for part in (repr(job), str(project.workspace), "find_jobs()", "perkey space find", "init()"):
+            assert part in shown
+
+
+def test_a_job_that_is_gone_is_named_with_advice(project: Project) -> None:
+    job = project.open_job({"n": 1}).init()
+    stale = Project(project.path).open_job(id=job.id)
+    job.remove()
+    for use in (stale.sp, lambda: stale.sp.n, lambda: setattr(stale.sp, "n", 2)):
+        with pytest.raises(errors.JobsCorruptedError, match=job.id):
+            use()
+    assert stale.id == job.id
+    for read in (lambda: stale.cached_statepoint, stale.init, lambda: repr(stale)):
+        with pytest.raises(KeyError) as found:
+            read()
+        require_advice(found.value, job.id, project)
+
+
+@pytest.mark.parametrize("search", [True, False])
+@pytest.mark.parametrize("name", [".", "missing"])
+def test_where_no_project_is_the_error_says_how_to_make_one(tmp_path: Path, search: bool, name: str) -> None:
+    place = str(tmp_path / name) if name != "." else str(tmp_path)
+    with pytest.raises(LookupError) as one:
+        Project.get_project(place, search=search)
+    with pytest.raises(LookupError) as other:
+        Project(place)
+    for error in (str(one.value), str(other.value)):
+        for part in ("no project in", place, "perkey space", "init", f"init_project(path={place!r})"):
+            assert part in error
+
+
 def test_open_job_by_id_or_its_beginning(project: Project) -> None:
     jobs = [project.open_job({"n": n}).init() for n in range(40)]
     length = project.min_len_unique_id()
@@ -113,9 +148,12 @@ def test_open_job_by_id_or_its_beginning(project: Project) -> None:
     with pytest.raises(LookupError) as caught:
         project.open_job(id=jobs[0].id[:1])
     assert not isinstance(caught.value, KeyError)
+    for part in (repr(jobs[0].id[:1]), str(project.workspace), f"{length} are enough"):
+        assert part in str(caught.value)
     for missing in ("zzz", "0" * 32, "0" * 40, jobs[0].id[::-1]):
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError) as found:
             project.open_job(id=missing)
+        require_advice(found.value, missing, project)
     for arguments in ({}, {"statepoint": {}, "id": jobs[0].id}):
         with pytest.raises(ValueError, match="one of both"):
             project.open_job(**arguments)  # type: ignore[arg-type]
@@ -193,7 +231,7 @@ def test_repair_finds_lost_state_points(project: Project, source: str, tmp_path:
 
 def test_repair_gives_a_renamed_folder_its_name_again(project: Project) -> None:
     job = project.open_job({"a": 1}).init()
-    wrong = project._jobs.folder("f" * 32)
+    wrong = project.space.workspace.folder("f" * 32)
     os.rename(job.path, wrong)
     with pytest.raises(errors.JobsCorruptedError) as caught:
         project.check()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dataspace.trees import contents, job_files, leftovers, write_tree
 from perkey.dataspace import Job, Project, TemporaryProject, init_project
 from perkey.dataspace.errors import DocumentSyncConflict, FileSyncConflict, SchemaSyncConflict
-from perkey.dataspace.sync.run import DocSync, FileSync, FileTransferStats, sync_projects
+from perkey.dataspace.sync import DocSync, FileSync, FileTransferStats, sync_projects
 from perkey.files.temporaries import OURS
 
 

@@ -12,7 +12,7 @@ import pytest
 from dataspace.signac_side import signac
 from dataspace.trees import contents, write_tree
 from perkey.dataspace import Project, init_project
-from perkey.dataspace.sync.run import DocSync, FileSync
+from perkey.dataspace.sync import DocSync, FileSync
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "always, update": {"strategy": "always", "doc_sync": "update"},

@@ -10,7 +10,7 @@ from perkey.dataspace import Project, errors, init_project
 
 def make_the_same(number: int, path: str, count: int) -> list[bool]:
     project = init_project("race", path, durability="none")
-    return [project._jobs.create(*_job(project, n)) for n in range(count)]
+    return [project.space.workspace.create(*_job(project, n)) for n in range(count)]
 
 
 def _job(project: Project, n: int) -> tuple[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
+from contracts.dicts.suite import PICKLED, Plain, Values, assert_agrees
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -22,7 +23,6 @@ from perkey import (
     MutationPolicyError,
     PersiDict,
 )
-from perkey.testing.dicts.suite import PICKLED, Plain, Values, assert_agrees
 
 LONG = bool(os.environ.get("PERKEY_LONG"))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contracts.dicts.table import OPERATIONS, Operation, answer, cases, play
 
 import perkey
-from perkey.testing.dicts.table import OPERATIONS, Operation, answer, cases, play
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -71,7 +71,7 @@ def test_transformations_leave_alike(present: bool, new: str) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_the_empty_dictionaries_answer_alike(operation: Operation) -> None:
-    from perkey.testing.dicts.table import operate
+    from contracts.dicts.table import operate
 
     for case in cases(operation):
         if case.present:

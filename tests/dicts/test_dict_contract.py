@@ -1,10 +1,22 @@
-"""The contract of dictionaries, over every dictionary."""
+"""The contract of dictionaries: in full over a folder and memory, a smoke of it over all others."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from contracts.dicts import (
+    PICKLED,
+    PLAIN,
+    TEXTS,
+    AddOnlySmoke,
+    DictContract,
+    DictSmoke,
+    EmptyDictContract,
+    PolicyContract,
+    WriteOnceContract,
+)
+from contracts.dicts.write_once import FirstWriteClauses
 
 from perkey import (
     CachedDict,
@@ -16,53 +28,17 @@ from perkey import (
     WriteOnceDict,
 )
 from perkey.stores import DirectoryStore, MemoryStore
-from perkey.testing import DictContract, EmptyDictContract, FaultyStore, PolicyContract, WriteOnceContract
-from perkey.testing.dicts import PICKLED, PLAIN, TEXTS
+from perkey.testing import FaultyStore
+
+# --- In full ----------------------------------------------------------------------------------------
 
 
-class Everything(DictContract, PolicyContract):
-    """Both contracts, over folders unless `make_dict` says otherwise."""
-
-    empty_places_take_long = True
-    settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
-
+class TestFileDirDict(DictContract, PolicyContract):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
-        settings = {"durability": "none", **self.settings, **params}
-        return FileDirDict(self.tmp_path / "place", **settings)
+        return FileDirDict(self.tmp_path / "place", **params)
 
 
-class TestFileDirDictOfPickles(Everything):
-    empty_places_take_long = False
-    values = PICKLED
-    settings = {"durability": "sync"}  # noqa: RUF012
-
-
-class TestFileDirDictOfPicklesWithoutDigests(Everything):
-    values = PICKLED
-    settings = {"digest_len": 0}  # noqa: RUF012
-
-
-class TestFileDirDictOfJson(Everything):
-    values = PLAIN
-    settings = {"file_type": "json"}  # noqa: RUF012
-
-
-class TestFileDirDictOfJsonWithoutDigests(Everything):
-    values = PLAIN
-    settings = {"file_type": "json", "digest_len": 0}  # noqa: RUF012
-
-
-class TestFileDirDictOfTexts(Everything):
-    values = TEXTS
-    settings = {"file_type": "txt"}  # noqa: RUF012
-
-
-class TestFileDirDictOfTextsWithoutDigests(Everything):
-    values = TEXTS
-    settings = {"file_type": "md", "digest_len": 0}  # noqa: RUF012
-
-
-class InMemory(Everything):
+class InMemory:
     """What is in memory has one handle, and pickling it copies it."""
 
     handles_share_the_place = False
@@ -71,38 +47,83 @@ class InMemory(Everything):
         return d
 
 
-class TestLocalDict(InMemory):
-    empty_places_take_long = False
-
-    def make_dict(self, **params: Any) -> PersiDict[Any]:
-        return LocalDict(**params)
-
-
-class TestLocalDictOfJson(InMemory):
+class TestLocalDict(InMemory, DictContract, PolicyContract):
     values = PLAIN
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
-        return LocalDict("json", digest_len=0, **params)
+        return LocalDict("json", **params)
 
 
-class TestLocalDictOfTexts(InMemory):
+class TestWriteOnceDict(WriteOnceContract):
+    def make_dict(self, **params: Any) -> PersiDict[Any]:
+        return WriteOnceDict(FileDirDict(self.tmp_path / "place", durability="none", **params))
+
+
+class TestEmptyDict(EmptyDictContract):
+    def make_dict(self, **params: Any) -> PersiDict[Any]:
+        return EmptyDict(**params)
+
+
+# --- A smoke ----------------------------------------------------------------------------------------
+
+
+class Smoke(DictSmoke):
+    """Over a folder unless `make_dict` says otherwise."""
+
+    settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+    def make_dict(self, **params: Any) -> PersiDict[Any]:
+        settings = {"durability": "none", **self.settings, **params}
+        return FileDirDict(self.tmp_path / "place", **settings)
+
+
+class TestFileDirDictOfPicklesWithoutDigests(Smoke):
+    settings = {"digest_len": 0}  # noqa: RUF012
+
+
+class TestFileDirDictOfJson(Smoke):
+    values = PLAIN
+    settings = {"file_type": "json"}  # noqa: RUF012
+
+
+class TestFileDirDictOfJsonWithoutDigests(Smoke):
+    values = PLAIN
+    settings = {"file_type": "json", "digest_len": 0}  # noqa: RUF012
+
+
+class TestFileDirDictOfTexts(Smoke):
+    values = TEXTS
+    settings = {"file_type": "txt"}  # noqa: RUF012
+
+
+class TestFileDirDictOfTextsWithoutDigests(Smoke):
+    values = TEXTS
+    settings = {"file_type": "md", "digest_len": 0}  # noqa: RUF012
+
+
+class TestLocalDictOfPickles(InMemory, Smoke):
+    def make_dict(self, **params: Any) -> PersiDict[Any]:
+        return LocalDict(digest_len=0, **params)
+
+
+class TestLocalDictOfTexts(InMemory, Smoke):
     values = TEXTS
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return LocalDict("txt", **params)
 
 
-class TestPersiDictOverAStore(Everything):
+class TestPersiDictOverAStore(Smoke):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return PersiDict(FaultyStore(DirectoryStore(self.tmp_path / "place", durability="none")), **params)
 
 
-class TestCachedDictWithACacheForEachHandle(Everything):
+class TestCachedDictWithACacheForEachHandle(Smoke):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return CachedDict(super().make_dict(**params), LocalDict())
 
 
-class TestCachedDictWithASharedCache(Everything):
+class TestCachedDictWithASharedCache(Smoke):
     values = PLAIN
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
@@ -110,12 +131,12 @@ class TestCachedDictWithASharedCache(Everything):
         return CachedDict(main, FileDirDict(self.tmp_path / "cache", durability="none"))
 
 
-class TestPartOfAFileDirDict(Everything):
+class TestPartOfAFileDirDict(Smoke):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return super().make_dict(**params).get_subdict(("part", "of"))
 
 
-class TestPartOfALocalDict(InMemory):
+class TestPartOfALocalDict(InMemory, Smoke):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         whole = LocalDict[Any](**params)
         whole["beside"] = self.values(1)
@@ -123,13 +144,13 @@ class TestPartOfALocalDict(InMemory):
         return whole.get_subdict("part").get_subdict("of")
 
 
-class TestPartOfACachedDict(Everything):
+class TestPartOfACachedDict(Smoke):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         cached = CachedDict(super().make_dict(**params), FileDirDict(self.tmp_path / "c", durability="none"))
         return cached.get_subdict("part")
 
 
-class Overlapping(Everything):
+class Overlapping(Smoke):
     """One of several dictionaries in the same place, under the same keys."""
 
     file_type = "pkl"
@@ -143,7 +164,6 @@ class Overlapping(Everything):
 
 
 class TestPicklesOfAnOverlappingMultiDict(Overlapping):
-    empty_places_take_long = False
     values = PICKLED
 
 
@@ -155,33 +175,19 @@ class TestTextsOfAnOverlappingMultiDict(Overlapping):
     file_type, values = "txt", TEXTS
 
 
-class TestWriteOnceDict(WriteOnceContract):
-    def make_dict(self, **params: Any) -> PersiDict[Any]:
-        return WriteOnceDict(FileDirDict(self.tmp_path / "place", durability="none", **params))
-
-
-class TestWriteOnceDictOfTextsInMemory(WriteOnceContract):
+class TestWriteOnceDictOfTextsInMemory(InMemory, AddOnlySmoke, FirstWriteClauses):
     values = TEXTS
-    handles_share_the_place = False
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return WriteOnceDict(LocalDict("txt", **params), p_consistency_checks=0)
 
-    def reopen(self, d: PersiDict[Any]) -> PersiDict[Any]:
-        return d
 
-
-class TestPartOfAWriteOnceDict(WriteOnceContract):
+class TestPartOfAWriteOnceDict(AddOnlySmoke, FirstWriteClauses):
     values = PLAIN
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         whole = WriteOnceDict(FileDirDict(self.tmp_path / "place", "json", durability="none", **params))
         return whole.get_subdict("part")
-
-
-class TestEmptyDict(EmptyDictContract):
-    def make_dict(self, **params: Any) -> PersiDict[Any]:
-        return EmptyDict(**params)
 
 
 class TestEmptyDictOfTexts(EmptyDictContract):

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from contracts.dicts.suite import PLAIN, TEXTS, assert_agrees
 from dict_machines import STEADY, ChangingMachine, KeepingMachine
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -18,7 +19,6 @@ from perkey import (
     PersiDict,
     WriteOnceDict,
 )
-from perkey.testing.dicts.suite import PLAIN, TEXTS, assert_agrees
 
 
 def in_folder(folder: str, **params: Any) -> FileDirDict[Any]:

@@ -17,6 +17,9 @@ EXPECTED = {
         "oldest: second newest: first",
         "before third: True",
     ],
+    "sqlite_store": [
+        "items: {('model', 'v1'): {'score': 0.97, 'checked': True}}\nchanged: True\nfiles: ['items.db']",
+    ],
     "write_once": [
         "checks passed: 1",
         "not reproducible: ('run-1',)",

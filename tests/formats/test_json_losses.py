@@ -23,6 +23,8 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jsonpickle.ext.numpy
+import jsonpickle.ext.pandas
 import numpy as np
 import pandas as pd
 import pytest
@@ -289,6 +291,20 @@ USED: dict[str, Any] = {
 def test_what_people_use_is_stored(kind: str) -> None:
     assert stored(USED[kind])
     assert stored({"within": [USED[kind]]})
+
+
+def test_handlers_that_another_library_registers_change_nothing() -> None:
+    """persidict registers jsonpickle's own handlers when it is imported."""
+    assert stored(USED["frame of days"])
+    try:
+        jsonpickle.ext.pandas.register_handlers()
+        jsonpickle.ext.numpy.unregister_handlers()
+        assert stored(USED["frame of days"])
+        assert stored(USED["frame of text with gaps"])
+        assert stored(USED["scalars of numpy"])
+        assert stored({"a": np.arange(100)})
+    finally:
+        jsonpickle.ext.numpy.register_handlers()
 
 
 def local() -> Any:

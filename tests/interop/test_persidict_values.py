@@ -11,7 +11,7 @@ import persidict
 import pytest
 
 from perkey import FileDirDict
-from perkey.dicts.comparing import differences
+from perkey.formats.comparing import differences
 
 # persidict lets jsonpickle use the defaults whose change in its version 5 is announced.
 pytestmark = pytest.mark.filterwarnings("ignore:keys will default to True:DeprecationWarning")

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-SCENARIOS = ("insert", "count", "pop", "document", "jobs")
+PROGRAM = HERE / "two_clients.py"
+SCENARIOS = ("insert", "count", "pop", "keep", "document", "jobs")
 
 
 def run(folder: Path, *options: str, locking: str = "auto") -> list[dict[str, object]]:
     """Run the program on a folder, and return what it reports."""
     place = str(folder)
-    command = [sys.executable, str(HERE / "two_clients.py"), place, place, place, "--json", *options]
+    command = [sys.executable, str(PROGRAM), place, place, place, "--json", *options]
     environment = {**os.environ, "PERKEY_LOCKING": locking}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     reports = [json.loads(line) for line in done.stdout.splitlines()]
@@ -43,14 +44,37 @@ def test_a_killed_worker_costs_at_most_its_last_act(tmp_path: Path) -> None:
     run(tmp_path, "--keys", "60", "--only", "count", "--only", "pop", "--kill")
 
 
-def test_the_scenarios_see_a_fault(tmp_path: Path) -> None:
-    """Where conditions are refused, they fail: the control of the control."""
+def test_a_stopped_writer_is_named_to_the_others(tmp_path: Path) -> None:
+    run(tmp_path, "--only", "stopped", locking="shared")
+
+
+@pytest.mark.parametrize("may_refuse", [[], ["--may-refuse"]])
+def test_what_is_refused_is_reported_as_such(tmp_path: Path, may_refuse: list[str]) -> None:
+    """Without locks, conditions are refused; insertions and plain writes are exact all the same."""
     place = str(tmp_path)
-    command = [sys.executable, str(HERE / "two_clients.py"), place, place, "--keys", "5", "--only", "count"]
+    command = [sys.executable, str(PROGRAM), place, place, "--keys", "5", "--json", *may_refuse]
     environment = {**os.environ, "PERKEY_LOCKING": "none"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    reports = {report["name"]: report for report in map(json.loads, done.stdout.splitlines())}
+    refused = {name for name, report in reports.items() if 'locking="none" was chosen' in report["refused"]}
+    assert {name: report["faults"] for name, report in reports.items() if report["faults"]} == {}
+    assert refused == {"count", "pop", "document", "jobs"}
+    assert done.returncode == (0 if may_refuse else len(refused))
+
+
+def test_the_scenarios_see_a_fault(tmp_path: Path) -> None:
+    """Where one folder is locked in two ways, they fail: the control of the control."""
+    code = (
+        "import sys, itertools; sys.path.insert(0, sys.argv.pop(1)); import two_clients as t;"
+        "from perkey.stores import shared; shared._try_lock = lambda fd: True;"
+        "sys.exit(t.main(sys.argv[1:]))"
+    )
+    place = str(tmp_path)
+    command = [sys.executable, "-c", code, str(HERE), place, place, "--keys", "200", "--only", "count"]
+    environment = {**os.environ, "PERKEY_LOCKING": "shared"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "UnsupportedConditionError" in done.stdout
+    assert "increments acknowledged" in done.stdout
 
 
 @pytest.mark.parametrize("wrong", [[], ["sideways"]])

@@ -1,10 +1,13 @@
 """Programs that race through a network file system from two machines, and what must hold afterwards.
 
     python two_clients.py A B [SERVER] [--keys N] [--only NAME] [--kill] [--cut COMMAND] [--histories N]
+                          [--may-refuse]
 
 A and B are the same folder as two clients see it, SERVER is that folder on the server's own file system. A
 and B may be equal: that is the control, which shows whether a fault is due to the network. Two workers run
-on each client, one on the server. The exit status is the number of scenarios that failed.
+on each client, one on the server. A place may refuse what it cannot keep exact
+(`UnsupportedConditionError`). Then everything that was acknowledged must be there all the same. The exit
+status is the number of scenarios that failed, or were refused without --may-refuse.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,17 +26,21 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final
 
-from perkey import ITEM_NOT_AVAILABLE, FileDirDict
+from perkey import ITEM_NOT_AVAILABLE, FileDirDict, LockTimeoutError, UnsupportedConditionError
 from perkey.dataspace import get_project, init_project
+from perkey.errors import ConflictError
+from perkey.expectations import ABSENT, ANY
+from perkey.files.sharing import way_of
 from perkey.stores.folder.store import DirectoryStore
 from perkey.synced import JSONDict
-from perkey.testing.histories import Event, Recorder, find_order
+from perkey.testing.histories import Event, Outcome, Recorder, find_order
 
 LIMIT: Final = 900.0
 """Seconds after which a scenario is taken to hang."""
@@ -68,6 +77,7 @@ class Report:
     name: str
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
+    refused: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +102,8 @@ def race(places: Places, paths: list[str], work: Worker, report: Report) -> list
         pipes.append(mine)
         processes.append(process)
     said: list[list[Any]] = [[] for _ in paths]
+    spoke = [time.monotonic()] * len(paths)
+    pauses = [0.0] * len(paths)
     start.set()
     disturbances = _disturb(places, processes, report)
     end = time.monotonic() + LIMIT
@@ -99,11 +111,17 @@ def race(places: Places, paths: list[str], work: Worker, report: Report) -> list
     while open_pipes and time.monotonic() < end:
         for pipe in wait(list(open_pipes), timeout=0.5):
             assert isinstance(pipe, Connection)
+            index = pipes.index(pipe)
             try:
-                said[pipes.index(pipe)].append(pipe.recv())
+                said[index].append(pipe.recv())
             except EOFError:
                 open_pipes.discard(pipe)
+                continue
+            pauses[index] = max(pauses[index], time.monotonic() - spoke[index])
+            spoke[index] = time.monotonic()
         next(disturbances, None)
+    if places.cut:
+        report.facts["longest pause of each worker"] = [round(pause, 1) for pause in pauses]
     for process in processes:
         process.join(5)
         if process.is_alive():
@@ -112,7 +130,10 @@ def race(places: Places, paths: list[str], work: Worker, report: Report) -> list
     for index, words in enumerate(said):
         for word in [word for word in words if isinstance(word, Exception)]:
             words.remove(word)
-            report.faults.append(f"worker {index}: {word}")
+            if isinstance(word, UnsupportedConditionError):
+                report.refused = str(word)
+            else:
+                report.faults.append(f"worker {index}: {word}")
     return said
 
 
@@ -120,6 +141,8 @@ def _run(work: Worker, index: int, path: str, pipe: Connection, start: Any) -> N
     start.wait()
     try:
         work(index, path, pipe.send)
+    except UnsupportedConditionError as error:
+        pipe.send(error)
     except BaseException:  # noqa: BLE001 - reported as a fault
         pipe.send(RuntimeError(traceback.format_exc()))
     pipe.close()
@@ -210,11 +233,45 @@ def pop_once(places: Places, report: Report) -> None:
 
     popped = Counter(key for words in race(places, paths, work, report) for key in words)
     twice = [key for key, times in popped.items() if times > 1]
-    if twice or not len(keys) - places.kill <= len(popped):
+    left = len(FileDirDict(paths[0]))
+    if twice or not len(keys) - places.kill <= len(popped) + left:
         report.faults.append(f"popped twice {twice}, popped {len(popped)} of {len(keys)}")
-    if len(FileDirDict(paths[0])):
-        report.faults.append(f"{len(FileDirDict(paths[0]))} are left")
+    if left and not report.refused:
+        report.faults.append(f"{left} are left")
     report.facts["popped"] = len(popped)
+
+
+def keep(places: Places, report: Report) -> None:
+    """Plain writes and removals by several machines in one folder are kept."""
+    paths = places.below("keep")
+
+    def work(index: int, path: str, say: Say) -> None:
+        d = FileDirDict(path, file_type="json", durability="none")
+        for number in range(places.keys):
+            key = f"{index}-{number}"
+            d["folder", key] = "old"
+            say(("old", key))
+            if number % 3 == 0:
+                del d["folder", key]
+                say((None, key))
+            else:
+                d["folder", key] = number
+                say((number, key))
+
+    kept: dict[str, Any] = {}
+    doubtful = set()
+    for index, words in enumerate(race(places, paths, work, report)):
+        kept |= {key: value for value, key in words}
+        if places.kill and index == 0 and words:
+            done = int(words[-1][1].split("-")[1])
+            doubtful |= {("folder", f"0-{number}") for number in (done, done + 1)}
+    expected = {("folder", key): value for key, value in kept.items() if value is not None}
+    for path in {paths[0], paths[-1]}:
+        d = FileDirDict(path, file_type="json", durability="none")
+        for key in sorted({*expected, *map(tuple, d)} - doubtful):
+            if d.get(key) != expected.get(key):
+                report.faults.append(f"{path}: {key} is {d.get(key)}, written was {expected.get(key)}")
+    report.facts["written"] = len(kept)
 
 
 def edit_document(places: Places, report: Report) -> None:
@@ -263,26 +320,79 @@ def make_jobs(places: Places, report: Report) -> None:
     report.facts["jobs"] = len(found)
 
 
-class _Recorder(Recorder):
-    """One that processes can share: its clock is the kernel's."""
+def stopped_writer(places: Places, report: Report) -> None:
+    """A writer that is stopped under the lock, as on a machine that is lost, is named to the others."""
+    paths = places.below("stopped")
+    if not way_of(paths[0]).shared:
+        report.faults.append("a local lock is waited for without a limit")
+        return
+    other = FileDirDict(paths[2], file_type="json", durability="none")
+    mine = FileDirDict(paths[0], file_type="json", durability="none")
+    mine["a"] = other["warm"] = 1
 
-    def __init__(self, name: tuple[str, ...]) -> None:
+    def stop_and_replace(*names: str, **folders: Any) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os.rename(*names, **folders)
+
+    child = os.fork()
+    if child == 0:
+        os.replace = stop_and_replace  # type: ignore[assignment]
+        mine["a"] = 2
+        os._exit(0)
+    os.waitpid(child, os.WUNTRACED)
+    os.environ["PERKEY_LOCK_SECONDS"] = "5"
+    began = time.monotonic()
+    try:
+        other["a"] = 3
+        report.faults.append("the lock was not held")
+    except LockTimeoutError as error:
+        report.facts |= {"error": str(error), "after s": round(time.monotonic() - began, 1)}
+        if not re.fullmatch(rf"host \S+, process {child}", error.holder):
+            report.faults.append(f"the holder is process {child}, not {error.holder}")
+    if other["a"] != 1:
+        report.faults.append(f"the item is {other['a']}")
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    del os.environ["PERKEY_LOCK_SECONDS"]
+    other["a"] = 4  # the lock of a process that has died is free
+    if mine["a"] != 4:
+        report.faults.append(f"the item is {mine['a']}, not 4")
+
+
+class _Recorder(Recorder):
+    """One that processes can share: its clock is the kernel's. It says what it is about to do."""
+
+    def __init__(self, name: tuple[str, ...], say: Say) -> None:
         super().__init__(name)
         self._clock = map(float, iter(time.monotonic_ns, -1))  # type: ignore[assignment]
+        self._say = say
+
+    def _record(self, verb: Any, act: Any, expect: Any = ANY, content: bytes | None = None) -> Event:
+        self._say(Event(verb, Outcome.UNKNOWN, next(self._clock), math.inf, expect, content))
+        event = super()._record(verb, act, expect, content)
+        self._say(event)
+        return event
 
 
 def histories(places: Places, report: Report, number: int) -> None:
-    """Reads, writes and removals of one item can be explained by an order that each process saw."""
-    unexplained = 0
+    """Reads, writes and removals of one item can be explained by an order that each process saw.
+
+    What a killed process was about to do may have happened, at any time later, or not. Where conditions are
+    refused, readers may see old contents for a while.
+    """
+    paths = places.below("history")
+    with suppress(ConflictError):
+        DirectoryStore(paths[0], durability="none").write(("item.json",), b"", expect="no version of it")
+    unexplained = interrupted = operations = 0
     for turn in range(number):
         paths = places.below(f"history-{turn}")
 
         def work(index: int, path: str, say: Say, turn: int = turn) -> None:
             store = DirectoryStore(path, durability="none")
-            recorder = _Recorder(("item.json",))
+            recorder = _Recorder(("item.json",), say)
             choices = random.Random(turn * 100 + index)
             known = None
-            for step in range(5):
+            for step in range(_STEPS):
                 content = f"{turn}-{index}-{step}".encode()
                 verb = choices.choice(("read", "swap", "write", "remove", "insert"))
                 if verb == "read" or (verb == "swap" and known is None):
@@ -290,27 +400,39 @@ def histories(places: Places, report: Report, number: int) -> None:
                 elif verb == "remove":
                     event = recorder.remove(store)
                 else:
-                    from perkey.expectations import ABSENT, ANY
-
                     expect = {"swap": known or ABSENT, "write": ANY, "insert": ABSENT}[verb]
                     event = recorder.write(store, content, expect=expect)
                 known = event.version or known
-                say(event)
 
-        events: list[Event] = [event for words in race(places, paths, work, report) for event in words]
-        if find_order(events) is None and not places.kill:
+        events: list[Event] = []
+        for words in race(places, paths, work, report):
+            # In turns: what the process was about to do, and what came of it.
+            events += [*words[1::2], *words[len(words) & ~1 :]]
+            interrupted += len(words) < 2 * _STEPS
+        operations += len(events)
+        if find_order(events) is None:
             unexplained += 1
             report.faults.append("\n".join(map(str, sorted(events, key=lambda event: event.called))))
-    report.facts |= {"histories": number, "unexplained": unexplained}
+    report.facts |= {"histories": number, "operations": operations, "unexplained": unexplained}
+    if places.kill:
+        report.facts["killed"] = interrupted
 
+
+_STEPS: Final = 5
+"""The operations of each process in a history."""
 
 SCENARIOS: Final = {
     "insert": insert_once,
     "count": count_up,
     "pop": pop_once,
+    "keep": keep,
     "document": edit_document,
     "jobs": make_jobs,
 }
+
+
+ON_DEMAND: Final = {"stopped": stopped_writer}
+"""Scenarios for --only: they show what is due where locks have no leases."""
 
 
 def main(arguments: list[str]) -> int:
@@ -319,10 +441,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("clients", nargs=2)
     parser.add_argument("server", nargs="?")
     parser.add_argument("--keys", type=int, default=20)
-    parser.add_argument("--only", action="append", choices=[*SCENARIOS, "histories"])
+    parser.add_argument("--only", action="append", choices=[*SCENARIOS, *ON_DEMAND])
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--cut")
     parser.add_argument("--histories", type=int, default=0)
+    parser.add_argument("--may-refuse", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args(arguments)
@@ -334,8 +457,8 @@ def main(arguments: list[str]) -> int:
         time.sleep(0.1)
     places = Places(roots, server, given.keys, given.kill, given.cut)
     reports = []
-    for name, scenario in SCENARIOS.items():
-        if not given.only or name in given.only:
+    for name, scenario in {**SCENARIOS, **ON_DEMAND}.items():
+        if name in (given.only or SCENARIOS):
             reports.append(_timed(name, scenario, places))
     if given.histories:
         reports.append(_timed("histories", lambda at, to: histories(at, to, given.histories), places))
@@ -343,14 +466,15 @@ def main(arguments: list[str]) -> int:
         if given.json:
             print(json.dumps(vars(report)))
             continue
-        print(
-            f"{report.name:10} {'FAILED' if report.faults else 'ok':6} {report.seconds:5.1f} s {report.facts}"
-        )
+        result = "FAILED" if report.faults else "refused" if report.refused else "ok"
+        print(f"{report.name:10} {result:7} {report.seconds:5.1f} s {report.facts}")
+        if report.refused:
+            print(f"    refused: {report.refused}")
         for fault, times in Counter(fault.strip().rsplit("\n", 1)[-1] for fault in report.faults).items():
             print(f"    {times} times: {fault}")
         if given.verbose:
             print("\n".join(report.faults[:6]))
-    return sum(bool(report.faults) for report in reports)
+    return sum(bool(report.faults or (report.refused and not given.may_refuse)) for report in reports)
 
 
 _runs = itertools.count()
@@ -361,6 +485,8 @@ def _timed(name: str, scenario: Callable[[Places, Report], None], places: Places
     begun = time.monotonic()
     try:
         scenario(places, report)
+    except UnsupportedConditionError as error:
+        report.refused = str(error)
     except Exception:  # noqa: BLE001 - a fault of this scenario
         report.faults.append(traceback.format_exc())
     report.seconds = time.monotonic() - begun

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import FrozenInstanceError, fields
+from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perkey import FileDirDict
-from perkey.query import compile_filter, find, matches
-from perkey.query.filters import paths_of
+from perkey.dataspace import Collection, init_project
+from perkey.dataspace.search import JobFilter
+from perkey.query import compile_filter, find, matches, parse
+from perkey.query.filters import AllOf, Condition
 
 DOCUMENT = {"a": 1, "b": {"c": 2.5, "d": [1, 2]}, "s": "foobar", "t": True, "n": None, "e": {}, "l": []}
 
@@ -106,6 +113,9 @@ def test_does_not_match(filter: Any) -> None:
     ("filter", "message"),
     [
         ({"a": {"$foo": 1}}, "unknown operator '\\$foo'"),
+        ({"a": {"$near": 10**400}}, "\\$near cannot compare"),
+        ({"a": {"$near": [1, -1]}}, "\\$near cannot compare"),
+        ({"a": {"$regex": b"x"}}, "for text"),
         ({"$foo": 1}, "unknown operator"),
         ({"a.$gt.b": 1}, "end of a path"),
         ({"$and": {"a": 1}}, "list of one or more"),
@@ -125,6 +135,26 @@ def test_a_filter_that_makes_no_sense_is_refused_before_anything_is_searched(
     filter: Any, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
+        find({}, filter)
+
+
+@pytest.mark.parametrize(
+    ("filter", "place"),
+    [
+        ("a", "filter must be"),
+        ({"a": 1, 5: 1}, "the keys of filter must"),
+        ({"$not": 5}, "filter['$not'] must be"),
+        ({"a": {"b": {5: 1}}}, "the keys of filter['a']['b'] must"),
+        ({"$or": [{"a": 1}, 5]}, "filter['$or'][1] must be"),
+        ({"$and": [{"a": 1}, {"$or": []}]}, "filter['$and'][1]['$or'] must be"),
+        ({"a": {"b.$foo": 1}}, "filter['a']['b.$foo']: unknown operator '$foo'"),
+        ({"a": {"$not": {"$type": "x"}}}, "filter['a']['$not']['$type']: $type knows"),
+        ({"$or": [{"a": 1}, {"b.$gt.c": 1}]}, "filter['$or'][1]['b.$gt.c']: an operator"),
+    ],
+    ids=str,
+)
+def test_an_error_says_where_in_the_filter(filter: Any, place: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{re.escape(place)}"):
         find({}, filter)
 
 
@@ -153,6 +183,70 @@ def test_find_works_on_any_dictionary(tmp_path: Any) -> None:
     assert len(list(find(d))) == 3
 
 
+def test_what_combines_filters_can_follow_a_path() -> None:
+    assert matches(DOCUMENT, {"b.$or": [{"c": 0}, {"d": [1, 2]}], "a.$not": {"$gt": 1}})
+    assert not matches(DOCUMENT, {"b.$and": [{"c": 0}, {"d": [1, 2]}]})
+
+
+class Awkward:
+    """Its comparisons fail, as those of data frames do."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    def __gt__(self, other: object) -> bool:
+        raise ArithmeticError
+
+    def __float__(self) -> float:
+        raise ValueError("no number")
+
+    __lt__ = __ge__ = __le__ = __gt__
+    __hash__ = None  # type: ignore[assignment]
+
+
+def endless() -> list[Any]:
+    result: list[Any] = []
+    result.append(result)
+    return result
+
+
+AWKWARD: dict[str, Any] = {
+    "frame": pd.DataFrame({"a": [1, 2]}),
+    "series": pd.Series([1, 2]),
+    "array": np.arange(3),
+    "numbers": np.array(7),
+    "signalling NaN": Decimal("sNaN"),
+    "large": 10**400,
+    "complex": 1j,
+    "bytes": b"a",
+    "set": {1, 2},
+    "list": [1, "x"],
+    "endless": endless(),
+    "awkward": Awkward(),
+    "text": "x",
+    "nothing": None,
+    "number": 5,
+}
+CONDITIONS: list[dict[str, Any]] = [
+    {"$eq": 1}, {"$eq": [1]}, {"$eq": {"a": 1}}, {"$gt": 0}, {"$lt": "x"}, {"$gte": [0]}, {"$in": [1, "a"]},
+    {"$in": [[1]]}, {"$near": 1.0}, {"$regex": "a"}, {"$type": "int"}, {"$exists": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=str)
+def test_values_of_any_type_are_searched(condition: dict[str, Any]) -> None:
+    """What is not a mapping has no paths, and what cannot be compared does not match: neither raises."""
+    items = {**AWKWARD, "found": {"n": 1}}
+    assert list(find(items, {"n": {"$gt": 0}})) == [("found", {"n": 1})]
+    assert not dict(find(AWKWARD, {"n": condition}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of NumPy, about comparisons by element
+        found = dict(find(AWKWARD, condition))
+        inside = dict(find({name: {"n": value} for name, value in AWKWARD.items()}, {"n": condition}))
+    assert found.keys() == inside.keys()
+    assert (found.keys() == AWKWARD.keys()) == (condition == {"$exists": True})
+
+
 def test_nan_equals_nothing() -> None:
     nan = float("nan")
     assert not matches({"a": nan}, {"a": nan})
@@ -173,9 +267,84 @@ def test_find_is_lazy() -> None:
     assert Counting.seen == 1
 
 
-def test_the_paths_of_a_filter_are_told_without_operators() -> None:
-    filter = {"a.b": 1, "c": {"d": {"$gt": 1}, "e.$lt": 2}, "$or": [{"f": 1}, {"$not": {"g": 1}}], "h": {}}
-    assert list(paths_of(filter)) == [("a", "b"), ("c", "d"), ("c", "e"), ("f",), ("g",), ("h",)]
+NESTED = {"a.b": 1, "c": {"d": {"$gt": 1}, "e.$lt": 2}, "$or": [{"f": 1}, {"$not": {"g": 1}}], "h": {}}
+
+
+def test_nodes_say_what_a_filter_is_about() -> None:
+    node = parse(NESTED)
+    assert list(node.paths()) == [("a", "b"), ("c", "d"), ("c", "e"), ("f",), ("g",), ("h",)]
+    assert list(node.equalities()) == [(("a", "b"), 1), (("h",), {})]
+    assert [each.operator for each in node.conditions()] == ["$eq", "$gt", "$lt", "$eq", "$eq", "$eq"]
+    assert len(node.conjuncts()) == 5
+    moved = node.moved(lambda path: ("z", *path))
+    assert list(moved.paths()) == [("z", *path) for path in node.paths()]
+    assert list(parse(NESTED, at=("z",)).paths()) == list(moved.paths())
+
+
+def test_nodes_never_change() -> None:
+    wanted = [1]
+    filter: dict[str, Any] = {"a": wanted, "b": {"$in": wanted}}
+    node = parse(filter)
+    wanted.append(2)
+    filter["c"] = 3
+    assert node.matches({"a": [1], "b": 1})
+    for each in (node, *node.conditions()):
+        assert isinstance(each, AllOf | Condition)
+        with pytest.raises(FrozenInstanceError):
+            setattr(each, fields(each)[0].name, ())
+
+
+class Counted(Mapping[str, Any]):
+    """A filter that counts how often it is read; so are the filters in it."""
+
+    def __init__(self, filter: Mapping[str, Any]) -> None:
+        self.reads = 0
+        self._filter = {key: self._inner(value) for key, value in filter.items()}
+
+    def _inner(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._inner(each) for each in value]
+        return Counted(value) if isinstance(value, dict) and value else value
+
+    def __iter__(self) -> Iterator[str]:
+        self.reads += 1
+        return iter(self._filter)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._filter[key]
+
+    def __len__(self) -> int:
+        return len(self._filter)
+
+    def most_reads(self) -> int:
+        parts = [
+            each
+            for value in self._filter.values()
+            for each in (value if isinstance(value, list) else [value])
+        ]
+        return max([self.reads, *(each.most_reads() for each in parts if isinstance(each, Counted))])
+
+
+SEARCHES: dict[str, Callable[[Any, Any], object]] = {
+    "find": lambda wanted, _: list(find({"x": {"a": 1}}, wanted)),
+    "matches": lambda wanted, _: matches({"a": 1}, wanted),
+    "find_jobs": lambda wanted, project: len(project.find_jobs(wanted)),
+    "JobFilter": lambda wanted, _: JobFilter(wanted, None),
+    "documents": lambda wanted, _: JobFilter(None, wanted),
+    "Collection": lambda wanted, _: list(Collection([{"a": 1}]).find(wanted)),
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize(
+    "filter",
+    [NESTED, {"a": 1}, {"sp.a": {"$gt": 0}, "a": 1, "doc": {"b": 1}}, {"$or": [{"doc.a": 1}, {"a": 1}]}],
+    ids=str,
+)
+def test_a_search_reads_its_filter_once(search: str, filter: dict[str, Any], tmp_path: Path) -> None:
+    counted = Counted(filter)
+    SEARCHES[search](counted, init_project(path=tmp_path))
+    assert counted.most_reads() == 1
 
 
 # --- Against a plain reading ----------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from perkey.retrying import Attempts
 from s3 import azurite, crews, servers
 from s3.credentials import ACCESS_KEY
 from s3.crews import Crew
@@ -13,7 +14,7 @@ from s3.proxy import Proxy
 from s3.servers import CEPH_ENDPOINT, Server
 
 ATOMIC_SERVERS = ["ministack", "moto_server", *(["ceph"] if CEPH_ENDPOINT else [])]
-"""Names of the fixtures of servers that honour conditions."""
+"""Names of the fixtures of servers that support conditions."""
 
 
 collect_ignore = [] if azurite.ENDPOINT else ["test_azurite.py"]
@@ -83,14 +84,14 @@ def ceph(_guard: None) -> Iterator[Server]:
 
 @pytest.fixture(params=ATOMIC_SERVERS)
 def server(request: pytest.FixtureRequest) -> Server:
-    """Each server that honours conditions, one after the other."""
+    """Each server that supports conditions, one after the other."""
     found: Server = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture
 def proxy(ministack: Server) -> Iterator[Proxy]:
-    """A proxy of the test's own, in front of a server that honours conditions."""
+    """A proxy of the test's own, in front of a server that supports conditions."""
     with Proxy(ministack.endpoint).running() as running:
         yield running
 
@@ -98,7 +99,7 @@ def proxy(ministack: Server) -> Iterator[Proxy]:
 @pytest.fixture
 def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let attempts follow each other at once."""
-    monkeypatch.setattr("perkey.retrying._FIRST_PAUSE", 0.0001)
+    monkeypatch.setattr(Attempts, "first_pause", 0.0001)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ class Place:
 
 
 def know_server(d: PersiDict[Any]) -> None:
-    """Let a dictionary know that its server honours conditions, as if it had been asked: by ten requests."""
+    """Let a dictionary know that its server supports conditions, as if it had been asked: by ten requests."""
     objects = d.store.main if isinstance(d.store, CachedStore) else d.store
     assert isinstance(objects, ObjectStore)
     questions: list[tuple[Verb, ConditionKind]] = [

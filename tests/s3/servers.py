@@ -43,8 +43,8 @@ class Server:
     Attributes:
         name: What it is.
         endpoint: Its address.
-        compares_on_removal: Whether it honours conditions of DELETE.
-        compares_on_write: Whether it honours those of PUT.
+        compares_on_removal: Whether it supports conditions of DELETE.
+        compares_on_write: Whether it supports those of PUT.
     """
 
     name: str

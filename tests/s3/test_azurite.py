@@ -2,21 +2,18 @@
 
 import pickle
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from contracts.dicts import AddOnlySmoke, PolicySmoke
 
 from perkey.dicts.object_store_dict import ObjectStoreDict
 from perkey.errors import AccessDeniedError, BackendError, UnsupportedConditionError
 from perkey.jokers import ITEM_NOT_AVAILABLE
 from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import Store
-from perkey.stores.objects.obstore_store import ObstoreStore
-from perkey.testing import PolicyContract
-from perkey.testing.dicts import AddOnlyContract
-from perkey.testing.dicts.raising import some_exceptions
+from perkey.stores.objects.obstore_url import ObstoreStore
 from s3 import azurite
 from s3.test_object_store_dict import UncomparedRemovals
 
@@ -51,7 +48,7 @@ def d(url: str) -> Dict:
 class TestStore(UncomparedRemovals):
     empty_places_take_long = True
     rounds = 2
-    crowd = 3
+    threads = 3
 
     @pytest.fixture(autouse=True)
     def _place(self, url: str) -> None:
@@ -61,11 +58,8 @@ class TestStore(UncomparedRemovals):
         return ObstoreStore(self.url, options=azurite.options())
 
 
-class TestDict(AddOnlyContract, PolicyContract):
+class TestDict(AddOnlySmoke, PolicySmoke):
     time_resolution = 1.05  # listings have whole seconds
-
-    def exceptions(self) -> Iterator[BaseException]:
-        return some_exceptions()
 
     @pytest.fixture(autouse=True)
     def _place(self, container: str) -> None:

@@ -14,9 +14,6 @@ from perkey.jokers import DELETE_CURRENT
 from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, says
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 Dict = BasicS3Dict[Any]
 
 WORKERS = 48

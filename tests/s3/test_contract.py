@@ -1,4 +1,4 @@
-"""The contracts of stores and dictionaries in buckets, below prefixes.
+"""The contract of stores in buckets, and a smoke of that of dictionaries, below prefixes.
 
 By default every server, each engine and the cache are met, among other items; with PERKEY_LONG=1 all
 combinations, and in places that are empty at first, too.
@@ -6,47 +6,31 @@ combinations, and in places that are empty at first, too.
 
 import random
 import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from contracts.dicts import PLAIN, TEXTS, AddOnlySmoke, DictSmoke, DictSuite, PolicySmoke
 
-from perkey.dicts.s3 import make_engine
 from perkey.expectations import ABSENT, ANY, Expectation
 from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import CachedStore, Store
 from perkey.stores.folder.cache import CacheFolder
+from perkey.stores.objects import make_engine
 from perkey.stores.objects.store import ObjectStore
-from perkey.testing import PolicyContract, StoreContract, WritingStoreContract
-from perkey.testing.dicts import PICKLED, PLAIN, TEXTS, AddOnlyContract
-from perkey.testing.dicts.adding import AddingClauses
-from perkey.testing.dicts.changing import ChangingClauses
-from perkey.testing.dicts.conditional import ConditionalClauses
-from perkey.testing.dicts.handles import HandleClauses
-from perkey.testing.dicts.order import OrderClauses
-from perkey.testing.dicts.parts import PartClauses
-from perkey.testing.dicts.races import RaceClauses
-from perkey.testing.dicts.raising import some_exceptions
-from perkey.testing.dicts.suite import DictSuite
-from perkey.testing.dicts.table import Case, Operation, cases
-from perkey.testing.dicts.transforming import TransformClauses
-from perkey.testing.dicts.views import ViewClauses
+from perkey.testing import StoreContract, WritingStoreContract
 from perkey.testing.stores.conditions import RemovalClauses
 from perkey.testing.stores.suite import NESTED, A, B, StoreSuite
 from s3.places import EngineName, Place
 from s3.servers import CEPH_ENDPOINT, Server
 
 BUCKET = f"perkey-{secrets.token_hex(8)}"
-"""One for all, because a bucket's endpoint is asked once what it honours; prefixes keep tests apart."""
+"""One for all, because a bucket's endpoint is asked once what it supports; prefixes keep tests apart."""
 
 
 class OverS3:
     """Where the tests of a class run."""
 
     empty_places_take_long = True
-    order_takes_long = False
-    half: int | None = None
-    """Which half of the clauses the bounded form of the tests takes, None for both."""
 
     server = ""
     engine: EngineName = "boto3"
@@ -96,7 +80,7 @@ class OnCeph(OverS3):
 
 class S3Store(OverS3, StoreSuite):
     rounds = 2
-    crowd = 3
+    threads = 3
 
     def make_store(self) -> Store:
         return self._over(self.new_place().prefix)
@@ -131,11 +115,11 @@ class S3Store(OverS3, StoreSuite):
 
 
 class HonestStore(S3Store, StoreContract):
-    """On a server that honours all conditions."""
+    """On a server that supports all conditions."""
 
 
 class TestStoreInMoto(HonestStore, InMoto):
-    half = 0
+    pass
 
 
 @pytest.mark.long
@@ -154,7 +138,7 @@ class TestCachedStoreOnMotoByBoto(HonestStore, OnMoto, ByBoto, Cached):
 
 
 class TestStoreOnMotoByObstore(HonestStore, OnMoto, ByObstore):
-    half = 1
+    pass
 
 
 @pytest.mark.long
@@ -220,13 +204,13 @@ if CEPH_ENDPOINT:
             return ABSENT if known is ANY else known
 
     class TestStoreOnCephByBoto(CephStore, ByBoto):
-        half = 0
+        pass
 
     class TestCachedStoreOnCephByBoto(CephStore, ByBoto, Cached):
         pass
 
     class TestStoreOnCephByObstore(CephStore, ByObstore):
-        half = 1
+        pass
 
     class TestCachedStoreOnCephByObstore(CephStore, ByObstore, Cached):
         pass
@@ -237,12 +221,9 @@ if CEPH_ENDPOINT:
 
 class S3Dictionary(OverS3, DictSuite):
     rounds = 2
-    crowd = 3
+    threads = 3
     time_resolution = 1.1
     settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
-
-    def exceptions(self) -> Iterator[BaseException]:
-        return some_exceptions()
 
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         place = self.new_place()
@@ -255,10 +236,6 @@ class S3Dictionary(OverS3, DictSuite):
         return type(d)(**d.get_params())
 
 
-class Pickles(DictSuite):
-    values = PICKLED
-
-
 class Json(S3Dictionary):
     values = PLAIN
     settings = {"file_type": "json"}  # noqa: RUF012 - never changed
@@ -269,115 +246,56 @@ class Texts(S3Dictionary):
     settings = {"file_type": "txt", "digest_len": 8}  # noqa: RUF012 - never changed
 
 
-class Untimed(
-    AddingClauses,
-    ViewClauses,
-    PartClauses,
-    HandleClauses,
-    ChangingClauses,
-    ConditionalClauses,
-    TransformClauses,
-    PolicyContract,
-):
-    """All but the order by time, which takes seconds where times are whole seconds, and races."""
-
-
-class HonestDict(Untimed, RaceClauses):
-    """On a server that honours all conditions."""
-
-
-@pytest.mark.long
-class TestOrderInMoto(S3Dictionary, OrderClauses, InMoto):
+class TestDictInMoto(S3Dictionary, DictSmoke, InMoto):
     pass
 
 
 @pytest.mark.long
-class TestOrderOnMinistackByObstore(S3Dictionary, OrderClauses, OnMinistack, ByObstore, Cached):
+class TestCachedDictInMoto(Json, DictSmoke, InMoto, Cached):
     pass
 
 
 @pytest.mark.long
-class TestDictInMoto(S3Dictionary, HonestDict, InMoto):
+class TestDictOnMotoByBoto(Texts, DictSmoke, OnMoto, ByBoto):
     pass
 
 
 @pytest.mark.long
-class TestCachedDictInMoto(Json, HonestDict, InMoto, Cached):
+class TestCachedDictOnMotoByBoto(S3Dictionary, DictSmoke, OnMoto, ByBoto, Cached):
     pass
 
 
 @pytest.mark.long
-class TestDictOnMotoByBoto(Texts, HonestDict, OnMoto, ByBoto):
+class TestDictOnMotoByObstore(Json, DictSmoke, OnMoto, ByObstore):
+    pass
+
+
+class TestCachedDictOnMotoByObstore(Texts, DictSmoke, OnMoto, ByObstore, Cached):
+    pass
+
+
+class TestDictOnMinistackByBoto(Json, DictSmoke, OnMinistack, ByBoto):
     pass
 
 
 @pytest.mark.long
-class TestCachedDictOnMotoByBoto(S3Dictionary, HonestDict, OnMoto, ByBoto, Cached):
-    pass
-
-
-@pytest.mark.long
-class TestDictOnMotoByObstore(Json, HonestDict, OnMoto, ByObstore):
-    pass
-
-
-@pytest.mark.long
-class TestCachedDictOnMotoByObstore(Texts, HonestDict, OnMoto, ByObstore, Cached):
-    pass
-
-
-class MinistackDict(S3Dictionary, Untimed, OnMinistack):
-    """Ministack takes the removal of an absent object for a success, whatever was expected."""
-
-    @pytest.fixture(autouse=True)
-    def _but_removals_of_what_is_absent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def possible(operation: Operation) -> list[Case]:
-            return [case for case in cases(operation) if not is_removal_of_absent(case)]
-
-        monkeypatch.setattr("perkey.testing.dicts.conditional.cases", possible)
-
-
-def is_removal_of_absent(case: Case) -> bool:
-    return (
-        case.operation in {"delete", "discard"}
-        and (case.condition, case.expected) == ("ETAG_IS_THE_SAME", "stale")
-        and not case.present
-    )
-
-
-@pytest.mark.long
-class TestDictOnMinistackByBoto(Json, MinistackDict, ByBoto):
-    pass
-
-
-@pytest.mark.long
-class TestCachedDictOnMinistackByBoto(Texts, MinistackDict, ByBoto, Cached):
-    pass
-
-
-class TestDictOnMinistackByObstore(Texts, MinistackDict, ByObstore):
-    pass
-
-
-@pytest.mark.long
-class TestCachedDictOnMinistackByObstore(Json, MinistackDict, ByObstore, Cached):
+class TestCachedDictOnMinistackByObstore(Json, DictSmoke, OnMinistack, ByObstore, Cached):
     pass
 
 
 if CEPH_ENDPOINT:
 
-    class CephDict(S3Dictionary, AddOnlyContract, PolicyContract, OnCeph):
+    class CephDict(S3Dictionary, AddOnlySmoke, PolicySmoke, OnCeph):
         """Without what removes under a condition: Ceph would ignore it."""
 
     class TestDictOnCephByBoto(CephDict, ByBoto):
-        half = 0
+        pass
 
     class TestCachedDictOnCephByBoto(Json, CephDict, ByBoto, Cached):
-        order_takes_long = True
+        pass
 
     class TestDictOnCephByObstore(Texts, CephDict, ByObstore):
-        half = 1
-        order_takes_long = True
+        pass
 
     class TestCachedDictOnCephByObstore(CephDict, ByObstore, Cached):
         pass

@@ -17,9 +17,6 @@ from s3.places import EngineName, Place, know_server
 from s3.proxy import Exchange, Proxy, Reply, error, says
 from s3.servers import Server, client_of
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 Dict = BasicS3Dict[Any]
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")

@@ -39,9 +39,6 @@ from s3.servers import client_of
 
 Dict = BasicS3Dict[Any]
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
 

@@ -17,6 +17,7 @@ import pytest
 import perkey
 from perkey import AmbiguousPlaceError, PersiDict, ReadOnlyError, S3Dict, UnsupportedConditionError
 from perkey.dicts.object_store_dict import ObjectStoreDict
+from perkey.naming import naming
 from perkey.tools import pruning
 from perkey.tools.checking import unquarantine
 from s3.places import ENGINES, EngineName, Place, shared_session
@@ -55,7 +56,7 @@ def test_a_bucket_is_opened_with_its_parameters(
         assert dict(again) == dict(d)
     reader: Any = opened(ministack, bucket, "r")
     assert perkey.prune(reader, max_items=0, dry_run=True).removed == 4
-    assert not reader.store.honours("write", "version")
+    assert not reader.store.supports("write", "version")
     for handle in (reader, reader.get_subdict("x")):
         for act in (lambda h=handle: h.__setitem__("a", "b"), handle.clear, handle.sweep):
             with pytest.raises(ReadOnlyError):
@@ -135,7 +136,7 @@ def test_ages_are_by_the_clock_of_the_service(
     d["a"] = "x"
     report = perkey.prune(d, older_than=1800)
     assert (report.removed, report.clock) == (0, "place")
-    assert list(d.store.scan()) == [d._naming.name_of("a")]
+    assert list(d.store.scan()) == [naming(d.digest_len, d.file_type).name_of("a")]
     assert perkey.verify(d).ok, "the question about the time has left nothing"
 
 

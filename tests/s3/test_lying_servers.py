@@ -134,7 +134,7 @@ class PlainStore(ItemClauses, ContentClauses, ListingClauses, BulkClauses, Handl
 
     empty_places_take_long = True
     engine: EngineName = "boto3"
-    crowd = 3
+    threads = 3
 
     @pytest.fixture(autouse=True)
     def _server(self, rclone: Server) -> None:

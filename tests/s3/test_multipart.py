@@ -7,15 +7,13 @@ import pytest
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import BackendError, OutcomeUnknownError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
+from perkey.stores.objects.engine import Engine
 from perkey.stores.objects.probes import Probes
 from perkey.stores.objects.store import ObjectStore
-from s3.engines import each_engine
+from s3.engines import any_engine
 from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, drops_request, says, says_after
 from s3.servers import Server
-
-one_engine_each = True
-"""In the bounded form of the tests."""
 
 Dict = BasicS3Dict[Any]
 
@@ -27,7 +25,7 @@ MIB = 1 << 20
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 1 MiB, where a server takes them."""
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", MIB)
+    monkeypatch.setattr(Engine, "part_size", MIB)
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def unfinished(server: Server, bucket: str) -> list[str]:
     return [upload["Key"] for upload in found.get("Uploads", [])]
 
 
-@each_engine
+@any_engine
 def test_a_large_value_takes_several_requests_and_is_read_by_one(d: Dict, proxy: Proxy) -> None:
     d["a"] = large(1)
     counts = dict(proxy.counts)
@@ -88,7 +86,7 @@ def test_a_large_value_takes_several_requests_and_is_read_by_one(d: Dict, proxy:
     assert proxy.counts == {"get": 1}
 
 
-@each_engine
+@any_engine
 def test_a_large_value_does_not_show_before_it_is_complete(d: Dict, proxy: Proxy) -> None:
     seen = []
 
@@ -103,7 +101,7 @@ def test_a_large_value_does_not_show_before_it_is_complete(d: Dict, proxy: Proxy
     assert d["a"] == large(1)
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("verb", ["begin", "part", "complete"])
 @pytest.mark.parametrize(
     "fault",
@@ -125,7 +123,7 @@ def test_a_fault_on_the_way_is_another_attempt(verb: str, fault: Fault, d: Dict,
     assert "abort" not in proxy.counts or verb == "complete"
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize(
     "fault",
     [says(503, "SlowDown"), says_after(500, "InternalError"), drops_reply],
@@ -141,7 +139,7 @@ def test_a_large_swap_or_insertion_whose_completion_is_in_doubt_is_done_once(
     assert (d["a"], d["b"]) == (large(1), large(2))
 
 
-@each_engine
+@any_engine
 def test_success_with_an_error_inside_is_an_error(d: Dict, proxy: Proxy) -> None:
     """S3 may answer 200 to a completion and find out then that it fails."""
     body = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>sorry</Message></Error>"
@@ -152,7 +150,7 @@ def test_success_with_an_error_inside_is_an_error(d: Dict, proxy: Proxy) -> None
     assert proxy.counts["complete"] == 2
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("verb", ["part", "complete"])
 def test_an_upload_that_fails_leaves_the_old_value_and_nothing_else(
     verb: str, d: Dict, proxy: Proxy, ministack: Server, bucket: str
@@ -165,7 +163,7 @@ def test_an_upload_that_fails_leaves_the_old_value_and_nothing_else(
     assert len(d) == 1
 
 
-@each_engine
+@any_engine
 def test_an_insertion_in_doubt_of_which_nothing_is_found_has_an_unknown_outcome(
     d: Dict, proxy: Proxy
 ) -> None:
@@ -175,7 +173,7 @@ def test_an_insertion_in_doubt_of_which_nothing_is_found_has_an_unknown_outcome(
     assert "b" not in d
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("server_name", ["ministack", "moto_server"])
 def test_conditions_hold_for_large_values_and_refused_ones_leave_nothing(
     server_name: str,
@@ -185,7 +183,7 @@ def test_conditions_hold_for_large_values_and_refused_ones_leave_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Moto ignores `If-Match` of a completion, and takes no parts below 5 MiB."""
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", 5 * MIB)
+    monkeypatch.setattr(Engine, "part_size", 5 * MIB)
     server: Server = request.getfixturevalue(server_name)
     d = with_small_parts(Place(server.endpoint, bucket, engine).open())
     one, two, three = (large(seed, 6 * MIB) for seed in (1, 2, 3))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contracts.dicts import AddOnlySmoke, PolicySmoke
 
 from perkey.dicts.file_dir import FileDirDict
 from perkey.dicts.object_store_dict import ObjectStoreDict
@@ -26,11 +27,9 @@ from perkey.mapping.persi_dict import PersiDict
 from perkey.naming import Name
 from perkey.stores import Store
 from perkey.stores.objects.addresses import harmless, harmless_to_clients, joined, kind_of
-from perkey.stores.objects.engine import NotHonoured, TryAgain, Unclear
-from perkey.stores.objects.obstore_store import ObstoreStore
-from perkey.stores.objects.obstore_url import UrlEngine
-from perkey.testing import PolicyContract, WritingStoreContract
-from perkey.testing.dicts import AddOnlyContract
+from perkey.stores.objects.engine import Engine, TryAgain, Unclear, Unsupported
+from perkey.stores.objects.obstore_url import ObstoreStore, UrlEngine
+from perkey.testing import WritingStoreContract
 from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
 from s3.like_clouds import AzureLike, Cloud, GoogleLike
 from s3.proxy import Proxy, drops_reply, drops_request, says
@@ -99,6 +98,8 @@ class UncomparedRemovals(WritingStoreContract):
 
 
 class TestStoreInMemory(UncomparedRemovals):
+    empty_places_take_long = True
+
     def make_store(self) -> Store:
         return ObstoreStore(f"memory://{secrets.token_hex(8)}/pre/fix")
 
@@ -106,7 +107,7 @@ class TestStoreInMemory(UncomparedRemovals):
 class TestStoreOnMinistack(UncomparedRemovals):
     empty_places_take_long = True
     rounds = 2
-    crowd = 3
+    threads = 3
 
     @pytest.fixture(autouse=True)
     def _place(self, s3_url: str, ministack: Server) -> None:
@@ -117,6 +118,8 @@ class TestStoreOnMinistack(UncomparedRemovals):
 
 
 class TestStoreLikeGoogle(UncomparedRemovals):
+    empty_places_take_long = True
+
     @pytest.fixture(autouse=True)
     def _place(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.url = like(GoogleLike, "gs://bucket/pre/fix", monkeypatch)
@@ -126,6 +129,8 @@ class TestStoreLikeGoogle(UncomparedRemovals):
 
 
 class TestStoreLikeAzure(UncomparedRemovals):
+    empty_places_take_long = True
+
     @pytest.fixture(autouse=True)
     def _place(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.url = like(AzureLike, "az://container/pre/fix", monkeypatch)
@@ -141,7 +146,7 @@ def like(cloud: type[Cloud], url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"{url}/{secrets.token_hex(8)}"
 
 
-class TestDictInMemory(AddOnlyContract, PolicyContract):
+class TestDictInMemory(AddOnlySmoke, PolicySmoke):
     def make_dict(self, **params: Any) -> PersiDict[Any]:
         return ObjectStoreDict(f"memory://{secrets.token_hex(8)}/pre/fix", **params)
 
@@ -206,7 +211,7 @@ def test_an_endpoint_that_ignores_conditions_is_found_out(rclone: Server, bucket
 def test_a_store_asked_for_it_directly_refuses_too() -> None:
     engine = UrlEngine("memory://")
     engine.put("a", b"", expect=ANY, write_id="w")
-    with pytest.raises(NotHonoured):
+    with pytest.raises(Unsupported):
         engine.delete("a", version=engine.head("a").version)
     assert engine.head("a").write_id == "w"
 
@@ -240,7 +245,7 @@ def test_operations_send_as_many_requests_as_are_said(d: Dict, proxy: Proxy) -> 
 def test_large_values_go_up_in_parts_and_conditional_ones_at_once(
     d: Dict, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perkey.stores.objects.obstore_url._CHUNK", 5 << 20)
+    monkeypatch.setattr(Engine, "part_size", 5 << 20)
     assert isinstance(d.store, ObstoreStore)
     d.store.engine.multipart_above = 1 << 20
     value = secrets.token_bytes(6 << 20)
@@ -320,7 +325,7 @@ def test_where_nobody_listens_the_error_says_where(ministack: Server, bucket: st
         (401, "NoAuthenticationInformation", AccessDeniedError),
         (400, "ExpiredToken", AccessDeniedError),
         (400, "InvalidArgument", BackendError),
-        (501, "NotImplemented", NotHonoured),
+        (501, "NotImplemented", Unsupported),
     ],
 )
 def test_a_reply_means_what_it_says(

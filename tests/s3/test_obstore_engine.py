@@ -21,16 +21,16 @@ from perkey.content import close, read_all
 from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import AccessDeniedError, BackendError
 from perkey.expectations import ABSENT, ANY
-from perkey.stores.objects import obstore_replies as obstores
+from perkey.stores.objects import responses as obstores
 from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
 from perkey.stores.objects.engine import (
     NoSuchBucket,
     NoSuchObject,
-    NotHonoured,
     PreconditionFailed,
     TryAgain,
     Unclear,
+    Unsupported,
 )
 from perkey.stores.objects.obstore_s3 import ObstoreEngine
 from perkey.stores.objects.store import ObjectStore
@@ -237,7 +237,7 @@ def test_a_listing_goes_on_by_boto3_where_obstore_cannot(engine: ObstoreEngine) 
         ((503, "ServiceUnavailable"), TryAgain),
         ((500, "InternalError"), Unclear),
         ((502, "BadGateway"), Unclear),
-        ((501, "NotImplemented"), NotHonoured),
+        ((501, "NotImplemented"), Unsupported),
         ((403, "AccessDenied"), AccessDeniedError),
         ((400, "ExpiredToken"), AccessDeniedError),
         ((400, "EntityTooLarge"), BackendError),
@@ -339,7 +339,7 @@ def test_a_redirection_is_followed_by_boto3_which_knows_where(engine: ObstoreEng
     ],
 )
 def test_an_error_is_read_as_far_as_it_can_be(text: str, status: int, code: str, trouble: str) -> None:
-    said = obstores.said_by(Exception(text))
+    said = obstores.parse_error(Exception(text))
     assert (said.status, said.code, said.trouble) == (status, code, trouble)
 
 

@@ -15,9 +15,6 @@ from s3.places import EngineName, Place
 from s3.proxy import Proxy, drops_reply
 from s3.servers import Server
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 MIB = 1 << 20
 
 

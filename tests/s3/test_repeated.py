@@ -15,6 +15,7 @@ from perkey.errors import ConflictError, OutcomeUnknownError
 from perkey.expectations import ABSENT
 from perkey.jokers import DELETE_CURRENT, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, NEVER_RETRIEVE
 from perkey.mapping.persi_dict import PersiDict
+from perkey.stores.objects.engine import Engine
 from s3.places import Place, know_server
 from s3.proxy import Exchange, Proxy, drops_reply, repeats, repeats_after, says
 from s3.servers import Server, client_of
@@ -336,7 +337,7 @@ def test_a_store_settles_a_conflict_by_itself_where_nothing_is_read_after_it(
 def test_repeated_requests_of_an_upload_in_parts_are_one_write(
     name: str, verb: str, proxy: Proxy, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", 1 << 20)
+    monkeypatch.setattr(Engine, "part_size", 1 << 20)
     d: BasicS3Dict[Any] = Place(proxy.endpoint, place.bucket).open()
     d["a"] = b"small"
     d._bucket.multipart_above = 1 << 20

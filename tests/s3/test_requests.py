@@ -26,9 +26,6 @@ from s3.places import ENGINES, EngineName, Place, know_server
 from s3.proxy import Proxy
 from s3.servers import Server
 
-one_engine_each = True
-"""In the bounded form of the tests."""
-
 Dict = BasicS3Dict[Any]
 
 MANY = 2500

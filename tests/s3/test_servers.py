@@ -19,7 +19,7 @@ def status_of_second_insertion(server: Server, bucket: str) -> int:
     return 200
 
 
-def test_a_server_that_honours_conditions_refuses_a_second_insertion(server: Server, bucket: str) -> None:
+def test_a_server_that_supports_conditions_refuses_a_second_insertion(server: Server, bucket: str) -> None:
     assert status_of_second_insertion(server, bucket) == 412
 
 

@@ -1,10 +1,8 @@
 """Settings of services: parameters that travel with a handle, profiles, rotated credentials, true causes."""
 
 import inspect
-import json
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +18,12 @@ from perkey.dicts.s3 import BasicS3Dict, S3Dict
 from perkey.errors import AccessDeniedError, BackendError
 from perkey.jokers import ITEM_NOT_AVAILABLE
 from perkey.mapping.persi_dict import PersiDict
+from perkey.stores.objects.engine import Engine
 from s3.credentials import ACCESS_KEY, REGION, SECRET_KEY
 from s3.engines import each_engine
 from s3.places import EngineName
 from s3.proxy import Exchange, Fault, Proxy, error
 from s3.servers import Server
-
-one_engine_each = True
-"""In the bounded form of the tests."""
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
@@ -73,7 +69,7 @@ def copies_of(d: PersiDict[Any]) -> list[PersiDict[Any]]:
 def test_requester_pays_is_said_with_each_request_about_objects(
     way: str, proxy: Proxy, ministack: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", 1 << 20)
+    monkeypatch.setattr(Engine, "multipart_above", 1 << 20)
     ministack.client().create_bucket(Bucket=bucket)
     about = {"request_payer": True} if way == "url" else {"requester_pays": True}
     for d in copies_of(opened(proxy.endpoint, bucket, way, **about)):
@@ -339,38 +335,6 @@ def test_errors_about_settings_name_the_setting(
     assert pickle.loads(pickle.dumps(d)).get_params() == d.get_params()
 
 
-WITHOUT_BOTO: Final = """
-import json, sys
-for name in ("boto3", "botocore"):
-    sys.modules[name] = None
-import perkey
-said = []
-for engine in ("boto3", "obstore"):
-    try:
-        perkey.S3Dict("bucket", engine=engine)
-    except perkey.MissingExtraError as error:
-        said.append(str(error))
-d = perkey.ObjectStoreDict(sys.argv[1])
-d["a"] = 1
-said.append([d["a"], d.setdefault("a", 2), len(d)])
-print(json.dumps(said))
-"""
-
-
-def test_dictionaries_by_address_need_nothing_of_aws(
-    settle: Callable[[dict[str, str], str], None], ministack: Server, bucket: str
-) -> None:
-    ministack.client().create_bucket(Bucket=bucket)
-    settle(SETTINGS["named profile"], ministack.endpoint)
-    program = [sys.executable, "-c", WITHOUT_BOTO, f"s3://{bucket}/p"]
-    done = subprocess.run(program, check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout) == [
-        "S3 needs boto3: pip install 'perkey[aws]'",
-        "engine='obstore' needs boto3: pip install 'perkey[aws]'",
-        [1, 1, 1],
-    ]
-
-
 def test_credentials_that_only_the_client_of_aws_can_fetch_are_said_to_be(
     settle: Callable[[dict[str, str], str], None], monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> None:
@@ -432,7 +396,7 @@ def test_credentials_that_were_rotated_are_looked_for_once_more(  # noqa: PLR091
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", 1 << 20)
+    monkeypatch.setattr(Engine, "multipart_above", 1 << 20)
     ministack.client().create_bucket(Bucket=bucket)
     if where != "environment":
         settle({**SETTINGS["named profile"], "credentials": f"[work]\n{STATIC.replace(KEY, 'OLD')}"}, "")
@@ -521,7 +485,7 @@ def test_whatever_is_uploaded_has_a_checksum(
     way: str, proxy: Proxy, ministack: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Buckets with Object Lock refuse writes without any."""
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", 1 << 20)
+    monkeypatch.setattr(Engine, "multipart_above", 1 << 20)
     ministack.client().create_bucket(Bucket=bucket)
     d = opened(proxy.endpoint, bucket, way)
     do_everything(d)

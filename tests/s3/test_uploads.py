@@ -16,15 +16,13 @@ from perkey.errors import BackendError, MutationPolicyError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.stores.base import Store
 from perkey.stores.memory import MemoryStore
+from perkey.stores.objects.engine import Engine
 from perkey.testing.faults import FaultyStore
-from s3.engines import each_engine
+from s3.engines import any_engine
 from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, says
 from s3.servers import Server
 from s3.test_settings import each_way, opened
-
-one_engine_each = True
-"""In the bounded form of the tests."""
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
@@ -36,8 +34,8 @@ UPLOADING: Final = ("put", "begin", "part", "complete")
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values above 1 MiB are large, and go up in parts of that size."""
-    monkeypatch.setattr("perkey.stores.objects.boto._LEAST_PART", MIB)
-    monkeypatch.setattr("perkey.stores.objects.engine.Engine.multipart_above", MIB)
+    monkeypatch.setattr(Engine, "part_size", MIB)
+    monkeypatch.setattr(Engine, "multipart_above", MIB)
 
 
 @pytest.fixture
@@ -87,7 +85,7 @@ def test_a_large_value_whose_condition_does_not_hold_is_not_uploaded(
     assert "b" not in d
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("small_parts")
 def test_immutable_and_write_once_items_are_not_uploaded_again(
     engine: EngineName, proxy: Proxy, made_bucket: str
@@ -178,7 +176,7 @@ def in_two_days(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("perkey.stores.objects.store.time.time", lambda: now() + 2 * DAY)
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("in_two_days")
 def test_sweeping_aborts_the_old_uploads_of_a_dictionarys_own_items(
     engine: EngineName, ministack: Server, made_bucket: str, tmp_path: Path
@@ -199,7 +197,7 @@ def test_sweeping_aborts_the_old_uploads_of_a_dictionarys_own_items(
             ministack.client().abort_multipart_upload(Bucket=made_bucket, **whose)
 
 
-@each_engine
+@any_engine
 def test_sweeping_leaves_young_uploads_alone_unless_it_is_asked_not_to(
     engine: EngineName, ministack: Server, made_bucket: str
 ) -> None:
@@ -212,7 +210,7 @@ def test_sweeping_leaves_young_uploads_alone_unless_it_is_asked_not_to(
     assert unfinished(ministack, made_bucket) == []
 
 
-@each_engine
+@any_engine
 def test_sweeping_an_absent_bucket_does_nothing(engine: EngineName, proxy: Proxy, bucket: str) -> None:
     assert opened(proxy.endpoint, bucket, engine).store.sweep() == 0
     assert proxy.counts == {"bucket": 1}
@@ -252,10 +250,9 @@ def test_many_uploads_are_listed_page_by_page(proxy: Proxy, made_bucket: str) ->
 KILLED: Final = """
 import os, sys
 from perkey import BasicS3Dict
-from perkey.stores import s3_boto
 from perkey.stores.objects.engine import Engine
 Engine.multipart_above = 1 << 20
-s3_boto._LEAST_PART = 1 << 20
+Engine.part_size = 1 << 20
 d = BasicS3Dict(sys.argv[2], root_prefix="p", endpoint_url=sys.argv[1], region="us-east-1")
 d["v"] = os.urandom(6 << 20)
 """
@@ -287,7 +284,7 @@ def test_a_refused_sweep_says_so(proxy: Proxy, made_bucket: str) -> None:
         opened(proxy.endpoint, made_bucket, "url").store.sweep()
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("verb", ["part", "complete"])
 @pytest.mark.parametrize("conditional", [True, False])
@@ -319,7 +316,7 @@ def test_a_living_upload_that_is_aborted_begins_again(  # noqa: PLR0917 - fixtur
     assert unfinished(ministack, made_bucket) == []
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("small_parts")
 def test_a_completion_that_is_repeated_on_its_way_is_recognised(
     engine: EngineName, proxy: Proxy, made_bucket: str

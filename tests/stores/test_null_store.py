@@ -46,4 +46,4 @@ def test_what_cannot_be_stored_elsewhere_is_refused() -> None:
 def test_it_is_described_and_pickled_like_others() -> None:
     store = pickle.loads(pickle.dumps(NullStore()))
     assert store.describe(NESTED).endswith("x/y/a.pkl")
-    assert store.honours("write", "absent")
+    assert store.supports("write", "absent")

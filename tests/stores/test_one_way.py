@@ -15,23 +15,23 @@ CALLS = {
 }
 # Module and call, with the reason why it may be there.
 ALLOWED = {
-    ("stores/folders.py", "os.replace"): "the way of folders on local file systems",
-    ("stores/folders.py", "os.link"): "the same",
-    ("stores/folders.py", "os.fsync"): "the one place that syncs",
-    ("stores/folders.py", "fcntl.fcntl"): "the sync of macOS",
-    ("stores/locks.py", "fcntl.flock"): "the locks of local file systems",
-    ("stores/shared.py", "os.rename"): "the way of shared folders; renaming a name to itself refreshes it",
-    ("stores/shared.py", "os.replace"): "the way of shared folders",
-    ("stores/shared.py", "os.link"): "the way of shared folders",
-    ("stores/shared.py", "fcntl.flock"): "makes SMB clients close files",
-    ("stores/shared.py", "fcntl.fcntl"): "the locks of shared file systems",
-    ("stores/unnamed.py", "os.link"): "files without names, on local file systems only",
-    ("dataspace/exchange_export.py", "os.replace"): "what users may give as copytree; it is not called",
-    ("dataspace/exchange_export.py", "os.rename"): "the same",
-    ("dataspace/exchange_export.py", "shutil.move"): "the same",
-    ("dataspace/exchange_import.py", "shutil.move"): "from folders of the user, of any kind",
-    ("dataspace/exchange_import.py", "os.replace"): "what users may give as copytree; it is not called",
-    ("dataspace/views.py", "os.replace"): "links of a view, which can be made again",
+    ("files/folder.py", "os.replace"): "the way of folders on local file systems",
+    ("files/folder.py", "os.link"): "the same",
+    ("files/folder.py", "os.fsync"): "the one place that syncs",
+    ("files/folder.py", "fcntl.fcntl"): "the sync of macOS",
+    ("files/locks.py", "fcntl.flock"): "the locks of local file systems",
+    ("files/shared.py", "os.rename"): "the way of shared folders; renaming a name to itself refreshes it",
+    ("files/shared.py", "os.replace"): "the way of shared folders",
+    ("files/shared.py", "os.link"): "the way of shared folders",
+    ("files/shared.py", "fcntl.flock"): "makes SMB clients close files",
+    ("files/shared.py", "fcntl.fcntl"): "the locks of shared file systems",
+    ("stores/folder/tmpfile.py", "os.link"): "files without names, on local file systems only",
+    ("dataspace/exchange/export.py", "os.replace"): "what users may give as copytree; it is not called",
+    ("dataspace/exchange/export.py", "os.rename"): "the same",
+    ("dataspace/exchange/export.py", "shutil.move"): "the same",
+    ("dataspace/exchange/importing.py", "shutil.move"): "from folders of the user, of any kind",
+    ("dataspace/exchange/importing.py", "os.replace"): "what users may give as copytree; it is not called",
+    ("dataspace/exchange/views.py", "os.replace"): "links of a view, which can be made again",
     ("cli/space/export.py", "shutil.move"): "given as copytree; it is not called",
     ("cli/space/importing.py", "shutil.move"): "the same",
 }
@@ -66,7 +66,7 @@ def test_libraries_of_c_are_called_in_few_places() -> None:
         if f'"{name}"' in path.read_text()
     }
     assert found == {
-        ("stores/batches.py", "syncfs"),
-        ("stores/libc.py", "renameat2"),
-        ("stores/shared.py", "statx"),
+        ("stores/folder/batches.py", "syncfs"),
+        ("files/syscalls.py", "renameat2"),
+        ("files/shared.py", "statx"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -17,19 +18,20 @@ from typing import Any, BinaryIO
 from unittest import mock
 
 import pytest
+from contracts.dicts import PLAIN, DictSmoke
 from crews import HANG, LONG, run_crew
 from tracing import at_opcode
 
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
-from perkey.errors import LockTimeoutError, UnsupportedConditionError
+from perkey.errors import ConflictError, LockTimeoutError, UnsupportedConditionError
 from perkey.expectations import ABSENT
 from perkey.files import shared, sharing
+from perkey.files.file_systems import classify
 from perkey.files.folder import LOCK_FILE
 from perkey.files.temporaries import TEMPORARY, signed_name
 from perkey.stores import DirectoryStore, Store
 from perkey.synced import JSONDict
-from perkey.testing import DictContract, InsertingStoreContract, PolicyContract, StoreContract
-from perkey.testing.dicts import PLAIN
+from perkey.testing import InsertingStoreContract, StoreContract
 from perkey.testing.histories import Event, Recorder, assert_linearisable
 
 NAME = ("x", "a.pkl")
@@ -83,9 +85,7 @@ class TestMixedStore(StoreContract):
         return DirectoryStore(self.tmp_path / "place", durability="none")
 
 
-class TestSharedDict(DictContract, PolicyContract):
-    empty_places_take_long = True
-    order_takes_long = True
+class TestSharedDict(DictSmoke):
     values = PLAIN
 
     def make_dict(self, **params: Any) -> FileDirDict[Any]:
@@ -196,7 +196,7 @@ class TestLocalOpeners:
 
     def test_the_wait_is_longer_than_the_time_between_looks(self) -> None:
         """The values as they are, not those of the fixture."""
-        code = "from perkey.stores import sharing as s; print(s.SETTLING_SECONDS > 2 * s.LOOK_AGAIN_SECONDS)"
+        code = "from perkey.files import sharing as s; print(s.SETTLING_SECONDS > 2 * s.LOOK_AGAIN_SECONDS)"
         assert subprocess.check_output([sys.executable, "-c", code]) == b"True\n"
 
     def test_and_shared_ones_edit_one_document(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,6 +215,14 @@ class TestLocalOpeners:
         d["a"] = 1
         with pytest.raises(UnsupportedConditionError, match="by the same share"):
             d.set_item_if("a", value=2, condition=ETAG_IS_THE_SAME, expected_etag=d.etag("a"))
+
+    def test_a_client_of_nfs_refuses_conditions_where_clients_of_smb_write_too(self, tmp_path: Path) -> None:
+        (tmp_path / LOCK_FILE).write_bytes(sharing.SETTLED_SMB)
+        d = FileDirDict[int](tmp_path, locking="shared")
+        d["a"] = 1
+        with pytest.raises(UnsupportedConditionError, match="by the same share"):
+            d.set_item_if("a", value=2, condition=ETAG_IS_THE_SAME, expected_etag=d.etag("a"))
+        assert (tmp_path / LOCK_FILE).read_bytes() == sharing.SETTLED_SMB
 
 
 class held:  # noqa: N801 - used as a function
@@ -269,6 +277,89 @@ class TestLock:
         with held(tmp_path / "x" / LOCK_FILE), pytest.raises(LockTimeoutError, match="not known"):
             store.remove(NAME)
         assert store.exists(NAME)
+
+    @pytest.mark.parametrize("act", ["replace", "insert", "remove"])
+    def test_a_holder_that_was_away_for_long_begins_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+    ) -> None:
+        """Its machine was suspended after it had compared; another machine has the lock meanwhile."""
+        store = DirectoryStore(tmp_path, durability="none", locking="shared")
+        name = ("a.json",)
+        store.write(("other.json",), b"")
+        expect = ABSENT if act == "insert" else store.write(name, b"1")
+        seconds = shared._seconds
+        looks: list[float] = []
+
+        def away() -> float:
+            looks.append(seconds())
+            if len(looks) == 2:
+                (tmp_path / "a.json").unlink(missing_ok=True)
+                (tmp_path / "a.json").write_bytes(b"of another machine")
+                return looks[-1] + 60
+            return looks[-1]
+
+        monkeypatch.setattr(shared, "_seconds", away)
+        change = partial(store.remove, name) if act == "remove" else partial(store.write, name, b"2")
+        with pytest.raises(ConflictError):
+            change(expect=expect)
+        assert len(looks) >= 2
+        assert (tmp_path / "a.json").read_bytes() == b"of another machine"
+        assert [path for path in tmp_path.iterdir() if path.name.startswith(TEMPORARY)] == []
+
+    @pytest.mark.parametrize(
+        ("options", "waits"),
+        [("cache=strict", True), ("cache=none,nolease", True), ("cache=none,nolease,nobrl", False)],
+    )
+    def test_writers_on_smb_lock_though_their_conditions_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, waits: bool
+    ) -> None:
+        """Or they would replace an item that a client with better options has just compared."""
+        monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", options))
+        monkeypatch.setenv("PERKEY_LOCK_SECONDS", "0.1")
+        d = FileDirDict[int](tmp_path)
+        d["a"] = 1
+        (tmp_path / LOCK_FILE).touch()
+        with held(tmp_path / LOCK_FILE):
+            if waits:
+                with pytest.raises(LockTimeoutError):
+                    d["a"] = 2
+                with pytest.raises(LockTimeoutError):
+                    del d["a"]
+            else:
+                d["a"] = 2
+        d["b"] = 3
+        assert (d["a"], d["b"]) == (1 if waits else 2, 3)
+
+    def test_a_nested_write_works_under_a_lock_whose_conditions_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", "cache=strict"))
+        monkeypatch.setenv("PERKEY_LOCK_SECONDS", "0.2")
+        d = FileDirDict[int](tmp_path)
+        d["a"] = 1
+        replace = os.replace
+
+        def interrupted(*arguments: Any, **named: Any) -> None:
+            monkeypatch.setattr(os, "replace", replace)
+            d["b"] = 2
+            replace(*arguments, **named)
+
+        monkeypatch.setattr(os, "replace", interrupted)
+        d["a"] = 3
+        assert (d["a"], d["b"]) == (3, 2)
+
+    def test_insertions_are_refused_where_there_are_neither_locks_nor_links(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_links(*_: Any, **__: Any) -> None:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+        monkeypatch.setattr(os, "link", no_links)
+        d = FileDirDict[int](tmp_path, locking="none")
+        with pytest.raises(UnsupportedConditionError, match="link"):
+            d.setdefault_if("a", default_value=1)
+        assert ("a" in d, os.listdir(tmp_path)) == (False, [])
+        assert FileDirDict[int](tmp_path, locking="shared").setdefault_if("a", default_value=1)
 
     def test_readers_do_not_wait(self, tmp_path: Path) -> None:
         d = FileDirDict[int](tmp_path, locking="shared")

@@ -2,88 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import os
-import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 from tracing import system_calls
 
-import perkey
 from perkey import CachedDict, FileDirDict, LocalDict, PersiDict
-from perkey.errors import MissingExtraError
 from perkey.naming import naming
-from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore, ReadOnlyStore
-from perkey.stores.base import Store, WrapperStore
+from perkey.stores import CachedStore, DirectoryStore, MemoryStore
+from perkey.stores.base import WrapperStore
 from perkey.testing import FaultyStore
-
-FACTS = {"read_only", "workers"}
-"""What a wrapper takes over when it is made."""
-VERBS = sorted(name for name in vars(Store) if not name.startswith("_") and name not in FACTS)
-
-
-def stores() -> Iterator[type[Store]]:
-    """Yield every class of a store in perkey."""
-    for module in pkgutil.walk_packages(perkey.__path__, "perkey."):
-        if not module.name.endswith("__main__"):
-            try:
-                members = vars(importlib.import_module(module.name))
-            except MissingExtraError:
-                continue
-            for cls in members.values():
-                if isinstance(cls, type) and issubclass(cls, Store) and cls.__module__ == module.name:
-                    yield cls
-
-
-def wraps_another(cls: type[Store]) -> bool:
-    """Tell whether the constructor takes a store."""
-    hints = get_type_hints(cls.__init__) if "__init__" in vars(cls) else {}
-    return any(isinstance(hint, type) and issubclass(hint, Store) for hint in hints.values())
-
-
-WRAPPERS = [cls for cls in stores() if wraps_another(cls)]
-
-
-def test_every_store_that_takes_another_one_is_a_wrapper() -> None:
-    assert {PrefixStore, CachedStore, ReadOnlyStore, FaultyStore, WrapperStore} <= set(WRAPPERS)
-    assert [cls for cls in WRAPPERS if not issubclass(cls, WrapperStore)] == []
-
-
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("cls", WRAPPERS)
-def test_every_verb_is_forwarded_or_overridden(cls: type[Store], verb: str) -> None:
-    found = inspect.getattr_static(cls, verb)
-    assert found is not inspect.getattr_static(Store, verb), "it does not reach the inner store"
-
-
-def test_a_wrapper_asks_the_inner_store_with_the_same_arguments() -> None:
-    class Asked(MemoryStore):
-        workers = 7
-        read_only = True
-
-    inner: Any = Asked()
-    store = WrapperStore(inner)
-    assert (store.workers, store.read_only) == (7, True)
-    for verb in VERBS:
-        parameters = list(inspect.signature(getattr(Store, verb)).parameters.values())[1:]
-        positional = [object() for each in parameters if each.kind is not each.KEYWORD_ONLY]
-        named = {each.name: object() for each in parameters if each.kind is each.KEYWORD_ONLY}
-        answer = object()
-        asked: list[Any] = []
-
-        def note(*args: Any, _answer: object = answer, _asked: list[Any] = asked, **kwargs: Any) -> object:
-            _asked.append((list(args), kwargs))
-            return _answer
-
-        setattr(inner, verb, note)
-        result = getattr(store, verb)(*positional, **named)
-        assert asked == [(positional, named)], verb
-        assert result is (None if verb in {"put", "try_put", "remove", "move"} else answer), verb
-
 
 WAYS: dict[str, Callable[[Path], PersiDict[Any]]] = {
     "wrapper": lambda path: PersiDict(WrapperStore(DirectoryStore(path))),

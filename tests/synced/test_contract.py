@@ -205,7 +205,7 @@ def test_a_place_that_is_gone_is_an_error(d: SyncedDict) -> None:
     with pytest.raises(DetachedNodeError, match=r"\['a'\]\['b'\] of .* is gone"):
         deeper.append(2)
     d["a"] = [1]
-    with pytest.raises(DetachedNodeError, match="holds a list now, no dict"):
+    with pytest.raises(DetachedNodeError, match="holds a list now, not a dict"):
         inner()
     with pytest.raises(LookupError):
         inner["c"] = 2

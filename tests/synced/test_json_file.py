@@ -180,10 +180,10 @@ def test_a_file_that_turns_bad_is_an_error_and_stays(path: Path, edit: str) -> N
 
 def test_the_other_kind_is_an_error_and_stays(path: Path) -> None:
     path.write_text("[1]")
-    with pytest.raises(WrongKindError, match=r"data\.json holds a list, no dict"):
+    with pytest.raises(WrongKindError, match=r"data\.json holds a list, not a dict"):
         JSONDict(path)["a"] = 1
     path.write_text('{"a": 1}')
-    with pytest.raises(ValueError, match="holds a dict, no list"):
+    with pytest.raises(ValueError, match="holds a dict, not a list"):
         JSONList(path).append(1)
     path.write_text("3")
     with pytest.raises(WrongKindError):

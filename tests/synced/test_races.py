@@ -156,7 +156,7 @@ def test_augmented_assignment_of_a_list_loses_nothing(
     commit = Document.commit
 
     def after_a_rival(self: Document, old: State, data: Any) -> None:
-        if self is d.__perkey_handle__.document:
+        if self is d.__perkey_access__.document:
             attempts.append(data)
             if len(attempts) % 2:
                 theirs.append(len(attempts))

@@ -14,7 +14,7 @@ from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version,
 from perkey.naming import Name
 from perkey.stores import MemoryStore, Stat, Store
 from perkey.testing import StoreContract
-from perkey.testing.crowds import Meeting
+from perkey.testing.racing import Meeting
 
 _A_MOMENT = 0.002
 
@@ -79,7 +79,7 @@ class IgnoresAbsence(MemoryStore):
 
 
 class IgnoresVersionsOnRemoval(MemoryStore):
-    """Honours conditions on writes only, and does not say so."""
+    """Supports conditions on writes only, and claims to support all."""
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
         if name not in self._items and expect is not ANY:

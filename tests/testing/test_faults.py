@@ -12,8 +12,8 @@ import pytest
 from perkey.mapping.persi_dict import PersiDict
 from perkey.stores import DirectoryStore, MemoryStore
 from perkey.testing import FaultyStore
-from perkey.testing.crowds import Meeting, elsewhere, together
 from perkey.testing.faults import Call, Moment
+from perkey.testing.racing import Meeting, elsewhere, together
 from perkey.testing.stores.suite import A, B, content_of
 
 ALL: dict[Call, Callable[[FaultyStore], object]] = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clauses import Caught, check
+from contracts.dicts import DictContract, PolicyContract
 
 from perkey import (
     ITEM_NOT_AVAILABLE,
@@ -17,8 +17,7 @@ from perkey import (
     OperationResult,
     PersiDict,
 )
-from perkey.testing import DictContract, PolicyContract
-from perkey.testing.crowds import Meeting
+from perkey.testing.racing import Meeting
 
 
 class ReadsThenWrites(LocalDict[Any]):
@@ -35,13 +34,13 @@ class LooksThenInserts(LocalDict[Any]):
 
     gap = Meeting()
 
-    def setdefault_if(self, key: Any, default_value: Any, **how: Any) -> Any:
+    def setdefault_if(self, key: Any, default: Any = None, *, default_value: Any = None, **how: Any) -> Any:
         found = self.get_item_if(key, **how)
         self.gap()
         if not found.condition_was_satisfied:
             return found
-        self[key] = default_value
-        return ConditionalOperationResult(True, ITEM_NOT_AVAILABLE, self.etag(key), default_value)
+        self[key] = value = default or default_value
+        return ConditionalOperationResult(True, ITEM_NOT_AVAILABLE, self.etag(key), value)
 
 
 class PopsBlindly(LocalDict[Any]):
@@ -105,10 +104,11 @@ class HoldsValuesItself(LocalDict[Any]):
 class WalksACopyOfNothing(LocalDict[Any]):
     """Shows values twice."""
 
-    def _read_items(self) -> Iterator[Any]:
-        for item in super()._read_items():
-            yield item
-            yield item
+    def values(self) -> Any:
+        return [value for value in super().values() for _ in range(2)]
+
+    def items(self) -> Any:
+        return [item for item in super().items() for _ in range(2)]
 
 
 PLANTED: list[tuple[type[LocalDict[Any]], list[str]]] = [
@@ -152,7 +152,7 @@ def check_dict(suite: type[Any], clause: str, folder: Path, **fixtures: Any) -> 
             d = bound.make_dict(immutable_items=True)
             d["a"] = bound.values(1)
             bound.others = {}
-        return {"d": d, "immutable": d, "handles": [d.get_subdict("p")] * bound.crowd}
+        return {"d": d, "immutable": d, "handles": [d.get_subdict("p")] * bound.threads}
 
     check(suite, clause, folder, prepare, **fixtures)
 

@@ -21,7 +21,7 @@ CASES = [(make, clause) for make, clauses in PLANTED for clause in clauses]
 def check_store(suite: type[StoreContract], clause: str, folder: Path) -> None:
     def prepare(bound: StoreContract) -> dict[str, Any]:
         store = bound.make_store()
-        return {"store": store, "handles": [bound.reopen(store) for _ in range(bound.crowd)]}
+        return {"store": store, "handles": [bound.reopen(store) for _ in range(bound.threads)]}
 
     check(suite, clause, folder, prepare)
 

@@ -28,6 +28,7 @@ from perkey import (
 from perkey.content import Content, Data
 from perkey.dataspace import init_project
 from perkey.formats import Format, JsonFormat, PickleFormat, SignedFormat, TextFormat
+from perkey.naming import naming
 from perkey.stores import DirectoryStore
 from perkey.testing import FaultyStore
 from perkey.tools.checking import Fault, unquarantine
@@ -81,7 +82,7 @@ def test_a_thousand_faults_are_told_and_no_other(tmp_path: Path) -> None:
         {(f"f{n % 7}", f"k{n}"): [chosen.random() for _ in range(chosen.randrange(60))] for n in range(2000)}
     )
     FileDirDict[Any](tmp_path, "json", durability="none").update({("f1", f"j{n}"): n for n in range(20)})
-    FileDirDict[Any](tmp_path, "pkl-claim", durability="none")["f1", "k1"] = "held"
+    (tmp_path / "held_by.pkl-claim").write_text("x")
     planted: dict[str, str] = {}
     sound = {d.path(key): key for key in d}
     for number, path in enumerate(chosen.sample(sorted(sound), 1000)):
@@ -199,7 +200,7 @@ def test_nothing_of_a_place_is_run(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     for number, (file_type, content) in enumerate(hostile_files(trace)):
         d = FileDirDict[Any](tmp_path / str(number), file_type)
-        d.store.write(d._naming.name_of("a"), content)
+        d.store.write(naming(d.digest_len, d.file_type).name_of("a"), content)
         report = verify(d, "quarantine")
         assert not trace.exists()
         if not content.startswith((b"c", b"(")):  # protocols 0 and 1 are told as foreign
@@ -212,7 +213,7 @@ def test_nothing_of_a_place_is_run(tmp_path: Path) -> None:
 def test_decoding_finds_what_cannot_be_built(tmp_path: Path) -> None:
     d = FileDirDict[Any](tmp_path)
     d["a"] = {1}
-    d.store.write(d._naming.name_of("b"), bytes(PickleFormat().encode(Gone())))  # type: ignore[arg-type]
+    d.store.write(naming(d.digest_len, d.file_type).name_of("b"), bytes(PickleFormat().encode(Gone())))  # type: ignore[arg-type]
     assert verify(d).ok
     assert [(fault.kind, fault.key) for fault in verify(d, decode=True).faults] == [("unloadable", ("b",))]
     of_class = FileDirDict[Any](tmp_path, base_class_for_values=list)
@@ -360,7 +361,7 @@ def test_what_has_a_newer_value_stays_in_quarantine(tmp_path: Path) -> None:
     for d in (FileDirDict[Any](tmp_path), LocalDict[Any]()):
         d.update({"a": 1, ("x", "b"): 2})
         for key in (("a",), ("x", "b")):
-            d.store.write(d._naming.name_of(key), b"damaged \0")
+            d.store.write(naming(d.digest_len, d.file_type).name_of(key), b"damaged \0")
         part = verify(d.get_subdict("x"), "quarantine")
         assert [fault.key for fault in part.faults] == [("b",)]
         whole = verify(d, "quarantine")
@@ -388,7 +389,7 @@ def test_the_main_place_is_read_and_not_its_cache(tmp_path: Path) -> None:
 
 def test_where_versions_are_not_compared_nothing_is_moved(tmp_path: Path) -> None:
     d = FileDirDict[Any](tmp_path, locking="none")
-    if d.store.honours("remove", "version"):
+    if d.store.supports("remove", "version"):
         pytest.skip("this file system compares all the same")
     d["a"] = 1
     d.path("a").write_bytes(b"damaged \0")

@@ -80,7 +80,7 @@ def test_without_an_age_entries_do_not_expire(clock: Clock) -> None:
     d = CachedDict(main, LocalDict())
     d["a"] = 1
     clock.ahead = 1e9
-    main.store.remove(main._naming.name_of("a"))
+    main.store.remove(next(main.store.scan()))
     assert d["a"] == 1
 
 

@@ -93,7 +93,7 @@ def test_foreign_files_and_claims_and_quarantine_do_not_matter(tmp_path: Path) -
     d = fill(tmp_path, "pkl", 8)
     for name in ("README.md", "notes.txt", "Makefile", "my file.csv", "x_aaaaaaaa.dat"):
         (tmp_path / name).write_text("x")
-    FileDirDict[Any](tmp_path, "pkl-claim").update({"a": "x", "b": "y"})
+    (tmp_path / "held_by.pkl-claim").write_text("x")
     aside = tmp_path / ".@perkey-quarantine" / "1"
     aside.mkdir(parents=True)
     (aside / "x.json").write_text("damaged")

@@ -23,9 +23,14 @@ from perkey import (
     PersiDict,
     UnsupportedConditionError,
     WriteOnceDict,
+    claim,
+    claims,
+    compute_once,
     prune,
     usage,
+    verify,
 )
+from perkey.naming import naming
 from perkey.stores import CachedStore, DirectoryStore, MemoryStore, Stat
 from perkey.stores.folder import CacheFolder
 from perkey.testing import FaultyStore
@@ -113,7 +118,7 @@ def test_rounds_in_bounded_memory_remove_what_one_sort_would(
     ages = {f"k{n}": float(chosen.randrange(5000, 5010)) for n in range(30)}
     d = aged(tmp_path, ages)
     most = chosen.randrange(30)
-    names = {key: d.store.describe(d._naming.name_of(key)) for key in ages}
+    names = {key: d.store.describe(naming(d.digest_len, d.file_type).name_of(key)) for key in ages}
     expected = (
         sorted(ages, key=lambda key: (os.stat(names[key]).st_mtime, names[key]))[-most:] if most else []
     )
@@ -132,23 +137,24 @@ def test_only_what_is_below_the_prefix_is_looked_at(tmp_path: Path) -> None:
 def test_other_dictionaries_and_files_and_claims_stay(tmp_path: Path) -> None:
     d = aged(tmp_path, AGES)
     FileDirDict[Any](tmp_path, "json")["k1"] = 1
-    FileDirDict[Any](tmp_path, "txt-claim")["k1"] = "held"
+    (tmp_path / "held_by.txt-claim").write_text("x")
     (tmp_path / "README.txt").write_text("x")
     prune(d, max_items=0)
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_claims_are_left_to_those_who_made_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-
-    def release(*arguments: object) -> int:
-        asked.append(arguments)
-        return 2
-
-    monkeypatch.setattr(pruning, "release_claims", [release])
+def test_claims_that_no_process_holds_are_removed(tmp_path: Path) -> None:
     d = aged(tmp_path, AGES)
-    assert prune(d, "x", max_items=0, dry_run=True).claims == 2
-    assert asked == [(d, d._naming.prefix_of("x"), True)]
+    with pytest.raises(ZeroDivisionError):
+        compute_once(d, "failed", lambda: 1 / 0)  # leaves a free claim, which remembers the failure
+    assert len(claims(d, free=True)) == 1
+    with claim(d, "held") as mine:
+        assert mine
+        assert prune(d, max_items=0, dry_run=True).claims == 0
+        assert prune(d, max_items=0).claims == 1
+        assert [info.key for info in claims(d, free=True)] == [("held",)]
+    assert verify(d).ok
+    assert usage(d).items == 0
 
 
 class Rewriting(FaultyStore):
@@ -241,7 +247,7 @@ def test_policies_hold(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_compare_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     d = aged(tmp_path, AGES, locking="none")
-    if d.store.honours("remove", "version"):
+    if d.store.supports("remove", "version"):
         pytest.skip("this file system compares all the same")
     with pytest.raises(UnsupportedConditionError, match="unconditional=True"):
         prune(d, max_items=2)

@@ -56,7 +56,7 @@ def test_what_is_not_an_item_is_not_counted(tmp_path: Path) -> None:
     d = FileDirDict[Any](tmp_path, "json")
     d["a"] = 1
     FileDirDict[Any](tmp_path, "pkl")["a"] = 1
-    FileDirDict[Any](tmp_path, "json-claim")["a"] = "x"
+    (tmp_path / "held_by.json-claim").write_text("x")
     for name in (".@perkey-tmp-1", "README.md", "a_aaaaaaaa.json"):
         (tmp_path / name).write_text("x" * 100)
     assert (usage(d).items, usage(d).bytes) == (1, 1)

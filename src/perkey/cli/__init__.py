@@ -12,7 +12,7 @@ from perkey.errors import MissingExtraError
 def main(words: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code.
 
-    0 is success, 1 a failure, 2 a wrong command line and 130 an interruption; what went wrong is said in one
+    0 is success, 1 a failure, 2 a wrong command line and 130 an interruption; a failure is reported in one
     line on the standard error.
 
     Args:

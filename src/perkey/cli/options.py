@@ -1,4 +1,4 @@
-"""Options that take several words, or none: `--filter a 1 b 2`, `--pretty`, `--pretty 2`.
+"""Options that take any number of words: `--filter a 1 b 2`, `--pretty`, `--pretty 2`.
 
 click gives an option a fixed number of words. Here the words are joined to one before click sees them.
 """
@@ -131,7 +131,7 @@ def _split(word: str, names: dict[str, click.Parameter]) -> tuple[str, list[str]
 
 
 def _is_option(word: str, names: Container[str]) -> bool:
-    """Tell whether a word is meant as an option; negative numbers are values."""
+    """Return whether a word is meant as an option; negative numbers are values."""
     return word.startswith("-") and word != "-" and (word in names or not _is_number(word))
 
 

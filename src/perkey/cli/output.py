@@ -43,18 +43,18 @@ def pretty(value: Any, depth: int | None) -> str:
 
 
 def note(text: str) -> None:
-    """Tell people what was done, aside from the output."""
+    """Report to people, aside from the output."""
     click.echo(text, err=True)
 
 
 def detail(text: str) -> None:
-    """Tell people who asked for more."""
+    """Report details, with --verbose."""
     if click.get_current_context().find_root().obj["verbose"]:
         note(text)
 
 
 def track(items: Collection[T], label: str | None) -> Iterable[T]:
-    """Iterate, and show under a label how far it has come, if somebody looks on."""
+    """Iterate, and show the progress under a label at a terminal."""
     if label is None or not sys.stderr.isatty() or len(items) < 2:  # noqa: PLR2004 - one item is soon done
         return items
     from rich.console import Console  # noqa: PLC0415 - slow to import
@@ -65,7 +65,7 @@ def track(items: Collection[T], label: str | None) -> Iterable[T]:
 
 @contextmanager
 def working(label: str) -> Iterator[None]:
-    """Show that something is being done, if somebody looks on, for work that does not say how far it is."""
+    """Show at a terminal that work of unknown length is under way."""
     if not sys.stderr.isatty():
         yield
         return
@@ -76,7 +76,7 @@ def working(label: str) -> Iterator[None]:
 
 
 def each(items: Collection[T], label: str | None, act: Callable[[T], object]) -> None:
-    """Do something with each; failures are told in a line each, do not stop the others, and exit with 1.
+    """Do something with each; failures are reported in a line each, do not stop the others, and exit with 1.
 
     Args:
         items: What to do it with.
@@ -92,8 +92,8 @@ def each(items: Collection[T], label: str | None, act: Callable[[T], object]) ->
         except (click.Abort, click.exceptions.Exit):  # which are RuntimeErrors
             raise
         except (OSError, LookupError, RuntimeError, ValueError) as error:
-            told = sentence(error)
-            note(f"perkey: {told}" if str(item) in told else f"perkey: {item}: {told}")
+            message = sentence(error)
+            note(f"perkey: {message}" if str(item) in message else f"perkey: {item}: {message}")
             failed = True
     if failed:
         raise click.exceptions.Exit(1)

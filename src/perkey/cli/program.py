@@ -26,7 +26,7 @@ _HELP: Final[type[click.UsageError] | tuple[()]] = getattr(click.exceptions, "No
 )
 @click.version_option(__version__, prog_name="perkey")
 @click.option("--debug", is_flag=True, help="Show where in the program an error occurred.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-v", "--verbose", is_flag=True, help="Print details.")
 @click.option("-y", "--yes", is_flag=True, help="Answer all questions with yes.")
 @click.pass_context
 def perkey(context: click.Context, *, debug: bool, verbose: bool, yes: bool) -> None:
@@ -52,7 +52,7 @@ def run(words: Sequence[str] | None = None) -> int:
         return _exit_code(asked.code)
     except click.Abort as error:
         if isinstance(error.__cause__ or error.__context__, EOFError):
-            return _fail("there is nobody to answer", 1)
+            return _fail("input is needed, but standard input is closed; use --yes", 1)
         return _fail("interrupted", _INTERRUPTED)
     except click.UsageError as error:
         if isinstance(error, _HELP):
@@ -86,7 +86,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """Return what an error says, in words for people."""
+    """Return the message of an error, in words for people."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if type(error) is KeyError:

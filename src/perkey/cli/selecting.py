@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import click
@@ -11,9 +11,8 @@ import click
 from perkey.cli.options import Several
 from perkey.cli.output import detail, dumped, note
 from perkey.dataspace import Job, JobsCursor, Project
-from perkey.dataspace.replaced import REPLACED
-from perkey.query import compile_filter, parse_filter
-from perkey.query.simple import is_json
+from perkey.dataspace.legacy import REPLACED
+from perkey.query import is_json, parse_filter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,7 +62,6 @@ def filter_of(sp_filter: Words, doc_filter: Words) -> dict[str, Any] | None:
 def _understood(words: Words) -> dict[str, Any] | None:
     """Return the filter that words stand for; print how they are understood, as signac does."""
     found = parse_filter(words)
-    compile_filter(found)  # a filter that is wrong has no meaning to be printed
     if words and not is_json(words):
         for word in words:
             if word not in _MEANT.values() and word.lower() in _MEANT:
@@ -76,7 +74,8 @@ def jobs_named(project: Project, ids: Iterable[str]) -> list[Job]:
     """Return jobs by their ids; ``-`` stands for those on the standard input.
 
     Raises:
-        click.ClickException: There is no such job, or there are several.
+        click.ClickException: No job has such an id.
+        LookupError: The ids of several jobs begin with it.
     """
     words = [word for each in ids for word in (sys.stdin.read().split() if each == _STDIN else [each])]
     return [_job_named(project, word) for word in words]
@@ -86,26 +85,29 @@ def _job_named(project: Project, word: str) -> Job:
     try:
         return project.open_job(id=word)
     except KeyError:
-        raise click.ClickException(f"there is no job {word!r} in {project.path}") from None
+        raise click.ClickException(
+            f"no job {word!r} in {project.path}: `perkey space find` lists the ids of its jobs"
+        ) from None
 
 
 def selected(project: Project, sp_filter: Words, doc_filter: Words, ids: Words = None) -> JobsCursor:
     """Return the jobs that the options choose: all conditions hold for them, and no option is all jobs."""
-    matching = project.find_jobs(filter_of(sp_filter, doc_filter))
-    return NamedJobs(matching, jobs_named(project, ids)) if ids else matching
+    wanted = filter_of(sp_filter, doc_filter)
+    return NamedJobs(project, wanted, jobs_named(project, ids)) if ids else project.find_jobs(wanted)
 
 
 class NamedJobs(JobsCursor):
     """Those of some jobs that match a filter, in the order in which they are named.
 
     Args:
-        matching: The jobs that match.
+        project: The project.
+        wanted: The filter.
         named: The jobs that are named.
     """
 
-    def __init__(self, matching: JobsCursor, named: Iterable[Job]) -> None:
-        super().__init__(matching._project, matching._filter)  # noqa: SLF001 - it is one of its kind
-        self._named = [job.id for job in named if job in matching]
+    def __init__(self, project: Project, wanted: Mapping[str, Any] | None, named: Iterable[Job]) -> None:
+        super().__init__(project, wanted)
+        self._named = [job.id for job in named if job in self]
 
     def ids(self) -> list[str]:
         return self._named
@@ -120,10 +122,10 @@ def _refuse(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 def not_rebuilt(what: str, name: str) -> NoReturn:
-    """Say what replaces something of signac's; raises click.UsageError."""
+    """Raise click.UsageError, which names the replacement of a part of signac."""
     raise click.UsageError(f"{what} is not part of perkey: {REPLACED[name]}")
 
 
 def replaced_option(*names: str, name: str = "index", is_flag: bool = False) -> Callable[[F], F]:
-    """Add an option of signac's that is not rebuilt: asking for it says what replaces it."""
+    """Add an option of signac's that is not rebuilt: asking for it names the replacement."""
     return click.option(*names, hidden=True, expose_value=False, is_flag=is_flag, callback=_refuse(name))

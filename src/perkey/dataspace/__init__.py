@@ -1,13 +1,16 @@
 """Data spaces: projects of jobs, each with a state point, a document and files; what signac does.
 
-Stable for other modules of this package:
+`Project`, `Job` and `JobsCursor` are handles with short methods. The work is done by functions of the
+packages below them, which see a `Space` and never a project: `exchange`, `sync` and `h5`, `search`, and
+`space` itself. These modules are stable for the other packages of perkey:
 
-- `Project._jobs` is the `Workspace`: `folder(id)`, `ids()`, `in`, `create`, `remove`, `rename`, and
-  `stage()` with `publish(staging, id)`, through which whatever becomes a job must go.
-- `Project._index.all()`, `.ids()`, `.statepoint(id)`: state points, shared, not to be changed.
-- `Project._documents(id)`: the document of a job as plain data, not to be changed.
-- `transfers.clone` and `transfers.move`; `files.write_file` for whole files; `ids.normalized`, `ids.job_id`.
-- Files whose names begin with `perkey.files.temporaries.OURS` belong to unfinished changes: never copied.
+- ``project.space.workspace``: ``folder(id)``, ``ids()``, ``in``, ``create``, ``remove``, ``rename``, and
+  ``stage()`` with ``publish(staging, id)``. Each folder that becomes a job goes through these two.
+- ``project.space.index``: ``all()``, ``ids()``, ``statepoint(id)``. State points are shared: do not change
+  them.
+- ``project.space.documents(id)``: the document of a job as plain data; do not change it.
+- `space.transfers`, `space.normalized`, `space.job_id`; whole files are `perkey.files.write_file`.
+- Files whose names begin with ``.@perkey-`` belong to unfinished changes, and are never copied.
 """
 
 from importlib import import_module as _import_module
@@ -16,17 +19,15 @@ from typing import TYPE_CHECKING, Any
 from perkey.dataspace import errors
 from perkey.dataspace.cursor import JobsCursor
 from perkey.dataspace.job import Job
+from perkey.dataspace.legacy import DataspaceDeprecationWarning
+from perkey.dataspace.legacy import replaced as _replaced
 from perkey.dataspace.project import Project, TemporaryProject
-from perkey.dataspace.replaced import DataspaceDeprecationWarning
-from perkey.dataspace.replaced import replaced as _replaced
 from perkey.dataspace.search import ProjectSchema, diff_jobs
 from perkey.synced import BufferedJSONAttrDict as JSONDict
 
 if TYPE_CHECKING:
     from perkey.dataspace.collection import Collection
-    from perkey.dataspace.h5.group import H5Group
-    from perkey.dataspace.h5.manager import H5StoreManager
-    from perkey.dataspace.h5.store import H5Store
+    from perkey.dataspace.h5 import H5Group, H5Store, H5StoreManager
     from perkey.dataspace.signac_module import as_signac
 
 init_project = Project.init_project
@@ -41,9 +42,9 @@ get_current_buffer_size = get_buffer_load = JSONDict.get_current_buffer_size
 
 _ON_DEMAND = {
     "Collection": "perkey.dataspace.collection",
-    "H5Group": "perkey.dataspace.h5.group",
-    "H5Store": "perkey.dataspace.h5.store",
-    "H5StoreManager": "perkey.dataspace.h5.manager",
+    "H5Group": "perkey.dataspace.h5",
+    "H5Store": "perkey.dataspace.h5",
+    "H5StoreManager": "perkey.dataspace.h5",
     "as_signac": "perkey.dataspace.signac_module",
 }
 _ROOMS = ("cite", "sync")

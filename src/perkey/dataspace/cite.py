@@ -51,7 +51,7 @@ def bibtex(file: str | os.PathLike[str] | TextIO | None = None) -> None:
     """Write the entries for a BibTeX database: perkey, and signac for the design of data spaces.
 
     Args:
-        file: A path, or something to write text to; None is the standard output.
+        file: A path, or something to write text to; by default the standard output.
     """
     _write(_BIBTEX.format(version=perkey.__version__), file)
 

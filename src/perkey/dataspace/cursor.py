@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
-from perkey.dataspace.exchange_methods import ExportedJobs
 from perkey.dataspace.job import Job
-from perkey.dataspace.replaced import deprecated
+from perkey.dataspace.legacy import deprecated
 from perkey.dataspace.search import JobFilter, by_document, by_job, group, to_dataframe
+from perkey.errors import MissingExtraError
 from perkey.handles import NeverSame
 
 if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
+    from perkey.dataspace.exchange.paths import PathSpec
+    from perkey.dataspace.space import CopyTree, StrPath
 
 
-class JobsCursor(NeverSame, ExportedJobs):
+class JobsCursor(NeverSame):
     """The jobs of a project that match a filter; see `Project.find_jobs`.
 
     The search is done anew whenever the jobs are asked for, so the answer is always of the moment. One
@@ -29,7 +31,7 @@ class JobsCursor(NeverSame, ExportedJobs):
 
     def __init__(
         self,
-        project: Project,
+        project: Any,
         filter: Mapping[str, Any] | None = None,
         doc_filter: Mapping[str, Any] | None = None,
     ) -> None:
@@ -48,8 +50,7 @@ class JobsCursor(NeverSame, ExportedJobs):
         Raises:
             JobsCorruptedError: The filter asks about state points, and those of some jobs cannot be read.
         """
-        project = self._project
-        present = project._index.ids()
+        present: list[str] = self._project.space.index.ids()
         if self._compiled.is_open:
             return present
         if self._compiled.asks_documents or self._found is None or self._found[0] is not present:
@@ -58,36 +59,41 @@ class JobsCursor(NeverSame, ExportedJobs):
         return self._found[1]
 
     def _search(self, present: list[str]) -> list[str]:
-        project, compiled = self._project, self._compiled
+        space, compiled = self._project.space, self._compiled
         statepoints: Mapping[str, Any] = {}
-        if compiled.needle is not None:
-            statepoints = project._index.holding(compiled.needle, present)
+        if compiled.prefilter is not None:
+            statepoints = space.index.holding(compiled.prefilter, present)
         elif compiled.asks_statepoints:
-            statepoints = project._index.all(present)
-        # A job that was removed while they were read has none.
+            statepoints = space.index.all(present)
+        # A job that was removed while they were read has no state point.
         jobs = list(statepoints) if compiled.asks_statepoints else present
         if not compiled.asks_documents:
-            return compiled.select(jobs, statepoints, project._documents)
-        with project._documents.many(present):
-            return compiled.select(jobs, statepoints, project._documents)
+            return compiled.select(jobs, statepoints, space.documents)
+        with space.documents.many(present):
+            return compiled.select(jobs, statepoints, space.documents)
 
     def __iter__(self) -> Iterator[Job]:
         project = self._project
         return (project.job_class(project, _id=job) for job in list(self.ids()))
 
+    def _jobs(self, ids: Iterable[str]) -> Iterator[Job]:
+        project = self._project
+        return (project.job_class(project, _id=job) for job in ids)
+
     def __len__(self) -> int:
         return len(self.ids())
 
     def __bool__(self) -> bool:
-        """Tell whether there is any such job."""
+        """Return whether any job matches."""
         return len(self) > 0
 
     def __contains__(self, job: object) -> bool:
-        """Tell whether a job is among them; reads no more than this job."""
+        """Return whether a job is among them; reads only this job."""
         if job not in self._project or not isinstance(job, Job):
             return False
-        statepoints = {job.id: self._project._index.statepoint(job.id)}
-        return bool(self._compiled.select([job.id], statepoints, self._project._documents))
+        space = self._project.space
+        statepoints = {job.id: space.index.statepoint(job.id)}
+        return bool(self._compiled.select([job.id], statepoints, space.documents))
 
     @overload
     def __getitem__(self, position: int) -> Job: ...
@@ -97,8 +103,9 @@ class JobsCursor(NeverSame, ExportedJobs):
         """Return one of the jobs, or a list of several; their order is that of iteration."""
         project, ids = self._project, self.ids()
         if isinstance(position, slice):
-            return [project.job_class(project, _id=job) for job in ids[position]]
-        return project.job_class(project, _id=ids[position])
+            return list(self._jobs(ids[position]))
+        job: Job = project.job_class(project, _id=ids[position])
+        return job
 
     def next(self) -> Job:
         """Return the next job, after the last one begin again. Deprecated: iterate over the cursor.
@@ -112,7 +119,8 @@ class JobsCursor(NeverSame, ExportedJobs):
         if not self._ahead:
             self._ahead = None
             raise StopIteration
-        return self._project.job_class(self._project, _id=self._ahead.pop())
+        job: Job = self._project.job_class(self._project, _id=self._ahead.pop())
+        return job
 
     def groupby(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
         """Group the jobs, and yield each key, in order, with its jobs.
@@ -120,12 +128,12 @@ class JobsCursor(NeverSame, ExportedJobs):
         Args:
             key: A path (``a``, ``sp.a.b``, ``doc.c``), a list or tuple of paths, whose values are the key as
                 a tuple, or a function of the job; None puts each job into a group of its own, by id.
-            default: What stands for a value that a job does not have; if it is None, such jobs are left out.
+            default: What stands for a value that a job does not have; without one, such jobs are left out.
 
         Raises:
-            TypeError: The key is none of these.
+            TypeError: The key has another type.
         """
-        return group(self._project, self.ids(), by_job(self._project, key, default))
+        return self._grouped(by_job(self._project.space, key, default))
 
     def groupbydoc(self, key: Any = None, default: Any = None) -> Iterator[tuple[Any, Iterator[Job]]]:
         """Group the jobs by values of their documents, as `groupby`. Deprecated: ``doc.`` paths there.
@@ -135,7 +143,19 @@ class JobsCursor(NeverSame, ExportedJobs):
             default: As for `groupby`.
         """
         deprecated("groupbydoc()", "groupby() with paths that begin with 'doc.'")
-        return group(self._project, self.ids(), by_document(self._project, key, default))
+        return self._grouped(by_document(self._project.space, key, default))
+
+    def _grouped(self, key_of: Callable[[str], Any]) -> Iterator[tuple[Any, Iterator[Job]]]:
+        groups = group(self._project.space, self.ids(), key_of)
+        return ((key, self._jobs(members)) for key, members in groups)
+
+    def export_to(
+        self, target: StrPath, path: PathSpec = None, copytree: CopyTree | None = None
+    ) -> dict[str, str]:
+        """Export these jobs to a folder or an archive; as `Project.export_to`."""
+        from perkey.dataspace.exchange.export import export_jobs  # noqa: PLC0415 - archives are seldom needed
+
+        return export_jobs(self._project.space, self.ids(), target, path, copytree)
 
     def to_dataframe(
         self,
@@ -149,13 +169,15 @@ class JobsCursor(NeverSame, ExportedJobs):
         Args:
             sp_prefix: What the columns of state points begin with.
             doc_prefix: What the columns of documents begin with.
-            usecols: The names of the columns wanted, or a function that tells it of a name; None is all.
+            usecols: The names of the columns wanted, or a function of a name; by default all.
             flatten: Whether nested values get columns of their own, with dots in their names.
 
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        return to_dataframe(self._project, self.ids(), (sp_prefix, doc_prefix), usecols, flatten=flatten)
+        return to_dataframe(
+            self._project.space, self.ids(), (sp_prefix, doc_prefix), usecols, flatten=flatten
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, JobsCursor):
@@ -169,6 +191,8 @@ class JobsCursor(NeverSame, ExportedJobs):
         return f"{type(self).__name__}(project={self._project!r}, filter={self._filter!r})"
 
     def _repr_html_(self) -> str:
-        from perkey.dataspace.html import table_of  # noqa: PLC0415 - for notebooks only
-
-        return table_of(self)
+        text = escape(repr(self))
+        try:
+            return text + str(self.to_dataframe()._repr_html_())
+        except MissingExtraError:
+            return text

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from perkey.dataspace.replaced import replaced
+from perkey.dataspace.legacy import replaced
 from perkey.errors import PerkeyError
-from perkey.synced.errors import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
+from perkey.synced import BufferedFileError, BufferException, InvalidKeyError, KeyTypeError
 
 
 class Error(PerkeyError):
@@ -42,7 +42,7 @@ class DestinationExistsError(Error, RuntimeError):
     """What a job was to be moved or copied to exists already; nothing was changed.
 
     Attributes:
-        destination: What is there: a job, an id or a path.
+        destination: A job, an id or a path.
     """
 
     def __init__(self, destination: Any) -> None:
@@ -69,6 +69,28 @@ class JobsCorruptedError(Error, RuntimeError):
         """Name the jobs, and the way out."""
         shown = ", ".join(self.job_ids[:5]) + (", ..." if len(self.job_ids) > 5 else "")  # noqa: PLR2004
         return f"missing or damaged state points: {shown}; Project.repair() may help"
+
+
+class NoSuchJobError(Error, KeyError):
+    """The job does not exist.
+
+    Attributes:
+        job_id: The id, or the beginning of it.
+        place: The workspace.
+    """
+
+    def __init__(self, job_id: str, place: str | None = None) -> None:
+        super().__init__(job_id)
+        self.job_id = job_id
+        self.place = place
+
+    def __str__(self) -> str:
+        """Name the job and the workspace, and the ways to find or make a job."""
+        where = f" in {self.place}" if self.place else ""
+        return (
+            f"no job with the id {self.job_id!r}{where}: an id is 32 hexadecimal digits, or the first of "
+            "them. find_jobs() and `perkey space find` list the jobs; open_job(statepoint).init() makes one"
+        )
 
 
 class StatepointParsingError(Error, RuntimeError):
@@ -126,7 +148,7 @@ class SchemaSyncConflict(SyncConflict):
         self.schema_dst = schema_dst
 
     def __str__(self) -> str:
-        """Say that they differ; they may be long."""
+        """Return a sentence without the schemata, which may be long."""
         return "the schemata of source and destination differ; check_schema=False merges all the same"
 
 
@@ -135,7 +157,7 @@ class ExchangePathError(Error, RuntimeError, ValueError):
 
 
 class ArchiveError(Error, ValueError):
-    """An archive is damaged, or none at all, or holds what could be written outside of the target."""
+    """A file is damaged, is not an archive, or holds members that could be written outside of the target."""
 
 
 class H5StoreClosedError(Error, RuntimeError):
@@ -150,7 +172,7 @@ class H5StoreClosedError(Error, RuntimeError):
         self.filename = filename
 
     def __str__(self) -> str:
-        """Say how to open it."""
+        """Name the file, and the way to open it."""
         return f"{self.filename} must be open for this: use the store in a with block"
 
 
@@ -164,7 +186,7 @@ def located(error: OSError, path: str | os.PathLike[str]) -> WorkspaceError:
 
 
 def __getattr__(name: str) -> Any:
-    """Say what replaces an error of signac that cannot happen here."""
+    """Raise AttributeError, which names the replacement of an error of signac."""
     raise replaced(f"module {__name__!r}", name)
 
 
@@ -184,6 +206,7 @@ __all__ = [
     "InvalidKeyError",
     "JobsCorruptedError",
     "KeyTypeError",
+    "NoSuchJobError",
     "SchemaSyncConflict",
     "StatepointParsingError",
     "SyncConflict",

@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from perkey.dataspace.errors import JobsCorruptedError
-from perkey.dataspace.h5store_access import WithStores
-from perkey.dataspace.members import DocumentFile, StatePointDict, WithDocument
-from perkey.dataspace.replaced import deprecated
-from perkey.dataspace.space import FN_STATEPOINT, StatePoint, Workspace, job_id, normalized, transfers
-from perkey.dataspace.sync_methods import SyncedJob
-from perkey.handles import NeverSame, unlike_any
+from perkey.dataspace.legacy import deprecated
+from perkey.dataspace.members import DataFolder, DocumentFile
+from perkey.dataspace.space import (
+    FN_DOCUMENT,
+    FN_STATEPOINT,
+    Space,
+    StatePoint,
+    job_id,
+    normalized,
+    transfers,
+)
+from perkey.errors import ConflictError
+from perkey.expectations import Expectation, Version
+from perkey.handles import unlike_any
+from perkey.synced import (
+    BUFFERING_NAMES,
+    AttrDict,
+    Found,
+    Resource,
+    SyncedCollection,
+    SyncedList,
+    Validator,
+    free_names,
+    json_attr_dict_validator,
+    pair,
+)
 
 if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
+    from perkey.dataspace.sync import DocStrategy, Exclude, FileStrategy
 
 
-class Job(NeverSame, SyncedJob, WithDocument, WithStores):
+class Job(DataFolder):
     """A handle on the data of one state point. Open jobs with `Project.open_job`.
 
     A handle is cheap, touches nothing until it is used, can be pickled and copied, and equals every other
     handle on the same job. Changing the state point moves the job; this handle and its copies by `copy.copy`
-    go with it. Other handles (opened separately, deep copies, unpickled ones) stay at the old id. Writing to
-    a document that such a handle has opened raises FileNotFoundError if this process moved the job.
+    go with it. Other handles (opened separately, deep copies, unpickled ones) stay at the old id.
+
+    A handle that has seen its job (opened by id, found by a search, or initialised) never makes the job anew
+    by itself. If any process has removed or moved the job, the document of such a handle is empty, and
+    writing to it raises FileNotFoundError. So do `open` and `stores`. `init` and `reset` make the job anew.
 
     Args:
         project: The project.
@@ -43,16 +66,17 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
     FN_STATE_POINT: Final = FN_STATEPOINT
     """The same by its name in signac 2."""
 
-    FN_DOCUMENT: Final = "signac_job_document.json"
+    FN_DOCUMENT: Final = FN_DOCUMENT
     """The file of the job's document."""
 
     # Of the class, not of each job: a search may make a hundred thousand handles.
     _statepoint: StatePointDict | None = None
     _left: tuple[str, ...] = ()
+    _has_seen = True  # whether the job has existed since this handle was made
 
     def __init__(
         self,
-        project: Project,
+        project: Any,
         statepoint: Mapping[str, Any] | None = None,
         _id: str | None = None,
         directory_known: bool = False,
@@ -67,6 +91,7 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         self._known: StatePoint | None = None
         if statepoint is not None:
             self._known = normalized(statepoint)
+            self._has_seen = False
         self._id = _id or job_id(self._known or {})
 
     @property
@@ -75,14 +100,21 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         return self._id
 
     @property
-    def project(self) -> Project:
-        """The project that the job belongs to."""
-        return self._project
+    def project(self) -> Any:
+        """The `Project` that the job belongs to."""
+        return self._project  # a typed one would make a circle of imports
+
+    @property
+    def space(self) -> Space:
+        """The space that the job belongs to: what search, exchange and synchronisation work on."""
+        space: Space = self._project.space
+        return space
 
     @property
     def path(self) -> str:
         """The path of the job's folder, which need not exist."""
-        return self._project._jobs.folder(self._id)
+        path: str = self._project.space.workspace.folder(self._id)
+        return path
 
     @property
     def ws(self) -> str:
@@ -98,14 +130,6 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         """Return the path of the job's folder, which need not exist."""
         return self.path
 
-    def fn(self, filename: str) -> str:
-        """Return the path of a file in the job's folder."""
-        return os.path.join(self.path, filename)
-
-    def isfile(self, filename: str) -> bool:
-        """Tell whether there is a file of that name in the job's folder."""
-        return os.path.isfile(self.fn(filename))
-
     # --- State point --------------------------------------------------------------------------------
 
     @property
@@ -113,7 +137,7 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         """The state point, which cannot be changed here; faster than `statepoint`.
 
         Raises:
-            KeyError: There is no such job.
+            KeyError: The job does not exist.
             JobsCorruptedError: Its state point cannot be read.
         """
         return MappingProxyType(self._plain_statepoint())
@@ -122,7 +146,10 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
     def statepoint(self) -> StatePointDict:
         """The state point: a dictionary with attributes; changing it moves the job.
 
-        Call it for a plain copy. A change raises as `reset_statepoint`; reading as `cached_statepoint`.
+        Call it for a plain copy. A change raises as `reset_statepoint`.
+
+        Raises:
+            JobsCorruptedError: At the first use: the job does not exist, or its state point cannot be read.
         """
         if self._statepoint is None:
             self._statepoint = StatePointDict(self)
@@ -144,19 +171,21 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
     def reset_statepoint(self, new_statepoint: Mapping[str, Any]) -> None:
         """Give the job another state point, and so another id, and keep its data.
 
-        Atomic: others see the job with the old state point and then with the new one, and so they do if this
-        process is killed. If there is no such job yet, only this handle changes.
+        Atomic: readers see the job with the old state point and then with the new one, even if this
+        process is killed. If the job does not exist yet, only this handle changes.
 
         Raises:
             DestinationExistsError: There is a job of the new state point; nothing was changed.
-            TypeError, ValueError: It is no state point.
+            TypeError, ValueError: The new one is not a state point.
         """
         statepoint = normalized(new_statepoint)
         target = job_id(statepoint)
         if target == self._id:
             return
-        self._project._jobs.rename(self._id, target, statepoint)
-        self._project._index.add(target, statepoint)
+        space = self.space
+        if space.workspace.rename(self._id, target, statepoint):
+            self._has_seen = True
+        space.index.add(target, statepoint)
         self._point_to(self._project, target, statepoint)
 
     def update_statepoint(self, update: Mapping[str, Any], overwrite: bool = False) -> None:
@@ -177,11 +206,12 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         self.reset_statepoint({**current, **new})
 
     def _plain_statepoint(self) -> StatePoint:
-        if self._known is None:
-            self._known = self._project._index.statepoint(self._id)
-        return self._known
+        known = self._known
+        if known is None:
+            known = self._known = self._project.space.index.statepoint(self._id)
+        return known
 
-    def _point_to(self, project: Project, job: str, statepoint: StatePoint | None) -> None:
+    def _point_to(self, project: Any, job: str, statepoint: StatePoint | None) -> None:
         self._project, self._id, self._known = project, job, statepoint
         self._document = None
 
@@ -190,7 +220,7 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
     def init(self, force: bool = False, validate_statepoint: bool = True) -> Job:
         """Make the job's folder with its state point, unless it exists; return this handle.
 
-        Atomic and without locks: of many processes one makes it, and nobody sees a part.
+        Atomic and without locks: exactly one of many processes makes it, and no reader sees a part.
 
         Args:
             force: Whether a damaged state-point file is to be replaced.
@@ -201,62 +231,65 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
             JobsCorruptedError: There is such a job with a damaged state point.
             WorkspaceError, OSError: It cannot be made.
         """
-        jobs = self._project._jobs
-        if not validate_statepoint and not force and self._id in jobs:
-            return self
-        statepoint = self._plain_statepoint()
-        jobs.create(self._id, statepoint, force=force)
-        self._project._index.add(self._id, statepoint)
+        space: Space = self._project.space
+        workspace = space.workspace
+        if validate_statepoint or force or self._id not in workspace:
+            statepoint = self._plain_statepoint()
+            workspace.create(self._id, statepoint, force=force)
+            space.index.add(self._id, statepoint)
+        self._has_seen = True
         return self
 
-    def _make(self) -> None:
-        self.init()
+    def _prepare(self) -> Callable[[], object]:
+        workspace = self.space.workspace
+        if self._has_seen:
+            workspace.require(self._id)
+        else:
+            self.init()
+        return partial(workspace.require, self._id)
 
     def _document_file(self) -> DocumentFile:
-        self.init(validate_statepoint=False)
-        project = self._project
-        jobs = project._jobs
-        prepare = partial(self._make_again, jobs, self._id)
-        return DocumentFile(self.fn(self.FN_DOCUMENT), prepare, durable=project._durable, place=jobs.path)
-
-    def _make_again(self, jobs: Workspace, job: str) -> None:
-        """Make the job of a document that is still held, unless it only has another place now."""
-        jobs.refuse_departed(job)
-        self.init()
+        if not self._has_seen:
+            self.init(validate_statepoint=False)
+        space = self.space
+        prepare = partial(space.workspace.require, self._id)
+        return DocumentFile(self.fn(FN_DOCUMENT), prepare, durable=space.durable, place=space.workspace.path)
 
     def remove(self) -> None:
-        """Remove the job with all its data; does nothing if there is none. It is gone at one moment."""
+        """Remove the job with all its data, at one moment; does nothing if it does not exist."""
         self._remember()
         self._document = None
-        self._project._jobs.remove(self._id)
+        self._has_seen = False
+        self.space.workspace.remove(self._id)
 
     def clear(self) -> None:
-        """Remove the job's document and all other files, but not the job; does nothing if there is none."""
+        """Remove the job's document and all other files, but not the job; does nothing without one."""
         self._document = None
-        self._project._jobs.clear(self._id)
+        self.space.workspace.clear(self._id)
 
     def reset(self) -> None:
         """Remove all data of the job, but not the job, which is made if need be."""
         self.clear()
         self.init()
 
-    def move(self, project: Project) -> None:
+    def move(self, project: Any) -> None:
         """Move the job with all its data to another project; this handle goes with it.
 
         Atomic on one file system. Between file systems the job is copied, and is in its new place at one
         moment; a process killed after that leaves the original behind until the old project is opened next.
 
         Raises:
-            RuntimeError: There is no such job.
+            RuntimeError: The job does not exist.
             DestinationExistsError: The other project has such a job; nothing was changed.
         """
         self._remember()
         try:
-            transfers.move(self._id, self._project._jobs, project._jobs)
+            transfers.move(self._id, self.space.workspace, project.space.workspace)
         except FileNotFoundError:
             raise RuntimeError(f"job {self._id} cannot be moved: it is not initialized") from None
         if self._known is not None:
-            project._index.add(self._id, self._known)
+            project.space.index.add(self._id, self._known)
+        self._has_seen = True
         self._point_to(project, self._id, self._known)
 
     def _remember(self) -> None:
@@ -264,11 +297,39 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         with suppress(KeyError, JobsCorruptedError):
             self._plain_statepoint()
 
+    def sync(
+        self,
+        other: Job,
+        strategy: FileStrategy | None = None,
+        exclude: Exclude = None,
+        doc_sync: DocStrategy | str | bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Bring this job up to date with another; all is checked before anything is changed.
+
+        Args:
+            other: The job to copy from.
+            strategy: Decides about files that differ; one of `sync.FileSync`, or a function.
+            exclude: Regular expressions of files that are left out.
+            doc_sync: What becomes of documents; one of `sync.DocSync`, or a function.
+            **kwargs: As for `sync.sync_jobs`, which describes everything.
+
+        Raises:
+            FileSyncConflict, DocumentSyncConflict: They differ, and no strategy was given.
+        """
+        from perkey.dataspace.sync import sync_jobs  # noqa: PLC0415 - seldom needed
+
+        sync_jobs(other, self, strategy, exclude, doc_sync, **kwargs)
+
     # --- Working directory --------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Make the job's folder the working directory, initialising the job; may be nested."""
-        self.init()
+        """Make the job's folder the working directory, initialising the job; may be nested.
+
+        Raises:
+            FileNotFoundError: The job was removed or moved since this handle has seen it.
+        """
+        self._prepare()
         before = os.getcwd()
         os.chdir(self.path)
         self._left = (*self._left, before)
@@ -310,14 +371,76 @@ class Job(NeverSame, SyncedJob, WithDocument, WithStores):
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Job:
-        return type(self)(self._project, self._known, self._id)
+        return _reopen(type(self), self._project, self._known, self._id, b"", self._has_seen)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self._project, self._known, self._id, unlike_any())
+        return _reopen, (type(self), self._project, self._known, self._id, unlike_any(), self._has_seen)
 
 
-def _reopen(
-    cls: type[Job], project: Project, statepoint: Mapping[str, Any] | None, id: str | None, unique: bytes
+def _reopen(  # noqa: PLR0917 - what a pickle holds
+    cls: type[Job],
+    project: Any,
+    statepoint: Mapping[str, Any] | None,
+    id: str | None,
+    unique: bytes,
+    has_seen: bool = False,
 ) -> Job:
     del unique  # which makes pickles differ
-    return cls(project, statepoint, id)
+    job = cls(project, statepoint, id)
+    if has_seen:
+        job._has_seen = True
+    return job
+
+
+# --- State points as documents ------------------------------------------------------------------------
+
+
+class StatePointResource(Resource):
+    """The state point of a job: its version is the job's id, and writing moves the job.
+
+    Args:
+        job: The handle, which moves as well.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job: Final = job
+
+    def read(self, known: Version | None) -> Found | None:
+        job = self._job
+        if job.id == known:
+            return None
+        try:
+            return job._plain_statepoint(), job.id
+        except KeyError as error:  # which would be read as an empty state point
+            raise JobsCorruptedError([job.id]) from error
+
+    def write(self, data: Any, expect: Expectation) -> Version:
+        job = self._job
+        if job.id != expect:
+            raise ConflictError(("statepoint",), expect, job.id)
+        job.reset_statepoint(data)
+        return job.id
+
+    def describe(self) -> str:
+        return f"the state point of job {self._job.id}"
+
+
+class StatePointDict(AttrDict):
+    """A state point: a dictionary with attributes, whose changes move the job.
+
+    Args:
+        job: The job.
+    """
+
+    def __init__(self, job: Job) -> None:
+        SyncedCollection.__init__(self, StatePointResource(job))
+
+
+class StatePointList(SyncedList):
+    """A list in a state point."""
+
+    _validators: ClassVar[tuple[Validator, ...]] = (json_attr_dict_validator,)
+
+
+free_names(StatePointDict, ("resource", *BUFFERING_NAMES), None)
+pair(StatePointDict, StatePointList)

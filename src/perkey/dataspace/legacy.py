@@ -1,63 +1,65 @@
-"""Old names of what a project does, for programs written for signac."""
+"""Names of signac that are not rebuilt, with what replaces them; and how old names warn."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from perkey.dataspace.job import Job
-from perkey.dataspace.replaced import deprecated, refuse_index, replaced
-from perkey.dataspace.selection import Selection
-from perkey.dataspace.statepoints import StatePoints
+from typing import Final
 
 
-class LegacyProject(Selection, StatePoints):
-    """The old names of what a project does."""
+class DataspaceDeprecationWarning(UserWarning):
+    """A name that is kept for programs written for signac, and what to write instead."""
 
-    if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any:
-            """Say what replaces a name of signac that is not rebuilt."""
-            raise replaced(type(self).__name__, name)
+_INDEXING: Final = "the index is built in: use find_jobs(), or a Collection for documents of your own"
+_MIRRORS: Final = "copy files with Project.export_to(), Project.sync() or the tools of your system"
+_HOSTS: Final = "use a client of the database itself; perkey has no host configuration"
 
-    def get_id(self) -> str:
-        """Return the project's name. Deprecated: `Project.id`."""
-        deprecated("Project.get_id()", "Project.id")
-        return self.id
+REPLACED: Final[Mapping[str, str]] = {
+    "index": _INDEXING,
+    "index_files": _INDEXING,
+    "build_job_search_index": _INDEXING,
+    "build_job_statepoint_index": "use detect_schema()",
+    "create_access_module": _INDEXING,
+    "create_view": "use create_linked_view()",
+    "find_job_documents": "use find_jobs(), and the documents of the jobs",
+    "find_statepoints": "use find_jobs(), and the state points of the jobs",
+    "find_variable_parameters": "use detect_schema(exclude_const=True)",
+    "fetch_one": _MIRRORS,
+    "RegexFileCrawler": _INDEXING,
+    "MainCrawler": _INDEXING,
+    "MasterCrawler": _INDEXING,
+    "SignacProjectCrawler": _INDEXING,
+    "fetch": _MIRRORS,
+    "export": _MIRRORS,
+    "export_one": _MIRRORS,
+    "export_to_mirror": _MIRRORS,
+    "export_pymongo": _MIRRORS,
+    "fs": _MIRRORS,
+    "FetchError": _MIRRORS,
+    "ExportError": _MIRRORS,
+    "flush": "leave the buffered() block of perkey.synced; edits outside of one are written at once",
+    "warnings": "the class is perkey.dataspace.DataspaceDeprecationWarning",
+    "SignacDeprecationWarning": "the class is perkey.dataspace.DataspaceDeprecationWarning",
+    "get_database": _HOSTS,
+    "db": _HOSTS,
+    "AuthenticationError": _HOSTS,
+}
+"""Names of signac that are not rebuilt, and what to use instead."""
 
-    def get_statepoint(self, jobid: str, fn: str | None = None) -> dict[str, Any]:
-        """Return the state point of a job, or of an id in a state-point file. Deprecated.
 
-        Raises:
-            KeyError: There is none.
-        """
-        deprecated("Project.get_statepoint()", "Project.open_job(id=...).statepoint()")
-        try:
-            return dict(self._index.statepoint(jobid))
-        except KeyError:
-            try:
-                entries: dict[str, dict[str, Any]] = self.read_statepoints(fn)
-            except FileNotFoundError:
-                entries = {}
-            return entries[jobid]
+def replaced(owner: str, name: str) -> AttributeError:
+    """Return the error for a name that does not exist, with what replaces it, if it was signac's."""
+    advice = f"; it is not part of perkey: {REPLACED[name]}" if name in REPLACED else ""
+    return AttributeError(f"{owner} has no attribute {name!r}{advice}")
 
-    def find_job_ids(
-        self,
-        filter: Mapping[str, Any] | None = None,
-        doc_filter: Mapping[str, Any] | None = None,
-        index: None = None,
-    ) -> list[str]:
-        """Return the ids of the jobs that match. Deprecated: `Project.find_jobs`."""
-        refuse_index(index)
-        deprecated("Project.find_job_ids()", "[job.id for job in Project.find_jobs()]")
-        return [job.id for job in self.find_jobs(filter, doc_filter)]
 
-    def reset_statepoint(self, job: Job, new_statepoint: Mapping[str, Any]) -> None:
-        """Give a job another state point. Deprecated: `Job.reset_statepoint`."""
-        deprecated("Project.reset_statepoint()", "Job.reset_statepoint()")
-        job.reset_statepoint(new_statepoint)
+def refuse_index(index: object) -> None:
+    """Refuse an index of signac 1 where it took one."""
+    if index is not None:
+        raise ValueError(f"no index can be passed: {REPLACED['index']}")
 
-    def update_statepoint(self, job: Job, update: Mapping[str, Any], overwrite: bool = False) -> None:
-        """Change a job's state point. Deprecated: `Job.update_statepoint`."""
-        deprecated("Project.update_statepoint()", "Job.update_statepoint()")
-        job.update_statepoint(update, overwrite)
+
+def deprecated(old: str, new: str) -> None:
+    """Warn the caller's caller that a name is kept for old programs only."""
+    warnings.warn(f"{old} is deprecated: use {new}", DataspaceDeprecationWarning, stacklevel=3)

@@ -1,19 +1,17 @@
-"""The documents of jobs and projects, and state points as documents."""
+"""Folders of a data space, which jobs and projects are: each has a document and HDF5 files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from perkey.errors import ConflictError
 from perkey.expectations import Expectation, Version
-from perkey.synced import AttrDict, BufferedJSONAttrDict, JSONFile, SyncedCollection, SyncedList, pair
-from perkey.synced.resources import Found, Resource
-from perkey.synced.synced_dict import BUFFERING, free
-from perkey.synced.validators import Validator, json_attr_dict_validator
+from perkey.handles import NeverSame
+from perkey.synced import BufferedJSONAttrDict, JSONFile, SyncedCollection, free_names
 
 if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
+    from perkey.dataspace.h5 import H5Store, H5StoreManager
 
 
 class DocumentFile(JSONFile):
@@ -49,14 +47,40 @@ class SpaceDocument(BufferedJSONAttrDict):
         SyncedCollection.__init__(self, file)
 
 
-class WithDocument:
-    """Something that has a document."""
+class DataFolder(NeverSame):
+    """A folder with a document and HDF5 files: a job or a project."""
 
+    KEY_DATA: Final = "signac_data"
+    """The name of its own store for arrays."""
+
+    # Of the class, not of each handle: a search may make a hundred thousand handles.
     _document: SpaceDocument | None = None
+    _stores: H5StoreManager | None = None
+
+    @property
+    def path(self) -> str:
+        """The folder."""
+        raise NotImplementedError
+
+    def _prepare(self) -> Callable[[], object]:
+        """Make the folder, or raise if it must not be made anew.
+
+        Returns:
+            A function that does the same at a later write.
+        """
+        raise NotImplementedError
 
     def _document_file(self) -> DocumentFile:
         """Return the file of the document; called once for a document."""
         raise NotImplementedError
+
+    def fn(self, filename: str) -> str:
+        """Return the path of a file in the folder."""
+        return os.path.join(self.path, filename)
+
+    def isfile(self, filename: str) -> bool:
+        """Return whether the folder has a file of that name."""
+        return os.path.isfile(self.fn(filename))
 
     @property
     def document(self) -> SpaceDocument:
@@ -81,49 +105,27 @@ class WithDocument:
     def doc(self, new: Mapping[str, Any]) -> None:
         self.document.reset(new)
 
+    @property
+    def stores(self) -> H5StoreManager:
+        """The HDF5 files in the folder by their names; asking for them makes the folder.
 
-class StatePointResource(Resource):
-    """The state point of a job: its version is the job's id, and writing moves the job.
+        ``stores.name`` is the `perkey.dataspace.H5Store` of the file ``name.h5``, the same one each time.
+        """
+        from perkey.dataspace.h5 import H5StoreManager  # noqa: PLC0415 - seldom needed
 
-    Args:
-        job: The handle, which moves as well.
-    """
+        prepare = self._prepare()
+        if self._stores is None or self._stores.prefix != self.path:  # a job may have moved
+            self._stores = H5StoreManager(self.path, prepare=prepare)
+        return self._stores
 
-    def __init__(self, job: Job) -> None:
-        self._job: Final = job
+    @property
+    def data(self) -> H5Store:
+        """The store of its own, ``stores.signac_data``; assigning a mapping replaces its content."""
+        return self.stores[self.KEY_DATA]
 
-    def read(self, known: Version | None) -> Found | None:
-        job = self._job
-        return None if job.id == known else (job._plain_statepoint(), job.id)
-
-    def write(self, data: Any, expect: Expectation) -> Version:
-        job = self._job
-        if job.id != expect:
-            raise ConflictError(("statepoint",), expect, job.id)
-        job.reset_statepoint(data)
-        return job.id
-
-    def describe(self) -> str:
-        return f"the state point of job {self._job.id}"
+    @data.setter
+    def data(self, new: Mapping[str, Any]) -> None:
+        self.stores[self.KEY_DATA] = new
 
 
-class StatePointDict(AttrDict):
-    """A state point: a dictionary with attributes, whose changes move the job.
-
-    Args:
-        job: The job.
-    """
-
-    def __init__(self, job: Job) -> None:
-        SyncedCollection.__init__(self, StatePointResource(job))
-
-
-class StatePointList(SyncedList):
-    """A list in a state point."""
-
-    _validators: ClassVar[tuple[Validator, ...]] = (json_attr_dict_validator,)
-
-
-free(SpaceDocument, ("resource",), None)
-free(StatePointDict, ("resource", *BUFFERING), None)
-pair(StatePointDict, StatePointList)
+free_names(SpaceDocument, ("resource",), None)

@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 from perkey import dataspace, query, synced
 from perkey.dataspace import errors
 from perkey.dataspace import project as projects
-from perkey.dataspace.handle import StrPath
 from perkey.dataspace.search import frozen
+from perkey.dataspace.space import StrPath
 
 VERSION: Final = "2.4.1"
 """The version of signac whose names the module has."""
@@ -72,7 +72,7 @@ class StandIn(ModuleType):
         vars(self).update(own)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what perkey has under a name, or say what replaces it; raises AttributeError."""
+        """Return what perkey has under a name; raises AttributeError, which names a replacement."""
         if name == "__all__":
             return [each for each in dir(self) if not each.startswith("_")]
         if name.startswith("__"):
@@ -129,9 +129,14 @@ class Project(dataspace.Project):
         """Return the jobs that match a filter."""
         return JobsCursor(self, filter)
 
+    @property
+    def _config(self) -> Mapping[str, Any]:
+        """The configuration; signac-flow reads it."""
+        return self.config
+
     def _contains_job_id(self, job_id: str) -> bool:
-        """Tell whether there is a job; signac-flow asks."""
-        return job_id in self._jobs
+        """Return whether a job exists; signac-flow asks."""
+        return job_id in self.space.workspace
 
     def create_linked_view(  # type: ignore[override] # signac's order
         self, prefix: Any = None, job_ids: Iterable[str] | None = None, path: Any = None
@@ -158,7 +163,7 @@ def TemporaryProject(cls: type[Project] | None = None, **arguments: Any) -> Iter
 
 
 def parse_filter_arg(args: Sequence[str] | None, file: Any = None) -> dict[str, Any] | None:
-    """Return the filter that words of a command line stand for; None if there are none."""
+    """Return the filter that words of a command line stand for; None without words."""
     del file
     return query.parse_filter(args)
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from perkey.arguments import Duration, check_kind
 from perkey.keys import PersiDictKey
-from perkey.mapping import PersiDict, V
+from perkey.mapping import PersiDict, Policy, V, items_of
 from perkey.stores import CachedStore, PrefixStore
 from perkey.stores.folder import DirectoryStore
 
@@ -53,16 +53,12 @@ class CachedDict(PersiDict[V]):
                 "cache_dict must be in another place than main_dict, whose values it would overwrite, "
                 f"not in {cache_dict.store.describe()}"
             )
-        super().__init__(
-            CachedStore(
-                main_dict.store, cache_dict.store, trusting=main_dict.immutable_items, max_age=max_age
-            ),
-            file_type=main_dict.file_type,
-            immutable_items=main_dict.immutable_items,
-            digest_len=main_dict.digest_len,
-            base_class_for_values=main_dict.base_class_for_values,
-        )
-        self._shares_place = main_dict._shares_place
+        main = items_of(main_dict)
+        rules = main.policy
+        store = CachedStore(main.store, cache_dict.store, trusting=rules.immutable, max_age=max_age)
+        # That of a plain dictionary: to write again is an error, also where the main dictionary ignores it.
+        policy = Policy(rules.immutable, rules.base_class, shares_place=rules.shares_place)
+        self._items = main.over(store).under(policy)
         self._main = main_dict
         self._cache = cache_dict
         self._max_age = max_age
@@ -79,7 +75,7 @@ class CachedDict(PersiDict[V]):
         handle = super().get_subdict(prefix_key)
         handle._main = self._main.get_subdict(prefix_key)
         # Entries lie under the main dictionary's names, whatever the cache dictionary's own would be.
-        handle._cache = PersiDict(PrefixStore(self._cache.store, self._naming.prefix_of(prefix_key)))
+        handle._cache = PersiDict(PrefixStore(self._cache.store, self._items.naming.prefix_of(prefix_key)))
         return handle
 
 

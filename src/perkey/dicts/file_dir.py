@@ -15,7 +15,7 @@ class FileDirDict(PersiDict[V]):
     """A persistent dictionary in a folder: each value is a file, each but the last part of a key a folder.
 
     Safe for any number of threads and processes, also on several machines if their shared file system keeps
-    locks; docs/concurrency.md says which do. A process that dies at any moment leaves the old or the new
+    locks; docs/concurrency.md lists them. A process that dies at any moment leaves the old or the new
     value. Files written by persidict are read, and persidict reads those written here.
 
     Args:
@@ -76,8 +76,8 @@ class FileDirDict(PersiDict[V]):
     @property
     def base_dir(self) -> str:
         """The absolute path of the folder."""
-        return self._store.describe()
+        return self.store.describe()
 
     def get_params(self) -> dict[str, Any]:
         own = {"durability": self._durability, "create": self._create, "locking": self._locking}
-        return {"base_dir": self.base_dir, **self._common_params(), **own}
+        return {"base_dir": self.base_dir, **self._items.params(), **own}

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 from perkey.expectations import Version
 from perkey.jokers import ITEM_NOT_AVAILABLE, ETagIfExists
-from perkey.mapping import PersiDict, V
+from perkey.mapping import PersiDict, Policy, V
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.stores import MemoryStore, NullStore
 
 
-class _PlacelessDict(PersiDict[V]):
-    """A dictionary whose store needs no parameters."""
-
-    def __init__(
-        self,
-        file_type: str = "pkl",
-        immutable_items: bool = False,
-        digest_len: int = DEFAULT_DIGEST_LEN,
-        base_class_for_values: type | None = None,
-    ) -> None:
-        super().__init__(
-            self._new_store(),
-            file_type=file_type,
-            immutable_items=immutable_items,
-            digest_len=digest_len,
-            base_class_for_values=base_class_for_values,
-        )
-
-    @abstractmethod
-    def _new_store(self) -> MemoryStore | NullStore:
-        """Return the store of this dictionary."""
-
-    def get_params(self) -> dict[str, Any]:
-        """Return the constructor's parameters, which do not include any content."""
-        return self._common_params()
-
-
-class LocalDict(_PlacelessDict[V]):
+class LocalDict(PersiDict[V]):
     """A `PersiDict` in the memory of this process, for tests, caches and threads.
 
     It behaves like its persistent siblings: values are encoded, so that what was stored does not change
     with the object that was assigned. Pickling and forking give independent copies of the content.
 
     Args:
-        file_type: As for `PersiDict`; so are the next three.
-        immutable_items: As for `PersiDict`.
-        digest_len: As for `PersiDict`.
-        base_class_for_values: As for `PersiDict`.
+        file_type: ``"pkl"``, ``"json"``, a registered type, or any other name for text.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key, 0 to 26.
+        base_class_for_values: A class that all values must be of.
         backend: The store of another `LocalDict`, whose content this one shares.
 
     Raises:
@@ -76,15 +48,42 @@ class LocalDict(_PlacelessDict[V]):
                 "backend must be a MemoryStore, such as the store of another LocalDict, "
                 f"not {type(backend).__name__}"
             )
-        self._backend = backend
-        super().__init__(file_type, immutable_items, digest_len, base_class_for_values)
+        super().__init__(
+            MemoryStore() if backend is None else backend,
+            file_type=file_type,
+            immutable_items=immutable_items,
+            digest_len=digest_len,
+            base_class_for_values=base_class_for_values,
+        )
 
-    def _new_store(self) -> MemoryStore:
-        return MemoryStore() if self._backend is None else self._backend
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters, which do not include any content."""
+        return self._items.params()
 
 
-class EmptyDict(_PlacelessDict[V]):
-    """A `PersiDict` that is always empty: what is assigned vanishes, after the same checks as elsewhere.
+class _NothingStays(Policy):
+    """The policy of a dictionary that is always empty."""
+
+    def __init__(
+        self, immutable: bool = False, base_class: type | None = None, *, shares_place: bool = False
+    ) -> None:
+        super().__init__(immutable, base_class, shares_place=shares_place)
+        self.left = _nothing_left
+
+
+def _nothing_left(_: tuple[Version, Any]) -> tuple[ETagIfExists, Any]:
+    """Return that a write left nothing."""
+    return ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE
+
+
+class EmptyDict(PersiDict[V]):
+    """A `PersiDict` that is always empty: values are checked as elsewhere, and then dropped.
+
+    Args:
+        file_type: ``"pkl"``, ``"json"``, a registered type, or any other name for text.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key, 0 to 26.
+        base_class_for_values: A class that all values must be of.
 
     >>> d = EmptyDict()
     >>> d["a"] = 1
@@ -92,10 +91,23 @@ class EmptyDict(_PlacelessDict[V]):
     False
     """
 
-    def _new_store(self) -> NullStore:
-        return NullStore()
+    _policy_class = _NothingStays
 
-    def _left(self, version: Version, value: Any) -> tuple[ETagIfExists, Any]:
-        """Return that a write left nothing."""
-        del version, value
-        return ITEM_NOT_AVAILABLE, ITEM_NOT_AVAILABLE
+    def __init__(
+        self,
+        file_type: str = "pkl",
+        immutable_items: bool = False,
+        digest_len: int = DEFAULT_DIGEST_LEN,
+        base_class_for_values: type | None = None,
+    ) -> None:
+        super().__init__(
+            NullStore(),
+            file_type=file_type,
+            immutable_items=immutable_items,
+            digest_len=digest_len,
+            base_class_for_values=base_class_for_values,
+        )
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters."""
+        return self._items.params()

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, TypeVar
 
-from perkey.arguments import check_callable, check_kind
+from perkey.arguments import check_callable, check_flag, check_kind
 from perkey.keys import text_of
 from perkey.mapping import PersiDict
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores import PrefixStore, Store
 from perkey.stores.folder import DirectoryStore
-from perkey.stores.objects import check_flags, folder_of, harmless, harmless_to_clients, joined, kind_of
+from perkey.stores.objects import folder_of, harmless, harmless_to_clients, joined, kind_of, store_at
 
 V = TypeVar("V")
 
@@ -21,10 +21,10 @@ V = TypeVar("V")
 class ObjectStoreDict(PersiDict[V]):
     """A persistent dictionary at an address: ``gs://``, ``az://``, ``s3://``, ``file://`` or ``memory://``.
 
-    Safe for any number of threads, processes and machines, as far as the service honours conditions on
+    Safe for any number of threads, processes and machines, as far as the service supports conditions on
     writes, which it is asked once. Removals on the condition of a version are refused, because obstore
     cannot express them: `pop`, `popitem`, `discard_if` with an ETag, and a `transform_item` that deletes.
-    Of several that delete one item at once, more than one may be told that it was there. `S3Dict` does all
+    If several callers delete one item at once, more than one may succeed. `S3Dict` does all
     of it, and finds the same items in the same place.
 
     A folder (``file://``) is kept as by `FileDirDict`, without obstore and without these limits.
@@ -37,7 +37,7 @@ class ObjectStoreDict(PersiDict[V]):
     behind, and so does the provider: the other process finds its own in its environment, as obstore does.
     What is in ``memory://NAME`` is shared by the dictionaries of this process, and gone with the last of
     them; other processes have a memory of their own. A process forked after obstore has been used cannot
-    use it, and says so: start processes by "spawn" or "forkserver", or before.
+    use it and raises `BackendError`: start processes by "spawn" or "forkserver", or before.
 
     Args:
         url: Where the items are: ``gs://bucket/prefix``, ``az://container/prefix`` (with the option
@@ -53,9 +53,12 @@ class ObjectStoreDict(PersiDict[V]):
         credential_provider: What returns credentials, as obstore's.
         trust_service: Whether conditions are relied upon without a test of the service. Set it to True only
             for a service that is known to compare, such as AWS S3; no probe objects are written then.
-        retry_for: as for `BasicS3Dict`; without meaning for a folder or memory. obstore does not pass on how
-            long a service asks to wait (Retry-After).
-        timeout: as for `BasicS3Dict`.
+        retry_for: For how many seconds an operation repeats a request after throttling, an error of the
+            service or a lost connection. Each retry is logged. 0 means one attempt only. Not used for a
+            folder or memory. obstore does not pass on how long a service asks to wait (Retry-After).
+        timeout: Seconds that one operation may take, all attempts included; then it raises
+            `OperationTimeoutError`, at the latest when the request under way ends. None means no limit: a
+            request ends when no byte comes for 20 s, so that large uploads may take as long as they need.
 
     Raises:
         MissingExtraError: obstore is not installed; the message names the extra.
@@ -82,7 +85,7 @@ class ObjectStoreDict(PersiDict[V]):
         check_kind("client_options", client_options, (Mapping, NoneType), "a mapping or None")
         if credential_provider is not None:
             check_callable("credential_provider", credential_provider)
-        check_flags(trust_service=trust_service)
+        trust_service = check_flag("trust_service", trust_service)
         url = text_of(url)
         store = _store_at(
             url,
@@ -112,8 +115,8 @@ class ObjectStoreDict(PersiDict[V]):
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, without what may be a secret."""
-        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
-        return {"url": joined(self._url, below), **self._common_params(), **self._shown}
+        below = self.store.prefix if isinstance(self.store, PrefixStore) else ()
+        return {"url": joined(self._url, below), **self._items.params(), **self._shown}
 
 
 def _store_at(url: str, retry: Retry, **service: Any) -> Store:
@@ -121,6 +124,4 @@ def _store_at(url: str, retry: Retry, **service: Any) -> Store:
         if any(service.values()):
             raise ValueError("a folder has no options, needs no credentials and is not a service to trust")
         return DirectoryStore(folder_of(url))
-    from perkey.stores.objects.obstore_store import ObstoreStore  # noqa: PLC0415 - an extra
-
-    return ObstoreStore(url, retry=retry, **service)
+    return store_at(url, retry=retry, **service)

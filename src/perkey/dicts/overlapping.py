@@ -8,7 +8,7 @@ from typing import Any
 from perkey.arguments import check_kind
 from perkey.handles import NeverSame
 from perkey.keys import text_of
-from perkey.mapping import PersiDict
+from perkey.mapping import PersiDict, items_of
 
 
 class OverlappingMultiDict(NeverSame):
@@ -18,7 +18,7 @@ class OverlappingMultiDict(NeverSame):
 
     Args:
         dict_type: The class of the dictionaries, such as `FileDirDict`.
-        shared_subdicts_params: Its parameters, the same for all: the place, say.
+        shared_subdicts_params: Its parameters, the same for all, such as the place.
         **individual_subdicts_params: For each file type a dict of further parameters, may be empty.
 
     Raises:
@@ -61,7 +61,7 @@ class OverlappingMultiDict(NeverSame):
                     "file_type is given by the name of each dictionary, not among its parameters"
                 )
             subdict = dict_type(**merged, file_type=file_type)
-            subdict._shares_place = True
+            items_of(subdict).policy.shares_place = True
             self._subdicts[file_type] = subdict
 
     def __getattr__(self, name: str) -> PersiDict[Any]:
@@ -72,10 +72,10 @@ class OverlappingMultiDict(NeverSame):
             raise AttributeError(f"no dictionary of file type {name!r} here") from None
 
     def __getitem__(self, file_type: str) -> PersiDict[Any]:
-        """Return the dictionary of a file type; for types whose names are no attribute names.
+        """Return the dictionary of a file type; for types whose names cannot be attribute names.
 
         Raises:
-            KeyError: There is no dictionary of this file type.
+            KeyError: The file type is unknown here.
         """
         try:
             return self._subdicts[file_type]

@@ -5,57 +5,25 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any
 
 from perkey.arguments import Duration, check_flag, check_kind, seconds_of
 from perkey.keys import text_of
 from perkey.mapping import PersiDict, V
+from perkey.naming import Name
 from perkey.retrying import RETRY_FOR, Retry
-from perkey.stores import CachedStore, PrefixStore, Store
+from perkey.stores import CachedStore, PrefixStore
 from perkey.stores.folder import CacheFolder
-from perkey.stores.objects import ObjectStore, check_flags, is_mocked
-
-if TYPE_CHECKING:
-    from perkey.stores.objects import BotoEngine
-
-EngineName: TypeAlias = Literal["boto3", "obstore"]
-"""The client library on the data path."""
-
-
-def make_engine(
-    engine: EngineName,
-    bucket_name: str,
-    **service: Any,
-) -> BotoEngine:
-    """Return the engine for a bucket; making it sends nothing.
-
-    Args:
-        engine: The client library.
-        bucket_name: The bucket.
-        **service: The other arguments of `BotoEngine`.
-
-    Raises:
-        MissingExtraError: The client library is not installed.
-        TypeError, ValueError: An argument is of the wrong kind, or the engine is not known.
-    """
-    if engine == "boto3":
-        from perkey.stores.objects import BotoEngine  # noqa: PLC0415 - an extra
-
-        return BotoEngine(bucket_name, **service)
-    if engine == "obstore":
-        from perkey.stores.objects.obstore_s3 import ObstoreEngine  # noqa: PLC0415 - an extra
-
-        return ObstoreEngine(bucket_name, **service)
-    raise ValueError(f"engine must be 'boto3' or 'obstore', not {engine!r}")
+from perkey.stores.objects import EngineName, ObjectStore, is_mocked, make_engine
 
 
 class BasicS3Dict(PersiDict[V]):
     """A persistent dictionary in an S3 bucket, without a local cache: each value is an object.
 
-    Safe for any number of threads, processes and machines, as far as the service honours conditions; where it
-    does not, conditional operations raise `UnsupportedConditionError` and plain ones work. docs/s3.md has the
-    rights that are needed, the costs, and which services honour what. Objects are named and encoded as by
-    persidict, so that both can share a bucket.
+    Safe for any number of threads, processes and machines, as far as the service supports conditions; where
+    it does not, conditional operations raise `UnsupportedConditionError` and plain ones work. docs/s3.md has
+    the rights that are needed, the costs, and which services support what. Objects are named and encoded as
+    by persidict, so that both can share a bucket.
 
     Requests: get 1, set 1, `in` 1, del 2, setdefault 1 or 2, a conditional write 1, transform_item 2,
     len and keys 1 for 1,000 items, clear a listing and 1 for 1,000 items. Making a dictionary or a subdict
@@ -63,7 +31,7 @@ class BasicS3Dict(PersiDict[V]):
 
     Args:
         bucket_name: The bucket.
-        region: Its region; None leaves it to boto3's configuration.
+        region: Its region; None leaves it to the environment and the AWS configuration files.
         root_prefix: The beginning of all object names, ending in a slash (added if missing).
         file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
         immutable_items: Whether items can only be added, never changed or deleted.
@@ -73,7 +41,7 @@ class BasicS3Dict(PersiDict[V]):
         endpoint_url: Address of an S3 service other than AWS.
         client: A boto3 client of your own. It is not pickled with the dictionary.
         session: A boto3 session of your own. It is not pickled with the dictionary.
-        engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+        engine: ``"boto3"``, or ``"obstore"``, which is several times faster and works without boto3, too.
         unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
             It is True, too, if the client or the session sends unsigned requests.
         requester_pays: Whether your account pays for the requests, as some buckets demand.
@@ -114,9 +82,8 @@ class BasicS3Dict(PersiDict[V]):
         check_kind("region", region, (str, NoneType), "a string or None")
         check_kind("root_prefix", root_prefix, str, "a string")
         check_kind("endpoint_url", endpoint_url, (str, NoneType), "a string or None")
-        check_flag("immutable_items", immutable_items)
         check_kind("engine", engine, str, "'boto3' or 'obstore'")
-        check_flags(trust_service=trust_service)
+        trust_service = check_flag("trust_service", trust_service)
         bucket = make_engine(
             engine,
             text_of(bucket_name),
@@ -130,7 +97,7 @@ class BasicS3Dict(PersiDict[V]):
         )
         objects = ObjectStore(bucket, text_of(root_prefix), trust_service=trust_service)
         super().__init__(
-            self._cached(objects, immutable_items),
+            objects,
             file_type=file_type,
             immutable_items=immutable_items,
             digest_len=digest_len,
@@ -145,10 +112,6 @@ class BasicS3Dict(PersiDict[V]):
         self._objects = objects
         self._bucket = bucket
         self._engine_name = engine
-
-    def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
-        del immutable_items
-        return objects
 
     @property
     def bucket_name(self) -> str:
@@ -175,17 +138,17 @@ class BasicS3Dict(PersiDict[V]):
 
         Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
         """
-        self._check_writable()
-        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
-        return self._objects.sweep(below, min_age=min_age, shape=self._naming.shape)
+        self._items.check_writable()
+        return self._objects.sweep(self._below(), min_age=min_age, shape=self._items.naming.shape)
+
+    def _below(self) -> Name:
+        """Return the part of the objects' names that is due to `get_subdict`."""
+        return self.store.prefix if isinstance(self.store, PrefixStore) else ()
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters; a client or session of your own is not among them."""
-        below = self._store.prefix if isinstance(self._store, PrefixStore) else ()
-        place = {
-            **self._place,
-            "root_prefix": "".join((self._place["root_prefix"] or "", *(f"{p}/" for p in below))),
-        }
+        below = "".join(f"{part}/" for part in self._below())
+        place = {**self._place, "root_prefix": (self._place["root_prefix"] or "") + below}
         retry = self._bucket.retry
         service = {
             "endpoint_url": self._bucket.endpoint_url,
@@ -196,7 +159,7 @@ class BasicS3Dict(PersiDict[V]):
             "retry_for": retry.retry_for,
             "timeout": retry.timeout,
         }
-        return {**place, **self._common_params(), **service}
+        return {**place, **self._items.params(), **service}
 
 
 class S3Dict(BasicS3Dict[V]):
@@ -207,27 +170,33 @@ class S3Dict(BasicS3Dict[V]):
     least recently used values go first, and it may be deleted at any time.
 
     Args:
-        bucket_name: as for `BasicS3Dict`.
-        region: as for `BasicS3Dict`.
-        root_prefix: as for `BasicS3Dict`.
+        bucket_name: The bucket.
+        region: Its region; None leaves it to boto3's configuration.
+        root_prefix: The beginning of all object names, ending in a slash (added if missing).
         base_dir: The folder in which the cache makes its own, ``.@perkey-cache``; whatever else lies there is
             left alone. Made if it does not exist; None for no cache.
-        file_type: as for `BasicS3Dict`.
-        immutable_items: as for `BasicS3Dict`.
-        digest_len: as for `BasicS3Dict`.
-        base_class_for_values: as for `BasicS3Dict`.
+        file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
+        immutable_items: Whether items can only be added, never changed or deleted.
+        digest_len: Characters of digest added to each part of a key; 0, as in persidict, because the
+            names of objects are case-sensitive.
+        base_class_for_values: A class that all values must be of.
         max_bytes: The most that the cache may take, in bytes; 1 GiB by default.
         max_age: For how many seconds a cached value is used, a number or a `timedelta`; then it is read anew.
             None means that cached values do not expire.
-        endpoint_url: as for `BasicS3Dict`.
-        client: as for `BasicS3Dict`.
-        session: as for `BasicS3Dict`.
-        engine: as for `BasicS3Dict`.
-        unsigned: as for `BasicS3Dict`.
-        requester_pays: as for `BasicS3Dict`.
-        trust_service: as for `BasicS3Dict`.
-        retry_for: as for `BasicS3Dict`.
-        timeout: as for `BasicS3Dict`.
+        endpoint_url: Address of an S3 service other than AWS.
+        client: A boto3 client of your own. It is not pickled with the dictionary.
+        session: A boto3 session of your own. It is not pickled with the dictionary.
+        engine: ``"boto3"``, or ``"obstore"``, which is several times faster.
+        unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
+            It is True, too, if the client or the session sends unsigned requests.
+        requester_pays: Whether your account pays for the requests, as some buckets demand.
+        trust_service: Whether conditions are relied upon without a test of the endpoint. Set it to True only
+            for a service that is known to compare, such as AWS S3; no probe objects are written then.
+        retry_for: For how many seconds an operation repeats a request after throttling, an error of the
+            service or a lost connection. Each retry is logged. 0 means one attempt only.
+        timeout: Seconds that one operation may take, all attempts included; then it raises
+            `OperationTimeoutError`, at the latest when the request under way ends. None means no limit: a
+            request ends when no byte comes for 20 s, so that large uploads may take as long as they need.
     """
 
     def __init__(
@@ -253,11 +222,6 @@ class S3Dict(BasicS3Dict[V]):
         retry_for: float = RETRY_FOR,
         timeout: float | None = None,
     ) -> None:
-        self._cache_params: dict[str, Any] = {
-            "base_dir": base_dir,
-            "max_bytes": max_bytes,
-            "max_age": max_age,
-        }
         super().__init__(
             bucket_name,
             region,
@@ -276,17 +240,19 @@ class S3Dict(BasicS3Dict[V]):
             retry_for=retry_for,
             timeout=timeout,
         )
-
-    def _cached(self, objects: ObjectStore, immutable_items: bool) -> Store:
-        base_dir, max_bytes = self._cache_params["base_dir"], self._cache_params["max_bytes"]
-        seconds_of("max_age", self._cache_params["max_age"])
-        if base_dir is None:
-            return objects
-        # What a stand-in says is gone with it.
-        trusting = immutable_items and not is_mocked()
-        cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(objects, trusting))
-        self._cache_params["base_dir"] = cache.describe()
-        return CachedStore(objects, cache, trusting=trusting, max_age=self._cache_params["max_age"])
+        self._cache_params: dict[str, Any] = {
+            "base_dir": base_dir,
+            "max_bytes": max_bytes,
+            "max_age": max_age,
+        }
+        seconds_of("max_age", max_age)
+        if base_dir is not None:
+            # The answers of a mocked service are gone with it.
+            trusting = self.immutable_items and not is_mocked()
+            cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(self._objects, trusting))
+            self._cache_params["base_dir"] = cache.describe()
+            store = CachedStore(self._objects, cache, trusting=trusting, max_age=max_age)
+            self._items = self._items.over(store)
 
     @property
     def base_dir(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from perkey.files import versions
 from perkey.files.descriptors import Handle
-from perkey.files.file_systems import FileSystem, Locking, file_system_of, mount_of
+from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, file_system_of, mount_of
 from perkey.files.folder import LOCK_FILE, Folder, make_base, refuse_dangling, remove_emptied, sync
 from perkey.files.locks import Turn, begin, begin_turn, end, is_nested, lock, unlock
 from perkey.files.paths import folder_path
@@ -22,7 +22,7 @@ from perkey.files.shared import (
     stat_shared,
     use_shared,
 )
-from perkey.files.sharing import VARIABLE, UnknownFileSystemWarning, Way, check_locking, shared_ways, way_of
+from perkey.files.sharing import VARIABLE, Way, check_locking, shared_ways, way_of
 from perkey.files.syscalls import error_of, libc_function
 from perkey.files.temporaries import OURS, SCRATCH, STALE_SECONDS, TEMPORARY, discard, sweep, temporary_name
 from perkey.files.trees import (
@@ -59,6 +59,7 @@ __all__ = [
     "SCRATCH",
     "STALE_SECONDS",
     "TEMPORARY",
+    "UNCACHED_SMB",
     "UNNAMED",
     "VARIABLE",
     "Compare",
@@ -72,7 +73,6 @@ __all__ = [
     "ProcessLock",
     "Rules",
     "Turn",
-    "UnknownFileSystemWarning",
     "Way",
     "begin",
     "begin_turn",

@@ -92,8 +92,10 @@ _FUSE_SHARED: Final = frozenset(
         "fuse.quobyte",
     )
 )
-_TESTED: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "overlay", "nfs", "nfs4"))
+_TESTED: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "overlay", "nfs", "nfs4", "cifs", "smb3"))
 _SMB: Final = frozenset(("cifs", "smb3", "smb", "smbfs"))
+UNCACHED_SMB: Final = frozenset(("cache=none", "nolease"))
+"""The options by which Linux's SMB client keeps no files open. It shows them in /proc/self/mountinfo."""
 _COUNTS_FOLDERS: Final = frozenset(("ext4", "xfs", "tmpfs", "f2fs", "zfs", "jfs", "reiserfs", "nilfs2"))
 """Where a folder with two links has no folder in it: each folder below is one more link."""
 _SYNCS_WHOLE: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "bcachefs", "overlay"))
@@ -123,6 +125,11 @@ class FileSystem:
     def is_smb(self) -> bool:
         """Whether the server is an SMB server: clients keep files open after a program has closed them."""
         return self.type in _SMB
+
+    @property
+    def locks_anyway(self) -> bool:
+        """Whether writers lock the folder although their own conditions are refused, for those of others."""
+        return self.is_smb and "nobrl" not in self.options
 
     @property
     def counts_folders(self) -> bool:
@@ -167,9 +174,6 @@ def classify(name: str, options: str) -> FileSystem:
     given = frozenset(options.split(",")) if options else frozenset[str]()
     if name in _LOCAL.values() or name in _FUSE_LOCAL:
         return FileSystem(name, "local", "tested" if name in _TESTED else "expected", given)
-    if name in _SMB:
-        # Two clients of one server were seen to lose updates of documents, whatever was tried.
-        return FileSystem(name, "other", "unknown", given, _why_no_locks(name, given))
     if name in _SHARED.values() or name == "nfs4" or name in _FUSE_SHARED:
         evidence: Evidence = "tested" if name in _TESTED else "expected"
         return FileSystem(name, "shared", evidence, given, _why_no_locks(name, given))
@@ -189,6 +193,11 @@ def _why_no_locks(name: str, options: frozenset[str]) -> str:
         for option in ("nobrl", "noserverino", "cache=loose"):
             if option in options:
                 return f"it is mounted with {option}"
+        if not options >= UNCACHED_SMB:
+            return (
+                "an SMB client keeps files open after they were closed, and answers from them; "
+                f"mount it with the options {','.join(sorted(UNCACHED_SMB))}"
+            )
     if name == "lustre" and "flock" not in options:
         return "it is mounted without the option flock"
     return ""
@@ -233,6 +242,8 @@ def _of_darwin(fd: int) -> FileSystem:  # pragma: not on Linux
     name = buffer.raw[72:88].split(b"\0", 1)[0].decode("ascii", "replace")
     if name in {"apfs", "hfs", "exfat", "msdos", "tmpfs"}:
         return FileSystem(name, "local", "expected")
-    if name in {"nfs", "smbfs"}:
+    if name == "nfs":
         return FileSystem(name, "shared", "expected")
+    if name == "smbfs":
+        return FileSystem(name, "shared", "unknown", frozenset(), "it was never tested on macOS")
     return FileSystem(name, "other", "unknown", frozenset(), "" if "fuse" not in name else f"it is {name}")

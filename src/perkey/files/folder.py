@@ -322,7 +322,7 @@ class Folder(Handle):
 
     def _take_lock(self, hold: Hold) -> bool:
         """Lock the folder itself, or where that is refused the file in it; return False if both are."""
-        return self._lock_itself(hold) or self._lock_file(hold)
+        return self._lock_itself(hold) or self._lock_file(hold, lock, self._is_lock_file)
 
     def _release(self, fd: int) -> None:
         """Release a lock of `_take_lock`."""
@@ -333,20 +333,26 @@ class Folder(Handle):
         hold.fd = self._fd
         return lock(hold.fd)
 
-    def _lock_file(self, hold: Hold) -> bool:
-        """Lock a file in the folder, which is made if it is missing."""
+    def _lock_file(self, hold: Hold, take: Callable[[int], bool], is_current: Callable[[int], bool]) -> bool:
+        """Lock a file in the folder, which is made if it is missing.
+
+        Args:
+            hold: Notes what is locked.
+            take: Locks an open file, waiting for its holder; returns whether there are such locks.
+            is_current: Tells whether an open and locked file is still the lock file of the folder.
+        """
         while True:
             hold.fd = -1
             try:
                 hold.fd = fd = self._open_lock_file()
             except system_answer(FileNotFoundError):
                 return True  # the folder was deleted: nothing can be put into it any more
-            if not lock(fd):
+            if not take(fd):
                 return False
-            if self._is_lock_file(fd):
+            if is_current(fd):
                 return True
             # Deleted while it was waited for, with its folder say; another writer may have made a new one.
-            unlock(fd)
+            self._release(fd)
 
     def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         """Return an iterator over the entries, whose `stat` works as long as this folder is open."""

@@ -159,8 +159,10 @@ def _link(folder: Folder, temporary: str, leaf: str, turn: Turn, *, locked: bool
     try:
         return folder.insert(temporary, leaf)
     except system_answer(OSError) as error:
-        if not locked or error.errno not in _NO_LINKS:
+        if error.errno not in _NO_LINKS:
             raise
+        if not locked:
+            raise refuse(folder.path, "write", "absent", "its file system has no links (link(2))") from None
         return folder.replace(temporary, leaf, turn)
 
 

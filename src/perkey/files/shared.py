@@ -6,11 +6,13 @@ it, and even locks. Experiments showed which calls reach the server (Linux 6.1, 
 - NFS 3 and 4: a lock on a folder is granted by each client for itself; record locks on a file are the
   server's. Opening a folder asks the server whether the folder has changed, and so makes names in it fresh.
 - SMB: record locks on a file reach the server. A look at a status is fresh after a forced statx(2), for a
-  name that exists, and after ``rename(name, name)``, for one that the client takes for missing. The client
-  keeps files open for a second after a program has closed them, which hides changes from its programs and
-  keeps names from being used again; a call of flock(2) before closing prevents that. Programs of one client
-  that open a file at the same time share one handle. The name of a file that is open elsewhere is free at
-  once if the file is renamed before it is removed.
+  name that exists, and after ``rename(name, name)``, for one that the client takes for missing; but only if
+  no program of the client has a file of that name open, because the client asks by an open file if it has
+  one. With a lease, it keeps files open for a second after a program has closed them. The mount option
+  ``nolease`` prevents that; a call of flock(2) before closing does not always. Without it, conditions are
+  refused.
+  Programs of one client that open a file at the same time share one handle, so readers take the lock, too.
+  The name of a file that is open elsewhere is free at once if the file is renamed before it is removed.
 
 The lock is a file in the folder (`LOCK_FILE`). It is the sign for programs on the server itself, which see a
 local file system, that they must take the same lock.
@@ -51,6 +53,12 @@ R = TypeVar("R")
 
 _ESTALE_SECONDS: Final = 20.0
 _LOCK_SECONDS: Final = 300.0
+_LEASE_SECONDS: Final = 45.0
+"""For how long a lock is relied on: half of the lease that servers of NFS 4 usually give."""
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
+_PAUSE: Final = 0.05
+_SMB_PAUSE: Final = 0.2
+"""How long a writer waits at most until it tries to lock again. On SMB a try costs the server much more."""
 _OPEN_SECONDS: Final = 3.0
 _TRIES: Final = 8
 _INSERTING_SECONDS: Final = 0.25
@@ -140,10 +148,9 @@ def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: 
     end = time.monotonic() + _INSERTING_SECONDS
 
     def attempt() -> R:
-        smb = way.file_system is not None and way.file_system.is_smb
-        with SharedFolder.reach(base, name[:-1], way, lockable=smb) as folder:
+        with SharedFolder.reach(base, name[:-1], way, lockable=way.is_smb) as folder:
             try:
-                if smb:
+                if way.is_smb:
                     folder.lock_for_reading()
                 with Handle() as file:
                     folder.freshen(name[-1])
@@ -245,22 +252,27 @@ class _LockFileFolder(Folder):
     """A folder that can be locked by the lock file in it, which the server arbitrates."""
 
     _way: Way
+    _locked = 0.0
+
+    def lock(self) -> bool:
+        """Lock as `Folder.lock`; return False where conditions are refused, even if there is a lock."""
+        locked = super().lock()
+        self._locked = _seconds()
+        if self._way.no_locks:
+            self.no_locks = self._way.no_locks
+            return False
+        return locked
 
     def _lock_shared(self, hold: Hold) -> bool:
-        while True:
-            hold.fd = -1
-            try:
-                hold.fd = fd = self._open_lock_file()
-            except system_answer(FileNotFoundError):
-                return True  # the folder was deleted: nothing can be put into it any more
-            settle(self._way)
-            if not locked_for_outer(fd, _try_lock) and not self._wait_for(fd):
-                return False
-            smb = self._way.file_system is not None and self._way.file_system.is_smb
-            if smb or os.fstat(fd).st_nlink:
-                # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
-                return True
-            # Deleted while it was waited for.
+        return self._lock_file(hold, self._take_record, self._has_name)
+
+    def _take_record(self, fd: int) -> bool:
+        settle(self._way)
+        return locked_for_outer(fd, _try_lock) or self._wait_for(fd)
+
+    def _has_name(self, fd: int) -> bool:
+        # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
+        return self._way.is_smb or os.fstat(fd).st_nlink > 0
 
     def _wait_for(self, fd: int) -> bool:
         """Lock the lock file; return False where the file system has no such locks."""
@@ -278,7 +290,7 @@ class _LockFileFolder(Folder):
             if time.monotonic() > end:
                 raise LockTimeoutError(self.path, limit, self._oldest_writer())
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
-            pause = min(1.5 * pause, 0.05)
+            pause = min(1.5 * pause, _SMB_PAUSE if self._way.is_smb else _PAUSE)
 
     def _oldest_writer(self) -> str:
         """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
@@ -292,7 +304,7 @@ class _LockFileFolder(Folder):
 
     def _unlock_shared(self, fd: int) -> None:
         """Release the lock; closing the file does so if this fails, as it was seen to on SMB (EIO)."""
-        if self._way.file_system is None or not self._way.file_system.is_smb:
+        if not self._way.is_smb:
             with ignore_system_answer(OSError):
                 _set_lock(fd, fcntl.F_UNLCK)
 
@@ -313,10 +325,7 @@ class WatchedFolder(_LockFileFolder):
         self._by_records = self._way.shared
         if not self._way.shared:
             return super()._take_lock(hold)
-        if self._way.no_locks:
-            self.no_locks = self._way.no_locks
-            return False
-        return self._lock_shared(hold)
+        return not self._way.no_locks and self._lock_shared(hold)
 
     def _release(self, fd: int) -> None:
         if self._by_records:
@@ -346,8 +355,7 @@ class SharedFolder(_LockFileFolder):
         self._way = way
         self._base = path
         self._parts: Name = ()
-        self.no_locks = way.no_locks or Folder.no_locks
-        self._smb = way.file_system is not None and way.file_system.is_smb
+        self._smb = way.is_smb
 
     @classmethod
     def reach(cls, base: str, parts: Name, way: Way, *, lockable: bool) -> SharedFolder:
@@ -456,6 +464,7 @@ class SharedFolder(_LockFileFolder):
         """
         mine = self._identity(temporary)
         before = None if turn is None else self._state(name)
+        self._require_lease(name)
         try:
             return (
                 self._replace_open(temporary, name, turn)
@@ -514,6 +523,7 @@ class SharedFolder(_LockFileFolder):
     def _link_and(self, temporary: str, name: str, *more: Callable[[], None]) -> bool:
         """Link a file and call what comes after; return whether all that was seen to be done."""
         mine = self._identity(temporary)
+        self._require_lease(name)
         steps: list[Callable[[], None]] = [
             partial(
                 os.link, temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
@@ -538,6 +548,7 @@ class SharedFolder(_LockFileFolder):
         """
         if name.startswith(TEMPORARY):
             return self._unlink_temporary(name)
+        self._require_lease(name)
         if self.hold is not None and not self._smb:
             return self._unlink(name, turn)
         away = temporary_name()
@@ -570,6 +581,14 @@ class SharedFolder(_LockFileFolder):
             if error.errno != errno.ESTALE:
                 raise
             return True  # swept later
+
+    def _require_lease(self, name: str) -> None:
+        """Begin again if the lock was taken so long ago that the server may have given it to another machine.
+
+        That is so if this machine was suspended, or cut off while the item was compared.
+        """
+        if self.hold is not None and _seconds() - self._locked > _LEASE_SECONDS:
+            raise OSError(errno.ESTALE, "the lock may be lost, held for too long", f"{self.path}/{name}")
 
     def create(self, name: str, file: Handle) -> int:
         """Create a file as `Folder.create`; no other process uses its name, so it can exist by this call."""
@@ -613,7 +632,9 @@ class SharedFolder(_LockFileFolder):
             self.lock()
 
     def _take_lock(self, hold: Hold) -> bool:
-        return not self._way.no_locks and self._lock_shared(hold)
+        system = self._way.file_system
+        locks_anyway = system is not None and system.locks_anyway
+        return (not self._way.no_locks or locks_anyway) and self._lock_shared(hold)
 
     def remove_lock_file(self) -> None:
         """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
@@ -660,6 +681,11 @@ class SharedFolder(_LockFileFolder):
 
     def _remover(self) -> Callable[[str], None]:
         return partial(_unlink_quietly, self._fd)
+
+
+def _seconds() -> float:
+    """Return the time of a clock that goes on while the machine is suspended, if there is one."""
+    return time.clock_gettime(_CLOCK)
 
 
 def _state_of(found: os.stat_result) -> tuple[int, ...]:

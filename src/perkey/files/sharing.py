@@ -15,6 +15,7 @@ from typing import Final, get_args
 
 from perkey.answers import ignore_system_answer, system_answer
 from perkey.arguments import check_kind
+from perkey.errors import UnknownFileSystemWarning
 from perkey.files.descriptors import Handle
 from perkey.files.file_systems import FileSystem, Locking, file_system_of
 from perkey.files.folder import LOCK_FILE, sync
@@ -33,10 +34,11 @@ SETTLED: Final = (
     b"perkey locks this file when it writes to this folder. Do not remove it while programs run.\n"
 )
 SETTLED_SMB: Final = SETTLED + b"This folder is shared by SMB.\n"
-
-
-class UnknownFileSystemWarning(UserWarning):
-    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
+_MOST_TEXT: Final = 1000
+_BY_SMB: Final = (
+    "other machines use it by SMB, whose server may keep their locks to itself; "
+    "open it by the same share on this machine, too"
+)
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class Way:
     Args:
         base: The base folder.
         shared: Whether by the path for several machines.
-        file_system: What the base folder is on; None if the caller has chosen the way.
+        file_system: What the base folder is on; None where the caller has chosen that it does not matter.
         no_locks: Why there are no locks that exclude other writers; empty if there are.
     """
 
@@ -56,6 +58,11 @@ class Way:
     no_locks: str = ""
     looked: float = 0.0
     settled: bool = False
+
+    @property
+    def is_smb(self) -> bool:
+        """Whether the folders are used by way of an SMB client."""
+        return self.file_system is not None and self.file_system.is_smb
 
 
 _ways: dict[tuple[str, Locking], Way] = {}
@@ -121,22 +128,19 @@ def _decide(base: str, locking: Locking) -> Way | None:
         return Way(base, shared=False, file_system=None)
     if locking == "none":
         return Way(base, shared=True, file_system=None, no_locks='locking="none" was chosen')
-    if locking == "shared" or sys.platform == "win32":
+    if sys.platform == "win32":
         return Way(base, shared=locking == "shared", file_system=None)
     try:
         with Handle() as file:
             found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
     except system_answer(OSError):
         return None  # it does not exist yet, or cannot be listed: the operation says so
+    if locking == "shared":
+        return Way(base, shared=True, file_system=found)
     if found.kind == "other" and not found.no_locks:
-        why = (
-            "updates by several machines were seen to be lost there"
-            if found.is_smb
-            else "perkey does not know whether writers on several machines exclude each other there"
-        )
         warnings.warn(
-            f"{base} is on a file system of type {found.type}; {why}. "
-            f"Run: perkey doctor {base} --with-others 2",
+            f"{base} is on a file system of type {found.type}; perkey does not know whether writers on "
+            f"several machines exclude each other there. Run: perkey doctor {base} --with-others 2",
             UnknownFileSystemWarning,
             stacklevel=2,
         )
@@ -155,13 +159,10 @@ def look_for_others(base: str, way: Way) -> None:
     if not os.access(f"{base}/{LOCK_FILE}", os.F_OK, follow_symlinks=False):
         return
     with ignore_system_answer(OSError), Handle() as file:
-        text = os.read(file.open(f"{base}/{LOCK_FILE}", READ), 1000)
+        text = os.read(file.open(f"{base}/{LOCK_FILE}", READ), _MOST_TEXT)
         way.shared = text != b""
         if text == SETTLED_SMB:
-            way.no_locks = (
-                "other machines use it by SMB, whose server keeps their locks to itself; "
-                "open it by the same share on this machine, too"
-            )
+            way.no_locks = _BY_SMB
 
 
 def settle(way: Way) -> None:
@@ -171,15 +172,17 @@ def settle(way: Way) -> None:
     """
     if way.settled:
         return
-    smb = way.file_system is not None and way.file_system.is_smb
-    settled = SETTLED_SMB if smb else SETTLED
+    settled = SETTLED_SMB if way.is_smb else SETTLED
     with (
         ignore_system_answer(PermissionError),
         Handle() as file,
     ):  # a reader of the base folder, who writes below it
         path = f"{way.base}/{LOCK_FILE}"
         fd = file.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        if os.pread(fd, len(settled), 0) != settled:
+        text = os.pread(fd, _MOST_TEXT, 0)
+        if text == SETTLED_SMB and not way.is_smb:
+            way.no_locks = _BY_SMB
+        elif text != settled:
             if os.fstat(fd).st_uid == os.geteuid():
                 os.fchmod(fd, 0o666)
             # A client would keep it for itself without being asked to write it out.

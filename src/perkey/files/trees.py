@@ -8,10 +8,11 @@ import os
 import shutil
 import stat as modes
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from perkey.answers import ignore_system_answer, system_answer
 from perkey.files.folder import Folder
 from perkey.files.shared import replace_path
 from perkey.files.temporaries import OURS, SCRATCH, STALE_SECONDS, TEMPORARY, sweep, temporary_name
@@ -146,7 +147,7 @@ def _entry(root: str, name: str, above: tuple[tuple[int, int], ...], *, exact: b
         return
     try:
         found = os.stat(path)
-    except OSError:
+    except system_answer(OSError):
         if not os.path.islink(path):
             raise
         _log.warning("%s: a link that leads nowhere is left out", path)
@@ -200,7 +201,7 @@ def copy_all(
     for each in copies:
         path = os.path.join(target, each.name)
         if each.kind == "folder":
-            with suppress(FileExistsError):
+            with ignore_system_answer(FileExistsError):
                 os.mkdir(path)
             made.append(each.name)
         else:
@@ -228,7 +229,7 @@ def copy_file(source: str, target: str, rules: Rules, *, link: bool, durable: bo
         )
         replace_path(temporary, target)
     except BaseException:
-        with suppress(FileNotFoundError):
+        with ignore_system_answer(FileNotFoundError):
             os.unlink(temporary)
         raise
 
@@ -293,9 +294,9 @@ def status_or_none(path: str, *, follow: bool) -> os.stat_result | None:
     """Return the status of what is at a path; None if nothing is, or only a link that leads nowhere."""
     try:
         return os.stat(path, follow_symlinks=follow)
-    except (FileNotFoundError, NotADirectoryError):
+    except system_answer(FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
+    except system_answer(OSError) as error:
         if error.errno == errno.ELOOP:
             return None
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
+from perkey.answers import system_answer
 from perkey.files.descriptors import Handle
 from perkey.files.folder import Folder, refuse_dangling, sync
 from perkey.files.replacing import fill
@@ -60,7 +61,7 @@ def write_new(path: str, content: bytes, *, durable: bool) -> None:
     with Handle() as file:
         try:
             fd = file.open(path, _NEW, 0o666)
-        except FileExistsError:  # by this very call, whose first reply was lost
+        except system_answer(FileExistsError):  # by this very call, whose first reply was lost
             fd = file.open(path, os.O_WRONLY | os.O_TRUNC)
         _fill(fd, content, path, durable=durable)
 
@@ -86,7 +87,7 @@ def read_file(path: str) -> bytes | None:
     """
     try:
         return persist(partial(_read_once, path))
-    except (FileNotFoundError, NotADirectoryError):
+    except system_answer(FileNotFoundError, NotADirectoryError):
         refuse_dangling(path)
         return None
 

@@ -33,7 +33,7 @@ class Format(ABC):
         """Return the value that was encoded as `content`; a file is not closed.
 
         Raises:
-            CorruptValueError: The bytes are damaged, as far as the format can tell.
+            CorruptValueError: The bytes are damaged, as far as the format can detect it.
             UnloadableValueError: They are sound, but the value cannot be built in this program.
         """
 

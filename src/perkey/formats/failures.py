@@ -1,6 +1,6 @@
 """Whose fault an exception is: the memory's, the place's, or the value's.
 
-Libraries between a format and its bytes wrap and replace exceptions, so the class of what arrives says
+Libraries between a format and its bytes wrap and replace exceptions, so the class of an exception shows
 little. What is certain is recorded where it happens: a file that is watched knows whether it failed itself.
 """
 
@@ -26,7 +26,7 @@ def raise_if_out_of_memory(error: BaseException, outer: BaseException | None) ->
 
     Args:
         error: The exception that arrived.
-        outer: The exception that was being handled before, as `sys.exception()` told; it and what is behind
+        outer: The exception that was being handled before, from `sys.exception()`; it and what is behind
             it have nothing to do with `error`.
     """
     for link in _chain(error, outer):

@@ -1,4 +1,4 @@
-"""What a file seems to be that is not of the expected format: sound files of others are not damage."""
+"""Recognise files that are not of the expected format: a sound file of another program is not damage."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def refuse_foreign(kind: str | None, cause: BaseException | None = None) -> None
 
 
 def foreign_to_pickle(head: bytes) -> str | None:
-    """Return what the head of a file that is neither ours nor joblib's seems to be, or None."""
+    """Return what the head of a file that is neither perkey's nor joblib's seems to be, or None."""
     kind = _by_magic(head) or _old_pickle(head)
     if kind is None and (text := _text(head)) is not None:
         kind = "JSON" if _is_json(text) else _kind_of_text(text)
@@ -118,7 +118,7 @@ def _old_pickle(head: bytes) -> str | None:
 
 
 def is_sound_pickle(raw: bytes) -> bool:
-    """Tell whether bytes are one pickle from beginning to end, as far as can be seen without running it."""
+    """Return whether bytes are one pickle from beginning to end, as far as can be seen without running it."""
     import pickletools  # noqa: PLC0415 - rarely needed
 
     file = io.BytesIO(raw)
@@ -192,7 +192,7 @@ def _parsed(text: str) -> Any:
 
 
 def refuse_for_pickle(head: bytes, magics: tuple[bytes, ...]) -> NoReturn:
-    """Say what a file is whose beginning is neither perkey's nor joblib's.
+    """Describe a file whose beginning is neither perkey's nor joblib's.
 
     Raises:
         UnloadableValueError: It is sound, as it seems, and of another kind.

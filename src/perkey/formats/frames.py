@@ -2,7 +2,7 @@
 
 Every fault of a frame is a `CorruptValueError`: the lz4 library reports damage as RuntimeError, and as
 MemoryError where it believes a damaged length. It reports a lack of memory as either, too; so where memory
-ran out the frame is read once more, a block at a time, which tells whether it is sound.
+ran out the frame is read once more, a block at a time, which shows whether it is sound.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MAGIC = b'\x04"M\x18'
 _BOTH_CHECKSUMS = 0x14  # bits of the flag byte: block checksum, content checksum
 _SKIPPABLE = tuple(bytes((n,)) + b"*M\x18" for n in range(0x50, 0x60))
 _FIELD = 4  # bytes of a block's length, of each checksum and of a magic number
-_SIZE_BITS = 0x7FFF_FFFF  # the topmost says that the block is not compressed
+_SIZE_BITS = 0x7FFF_FFFF  # the topmost bit means that the block is not compressed
 _HAS_SIZE, _HAS_DICTIONARY = 0x08, 0x01  # bits of the flag byte
 
 
 def is_ours(head: bytes) -> bool:
-    """Tell whether bytes begin with a frame as written here, with both kinds of checksum."""
+    """Return whether bytes begin with a frame as written here, with both kinds of checksum."""
     return (
         head.startswith(MAGIC)
         and len(head) > len(MAGIC)
@@ -35,7 +35,7 @@ def is_ours(head: bytes) -> bool:
 
 
 def compress(raw: bytes) -> bytes:
-    """Return `raw` in one frame; raises MemoryError where memory runs out, whatever lz4 says."""
+    """Return `raw` in one frame; raises MemoryError where memory runs out (lz4 raises another error)."""
     # Block checksums see what the content checksum cannot: damage that happens to decompress alike.
     frame: bytes = _call(lz4.frame.compress, raw, content_checksum=True, block_checksum=True)
     return frame
@@ -123,8 +123,8 @@ class FrameReader:
 
     Content comes out only after the checksum of its block was found right, because an unpickler that runs
     on damaged bytes may ask for all memory. Large buffers are filled in place by `readinto`. Every method
-    raises CorruptValueError for damage that it comes across; only after `drain` is it certain that there
-    was none. `failure` is the exception that reading raised, so that one of the value's own code is told
+    raises CorruptValueError for damage that it reads; only after `drain` is it certain that the frame
+    is sound. `failure` is the exception that reading raised, so that one of the value's own code differs
     from it.
     """
 
@@ -189,7 +189,7 @@ class FrameReader:
                 content = self._next_block()
                 if len(content) < self._full:
                     # As written here, it is the last one. If it is not, it may be one whose kind (compressed
-                    # or as it is) was damaged, which only the checksum of the whole tells.
+                    # or as it is) was damaged, which only the checksum of the whole shows.
                     content += b"".join(iter(self._next_block, b""))
             except Exception as error:
                 self.failure = error
@@ -234,7 +234,7 @@ class FrameReader:
 
     def _feed(self, data: bytes) -> bytes:
         try:
-            # With room for a whole block, because without a limit some of it may be kept for the next call.
+            # With space for a whole block, because without a limit some of it may be kept for the next call.
             content: bytes = _call(self._decompressor.decompress, data, self._full or _FIELD)
         except RuntimeError as error:
             raise CorruptValueError(f"damaged lz4 frame: {error}") from error

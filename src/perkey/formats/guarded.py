@@ -1,6 +1,6 @@
 """Formats for shared places: signed values, and pickles that may only name listed classes.
 
-Neither is registered by default: both need a decision of yours. docs/security.md says what each does and
+Neither is registered by default: both need a decision of yours. docs/security.md describes what each does and
 does not protect.
 """
 
@@ -29,7 +29,7 @@ _LEAST_SECRET = 16
 class SignedFormat(Format):
     """Wraps a format: values carry an HMAC-SHA256, and one with a wrong HMAC is never decoded.
 
-    Protects against values forged or changed by whoever does not have the secret. It does not hide them,
+    Protects against values forged or changed by a writer without the secret. It does not hide them,
     and does not notice when a signed value is put under another key or an older one is put back.
 
     Args:
@@ -84,7 +84,7 @@ class AllowListPickleFormat(PickleFormat):
     Args:
         allowed: Classes and functions, or their names as ``"module.qualified_name"``.
 
-    A value that names anything else is not loaded: `UnloadableValueError` says what it named.
+    A value that names anything else is not loaded: `UnloadableValueError` names it.
     """
 
     def __init__(self, allowed: Iterable[Any]) -> None:
@@ -100,7 +100,7 @@ class AllowListPickleFormat(PickleFormat):
         return _AllowListUnpickler(file, self._allowed).load()
 
     def _load_foreign(self, content: Content) -> NoReturn:
-        as_joblib_file(content)  # damage is told as damage
+        as_joblib_file(content)  # damage is reported as damage
         raise UnloadableValueError("not written by perkey, so the list of allowed classes cannot be applied")
 
 

@@ -1,6 +1,6 @@
 """Files of joblib, and of other picklers: formats without marks of their own, most without checksums.
 
-Nothing tells damage from a fault of the value at once, so an error is explained by evidence: whether the
+Damage and a fault of the value look the same at first, so an error is explained by evidence: whether the
 compression is sound, whether the pickle is, and who raised it.
 """
 
@@ -67,7 +67,7 @@ def load_joblib(content: Content) -> Any:
     """Return what `joblib.dump` (and so persidict) wrote, or any pickler from protocol 2 on.
 
     Raises:
-        CorruptValueError: It is damaged as far as can be told without checksums.
+        CorruptValueError: It is damaged as far as can be detected without checksums.
         UnloadableValueError: It is of another kind, or a module or class that the value needs is not here,
             or raised an exception.
     """
@@ -138,7 +138,7 @@ def explain(error: Exception, file: BinaryIO, outer: BaseException | None) -> No
 
     Raises:
         CorruptValueError: The bytes are damaged.
-        UnloadableValueError: They are sound as far as can be told.
+        UnloadableValueError: They are sound as far as can be detected.
         MemoryError: An allocation failed, and the compression is sound.
     """
     start = file.tell()
@@ -166,7 +166,7 @@ def unloadable(error: Exception) -> UnloadableValueError:
 
 
 def _refuse_content(head: bytes, error: Exception | None) -> NoReturn:
-    """Say what is in a sound compressed file that is not a pickle."""
+    """Describe a sound compressed file that is not a pickle."""
     kind = foreign_to_pickle(head)
     if kind is None:
         raise CorruptValueError(f"not a pickle: {error or 'it begins as something else'}") from error
@@ -228,7 +228,7 @@ def _drained(file: BinaryIO, magic: bytes, error: Exception | None) -> bytes:
 
 
 def _by_others(traceback: TracebackType | None) -> bool:
-    """Tell whether an exception passed through code that is not of the libraries which load such files."""
+    """Return whether an exception passed through code that is not of the libraries which load such files."""
     while traceback is not None:
         module = str(traceback.tb_frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] not in _LIBRARIES:

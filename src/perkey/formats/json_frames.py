@@ -60,6 +60,11 @@ class _Warnings:
         warnings.warn(message, category, stacklevel + 1)
 
 
+def are_registered() -> bool:
+    """Return whether jsonpickle uses the handlers of this module."""
+    return handlers.get(pd.DataFrame) is _FrameHandler and vars(extension)["warnings"] is _Warnings
+
+
 def register_handlers() -> None:
     """Teach jsonpickle the frames, series and indexes of pandas."""
     vars(extension)["warnings"] = _Warnings

@@ -93,6 +93,16 @@ def _check_pair(key: Any, value: Any) -> None:
 
 
 def register_handlers(name: str) -> None:
-    """Teach jsonpickle the arrays of numpy, or the frames of pandas."""
-    module = "perkey.formats.json_frames" if name == "pandas" else f"jsonpickle.ext.{name}"
-    importlib.import_module(module).register_handlers()
+    """Teach jsonpickle the arrays of numpy, or the frames of pandas, unless it knows them.
+
+    jsonpickle has one registry for the whole process, and other libraries change it, too: persidict registers
+    handlers when it is imported. So perkey looks each time.
+    """
+    if name == "pandas":
+        frames = importlib.import_module("perkey.formats.json_frames")
+        if not frames.are_registered():
+            frames.register_handlers()
+    else:
+        arrays = importlib.import_module("jsonpickle.ext.numpy")
+        if handlers.get(arrays.np.ndarray) is None:
+            arrays.register_handlers()

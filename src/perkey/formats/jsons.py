@@ -16,9 +16,9 @@ from typing import Any
 
 from perkey.arguments import check_flag
 from perkey.content import Content, Data, read_all
-from perkey.dicts.comparing import losses
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
+from perkey.formats.comparing import losses
 from perkey.formats.failures import raise_if_out_of_memory
 from perkey.formats.foreign import foreign_to_json, refuse_foreign
 
@@ -32,7 +32,7 @@ _ADVICE = 'use file_type="pkl" for it'
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether `value` is of exact JSON types, no container of it occurs twice, no key has a meaning."""
+    """Return whether `value` is of exact JSON types, without shared containers and reserved keys."""
     seen: set[int] = set()
 
     def plain(item: Any, depth: int) -> bool:
@@ -56,8 +56,8 @@ class JsonFormat(Format):
     """Stores what jsonpickle can express; plain JSON values as plain JSON, indented by four.
 
     Keys of dictionaries that are not strings keep their type (jsonpickle's option ``keys=True``). Decoding
-    builds objects of the classes that the text names: load only what comes from writers that you trust.
-    There is no checksum: damage is seen where it breaks the JSON.
+    builds objects of the classes that the text names: load only files of writers that you trust.
+    It has no checksum: damage is detected where it breaks the JSON.
 
     Args:
         check: Whether a value that is not plain JSON is decoded again when it is encoded, and compared with
@@ -153,14 +153,9 @@ def _restore(form: Any, text: str) -> Any:
         raise UnloadableValueError(f"{type(error).__name__}: {error}") from error
 
 
-_registered: set[str] = set()
-
-
 def _register_handlers(names: Any) -> None:
-    """Teach jsonpickle the arrays of numpy and the frames of pandas, once, and only if they are in use."""
+    """Teach jsonpickle the arrays of numpy and the frames of pandas, and only if they are in use."""
     from perkey.formats.jsonpickling import register_handlers  # noqa: PLC0415 - as above
 
     for name in names:
-        if name not in _registered:
-            register_handlers(name)
-            _registered.add(name)
+        register_handlers(name)

@@ -1,13 +1,13 @@
 """pkl: a pickle of protocol 5 in an lz4 frame with checksums.
 
 `joblib.load` reads these files, and what `joblib.dump` wrote is read here. The frames written here carry a
-checksum of each block and one of the whole content, which is also how they are told from joblib's: bytes
+checksum of each block and one of the whole content, which also distinguishes them from joblib's: bytes
 without them go to joblib, and never to the unpickler on trial, because array data would run as opcodes.
 
 Values with large buffers (arrays) are not pickled into memory but streamed both ways.
 
 Without compression they are plain pickles behind a mark, which is itself pickle (a string, pushed and
-dropped), so that everybody can load them and nobody takes them for joblib's. They have no checksums: the
+dropped), so that every program can load them and none takes them for joblib's. They have no checksums: the
 cheapest one takes three times as long as reading an array from the page cache.
 """
 
@@ -37,7 +37,7 @@ class RefusedError(Exception):
 
 
 class _LargeBufferError(Exception):
-    """Tells that a value has a buffer too large to be copied into a bytes object."""
+    """A value has a buffer too large to be copied into a bytes object."""
 
 
 def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
@@ -102,7 +102,7 @@ class _StreamedBytes:
 class PickleFormat(Format):
     """Stores any picklable value.
 
-    Decoding runs code that the bytes name: load only what comes from writers that you trust.
+    Decoding runs code that the bytes name: load only files of writers that you trust.
 
     All damage to what was written here is found by its checksums. Files of joblib and persidict have
     none, so that damage to them may go unseen.

@@ -1,6 +1,7 @@
 """`PersiDict`: the semantics of all dictionaries, written once."""
 
+from perkey.mapping.conditional import TransformingFunction
+from perkey.mapping.items import Items, Policy, items_of
 from perkey.mapping.persi_dict import PersiDict, V
-from perkey.mapping.transforming import TransformingFunction, pause
 
-__all__ = ["PersiDict", "TransformingFunction", "V", "pause"]
+__all__ = ["Items", "PersiDict", "Policy", "TransformingFunction", "V", "items_of"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
+from importlib import import_module
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -19,174 +21,152 @@ from perkey.errors import (
 from perkey.expectations import ABSENT, ANY
 from perkey.jokers import DELETE_CURRENT, KEEP_CURRENT
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
-from perkey.mapping.items import ItemAccess
+from perkey.mapping.items import Items
 from perkey.naming import Name
 
 V = TypeVar("V")
-R = TypeVar("R")
 
 
-class BulkOperations(ItemAccess[V]):
-    """The part of a dictionary that does many things at once."""
+def read_many(
+    items: Items[V], names: Iterable[Name]
+) -> Generator[tuple[Name, V, Exception | None], None, None]:
+    """Yield each name whose item exists with its value and None, or with what reading it raises.
 
-    def get_many(
-        self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False
-    ) -> dict[NonEmptySafeStrTuple, V]:
-        """Return the values of several keys as a plain dict; keys without an item are left out.
-
-        Args:
-            keys: The keys.
-            progress: Whether to show a progress bar; needs tqdm.
-
-        Raises:
-            CorruptValueError, UnloadableValueError: of the one value that cannot be loaded.
-            BulkOperationError: Several cannot be loaded.
-
-        Cost: one read for each key, in parallel where each waits for a network.
-        """
-        found: dict[NonEmptySafeStrTuple, V] = {}
-        check_iterable("keys", keys, "keys")
-        tally = Tally("get_many", progress)
-        names = (self._naming.name_of(key) for key in keys)
-        with tally:
-            for name, value, error in self._read_many(names):
-                key = self._key_of(name)
-                tally.count(key, error)
-                if error is None:
-                    found[key] = value
-        return found
-
-    def set_many(
-        self,
-        items: Mapping[Any, V] | Iterable[tuple[NonEmptyPersiDictKey, V]],
-        *,
-        progress: bool = False,
-    ) -> None:
-        """Store many values, each atomically and as durably as by assignment; jokers act as there.
-
-        One that fails does not keep the others from being stored. Of several for one key the last one stays.
-
-        Args:
-            items: A mapping, or pairs of key and value; drawn one at a time, so that it may be a generator.
-            progress: Whether to show a progress bar; needs tqdm.
-
-        Raises:
-            What assignment raises, where it fails for one key.
-            BulkOperationError: It fails for several.
-
-        Cost: one write for each item; a folder shares the syncs of many, a bucket is asked in parallel.
-        """
-        source = pairs_of("items", items)
-        held: list[tuple[Any, V]] = []
-        with Tally("set_many", progress) as tally:
-            while True:
-                turn = chain(held, source)
-                held = []
-                self._set_until_held(turn, held, tally)
-                if not held:
-                    break
-
-    def _set_until_held(
-        self, pairs: Iterator[tuple[Any, V]], held: list[tuple[Any, V]], tally: Tally
-    ) -> None:
-        """Store values up to one whose key has another value under way; that pair is put into `held`."""
-        pending: dict[Name, V | None] = {}
-        expect = ABSENT if self._immutable else ANY
-        encoded = self._encoded(pairs, pending, held, tally)
-        for name, result in self._store.write_many(encoded, expect=expect):
-            value: Any = pending.pop(name)
-            if isinstance(result, ConflictError) and self._immutable:
-                meet = partial(self._meet_own_or_existing, name, value, result)
-                tally.attempt(self._key_of(name), meet)
-            elif isinstance(result, DataError):
-                tally.count(self._key_of(name), self._error_of_data(result.error, name))
+    An exception may also be a value, so the two are apart. Close it if it is not used to the end.
+    """
+    found: Any = None
+    error: Exception | None = None
+    try:
+        for name, found in items.store.read_many(names, limit=STREAM_ABOVE):
+            value: Any = None
+            error = None
+            if isinstance(found, KeyError):
+                continue  # absent, or removed since it was seen
+            if isinstance(found, Exception):
+                error = found
             else:
-                tally.count(self._key_of(name), result if isinstance(result, Exception) else None)
+                try:
+                    value = items.decode(name, found[0])
+                except answer(Exception) as raised:
+                    error = raised
+            yield name, value, error
+    finally:
+        # The exception refers to this frame. A frame that refers to it, too, and to the listing, would
+        # keep the folder open until garbage is collected.
+        names, found, error = (), None, None
 
-    def _error_of_data(self, error: Exception, name: Name) -> Exception:
-        """Return the exception of a value that is encoded while it is written; a handler's is raised."""
-        located = self._located(error, name, "encoding")
-        if located is not error or not isinstance(located, Exception):
-            raise located
-        return located
 
-    def delete_many(self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False) -> None:
-        """Delete several items; those that are not there are no error.
+def read_all_items(items: Items[V]) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
+    """Yield key and value of each item."""
+    with closing(read_many(items, items.names())) as found:
+        for name, value, error in found:
+            if error is not None:
+                raise error
+            yield items.key_of(name), value
 
-        Args:
-            keys: The keys.
-            progress: Whether to show a progress bar; needs tqdm.
 
-        Raises:
-            MutationPolicyError: Items are immutable; nothing was deleted.
-            BulkOperationError: Several could not be deleted; all others were.
+def get_many(
+    items: Items[V], keys: Iterable[NonEmptyPersiDictKey], tally: Tally
+) -> dict[NonEmptySafeStrTuple, V]:
+    """Return the values of those keys that have an item."""
+    values: dict[NonEmptySafeStrTuple, V] = {}
+    with tally:
+        for name, value, error in read_many(items, map(items.name_of, keys)):
+            if error is None:
+                values[items.key_of(name)] = value
+                tally.done()
+            else:
+                tally.failed(items.key_of(name), error)
+    return values
 
-        Cost: a removal for each key, in a folder with shared syncs; in a bucket one request for 1,000.
-        """
-        check_iterable("keys", keys, "keys")
-        self._check_deletable()
-        self._remove_many((self._naming.name_of(key) for key in keys), Tally("delete_many", progress))
 
-    def _remove_many(self, names: Iterable[Name], tally: Tally) -> None:
-        with tally:
-            for name, error in self._store.remove_many(names):
-                tally.count(self._key_of(name), None if isinstance(error, KeyError) else error)
+def set_many(items: Items[V], pairs: Iterator[tuple[Any, V]], tally: Tally) -> None:
+    """Store the values of pairs of key and value. Of several for one key the last one stays."""
+    held: list[tuple[Any, V]] = []
+    with tally:
+        while True:
+            turn = chain(held, pairs)
+            held = []
+            _set_until_held(items, turn, held, tally)
+            if not held:
+                break
 
-    def _read_many(self, names: Iterable[Name]) -> Generator[tuple[Name, V, Exception | None], None, None]:
-        """Yield each name whose item is there with its value and None, or with what reading it raises.
 
-        An exception may also be a value, so the two are apart. Close it if it is not used to the end.
-        """
-        found: Any = None
-        error: Exception | None = None
+def _set_until_held(
+    items: Items[V], pairs: Iterator[tuple[Any, V]], held: list[tuple[Any, V]], tally: Tally
+) -> None:
+    """Store values up to one whose key has another value under way; that pair is put into `held`."""
+    pending: dict[Name, V | None] = {}
+    immutable = items.policy.immutable
+    encoded = _encoded(items, pairs, pending, held, tally)
+    for name, result in items.store.write_many(encoded, expect=ABSENT if immutable else ANY):
+        value: Any = pending.pop(name)
+        if isinstance(result, ConflictError) and immutable:
+            tally.attempt(items.key_of(name), partial(items.policy.meet_conflict, items, name, value, result))
+        elif isinstance(result, DataError):
+            tally.failed(items.key_of(name), _error_of_data(items, result.error, name))
+        elif isinstance(result, Exception):
+            tally.failed(items.key_of(name), result)
+        else:
+            tally.done()
+
+
+def _error_of_data(items: Items[Any], error: Exception, name: Name) -> Exception:
+    """Return the exception of a value that is encoded while it is written; a handler's is raised."""
+    located = items.located(error, name, "encoding")
+    if located is not error or not isinstance(located, Exception):
+        raise located
+    return located
+
+
+def _encoded(
+    items: Items[V],
+    pairs: Iterator[tuple[Any, V]],
+    pending: dict[Name, V | None],
+    held: list[tuple[Any, V]],
+    tally: Tally,
+) -> Iterator[tuple[Name, Data]]:
+    """Yield name and bytes of each value that is to be stored; act on jokers on the way."""
+    for key, value in pairs:
         try:
-            for name, found in self._store.read_many(names, limit=STREAM_ABOVE):
-                value: Any = None
-                error = None
-                if isinstance(found, KeyError):
-                    continue  # absent, or removed since it was seen
-                if isinstance(found, Exception):
-                    error = found
-                else:
-                    try:
-                        value = self._decode(name, found[0])
-                    except answer(Exception) as raised:
-                        error = raised
-                yield name, value, error
-        finally:
-            # The exception refers to this frame. A frame that refers to it, too, and to the listing, would
-            # keep the folder open until garbage is collected.
-            names, found, error = (), None, None
+            name = items.name_of(key)
+        except answer(Exception) as error:
+            tally.failed(key, error)
+            continue
+        if value is KEEP_CURRENT:
+            continue
+        if name in pending:  # it must not be overtaken
+            held.append((key, value))
+            return
+        if value is DELETE_CURRENT:
+            tally.attempt(items.key_of(name), partial(items.discard, name))
+            continue
+        try:
+            data = items.encode(name, value)
+        except answer(Exception) as error:
+            tally.failed(items.key_of(name), error)
+            continue
+        pending[name] = value if items.policy.immutable else None
+        yield name, data
 
-    def _encoded(
-        self,
-        pairs: Iterator[tuple[Any, V]],
-        pending: dict[Name, V | None],
-        held: list[tuple[Any, V]],
-        tally: Tally,
-    ) -> Iterator[tuple[Name, Data]]:
-        """Yield name and bytes of each value that is to be stored; act on jokers on the way."""
-        for key, value in pairs:
-            try:
-                name = self._naming.name_of(key)
-            except answer(Exception) as error:
-                tally.count(key, error)
-                continue
-            if value is KEEP_CURRENT:
-                continue
-            if name in pending:  # it must not be overtaken
-                held.append((key, value))
-                return
-            if value is DELETE_CURRENT:
-                tally.attempt(self._key_of(name), lambda: self._discard(name))  # noqa: B023 - called at once
-                continue
-            try:
-                data = self._encode(name, value)
-            except answer(Exception) as error:
-                tally.count(self._key_of(name), error)
-                continue
-            pending[name] = value if self._immutable else None
-            yield name, data
+
+def remove_many(items: Items[Any], names: Iterable[Name], tally: Tally) -> None:
+    """Remove items; those that are absent are not an error."""
+    with tally:
+        for name, error in items.store.remove_many(names):
+            if error is None or isinstance(error, KeyError):
+                tally.done()
+            else:
+                tally.failed(items.key_of(name), error)
+
+
+def clear(items: Items[Any]) -> None:
+    """Remove all items, and the claims beside them that no process holds."""
+    claims: list[Name] = []
+    remove_many(items, items.names_beside(claims), Tally("clear"))
+    if claims:
+        # A tool of a higher layer knows which claims are free; seldom needed, so loaded here.
+        import_module("perkey.tools.once").remove_stale(items.store, claims)
 
 
 def pairs_of(argument: str, items: Any) -> Iterator[tuple[Any, Any]]:
@@ -240,23 +220,28 @@ class Tally:
         elif self._failures:
             error.add_note(f"before that: {BulkOperationError(self._failures, self._done)}")
 
-    def count(self, key: Any, error: Exception | None) -> None:
-        """Take note of one item: that it was done, or why not."""
-        if error is None:
-            self._done += 1
-        else:
-            self._failures[_hashable(key)] = error
-        if self._bar is not None:
-            self._bar.update()
+    def done(self) -> None:
+        """Take note that something was done for one item."""
+        self._done += 1
+        self._show()
+
+    def failed(self, key: Any, error: Exception) -> None:
+        """Take note why nothing was done for one item."""
+        self._failures[_hashable(key)] = error
+        self._show()
 
     def attempt(self, key: NonEmptySafeStrTuple, act: Callable[[], object]) -> None:
         """Do something for one item, and take note."""
         try:
             act()
         except answer(Exception) as error:
-            self.count(key, error)
+            self.failed(key, error)
         else:
-            self.count(key, None)
+            self.done()
+
+    def _show(self) -> None:
+        if self._bar is not None:
+            self._bar.update()
 
     def _raise(self) -> None:
         """Raise what failed, if anything did: all together, but a lack of memory by itself."""
@@ -271,7 +256,7 @@ class Tally:
 
 
 def _hashable(key: Any) -> Any:
-    """Return a key as it is, or the text of what is none, if that has no hash."""
+    """Return a key as it is, or the text of an invalid key without a hash."""
     try:
         hash(key)
     except TypeError:

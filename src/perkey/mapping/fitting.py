@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from perkey.errors import WrongParametersWarning
 from perkey.formats import find_format
-from perkey.naming import MAX_DIGEST_LEN, Name, Naming, digest
+from perkey.naming import CLAIM_ENDING, MAX_DIGEST_LEN, Name, Naming, digest
 from perkey.stores import Store
 
 S = TypeVar("S")
@@ -57,7 +57,7 @@ def parameters_of(leaf: str) -> Parameters | None:
 
     Without a digest, any file could be an item, so the file type must be that of a registered format.
     """
-    if _STORED.fullmatch(leaf) is None:
+    if _STORED.fullmatch(leaf) is None or leaf.endswith(CLAIM_ENDING):
         return None
     dots = [at for at, char in enumerate(leaf) if char == "." and 0 < at < len(leaf) - 1]
     suffixed = [Parameters(leaf[dot + 1 :], length) for dot in dots if (length := digest_len_of(leaf[:dot]))]

@@ -1,4 +1,4 @@
-"""How a dictionary is shown: as the call that makes it, without what goes without saying."""
+"""How a dictionary is shown: as the call that makes it, without default values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def defaults_of(cls: type[Any]) -> dict[str, Any]:
 
 
 def is_default(value: object, default: object) -> bool:
-    """Tell whether a value is a default, without comparing dictionaries with anything."""
+    """Return whether a value is a default, without comparing dictionaries with anything."""
     return value is default or (type(value) is type(default) and value == default)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, Final, TypeVar, cast
 
 from perkey.keys import NonEmptySafeStrTuple
-
-if TYPE_CHECKING:
-    from perkey.mapping.persi_dict import PersiDict
+from perkey.mapping.bulk import read_all_items
+from perkey.mapping.items import items_of
 
 V = TypeVar("V")
 
@@ -18,7 +17,7 @@ _ABSENT: Final[Any] = object()
 class PersiKeysView(KeysView[NonEmptySafeStrTuple]):
     """The keys: iterating lists names only, `in` asks for one item, `len` counts names."""
 
-    _mapping: PersiDict[object]
+    _mapping: Mapping[Any, Any]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._mapping!r})"
@@ -27,10 +26,10 @@ class PersiKeysView(KeysView[NonEmptySafeStrTuple]):
 class PersiValuesView(ValuesView[V]):
     """The values: iterating reads one item at a time; items removed meanwhile are left out."""
 
-    _mapping: PersiDict[V]
+    _mapping: Mapping[Any, V]
 
     def __iter__(self) -> Iterator[V]:
-        return (value for _, value in self._mapping._read_items())
+        return (value for _, value in read_all_items(items_of(self._mapping)))
 
     def __contains__(self, value: object) -> bool:
         return any(found is value or found == value for found in self)
@@ -42,10 +41,10 @@ class PersiValuesView(ValuesView[V]):
 class PersiItemsView(ItemsView[NonEmptySafeStrTuple, V]):
     """Keys and values: iterating reads one item at a time; items removed meanwhile are left out."""
 
-    _mapping: PersiDict[V]
+    _mapping: Mapping[Any, V]
 
     def __iter__(self) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
-        return self._mapping._read_items()
+        return read_all_items(items_of(self._mapping))
 
     def __contains__(self, item: object) -> bool:
         # Not the inherited one, which takes a KeyError of a format for a missing item.

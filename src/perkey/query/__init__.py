@@ -9,12 +9,34 @@ the same) keys of keys. Operators are `$eq $ne $gt $gte $lt $lte $in $nin $regex
 filters are combined with `$and`, `$or` and `$not`. Nothing in a filter is ever run as code: `$where` takes a
 function.
 
-- Numbers are equal if Python says so: `1`, `1.0` and `True` are. `$type` tells them apart.
-- What is not there meets no condition but `{"$exists": False}` and, through it, `$not`.
-- Values that cannot be compared (`"x" > 1`) do not match; that is no error.
+- Numbers are equal if Python says so: `1`, `1.0` and `True` are. `$type` distinguishes them.
+- A path that does not exist satisfies `{"$exists": False}` and no other operator. `$not` negates that.
+- Values that cannot be compared (`"x" > 1`) do not match. They do not raise.
+
+Each search parses its filter once, into a `Node`. The functions for paths into nested values are here, too:
+`split`, `joined`, `value_at`, `leaves` and `nested`.
 """
 
-from perkey.query.filters import Filter, Predicate, compile_filter, find, matches
-from perkey.query.simple import parse_filter
+from perkey.query.filters import Filter, Node, all_of, compile_filter, find, matches, parse
+from perkey.query.paths import MISSING, Path, Predicate, joined, leaves, nested, split, value_at
+from perkey.query.simple import is_json, parse_filter
 
-__all__ = ["Filter", "Predicate", "compile_filter", "find", "matches", "parse_filter"]
+__all__ = [
+    "MISSING",
+    "Filter",
+    "Node",
+    "Path",
+    "Predicate",
+    "all_of",
+    "compile_filter",
+    "find",
+    "is_json",
+    "joined",
+    "leaves",
+    "matches",
+    "nested",
+    "parse",
+    "parse_filter",
+    "split",
+    "value_at",
+]

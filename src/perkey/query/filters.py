@@ -1,12 +1,20 @@
-"""From filter to function: compiled once, then asked of each document."""
+"""The filter language: operators, and filters that are parsed once into nodes."""
 
 from __future__ import annotations
 
+import math
+import operator
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, TypeAlias, TypeVar
 
+from perkey.answers import answer
 from perkey.arguments import check_kind
-from perkey.query.operators import MISSING, OPERATORS, Test, equal_to
+from perkey.query.paths import MISSING, Path, Predicate, holds_at, split
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -14,49 +22,359 @@ V = TypeVar("V")
 Filter: TypeAlias = Mapping[str, Any]
 """Paths and what is expected there; see `perkey.query`."""
 
-Predicate: TypeAlias = Callable[[Any], bool]
-"""Tells whether a document matches."""
-
-Path: TypeAlias = tuple[str, ...]
+Place: TypeAlias = tuple[str | int, ...]
+"""The keys and indices that lead to a part of a filter, for error messages."""
 
 
-def compile_filter(filter: Filter | None, *, at: Path = ()) -> Predicate:
-    """Return the function that tells whether a document matches.
+# --- Operators: each makes a test of its argument -------------------------------------------------------
+
+_TYPES: Final[dict[str, type]] = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "list": list,
+    "dict": dict,
+    "null": type(None),
+}
+_MOST_NEAR_ARGUMENTS: Final = 3
+
+_INCOMPARABLE: Final = (TypeError, ValueError, ArithmeticError, RecursionError)
+"""What comparisons of any two values may raise. Such values are neither equal nor in an order."""
+
+
+def plain(value: Any) -> Any:
+    """Return a value with lists in the place of tuples, and Python's own types in the place of NumPy's."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return value.tolist() if hasattr(value, "dtype") and hasattr(value, "tolist") else value
+
+
+def equal_to(expected: Any) -> Predicate:
+    """Return the test for equality, by Python's rules but for tuples, which are equal to lists."""
+    wanted = plain(expected)
+    is_nested = isinstance(wanted, list | dict)
+
+    def test(value: Any) -> bool:
+        try:
+            result = (plain(value) if is_nested else value) == wanted
+            return result is True or (result is not False and _is_true(result))  # the rest is for NumPy
+        except answer(*_INCOMPARABLE):
+            return False
+
+    return test
+
+
+def _is_true(result: Any) -> bool:
+    """Return whether a comparison says yes; if it returned an array of several results, it does not."""
+    return result is True or (type(result).__module__ == "numpy" and result.ndim == 0 and bool(result))
+
+
+def _present(test: Predicate) -> Predicate:
+    return lambda value: value is not MISSING and test(value)
+
+
+def _unequal_to(expected: Any) -> Predicate:
+    equal = equal_to(expected)
+    return _present(lambda value: not equal(value))
+
+
+def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any], Predicate]:
+    def maker(bound: Any) -> Predicate:
+        limit = plain(bound)
+
+        def test(value: Any) -> bool:
+            try:
+                result = value is not MISSING and compare(value, limit)
+                return result is True or (result is not False and _is_true(result))  # as above
+            except answer(*_INCOMPARABLE):
+                return False
+
+        return test
+
+    return maker
+
+
+def _one_of(expected: Any) -> Predicate:
+    if isinstance(expected, str | Mapping) or not isinstance(expected, list | tuple | AbstractSet):
+        raise ValueError(f"$in and $nin take a list of values, not {expected!r}")
+    tests = [equal_to(item) for item in expected]
+    try:
+        known = frozenset(plain(list(expected)))
+    except answer(TypeError):  # a list among them
+        return lambda value: any(test(value) for test in tests)
+
+    def test(value: Any) -> bool:
+        try:
+            return value in known and _is_true(value == value)  # noqa: PLR0124 - false for NaN
+        except answer(*_INCOMPARABLE):  # a list, for example, has no hash
+            return False
+
+    return test
+
+
+def _none_of(expected: Any) -> Predicate:
+    found = _one_of(expected)
+    return _present(lambda value: not found(value))
+
+
+def _regex(pattern: Any) -> Predicate:
+    try:
+        compiled = re.compile(pattern)
+    except answer(re.error, TypeError) as error:
+        raise ValueError(f"$regex takes a regular expression, not {pattern!r}: {error}") from error
+    if not isinstance(compiled.pattern, str):
+        raise ValueError(f"$regex takes a regular expression for text, not for bytes: {pattern!r}")
+    search = compiled.search
+    return lambda value: isinstance(value, str) and search(value) is not None
+
+
+def _of_type(name: Any) -> Predicate:
+    wanted = name if name in _TYPES.values() else _TYPES.get(name) if isinstance(name, str) else None
+    if wanted is None:
+        raise ValueError(f"$type knows {', '.join(_TYPES)}, not {name!r}")
+    if wanted in {list, dict}:
+        similar = (list, tuple) if wanted is list else Mapping
+        return lambda value: isinstance(value, similar)
+    return lambda value: type(value) is wanted
+
+
+def _near(expected: Any) -> Predicate:
+    arguments = list(expected) if isinstance(expected, list | tuple) else [expected]
+    if not 1 <= len(arguments) <= _MOST_NEAR_ARGUMENTS or not all(map(_is_number, arguments)):
+        raise ValueError(
+            "$near takes a number, or a list of a number, a relative tolerance and an absolute tolerance "
+            f"(the tolerances can be left out), not {expected!r}"
+        )
+    try:
+        target, *given = map(float, arguments)
+        tolerances = dict(zip(("rel_tol", "abs_tol"), given, strict=False))
+        math.isclose(target, target, **tolerances)
+    except answer(*_INCOMPARABLE) as error:
+        raise ValueError(f"$near cannot compare with {expected!r}: {error}") from error
+
+    def test(value: Any) -> bool:
+        try:
+            return _is_number(value) and math.isclose(value, target, **tolerances)
+        except answer(*_INCOMPARABLE):  # an int that is too large for a float, or an array
+            return False
+
+    return test
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (hasattr(value, "__float__") and not isinstance(value, str))
+
+
+def _exists(expected: Any) -> Predicate:
+    if not isinstance(expected, bool):
+        raise ValueError(f"$exists takes True or False, not {expected!r}")
+    return lambda value: (value is not MISSING) is expected
+
+
+def _where(function: Any) -> Predicate:
+    if not callable(function):
+        raise ValueError(
+            f"$where takes a function of the value, not {function!r}: text is never run as code. "
+            "Write {'$where': lambda value: ...} in Python, or use the other operators"
+        )
+    return _present(lambda value: bool(function(value)))
+
+
+OPERATORS: Final[dict[str, Callable[[Any], Predicate]]] = {
+    "$eq": equal_to,
+    "$ne": _unequal_to,
+    "$gt": _compared(operator.gt),
+    "$gte": _compared(operator.ge),
+    "$lt": _compared(operator.lt),
+    "$lte": _compared(operator.le),
+    "$in": _one_of,
+    "$nin": _none_of,
+    "$regex": _regex,
+    "$type": _of_type,
+    "$near": _near,
+    "$exists": _exists,
+    "$where": _where,
+}
+"""The functions that make a test of an operator's argument, or raise ValueError for a wrong argument."""
+
+
+# --- Nodes ----------------------------------------------------------------------------------------------
+
+EQUAL: Final = "$eq"
+
+
+class Node(ABC):
+    """A part of a filter. Nodes never change."""
+
+    __slots__ = ()
+
+    matches: Predicate
+    """Returns whether a document matches."""
+
+    @abstractmethod
+    def conditions(self) -> Iterator[Condition]:
+        """Return an iterator over all conditions in this node, alternatives and negations included."""
+
+    @abstractmethod
+    def moved(self, move: Callable[[Path], Path]) -> Node:
+        """Return this node with a function of its path in the place of each path."""
+
+    def paths(self) -> Iterator[Path]:
+        """Return an iterator over the path of each condition."""
+        return (each.path for each in self.conditions())
+
+    def equalities(self) -> Iterator[tuple[Path, Any]]:
+        """Return an iterator over paths, each with the value that all matching documents have there."""
+        return iter(())
+
+    def conjuncts(self) -> tuple[Node, ...]:
+        """Return nodes that together mean the same: a document matches if it matches all of them."""
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition(Node):
+    """One operator, applied to what is at one path.
+
+    Attributes:
+        path: The path.
+        operator: The name of the operator.
+        argument: Its argument, as given in the filter.
+        test: Returns whether a value, or `MISSING`, satisfies the operator.
+        matches: Returns whether a document has such a value at the path.
+    """
+
+    path: Path
+    operator: str
+    argument: Any
+    test: Predicate
+    matches: Predicate
+
+    def conditions(self) -> Iterator[Condition]:
+        return iter((self,))
+
+    def moved(self, move: Callable[[Path], Path]) -> Condition:
+        path = move(self.path)
+        return Condition(path, self.operator, self.argument, self.test, holds_at(path, self.test))
+
+    def equalities(self) -> Iterator[tuple[Path, Any]]:
+        return iter(((self.path, plain(self.argument)),) if self.operator == EQUAL else ())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AllOf(Node):
+    """All of several nodes must match. Without nodes, each document matches."""
+
+    nodes: tuple[Node, ...]
+
+    def matches(self, document: Any) -> bool:
+        for node in self.nodes:  # noqa: SIM110 - a generator is two calls more for each document
+            if not node.matches(document):
+                return False
+        return True
+
+    def conditions(self) -> Iterator[Condition]:
+        return chain.from_iterable(node.conditions() for node in self.nodes)
+
+    def moved(self, move: Callable[[Path], Path]) -> AllOf:
+        return AllOf(tuple(node.moved(move) for node in self.nodes))
+
+    def equalities(self) -> Iterator[tuple[Path, Any]]:
+        return chain.from_iterable(node.equalities() for node in self.nodes)
+
+    def conjuncts(self) -> tuple[Node, ...]:
+        return self.nodes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnyOf(Node):
+    """At least one of several nodes must match."""
+
+    nodes: tuple[Node, ...]
+
+    def matches(self, document: Any) -> bool:
+        for node in self.nodes:  # noqa: SIM110 - as above
+            if node.matches(document):
+                return True
+        return False
+
+    def conditions(self) -> Iterator[Condition]:
+        return chain.from_iterable(node.conditions() for node in self.nodes)
+
+    def moved(self, move: Callable[[Path], Path]) -> AnyOf:
+        return AnyOf(tuple(node.moved(move) for node in self.nodes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Not(Node):
+    """The node must not match."""
+
+    node: Node
+
+    def matches(self, document: Any) -> bool:
+        return not self.node.matches(document)
+
+    def conditions(self) -> Iterator[Condition]:
+        return self.node.conditions()
+
+    def moved(self, move: Callable[[Path], Path]) -> Not:
+        return Not(self.node.moved(move))
+
+
+def all_of(nodes: Iterable[Node]) -> Node:
+    """Return the node that matches where all nodes match."""
+    flat: list[Node] = []
+    for node in nodes:
+        if isinstance(node, AllOf):
+            flat += node.nodes
+        else:
+            flat.append(node)
+    return flat[0] if len(flat) == 1 else AllOf(tuple(flat))
+
+
+def parse(filter: Filter | None, *, at: Path = ()) -> Node:
+    """Return a filter as a node.
 
     Args:
-        filter: The conditions; None and the empty mapping match everything.
+        filter: The conditions. None and the empty mapping match each document.
         at: The path that all paths of the filter begin with.
 
     Raises:
-        TypeError: It is not a mapping, a key is not text, or a value has no form in JSON.
-        ValueError: An operator is unknown, in the wrong place, or has a wrong argument.
+        TypeError: The filter is not a mapping, or one of its keys is not a str.
+        ValueError: An operator is unknown, is not at the end of a path, or has a wrong argument. The message
+            says where in the filter.
     """
-    if filter is None:
-        return _all_of([])
-    if not isinstance(filter, Mapping):
-        raise TypeError(f"filter must be a mapping of paths to conditions, not a {type(filter).__name__}")
-    return _all_of(list(_conditions(filter, at)))
+    return AllOf(()) if filter is None else _parse(filter, at, ())
+
+
+def compile_filter(filter: Filter | None, *, at: Path = ()) -> Predicate:
+    """Return the function that tells whether a document matches; arguments and exceptions as for `parse`."""
+    return parse(filter, at=at).matches
 
 
 def matches(value: Any, filter: Filter | None) -> bool:
-    """Tell whether one document matches; raises as `compile_filter`.
+    """Return whether one document matches; raises as `parse`.
 
     >>> matches({"a": 1, "b": {"c": "xyz"}}, {"a": 1.0, "b.c": {"$regex": "y"}})
     True
     """
-    return compile_filter(filter)(value)
+    return parse(filter).matches(value)
 
 
 def find(items: Mapping[K, V], filter: Filter | None = None) -> Iterator[tuple[K, V]]:
     """Yield key and value of each item whose value matches; lazily, in the mapping's order.
 
-    Works for every dictionary, persistent or not. The values should be JSON-like; an operator without a path
-    speaks of the value itself.
+    Works for every dictionary, persistent or not, and for values of all types. A value that is not a mapping
+    has nothing at any path: so it meets no condition at a path but ``{"$exists": False}``. An operator
+    without a path applies to the value itself.
 
     Cost: reads every value.
 
     Raises:
-        TypeError, ValueError: As `compile_filter`, at once and not at the first item.
+        TypeError, ValueError: As `parse`, at once and not at the first item.
 
     >>> dict(find({"x": {"n": 1}, "y": {"n": 5}, "z": 3}, {"n": {"$gt": 2}}))
     {'y': {'n': 5}}
@@ -64,113 +382,72 @@ def find(items: Mapping[K, V], filter: Filter | None = None) -> Iterator[tuple[K
     {'y': 5}
     """
     check_kind("items", items, Mapping, "a mapping, such as a PersiDict")
-    accept = compile_filter(filter)
+    accept = parse(filter).matches
     return ((key, value) for key, value in items.items() if accept(value))
 
 
-def paths_of(filter: Filter) -> Iterator[Path]:
-    """Yield the path of each condition of a filter, without the operators."""
-    for key, expected in filter.items():
-        parts = () if key in LOGICAL else tuple(part for part in key.split(".") if not part.startswith("$"))
-        inner: Iterable[Any] = ()
-        if key in LOGICAL:
-            inner = expected if isinstance(expected, list | tuple) else [expected]
-        elif isinstance(expected, Mapping) and expected and "$" not in key:
-            inner = [expected]
-        found = [parts + path for each in inner if isinstance(each, Mapping) for path in paths_of(each)]
-        yield from found or [parts]
+def _parse(filter: Any, at: Path, place: Place) -> Node:
+    if not isinstance(filter, Mapping):
+        kind = type(filter).__name__
+        raise TypeError(f"{_shown(place)} must be a mapping of paths to conditions, not a {kind}")
+    nodes = [_parse_item(key, expected, at, (*place, key)) for key, expected in filter.items()]
+    return nodes[0] if len(nodes) == 1 else all_of(nodes)
 
 
-def equalities_of(filter: Filter, at: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield paths and values that must be equal in every document that a filter matches."""
-    for key, expected in filter.items():
-        if key == "$and":
-            for each in expected:
-                yield from equalities_of(each, at)
-        elif key not in LOGICAL:
-            *path, last = key.split(".")
-            if last == "$eq":
-                yield (*at, *path), expected
-            elif isinstance(expected, Mapping) and expected and not last.startswith("$"):
-                yield from equalities_of(expected, (*at, *path, last))
-            elif not last.startswith("$"):
-                yield (*at, *path, last), expected
+def _parse_item(key: Any, expected: Any, at: Path, place: Place) -> Node:
+    if not isinstance(key, str):
+        raise TypeError(f"the keys of {_shown(place[:-1])} must be str, not {type(key).__name__}: {key!r}")
+    *above, last = split(key)
+    if any(step.startswith("$") for step in above):
+        raise ValueError(f"{_shown(place)}: an operator is allowed at the end of a path only")
+    path = (*at, *above)
+    if last in LOGICAL:
+        return LOGICAL[last](expected, path, place)
+    if last.startswith("$"):
+        return _condition(path, last, expected, place)
+    if isinstance(expected, Mapping) and expected:
+        return _parse(expected, (*path, last), place)
+    return _condition((*path, last), EQUAL, expected, place)
 
 
-def _conditions(filter: Filter, at: Path) -> Iterator[Predicate]:
-    for key, expected in filter.items():
-        if not isinstance(key, str):
-            raise TypeError(f"the keys of a filter are text, not {key!r}")
-        if key in LOGICAL:
-            yield LOGICAL[key](key, expected, at)
-            continue
-        *path, last = key.split(".")
-        if any(part.startswith("$") for part in path):
-            raise ValueError(f"an operator stands at the end of a path: {key!r}")
-        if last.startswith("$"):
-            yield _condition((*at, *path), _operator(last)(expected))
-        elif isinstance(expected, Mapping) and expected:
-            yield from _conditions(expected, (*at, *path, last))
-        else:
-            yield _condition((*at, *path, last), equal_to(expected))
+def _condition(path: Path, operator: str, argument: Any, place: Place) -> Condition:
+    make = OPERATORS.get(operator)
+    if make is None:
+        known = ", ".join((*OPERATORS, *LOGICAL))
+        raise ValueError(f"{_shown(place)}: unknown operator {operator!r}; the operators are {known}")
+    try:
+        test = make(argument)
+    except ValueError as error:
+        raise ValueError(f"{_shown(place)}: {error}") from error
+    return Condition(path, operator, argument, test, holds_at(path, test))
 
 
-def _operator(name: str) -> Callable[[Any], Test]:
-    if name not in OPERATORS:
-        raise ValueError(f"unknown operator {name!r}; there are {', '.join((*OPERATORS, *LOGICAL))}")
-    return OPERATORS[name]
+def _and(filters: Any, at: Path, place: Place) -> Node:
+    return all_of(_each(filters, at, place))
 
 
-def _condition(path: Path, test: Test) -> Predicate:
-    # Most documents are exact dicts; that is asked here and not in `step`, because a call takes time, too.
-    if not path:
-        return test
-    if len(path) == 1:
-        only = path[0]
-        return lambda document: test(
-            document.get(only, MISSING) if type(document) is dict else step(document, only)
-        )
-
-    def condition(document: Any) -> bool:
-        for part in path:
-            document = document.get(part, MISSING) if type(document) is dict else step(document, part)
-        return test(document)
-
-    return condition
+def _or(filters: Any, at: Path, place: Place) -> Node:
+    return AnyOf(tuple(_each(filters, at, place)))
 
 
-def step(document: Any, part: str) -> Any:
-    """Return what a document has under a key, or MISSING."""
-    return document.get(part, MISSING) if isinstance(document, Mapping) else MISSING
+def _not(filter: Any, at: Path, place: Place) -> Node:
+    return Not(_parse(filter, at, place))
 
 
-def _all_of(predicates: list[Predicate]) -> Predicate:
-    if len(predicates) == 1:
-        return predicates[0]
-    if not predicates:
-        return lambda _: True
-    return lambda document: all(predicate(document) for predicate in predicates)
-
-
-def _several(name: str, filters: Any, at: Path) -> list[Predicate]:
+def _each(filters: Any, at: Path, place: Place) -> list[Node]:
     if not isinstance(filters, list | tuple) or not filters:
-        raise ValueError(f"{name} takes a list of one or more filters, not {filters!r}")
-    return [compile_filter(each, at=at) for each in filters]
+        raise ValueError(f"{_shown(place)} must be a list of one or more filters, not {filters!r}")
+    return [_parse(each, at, (*place, position)) for position, each in enumerate(filters)]
 
 
-def _and(name: str, filters: Any, at: Path) -> Predicate:
-    return _all_of(_several(name, filters, at))
+def _shown(place: Place) -> str:
+    """Return the expression for a part of the filter.
+
+    >>> _shown(("$or", 1, "a"))
+    "filter['$or'][1]['a']"
+    """
+    return "filter" + "".join(f"[{step!r}]" for step in place)
 
 
-def _or(name: str, filters: Any, at: Path) -> Predicate:
-    predicates = _several(name, filters, at)
-    return lambda document: any(predicate(document) for predicate in predicates)
-
-
-def _not(_: str, filter: Any, at: Path) -> Predicate:
-    predicate = compile_filter(filter, at=at)
-    return lambda document: not predicate(document)
-
-
-LOGICAL: Final[dict[str, Callable[[str, Any, Path], Predicate]]] = {"$and": _and, "$or": _or, "$not": _not}
-"""What combines filters."""
+LOGICAL: Final[dict[str, Callable[[Any, Path, Place], Node]]] = {"$and": _and, "$or": _or, "$not": _not}
+"""The operators that combine filters, and the functions that parse their arguments."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
+
+from perkey.query.filters import parse
+from perkey.query.paths import joined
 
 _MARK = "/"
 _ORDER = frozenset(("$gt", "$gte", "$lt", "$lte"))
@@ -15,15 +18,17 @@ _SHORTEST_PATTERN = 2
 
 
 def parse_filter(tokens: Sequence[str] | None) -> dict[str, Any] | None:
-    """Return the filter that the words of a command line stand for; None if there are none.
+    """Return the filter that the words of a command line stand for. Without words, return None.
 
-    Either one filter in JSON, or keys and values in turn. A value is a number as Python reads it (``1``,
-    ``.5``, ``1e3``, ``1_000``, ``inf``, ``nan``), ``true``, ``false``, ``null``, a list or mapping in JSON,
-    ``/pattern/`` for a regular expression, or else the text itself. A last key without a value asks whether
-    it is there. A key may end in an operator. A key that ends in an empty key can be said in JSON only.
+    The words are one filter in JSON, or keys and values in turn. A value is a number as Python reads it
+    (``1``, ``.5``, ``1e3``, ``1_000``, ``inf``, ``nan``), ``true``, ``false``, ``null``, a list or mapping
+    in JSON, ``/pattern/`` for a regular expression, or otherwise the text itself. A last key without a value
+    means that the key must exist. A key can end in an operator. A path whose last key is empty must be
+    written in JSON.
 
     Raises:
-        ValueError: It begins like JSON and is not, or a key ends in a dot.
+        TypeError, ValueError: It begins like JSON but is not JSON, a key ends in a dot, or it is not a valid
+            filter.
 
     Warns:
         UserWarning: An operator of order (``$gt``, ...) has a word for its argument that is not a number.
@@ -40,17 +45,18 @@ def parse_filter(tokens: Sequence[str] | None) -> dict[str, Any] | None:
     else:
         pairs = zip_longest(tokens[::2], tokens[1::2])
         found = _together([(_key(str(key)), _value(word)) for key, word in pairs])
-    for key, word in _compared_with_text(found):
-        warnings.warn(
-            f"{key} compares with the text {word!r}, and no number is less or greater than a text; "
-            "a number is written as in Python, such as 0.5 or 1e3",
-            stacklevel=2,
-        )
+    for each in parse(found).conditions():
+        if each.operator in _ORDER and isinstance(each.argument, str):
+            warnings.warn(
+                f"{joined((*each.path, each.operator))} compares with the text {each.argument!r}, which is "
+                "neither less nor greater than a number; write numbers as in Python, such as 0.5 or 1e3",
+                stacklevel=2,
+            )
     return found
 
 
 def is_json(tokens: Sequence[str]) -> bool:
-    """Tell whether the words of a command line are a filter in JSON."""
+    """Return whether the words of a command line are a filter in JSON."""
     return bool(tokens) and tokens[0].startswith("{")
 
 
@@ -59,16 +65,6 @@ def _together(conditions: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) == len(conditions):
         return found
     return {"$and": [{key: value} for key, value in conditions]}  # a key that is given twice
-
-
-def _compared_with_text(filter: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each key of a filter that ends in an operator of order, with its argument, if that is text."""
-    for key, expected in filter.items():
-        if key.rpartition(".")[2] in _ORDER and isinstance(expected, str):
-            yield key, expected
-        for inner in expected if isinstance(expected, list) else [expected]:
-            if isinstance(inner, Mapping):
-                yield from _compared_with_text(inner)
 
 
 def _key(key: str) -> str:

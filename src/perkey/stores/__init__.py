@@ -1,6 +1,10 @@
-"""Where bytes live: the contract, and the places that keep it."""
+"""Where bytes live: the contract of a store, the stores, and all that the author of a store needs.
 
-from perkey.content import Content, Data, Streamable
+docs/stores.md shows how a store is written and tested.
+"""
+
+from perkey.content import Content, Data, Streamable, bytes_of
+from perkey.errors import ConflictError
 from perkey.expectations import (
     ABSENT,
     ANY,
@@ -15,8 +19,7 @@ from perkey.naming import Name, Shape
 from perkey.stores.base import Leftover, Stat, Store, WrapperStore, settled, settled_at_once
 from perkey.stores.cached import CachedStore
 from perkey.stores.folder import DirectoryStore
-from perkey.stores.memory import MemoryStore
-from perkey.stores.null import NullStore
+from perkey.stores.memory import MemoryStore, NullStore
 from perkey.stores.prefix import PrefixStore
 from perkey.stores.read_only import ReadOnlyStore, read_only
 
@@ -25,6 +28,7 @@ __all__ = [
     "ANY",
     "CachedStore",
     "ConditionKind",
+    "ConflictError",
     "Content",
     "Data",
     "DirectoryStore",
@@ -43,6 +47,7 @@ __all__ = [
     "Verb",
     "Version",
     "WrapperStore",
+    "bytes_of",
     "read_only",
     "refuse",
     "settled",

@@ -1,4 +1,4 @@
-"""The contract of a store: five primitives over bytes, and what follows from them.
+"""The contract of a store: five primitives over bytes, and the operations derived from them.
 
 A store keeps items under names (tuples of file-name-safe strings, made by `perkey.naming`) and knows
 nothing of values. Every primitive is atomic and linearisable per name, across all processes that share
@@ -7,11 +7,13 @@ the place; nothing is promised across names. `perkey.testing.StoreContract` is t
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from perkey.answers import answer
+from perkey.arguments import check_kind
 from perkey.content import STREAM_ABOVE, Content, Data, as_data, close
 from perkey.errors import ConflictError
 from perkey.expectations import (
@@ -37,7 +39,7 @@ _LARGE: Final = 12
 class UnsettledConflict(ConflictError):  # noqa: N818 - perhaps it is not an error
     """A conflict that may be the write's own success, met when the request was repeated on its way.
 
-    Raised by `Store.try_write` only. What the caller reads next tells which of the two it is.
+    Raised by `Store.try_write` only. The version that the caller reads next shows which of the two it is.
 
     Args:
         name: The item.
@@ -66,7 +68,7 @@ def settled(conflict: ConflictError, found: Version | None) -> Version | None:
         found: The version that was read since; None if the item was absent.
 
     Raises:
-        OutcomeUnknownError: What was read does not tell.
+        OutcomeUnknownError: The version does not show whether the write took place.
     """
     return conflict.settled(found) if isinstance(conflict, UnsettledConflict) else None
 
@@ -119,7 +121,7 @@ def _weight(item: tuple[Name, Data]) -> int:
 
 
 def _forget(result: object) -> None:
-    """Do nothing with a result that nobody wants."""
+    """Ignore a result that is not needed."""
     del result
 
 
@@ -143,12 +145,12 @@ class Store(ABC):
                 closes; None means bytes in any case.
 
         Raises:
-            KeyError: There is no item.
+            KeyError: The item does not exist.
         """
 
     @abstractmethod
     def stat(self, name: Name) -> Stat:
-        """Return version, time and size of an item without reading it; raises KeyError if there is none."""
+        """Return version, time and size of an item without reading it; raises KeyError."""
 
     @abstractmethod
     def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
@@ -164,19 +166,19 @@ class Store(ABC):
 
         Raises:
             ConflictError: The item was not as expected; nothing was changed.
-            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+            UnsupportedConditionError: The place cannot support such an expectation; nothing was changed.
         """
 
     def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
         """Store `data` under `name`, as `write`, for a caller that reads the item after a conflict.
 
         The caller passes the conflict and what it has read to `settled`. Where requests may be repeated on
-        their way, this saves the request by which `write` would find out whether a conflict is its own
+        their way, this saves the request by which `write` would check whether a conflict is its own
         success.
 
         Raises:
             ConflictError: The item was not as expected; an `UnsettledConflict` may also be a success.
-            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+            UnsupportedConditionError: The place cannot support such an expectation; nothing was changed.
         """
         return self.write(name, data, expect=expect)
 
@@ -189,9 +191,9 @@ class Store(ABC):
             expect: ANY, or the version that the item must be at.
 
         Raises:
-            KeyError: There was no item, and ANY was expected.
+            KeyError: The item does not exist, and ANY was expected.
             ConflictError: The item was at another version, or absent; nothing was changed.
-            UnsupportedConditionError: The place cannot honour such an expectation; nothing was changed.
+            UnsupportedConditionError: The place cannot support such an expectation; nothing was changed.
         """
 
     @abstractmethod
@@ -213,28 +215,45 @@ class Store(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether the place honours a kind of condition; what it does not, it refuses."""
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return whether the place supports a kind of condition; the store refuses all others.
+
+        Args:
+            verb: ``"write"`` or ``"remove"``.
+            kind: ``"absent"`` for ABSENT, ``"version"`` for a version.
+        """
         del verb, kind
         return True
 
+    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return what `supports` returns; the former name, deprecated."""
+        warnings.warn("Store.honours() is deprecated; call supports()", DeprecationWarning, stacklevel=2)
+        return self.supports(verb, kind)
+
+    def __init_subclass__(cls, **about: Any) -> None:
+        super().__init_subclass__(**about)
+        if "honours" in vars(cls) and "supports" not in vars(cls):
+            message = f"{cls.__name__}.honours() is deprecated; name it supports()"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            cls.supports = cls.honours  # type: ignore[method-assign] # the same method under its new name
+
     def content(self, name: Name, *, limit: int | None = None) -> Content:
-        """Return the content of an item, as `read`, where nobody asks for its version; raises KeyError."""
+        """Return the content of an item, as `read`, without its version; raises KeyError."""
         found = self.read(name, limit=limit)
         if found is None:
-            raise RuntimeError(f"{self!r} withheld an item for no reason")
+            raise RuntimeError(f"{self!r} returned None although no version was given")
         return found[0]
 
     def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
-        """Store `data` under `name`, as `write`, where nobody asks for the version."""
+        """Store `data` under `name`, as `write`, without returning the version."""
         self.write(name, data, expect=expect)
 
     def try_put(self, name: Name, data: Data, *, expect: Expectation) -> None:
-        """Store `data` under `name`, as `try_write`, where nobody asks for the version."""
+        """Store `data` under `name`, as `try_write`, without returning the version."""
         self.put(name, data, expect=expect)
 
     def exists(self, name: Name) -> bool:
-        """Tell whether there is an item; as cheap as the place allows."""
+        """Return whether an item exists; as cheap as the place allows."""
         try:
             self.stat(name)
         except answer(KeyError):
@@ -255,7 +274,7 @@ class Store(ABC):
         return 0
 
     def mtime(self, name: Name) -> float:
-        """Return when an item was last written, as `stat`, where nobody asks for the version."""
+        """Return when an item was last written, as `stat`, without its version."""
         return self.stat(name).mtime
 
     read_only: bool = False
@@ -277,7 +296,7 @@ class Store(ABC):
         def read(name: Name) -> tuple[Content, Version]:
             found = self.read(name, limit=limit)
             if found is None:
-                raise RuntimeError(f"{self!r} withheld an item for no reason")
+                raise RuntimeError(f"{self!r} returned None although no version was given")
             return found
 
         return self._each(read, names, discard=lambda found: close(found[0]))
@@ -329,7 +348,7 @@ class Store(ABC):
             ConflictError: The item was at another version, or the new name is taken; nothing was changed.
             UnsupportedConditionError: The place does not support such an expectation; nothing was changed.
         """
-        if not self.honours("remove", "version"):
+        if not self.supports("remove", "version"):
             raise refuse(self.describe(name), "remove", "version", "the place does not compare on removal")
         try:
             found = self.read(name, limit=STREAM_ABOVE)
@@ -392,11 +411,11 @@ class Store(ABC):
         """
         return self.scan_stats(prefix)
 
-    def size(self, name: Name) -> int:
+    def size_of(self, name: Name) -> int:
         """Return the length of an item's content in bytes, as `stat`, where the version is not needed."""
         return self.stat(name).size
 
-    def path(self, name: Name = ()) -> str | None:
+    def path_of(self, name: Name = ()) -> str | None:
         """Return the path of the file that an item is, or of the folder of all; None in other places."""
         del name
         return None
@@ -437,6 +456,7 @@ class WrapperStore(Store):
     """
 
     def __init__(self, inner: Store) -> None:
+        check_kind("inner", inner, Store, "a Store")
         self.inner = inner
         self.workers = inner.workers
         self.read_only = inner.read_only
@@ -503,11 +523,11 @@ class WrapperStore(Store):
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self.inner.scan_sizes(prefix)
 
-    def size(self, name: Name) -> int:
-        return self.inner.size(name)
+    def size_of(self, name: Name) -> int:
+        return self.inner.size_of(name)
 
-    def path(self, name: Name = ()) -> str | None:
-        return self.inner.path(name)
+    def path_of(self, name: Name = ()) -> str | None:
+        return self.inner.path_of(name)
 
     def now(self) -> float | None:
         return self.inner.now()
@@ -524,8 +544,8 @@ class WrapperStore(Store):
     def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
         return self.inner.sweep(prefix, min_age=min_age)
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        return self.inner.honours(verb, kind)
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        return self.inner.supports(verb, kind)
 
     def describe(self, name: Name = ()) -> str:
         return self.inner.describe(name)

@@ -28,7 +28,7 @@ _HEADER: Final = struct.Struct(f">{len(_MARK)}sdHI")  # mark, time of keeping, l
 _TIME_AND_LENGTH: Final = struct.Struct(">dH")
 _HEADROOM: Final = 512  # an entry is larger than its content by the header and the version
 _FAILURES: Final = (OSError, BackendError)
-"""What a cache may fail with without anybody being the worse for it."""
+"""Errors of a cache that are logged and do no harm."""
 
 
 class Cache(Protocol):
@@ -43,7 +43,7 @@ class Cache(Protocol):
         ...
 
     def remove(self, name: Name) -> None:
-        """Remove an entry; raises KeyError if there is none."""
+        """Remove an entry; raises KeyError if it does not exist."""
         ...
 
     def describe(self) -> str:
@@ -153,7 +153,7 @@ class CachedStore(WrapperStore):
 
         def noted() -> Iterator[tuple[Name, Data]]:
             for name, data in items:
-                # Of two values of one name under way, nobody could say whose version is whose.
+                # Of two values of one name under way, it is unknown which version belongs to which.
                 under_way[name] = data if isinstance(data, bytes) and name not in under_way else None
                 yield name, data
 
@@ -185,7 +185,7 @@ class CachedStore(WrapperStore):
             yield name, error
 
     def _look_up(self, name: Name, limit: int | None) -> tuple[Content, Version] | None:
-        """Return content and version of a sound entry, None if there is none."""
+        """Return content and version of a sound entry, None if it is missing or damaged."""
         try:
             found = self.cache.read(name, limit=None if limit is None else limit + _HEADROOM)
         except answer(KeyError):
@@ -275,7 +275,7 @@ def _header(version: Version, kept: float, crc: int) -> bytes:
 
 
 def _crc_of_version(version: bytes, kept: float) -> int:
-    """Return where the checksum begins: with the length, so that version and content are told apart."""
+    """Return where the checksum begins: with the length, so that it is clear where the content begins."""
     return zlib.crc32(version, zlib.crc32(_TIME_AND_LENGTH.pack(kept, len(version))))
 
 

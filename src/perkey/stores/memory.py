@@ -1,11 +1,11 @@
-"""Items in the memory of one process."""
+"""Items in the memory of one process, and a store that keeps none."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 from perkey.content import Content, Data, bytes_of
 from perkey.errors import ConflictError
@@ -99,3 +99,33 @@ class MemoryStore(Store):
         version = ABSENT if found is None else found[1].version
         if version != expect:
             raise ConflictError(name, expect, version)
+
+
+class NullStore(Store):
+    """Always empty: what is written vanishes at once, as if another writer had removed it."""
+
+    def read(self, name: Name, *, unless: Version | None = None, limit: int | None = None) -> NoReturn:
+        del unless, limit
+        raise KeyError(name)
+
+    def stat(self, name: Name) -> Stat:
+        raise KeyError(name)
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        bytes_of(data)  # what cannot be stored elsewhere is refused here, too
+        if isinstance(expect, str):
+            raise ConflictError(name, expect, ABSENT)
+        return "null"
+
+    def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
+        if isinstance(expect, str):
+            raise ConflictError(name, expect, ABSENT)
+        if expect is ANY:
+            raise KeyError(name)
+
+    def scan(self, prefix: Name = ()) -> Iterator[Name]:
+        del prefix
+        return iter(())
+
+    def describe(self, name: Name = ()) -> str:
+        return "/".join(("nowhere:", *name))

@@ -25,7 +25,7 @@ class PrefixStore(WrapperStore):
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: `prefix` leaves no room for names.
+        ValueError: `prefix` is so long that every name would be too long.
     """
 
     def __init__(self, inner: Store, prefix: Name) -> None:
@@ -113,11 +113,11 @@ class PrefixStore(WrapperStore):
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self._cut(self.inner.scan_sizes(self._full(prefix)))
 
-    def size(self, name: Name) -> int:
-        return self.inner.size(self._full(name))
+    def size_of(self, name: Name) -> int:
+        return self.inner.size_of(self._full(name))
 
-    def path(self, name: Name = ()) -> str | None:
-        return self.inner.path(self._full(name))
+    def path_of(self, name: Name = ()) -> str | None:
+        return self.inner.path_of(self._full(name))
 
     def leftovers(self, prefix: Name = ()) -> Iterator[Leftover]:
         return self.inner.leftovers(self._full(prefix))

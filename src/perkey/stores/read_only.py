@@ -73,7 +73,7 @@ class ReadOnlyStore(WrapperStore):
         del min_age
         self._refuse(prefix)
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
         """Return False, without asking the place: that may take a write."""
         del verb, kind
         return False

@@ -42,7 +42,7 @@ from perkey.synced.backends import (
     synced,
 )
 from perkey.synced.collection import SyncedCollection, editing, pair, resource_of, transform
-from perkey.synced.encoding import SyncedCollectionJSONEncoder, default
+from perkey.synced.document import BytesResource, Found, Resource, StoreItem
 from perkey.synced.errors import (
     BufferedFileError,
     BufferException,
@@ -51,19 +51,27 @@ from perkey.synced.errors import (
     KeyTypeError,
     WrongKindError,
 )
-from perkey.synced.resources import BytesResource, Resource, StoreItem
-from perkey.synced.synced_dict import AttrDict, SyncedDict
-from perkey.synced.synced_list import SyncedList
-from perkey.synced.validators import (
+from perkey.synced.plain import (
+    ATOMS,
+    SyncedCollectionJSONEncoder,
+    Validator,
+    copy_of,
+    default,
     json_attr_dict_validator,
     json_format_validator,
+    lenient_key,
     no_dot_in_key,
     require_string_key,
+    to_plain,
 )
+from perkey.synced.synced_dict import BUFFERING_NAMES, AttrDict, SyncedDict, free_names
+from perkey.synced.synced_list import SyncedList
 
 pair(SyncedDict, SyncedList)
 
 __all__ = [
+    "ATOMS",
+    "BUFFERING_NAMES",
     "AttrDict",
     "BufferException",
     "BufferedFileError",
@@ -74,6 +82,7 @@ __all__ = [
     "BufferedJSONList",
     "BytesResource",
     "DetachedNodeError",
+    "Found",
     "InvalidKeyError",
     "JSONAttrDict",
     "JSONAttrList",
@@ -102,18 +111,23 @@ __all__ = [
     "SyncedItemDict",
     "SyncedItemList",
     "SyncedList",
+    "Validator",
     "WrongKindError",
     "ZarrCollection",
     "ZarrDict",
     "ZarrList",
+    "copy_of",
     "default",
     "editing",
+    "free_names",
     "json_attr_dict_validator",
     "json_format_validator",
+    "lenient_key",
     "no_dot_in_key",
     "pair",
     "require_string_key",
     "resource_of",
     "synced",
+    "to_plain",
     "transform",
 ]

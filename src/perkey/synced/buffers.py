@@ -7,16 +7,16 @@ resource is still at that one. All collections that use the same buffer and reso
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Final, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from perkey.errors import NestedWriteError
 from perkey.files import ProcessLock
-from perkey.synced.document import Document, Draft, Layer, Moment, OvertakenError
+from perkey.synced.document import Change, Document, Draft, Layer, Moment, OvertakenError, Path
 from perkey.synced.errors import BufferedFileError
 from perkey.synced.plain import Plain, copy_of
-from perkey.synced.trees import Change, Path
 
 R = TypeVar("R")
 
@@ -43,10 +43,10 @@ class Buffer:
         self.capacity = CAPACITIES[unit]
         self.size = 0
         self.contexts = 0
-        self._entries: dict[Hashable, Entry] = {}
+        self._entries: dict[Hashable, BufferedDocument] = {}
         self._holders: Counter[Hashable] = Counter()
         self._flushing = False
-        # Held while entries are written, too: whoever loaded the document meanwhile would conflict.
+        # Held while documents are written, too: a document that is loaded meanwhile would conflict.
         self.lock: Final = ProcessLock()
 
     def set_capacity(self, capacity: int) -> None:
@@ -74,7 +74,7 @@ class Buffer:
                     if self.contexts == 1:
                         self._flush([e for e in self._entries.values() if e.identity not in self._holders])
                 finally:
-                    # Not before all is written: until then nobody may pass the buffer by.
+                    # Not before all is written: until then the documents must be read from here.
                     self.contexts -= 1
                     self._flushing = outer
                     self._recount()
@@ -122,7 +122,7 @@ class Buffer:
                 raise NestedWriteError(holder.document.resource.describe())
             found = self._entries.get(identity)
             if found is None:
-                new = Entry(self, holder.document, identity)
+                new = BufferedDocument(self, holder.document, identity)
                 try:
                     # Before it is among them: what exceeds the capacity by itself must stay for an edit.
                     self._shrink()
@@ -147,7 +147,7 @@ class Buffer:
         if self.size > self.capacity:
             self._flush([entry for entry in self._entries.values() if entry.size])
 
-    def _flush(self, entries: Iterable[Entry]) -> None:
+    def _flush(self, entries: Iterable[BufferedDocument]) -> None:
         """Write entries that were edited, each once, and forget all of them; the lock is held."""
         files: dict[str, Exception] = {}
         data: dict[str, Plain] = {}
@@ -170,14 +170,14 @@ class Buffer:
 
 
 class Holder(Protocol):
-    """What a buffer knows, and tells, of those who read and edit a document."""
+    """The attributes of a reader and editor of a document that a buffer reads and sets."""
 
     document: Document
     holds: int
-    entry: Entry | None
+    entry: BufferedDocument | None
 
 
-class Entry(Draft):
+class BufferedDocument(Draft):
     """A document in a buffer; another layer, safe for threads. Made and closed under the buffer's lock.
 
     Args:
@@ -220,10 +220,43 @@ class Entry(Draft):
         self.size = 0
 
     def _count(self) -> None:
-        """Tell the buffer what this counts now."""
+        """Update the size of the buffer by the change of this document's size."""
         if self._buffer.unit == "documents":
             size = int(bool(self.edits))
         else:
             size = self.document.resource.size_of(super().snapshot()[1])
         self._buffer.size += size - self.size
         self.size = size
+
+
+class Block(AbstractContextManager[None]):
+    """A ``with`` block that can be entered many times, one after another, nested, or by several threads.
+
+    Calling it returns it: signac has methods where synced_collections has properties, and programs write
+    both ``with d.buffered:`` and ``with d.buffered():``.
+
+    Args:
+        make: Returns what one entry enters and leaves.
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self._make = make
+        # All of them do the same, so it does not matter which of two threads leaves which.
+        self._entered: list[AbstractContextManager[None]] = []
+
+    def __call__(self) -> Self:
+        """Return this block."""
+        return self
+
+    def __enter__(self) -> None:
+        inner = self._make()
+        inner.__enter__()
+        self._entered.append(inner)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return self._entered.pop().__exit__(kind, error, trace)

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, Self, TypeVar
 
+from perkey.errors import ConcurrencyConflictError
 from perkey.handles import NeverSame, unlike_any
-from perkey.synced.blocks import Block
-from perkey.synced.buffers import Buffer
-from perkey.synced.document import Document
-from perkey.synced.handle import Handle, replacing
-from perkey.synced.plain import ATOMS, Plain, copy_of, of_numpy
-from perkey.synced.resources import Resource
-from perkey.synced.trees import Change, Path
-from perkey.synced.validators import (
+from perkey.retrying import pause
+from perkey.synced.buffers import Block, Buffer, BufferedDocument
+from perkey.synced.document import (
+    Change,
+    Document,
+    Draft,
+    Layer,
+    OvertakenError,
+    Path,
+    PlaceGone,
+    Resource,
+    part_at,
+)
+from perkey.synced.errors import DetachedNodeError
+from perkey.synced.plain import (
+    ATOMS,
+    Checks,
+    Plain,
     Validator,
+    checks_of,
     collect_validators,
+    copy_of,
     json_format_validator,
+    of_numpy,
     require_string_key,
-    rules_of,
 )
 
 R = TypeVar("R")
@@ -66,14 +81,14 @@ class SyncedCollection(NeverSame, Collection[Any]):
     __perkey_pair__: ClassVar[dict[type, type[SyncedCollection]]]
     """The classes of the dicts and lists in a document; `pair` sets it."""
 
-    __perkey_handle__: Handle
+    __perkey_access__: Access
     __perkey_path__: Path
 
     def __init__(self, resource: Resource, data: Any = None, *, allow_nan: bool = True) -> None:
-        rules = rules_of(tuple(self._all_validators), allow_nan)
-        initial = self.__perkey_base__() if data is None else rules.admit(checked(self, data))
-        handle = Handle(Document(resource, self.__perkey_base__, initial), type(self), rules)
-        _place(self, handle, ())
+        checks = checks_of(tuple(self._all_validators), allow_nan)
+        initial = self.__perkey_base__() if data is None else checks.admit(checked(self, data))
+        access = Access(Document(resource, self.__perkey_base__, initial), type(self), checks)
+        _place(self, access, ())
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Collect the validators of the new class."""
@@ -84,7 +99,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
     @classmethod
     @abstractmethod
     def is_base_type(cls, data: Any) -> bool:
-        """Tell whether `data` can become a collection of this kind."""
+        """Return whether `data` can become a collection of this kind."""
 
     # --- The whole ----------------------------------------------------------------------------------
 
@@ -116,11 +131,11 @@ class SyncedCollection(NeverSame, Collection[Any]):
         return transform(self, function)
 
     def editing(self) -> AbstractContextManager[Self]:
-        """Make a block one atomic edit of the document: all or nothing, and nobody comes between.
+        """Make a block one atomic edit of the document: all or nothing, and no other edit comes between.
 
-        What this collection and the others of the same document do inside, in this thread or task, is done
-        in memory and written when the block is left, in one compare-and-swap. After an exception nothing is
-        written. A block cannot be repeated by itself: `transform` can.
+        Edits inside the block, by this thread or task and through any collection of the document, are made
+        in memory. They are written when the block is left, in one compare-and-swap. After an exception
+        nothing is written. A block cannot repeat itself after a conflict; `transform` can.
 
         Raises:
             ConcurrencyConflictError: Another writer came between; nothing was written.
@@ -135,7 +150,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
         return len(peek(self))
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether the content equals that of another collection, or plain data."""
+        """Return whether the content equals that of another collection, or plain data."""
         if isinstance(other, SyncedCollection):
             other = snapshot(other)
         other = of_numpy(other)
@@ -151,14 +166,14 @@ class SyncedCollection(NeverSame, Collection[Any]):
     # --- Handles ------------------------------------------------------------------------------------
 
     def __copy__(self) -> Self:
-        return _at(type(self), self.__perkey_handle__, self.__perkey_path__)
+        return _at(type(self), self.__perkey_access__, self.__perkey_path__)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return another handle on the same data."""
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _at, (type(self), self.__perkey_handle__, self.__perkey_path__, unlike_any())
+        return _at, (type(self), self.__perkey_access__, self.__perkey_path__, unlike_any())
 
     @property
     def resource(self) -> Resource:
@@ -175,9 +190,9 @@ class SyncedCollection(NeverSame, Collection[Any]):
         last one writes. A block can be entered again; ``d.buffered()`` is the same as ``d.buffered``.
 
         Raises:
-            BufferedFileError: When writing, somebody else's change was found, or it failed.
+            BufferedFileError: The document was changed by another writer, or writing failed.
         """
-        return Block(self.__perkey_handle__.buffered)
+        return Block(self.__perkey_access__.buffered)
 
     @classmethod
     def buffer_backend(
@@ -195,7 +210,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
             buffer_size: The same as `buffer_capacity`, as signac 1 calls it.
 
         Raises:
-            BufferedFileError: When writing, somebody else's change was found, or it failed.
+            BufferedFileError: The document was changed by another writer, or writing failed.
         """
         del force_write
         capacity = buffer_size if buffer_capacity is None else buffer_capacity
@@ -203,7 +218,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
 
     @classmethod
     def backend_is_buffered(cls) -> bool:
-        """Tell whether a block of `buffer_backend` is active."""
+        """Return whether a block of `buffer_backend` is active."""
         return cls.__perkey_buffer__.contexts > 0
 
     @classmethod
@@ -247,8 +262,8 @@ def transform(collection: SyncedCollection, function: Callable[[Any], Any]) -> A
         returned = function(content)
         return admit(collection, checked(collection, content if returned is None else returned))
 
-    handle, path = collection.__perkey_handle__, collection.__perkey_path__
-    return copy_of(handle.transform(path, collection.__perkey_base__, change))
+    access, path = collection.__perkey_access__, collection.__perkey_path__
+    return copy_of(access.transform(path, collection.__perkey_base__, change))
 
 
 @contextmanager
@@ -257,13 +272,13 @@ def editing(collection: C) -> Iterator[C]:
 
     The same as `SyncedCollection.editing`, whatever keys the collection has.
     """
-    with collection.__perkey_handle__.editing():
+    with collection.__perkey_access__.editing():
         yield collection
 
 
 def resource_of(collection: SyncedCollection) -> Resource:
     """Return where the document is, whatever keys the collection has."""
-    return collection.__perkey_handle__.document.resource
+    return collection.__perkey_access__.document.resource
 
 
 def checked(collection: SyncedCollection, data: Any) -> Any:
@@ -276,23 +291,23 @@ def checked(collection: SyncedCollection, data: Any) -> Any:
 
 def admit(collection: SyncedCollection, data: Any) -> Plain:
     """Return data as plain data that may be put into a collection; raises as its validators."""
-    return collection.__perkey_handle__.rules.admit(data)
+    return collection.__perkey_access__.checks.admit(data)
 
 
 def peek(collection: SyncedCollection) -> Any:
     """Return the content for one look at an item of it."""
-    return collection.__perkey_handle__.peek(collection.__perkey_path__, collection.__perkey_base__)
+    return collection.__perkey_access__.peek(collection.__perkey_path__, collection.__perkey_base__)
 
 
 def snapshot(collection: SyncedCollection) -> Any:
     """Return the content, which never changes."""
-    return collection.__perkey_handle__.snapshot(collection.__perkey_path__, collection.__perkey_base__)
+    return collection.__perkey_access__.snapshot(collection.__perkey_path__, collection.__perkey_base__)
 
 
 def edit(collection: SyncedCollection, change: Change[R]) -> R:
     """Change the content by one edit, and return what the change returns."""
-    handle = collection.__perkey_handle__
-    return handle.edit(collection.__perkey_path__, collection.__perkey_base__, change)
+    access = collection.__perkey_access__
+    return access.edit(collection.__perkey_path__, collection.__perkey_base__, change)
 
 
 def wrap(collection: SyncedCollection, step: str | int, value: Plain) -> Any:
@@ -300,30 +315,30 @@ def wrap(collection: SyncedCollection, step: str | int, value: Plain) -> Any:
     kind = type(value)
     if kind in ATOMS:
         return value
-    handle = collection.__perkey_handle__
-    cls = handle.classes.get(kind)
-    return copy_of(value) if cls is None else _at(cls, handle, (*collection.__perkey_path__, step))
+    access = collection.__perkey_access__
+    cls = access.classes.get(kind)
+    return copy_of(value) if cls is None else _at(cls, access, (*collection.__perkey_path__, step))
 
 
 def is_at(collection: SyncedCollection, value: Any, step: str | int) -> bool:
-    """Tell whether a value is the collection at one step from another, as after ``d[step] += ...``."""
+    """Return whether a value is the collection at one step from another, as after ``d[step] += ...``."""
     return (
         isinstance(value, SyncedCollection)
-        and value.__perkey_handle__ is collection.__perkey_handle__
+        and value.__perkey_access__ is collection.__perkey_access__
         and value.__perkey_path__ == (*collection.__perkey_path__, step)
     )
 
 
-def _at(cls: type[C], handle: Handle, path: Path, unique: bytes = b"") -> C:
+def _at(cls: type[C], access: Access, path: Path, unique: bytes = b"") -> C:
     """Return the collection at a place; `unique` is what makes pickles differ."""
     del unique
     found = cls.__new__(cls)
-    _place(found, handle, path)
+    _place(found, access, path)
     return found
 
 
-def _place(collection: SyncedCollection, handle: Handle, path: Path) -> None:
-    collection.__perkey_handle__ = handle
+def _place(collection: SyncedCollection, access: Access, path: Path) -> None:
+    collection.__perkey_access__ = access
     collection.__perkey_path__ = path
 
 
@@ -333,3 +348,168 @@ def pair(dicts: type[SyncedCollection], lists: type[SyncedCollection]) -> None:
     In a document whose root is of a subclass, nested collections of its kind are of that subclass, too.
     """
     dicts.__perkey_pair__ = lists.__perkey_pair__ = {dict: dicts, list: lists}
+
+
+# --- Access to the document -----------------------------------------------------------------------------
+
+# The drafts of `editing` blocks, by the id of the access. In a context of its own for every thread and
+# task; the dict is replaced and never changed.
+_drafts: ContextVar[dict[int, Draft] | None] = ContextVar("drafts", default=None)
+
+
+class Access:
+    """Reads and edits places of a document. All its collections share one.
+
+    While there is a draft or a buffer of the document, it is read and edited there.
+
+    Args:
+        document: The document.
+        root: The class of the collection that is the whole of it.
+        checks: The checks of what is put into it.
+
+    Attributes:
+        classes: The classes of its collections, by the type of the data.
+        holds: How many blocks buffer this handle's document; the buffer counts them.
+        entry: Its last entry in the buffer, which the buffer keeps here.
+    """
+
+    def __init__(self, document: Document, root: type[SyncedCollection], checks: Checks) -> None:
+        self.document = document
+        self.checks = checks
+        self.classes = root.__perkey_classes__()
+        self.holds = 0
+        self.entry: BufferedDocument | None = None
+        self._root = root
+        self._buffer = root.__perkey_buffer__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.document, self._root, self.checks.allow_nan)
+
+    def peek(self, path: Path, kind: type) -> Any:
+        """Return the dict or list at a place, for one look at an item of it.
+
+        Raises:
+            DetachedNodeError: The place no longer exists, or has a value of another kind.
+        """
+        try:
+            return part_at(self._layer().peek(), path, kind)
+        except PlaceGone as error:
+            raise self._detached(path, error) from None
+
+    def snapshot(self, path: Path, kind: type) -> Any:
+        """Return the dict or list at a place, which never changes; raises as `peek`."""
+        try:
+            return part_at(self._layer().snapshot()[1], path, kind)
+        except PlaceGone as error:
+            raise self._detached(path, error) from None
+
+    def edit(self, path: Path, kind: type, change: Change[R]) -> R:
+        """Change the dict or list at a place, and return what the change returns.
+
+        The change may be applied to copies of several states, until one of them could be written.
+
+        Raises:
+            DetachedNodeError: The place no longer exists, or has a value of another kind.
+            Whatever `change` raises; nothing was written then.
+        """
+        return self._until_done(path, lambda layer: layer.edit(path, kind, change))
+
+    def transform(self, path: Path, kind: type, function: Callable[[Any], Any]) -> Any:
+        """Replace what is in the dict or list at a place by a function of it, and return that.
+
+        Args:
+            path: The place.
+            kind: Which of dict and list is there.
+            function: Takes a copy and returns new plain data of the same kind; runs without any lock, once
+                for each attempt.
+        """
+
+        def attempt(layer: Layer) -> Any:
+            moment, root = layer.snapshot()
+            new = function(copy_of(part_at(root, path, kind)))
+            layer.edit(path, kind, replacing(new), moment)
+            return new
+
+        return self._until_done(path, attempt)
+
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """Write the edits of a block as one; inside another block for this handle, do nothing.
+
+        Raises:
+            ConcurrencyConflictError: Another writer came between; nothing was written.
+        """
+        if self._draft():
+            yield
+            return
+        outer = self._layer()
+        moment, data = outer.snapshot()
+        draft = Draft(data)
+        token = _drafts.set({**(_drafts.get() or {}), id(self): draft})
+        try:
+            yield
+        finally:
+            draft.closed = True
+            _drafts.reset(token)
+        if draft.edits:
+            try:
+                outer.edit((), self.document.kind, replacing(draft.peek()), moment)
+            except OvertakenError:
+                raise ConcurrencyConflictError((self.describe(),), 1) from None
+
+    def buffered(self) -> AbstractContextManager[None]:
+        """Hold edits back in the buffer until a block is left."""
+        return self._buffer.holding(self)
+
+    def describe(self) -> str:
+        """Return where the document is."""
+        return self.document.resource.describe()
+
+    def _layer(self) -> Layer:
+        draft = self._draft()
+        if draft is not None:
+            return draft
+        # Most documents are not buffered: asking here saves a call for each look and edit.
+        buffer = self._buffer
+        return buffer.layer(self) if buffer.contexts or self.holds else self.document
+
+    def _draft(self) -> Draft | None:
+        """Return the draft of the `editing` block that this thread or task is in."""
+        drafts = _drafts.get()
+        if not drafts:
+            return None
+        found = drafts.get(id(self))
+        # A task that was started in the block has its context for ever, and the id may be another's by then.
+        return None if found is None or found.closed else found
+
+    def _until_done(self, path: Path, attempt: Callable[[Layer], R]) -> R:
+        attempts = 0
+        while True:
+            began = time.perf_counter()
+            try:
+                return attempt(self._layer())
+            except OvertakenError:
+                attempts += 1
+            except PlaceGone as error:
+                raise self._detached(path, error) from None
+            pause(attempts, time.perf_counter() - began)
+
+    def _detached(self, path: Path, error: PlaceGone) -> DetachedNodeError:
+        return DetachedNodeError(path, self.describe(), str(error))
+
+
+def _restore(document: Document, root: type[SyncedCollection], allow_nan: bool) -> Access:
+    return Access(document, root, checks_of(tuple(root._all_validators), allow_nan))
+
+
+def replacing(data: Any) -> Change[None]:
+    """Return the change that makes `data`, a dict or list, the content."""
+
+    def change(target: Any) -> None:
+        target.clear()
+        if type(target) is dict:
+            target.update(data)
+        else:
+            target.extend(data)
+
+    return change

@@ -20,7 +20,7 @@ class WrongKindError(PerkeyError, ValueError):
 
 
 class DetachedNodeError(PerkeyError, LookupError):
-    """A nested collection is no longer in its document: its place is gone, or holds something else.
+    """A nested collection is no longer in its document: its place is gone or has another kind of value.
 
     Attributes:
         path: The keys and indices that lead to it.
@@ -44,7 +44,7 @@ class BufferException(PerkeyError, RuntimeError):  # noqa: N818 - the name that 
 
 
 class BufferedFileError(BufferException):
-    """Buffered documents could not be written; all others of the same flush were.
+    """Some buffered documents could not be written. All other documents of the same flush were written.
 
     What is in their places was left as it is: usually another writer's change.
 

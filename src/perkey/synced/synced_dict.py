@@ -6,11 +6,9 @@ import inspect
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any, ClassVar, Final, Self
 
+from perkey.query import MISSING
 from perkey.synced.collection import SyncedCollection, admit, edit, is_at, peek, snapshot, wrap
-from perkey.synced.plain import copy_of
-from perkey.synced.validators import Validator, json_attr_dict_validator
-
-_REQUIRED: Final = object()
+from perkey.synced.plain import Validator, copy_of, json_attr_dict_validator
 
 
 class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
@@ -33,7 +31,7 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
 
     @classmethod
     def is_base_type(cls, data: Any) -> bool:
-        """Tell whether `data` is a mapping."""
+        """Return whether `data` is a mapping."""
         return isinstance(data, Mapping)
 
     def __getitem__(self, key: str) -> Any:
@@ -61,7 +59,7 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
         return iter(snapshot(self))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value, or `default` if there is none."""
+        """Return the value, or `default` if the key does not exist."""
         key = self.__perkey_key__(key)
         data = peek(self)
         try:
@@ -93,33 +91,36 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
         return self
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return the value, after putting in `default` if there was none; of several who do, one wins."""
+        """Return the value. If the key does not exist, insert `default` first.
+
+        If several writers insert a default, exactly one of them succeeds, and all return its value.
+        """
         key = self.__perkey_key__(key)
         if key not in peek(self):
             new = admit(self, {key: default})
             edit(self, lambda target: target.setdefault(key, new[key]))
         return self[key]
 
-    def pop(self, key: str, default: Any = _REQUIRED) -> Any:
-        """Remove an item and return its value as plain data; of several who pop the same, one gets it.
+    def pop(self, key: str, default: Any = MISSING) -> Any:
+        """Remove an item and return its value as plain data. Of several callers, exactly one gets it.
 
         Args:
             key: The key.
-            default: What to return if there is no item.
+            default: The value to return if the key does not exist.
 
         Raises:
-            KeyError: There is no item, and no default.
+            KeyError: The key does not exist, and no default is given.
         """
         key = self.__perkey_key__(key)
         try:
             return copy_of(edit(self, lambda target: target.pop(key)))
         except KeyError:
-            if default is _REQUIRED:
+            if default is MISSING:
                 raise
             return default
 
     def popitem(self) -> tuple[str, Any]:
-        """Remove the last item and return its key, and its value as plain data; KeyError if there is none."""
+        """Remove the last item; return its key, and its value as plain data. Raises KeyError if empty."""
         key, value = edit(self, lambda target: target.popitem())
         return key, copy_of(value)
 
@@ -166,13 +167,13 @@ class KeyFirst:
         if self._attribute is None:  # the item, if there is one, is found by `__getattr__`
             raise AttributeError(f"{owner.__name__!r} has no attribute {self._name!r}")
         if instance is not None:
-            found = instance.get(self._name, _REQUIRED)
-            if found is not _REQUIRED:
+            found = instance.get(self._name, MISSING)
+            if found is not MISSING:
                 return found
         return self._attribute.__get__(instance, owner)
 
 
-def free(cls: type[AttrDict], names: Iterable[str], behind: type[SyncedCollection] | None) -> None:
+def free_names(cls: type[AttrDict], names: Iterable[str], behind: type[SyncedCollection] | None) -> None:
     """Let keys come before attributes of these names in a class; see `KeyFirst`."""
     for name in names:
         setattr(cls, name, KeyFirst(name, behind))
@@ -226,7 +227,7 @@ def _is_item(name: str) -> bool:
     return not name.startswith("__")
 
 
-BUFFERING: Final = (
+BUFFERING_NAMES: Final = (
     "backend_is_buffered",
     "buffer_backend",
     "buffered",
@@ -234,6 +235,6 @@ BUFFERING: Final = (
     "get_current_buffer_size",
     "set_buffer_capacity",
 )
-"""What signac's classes with a buffer have, and no others."""
+"""The attributes that of signac's classes only those with a buffer have."""
 
-free(AttrDict, ("editing", "resource", "transform", *BUFFERING), SyncedDict)
+free_names(AttrDict, ("editing", "resource", "transform", *BUFFERING_NAMES), SyncedDict)

@@ -26,7 +26,7 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
 
     @classmethod
     def is_base_type(cls, data: Any) -> bool:
-        """Tell whether `data` is a sequence, or an array of NumPy, and not text or bytes."""
+        """Return whether `data` is a sequence, or an array of NumPy, and not text or bytes."""
         if isinstance(data, Sequence):
             return not isinstance(data, (str, bytes, bytearray, memoryview))
         return hasattr(data, "__array__") and getattr(data, "ndim", 0) > 0
@@ -76,7 +76,7 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
         return value in snapshot(self)
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Return the first index of a value; raises ValueError if there is none."""
+        """Return the first index of a value; raises ValueError if it does not occur."""
         data: list[Any] = snapshot(self)
         return data.index(value, start, len(data) if stop is None else stop)
 
@@ -101,11 +101,11 @@ class SyncedList(SyncedCollection, MutableSequence[Any]):
             edit(self, lambda target: target.extend(new))
 
     def pop(self, index: int = -1) -> Any:
-        """Remove an item and return it as plain data; of several who pop, each gets another."""
+        """Remove an item and return it as plain data; concurrent callers get different items."""
         return copy_of(edit(self, lambda target: target.pop(index)))
 
     def remove(self, value: Any) -> None:
-        """Remove the first item that equals a value; raises ValueError if there is none."""
+        """Remove the first item that equals a value; raises ValueError if it does not occur."""
         transform(self, lambda items: items.remove(value))
 
     def reverse(self) -> None:

@@ -1,8 +1,8 @@
-"""Contract suites and faulty stores, for the tests of this project and of others' backends.
+"""The contract of stores as tests, and faulty stores, for authors of stores.
 
 They need pytest, which the extra ``testing`` brings.
 
-A backend's author inherits a suite and says how a store, or a dictionary, is made::
+The author of a store inherits the suite for the conditions that it supports, and overrides `make_store`::
 
     from perkey.testing import StoreContract
 
@@ -18,16 +18,10 @@ try:
 except ImportError as error:
     raise MissingExtraError("perkey.testing", "testing", "pytest") from error
 
-_ASSERTING = ("crowds", "dicts", "histories", "stores", "streams")
+_ASSERTING = ("histories", "racing", "stores", "streams")
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _ASSERTING))
 
-from perkey.testing.dicts import (  # noqa: E402 - asserts are rewritten from here on
-    DictContract,
-    EmptyDictContract,
-    PolicyContract,
-    WriteOnceContract,
-)
-from perkey.testing.faults import FaultyStore  # noqa: E402
+from perkey.testing.faults import FaultyStore  # noqa: E402 - asserts are rewritten from here on
 from perkey.testing.histories import Event, Outcome, Recorder, assert_linearisable, find_order  # noqa: E402
 from perkey.testing.stores import (  # noqa: E402
     InsertingStoreContract,
@@ -37,17 +31,13 @@ from perkey.testing.stores import (  # noqa: E402
 )
 
 __all__ = [
-    "DictContract",
-    "EmptyDictContract",
     "Event",
     "FaultyStore",
     "InsertingStoreContract",
     "Outcome",
-    "PolicyContract",
     "Recorder",
     "StoreContract",
     "UnconditionalStoreContract",
-    "WriteOnceContract",
     "WritingStoreContract",
     "assert_linearisable",
     "find_order",

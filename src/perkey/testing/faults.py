@@ -149,8 +149,8 @@ class FaultyStore(WrapperStore):
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self._list("scan_stats", lambda: self.inner.scan_sizes(prefix))
 
-    def size(self, name: Name) -> int:
-        return self._call("stat", lambda: self.inner.size(name))
+    def size_of(self, name: Name) -> int:
+        return self._call("stat", lambda: self.inner.size_of(name))
 
     def count(self, shape: Shape, prefix: Name = ()) -> int:
         return self._call("scan", lambda: self.inner.count(shape, prefix))

@@ -1,6 +1,6 @@
 """Recorded histories of one item, and whether they can be explained.
 
-Several threads work on one name; of each operation it is recorded what it found and when it was called and
+Several threads work on one name; of each operation its result is recorded, and when it was called and
 returned. The history is linearisable if there is an order in which the same operations, one after another,
 find the same, and in which none comes before one that had returned when it was called. The search is that
 of Wing and Gong, with a memory of what was tried; it is meant for some dozens of operations.
@@ -39,7 +39,7 @@ class Event:
         verb: The primitive.
         outcome: How it ended.
         called: When, in ticks of one counter.
-        returned: When; infinity if it cannot be told whether it took effect, or when.
+        returned: When; infinity if it is unknown whether it took effect, or when.
         expect: What a write or removal expected.
         content: What was read or written.
         version: The version that was returned.
@@ -62,7 +62,7 @@ class Event:
 
 
 State: TypeAlias = tuple[bytes, Version] | None
-"""Content and version of the item; None if there is none."""
+"""Content and version of the item; None if it is absent."""
 
 
 class Recorder:
@@ -127,17 +127,17 @@ class Recorder:
 
 
 def find_order(events: Iterable[Event], initial: State = None) -> list[Event] | None:
-    """Return an order that explains the history, or None if there is none.
+    """Return an order that explains the history, or None without such an order.
 
     Args:
         events: The history; operations of unknown outcome may be missing from the order.
-        initial: What was there before.
+        initial: The state before.
     """
     return _Search(list(events), initial).run()
 
 
 def assert_linearisable(events: Iterable[Event], initial: State = None) -> None:
-    """Assert that there is an order that explains the history, and show the history if there is none."""
+    """Assert that there is an order that explains the history, and show the history without such an order."""
     history = list(events)
     shown = "\n".join(str(event) for event in sorted(history, key=lambda event: event.called))
     assert find_order(history, initial) is not None, f"no order explains, starting from {initial}:\n{shown}"
@@ -145,7 +145,7 @@ def assert_linearisable(events: Iterable[Event], initial: State = None) -> None:
 
 class _Search:
     def __init__(self, events: list[Event], initial: State) -> None:
-        # A writer whose reply was lost does not know its version; whoever read the content does.
+        # A writer whose reply was lost does not know its version; a reader of the content does.
         seen = {event.content: event.version for event in events if event.version is not None}
         self._events = [
             replace(event, version=seen.get(event.content, f"of event {number}"))
@@ -181,7 +181,7 @@ class _Search:
 
 
 def possible(event: Event, state: State) -> bool:
-    """Tell whether an operation, acting at once on `state`, can end as it did."""
+    """Return whether an operation, acting at once on `state`, can end as it did."""
     if event.outcome is Outcome.MISSING:
         return state is None and event.expect is ANY
     if event.verb == "read":

@@ -44,7 +44,7 @@ def marked(label: str, size: int) -> bytes:
 
 
 def label_of(content: bytes) -> str:
-    """Return the label of marked content; an AssertionError says that it is torn."""
+    """Return the label of marked content; raises AssertionError if it is torn."""
     body = content[_MARK:]
     whole = hashlib.sha1(body, usedforsecurity=False).hexdigest().encode() == content[:_MARK]
     assert whole, f"torn content of {len(content)} bytes: {content[:60]!r}"

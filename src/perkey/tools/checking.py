@@ -31,10 +31,9 @@ from perkey.files import OURS, SCRATCH
 from perkey.formats import can_check, find_format, format_of
 from perkey.mapping import PersiDict
 from perkey.mapping.fitting import parameters_of
-from perkey.naming import Name, Naming, naming
+from perkey.naming import CLAIM_ENDING, Name, Naming, naming
 from perkey.parallel import map_unordered
 from perkey.stores import CachedStore, PrefixStore, Store, read_only
-from perkey.tools.places import CLAIM
 
 Kind: TypeAlias = Literal[
     "damaged",
@@ -247,7 +246,7 @@ def _check_repair(d: PersiDict[Any], repair: object) -> None:
         raise ReadOnlyError(d.store.describe())
     if d.immutable_items:
         raise MutationPolicyError("immutable items: items cannot be moved; open the place without that")
-    if not d.store.honours("remove", "version"):
+    if not d.store.supports("remove", "version"):
         reason = "a value that is written meanwhile could be moved away"
         raise refuse(d.store.describe(), "remove", "version", reason)
 
@@ -364,7 +363,7 @@ class _Verification:
         found = parameters_of(name[-1])
         length = self._names.digest_len
         endings = {name[-1].rpartition(".")[2], "" if found is None else found.file_type}
-        if any(ending.endswith(CLAIM) for ending in endings):
+        if any(ending.endswith(CLAIM_ENDING) for ending in endings):
             return
         if (
             found is not None

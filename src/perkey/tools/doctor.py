@@ -18,18 +18,18 @@ from functools import partial
 from typing import Any, Final
 
 from perkey.answers import ignore_system_answer
-from perkey.errors import PerkeyError
+from perkey.errors import PerkeyError, UnknownFileSystemWarning
 from perkey.files import (
     LOCK_FILE,
     OURS,
     STALE_SECONDS,
     TEMPORARY,
+    UNCACHED_SMB,
     VARIABLE,
     FileSystem,
     Folder,
     Handle,
     Locking,
-    UnknownFileSystemWarning,
     Way,
     check_locking,
     file_system_of,
@@ -53,6 +53,10 @@ _FEW_BYTES: Final = 100 << 20
 _FEW_FILES: Final = 1000
 _BARRIERS: Final = frozenset(("nobarrier", "barrier=0", "barrier=none"))
 _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))
+_VIRTUAL: Final = frozenset(
+    ("proc", "sysfs", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "configfs")
+)
+"""Views of the kernel's state, in which programs cannot make files."""
 _FAT: Final = frozenset(("vfat", "exfat"))
 _CHANGES: Final = {
     "nolock": "mount it without the option nolock, or by NFS 4, whose locks need no second service",
@@ -61,7 +65,6 @@ _CHANGES: Final = {
     "nocto": "mount it without the option nocto",
     "nobrl": "mount it without the option nobrl",
     "noserverino": "mount it with the option serverino",
-    "cache=loose": "mount it with cache=strict",
 }
 """What to change about a mount with an option."""
 
@@ -109,12 +112,22 @@ def examine(place: str, *, locking: Locking = "auto", endpoint_url: str | None =
         return examine_bucket(place, endpoint_url)
     if endpoint_url is not None:
         raise ValueError("an endpoint is for buckets, and PLACE is a folder")
+    if _is_other_address(place):
+        raise ValueError(
+            f"PLACE must be the path of a folder or an address s3://bucket/prefix, not {place!r}. "
+            f"ObjectStoreDict({place!r}).store.honours('write', 'version') returns whether conditions hold"
+        )
     return examine_folder(place, locking)
 
 
 def is_bucket(place: str) -> bool:
     """Return whether a place is the address of a bucket."""
     return place.startswith("s3://")
+
+
+def _is_other_address(place: str) -> bool:
+    scheme, separator, _ = place.partition("://")
+    return bool(separator) and scheme.isalnum() and scheme != "file"
 
 
 # --- Folders ------------------------------------------------------------------------------------------------
@@ -169,7 +182,7 @@ def _way(path: str, there: str, found: FileSystem, locking: Locking) -> tuple[Wa
     """Return the way that perkey takes, and who has chosen it."""
     chosen_by = "argument"
     if locking == "auto":
-        locking = check_locking(os.environ.get(VARIABLE) or "auto")
+        locking = check_locking(os.environ.get(VARIABLE) or "auto", VARIABLE)
         chosen_by = VARIABLE if locking != "auto" else "file system"
     if locking == "auto" and path != there:
         return Way(path, found.kind != "local", found, found.no_locks), chosen_by
@@ -262,7 +275,7 @@ def _promises_of_folder(
     error = tried.get("error")
     write = "a small file was written and removed" if result.facts["exists"] else "the folder can be made"
     if error or not tried["write"]:
-        write = error or "the folder cannot be made: no right to write to the one above it"
+        write = _why_not_writable(found, error)
     result.promise("writing", tried["write"], write)
     result.promise("atomic replacement", *_replacement(found))
     if result.facts["leftovers"]["lock_file"] and not way.shared:
@@ -279,6 +292,14 @@ def _promises_of_folder(
     quick = found.counts_folders and not way.shared
     how = "link counts show where sub-folders are" if quick else "each entry of a folder is looked at"
     result.promise("len", True, how)
+
+
+def _why_not_writable(found: FileSystem, error: str | None) -> str:
+    if found.type in _VIRTUAL:
+        return f"not writable: {found.type} shows the state of the kernel and keeps no files"
+    if error:
+        return f"not writable: {error}"
+    return "the folder cannot be made: no right to write to the one above it"
 
 
 def _replacement(found: FileSystem) -> tuple[bool | None, str]:
@@ -341,7 +362,12 @@ def _durability(found: FileSystem, options: frozenset[str]) -> tuple[bool | None
 
 def _advice(result: Diagnosis, found: FileSystem, way: Way, chosen_by: str) -> Iterator[str]:
     place = result.place
+    if found.type in _VIRTUAL:
+        yield "choose a folder on a disk"
+        return
     yield from (_CHANGES[option] for option in _CHANGES if option in found.options and found.no_locks)
+    if found.is_smb and not found.options >= UNCACHED_SMB:
+        yield f"mount it with the options {','.join(sorted(UNCACHED_SMB))}"
     if found.type == "lustre" and found.no_locks:
         yield "mount it with the option flock (not localflock)"
     if found.type.startswith("fuse") and found.kind == "other":

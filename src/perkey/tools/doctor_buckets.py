@@ -8,7 +8,8 @@ from perkey.dicts.s3 import BasicS3Dict
 from perkey.errors import BackendError
 from perkey.expectations import ConditionKind, Verb
 from perkey.mapping import PersiDict
-from perkey.stores.objects import FOREIGN, BotoEngine, NoSuchBucket, ObjectStore, again
+from perkey.stores.objects import NoSuchBucket, ObjectStore, again
+from perkey.stores.objects.boto import FOREIGN, BotoEngine
 from perkey.tools.doctor import Diagnosis
 
 _PATIENCE = {"retry_for": 10.0, "timeout": 60.0}
@@ -42,13 +43,13 @@ def examine_bucket(address: str, endpoint_url: str | None = None) -> Diagnosis:
     result.promise("atomic replacement", True, "an object is replaced as a whole")
     for name, verb, kind in _CONDITIONS:
         result.promise(
-            name, *(_honours(store, verb, kind) if exists else (None, "the bucket does not exist"))
+            name, *(_supports(store, verb, kind) if exists else (None, "the bucket does not exist"))
         )
     result.promise("durability", True, "the service answers when it has stored the object")
     if not exists:
         result.advice.append("make the bucket, or let the first write make it, and examine it again")
     if any(promise.holds is False for promise in result.promises):
-        result.advice.append("use a service that honours If-Match and If-None-Match, such as AWS S3")
+        result.advice.append("use a service that supports If-Match and If-None-Match, such as AWS S3")
     if result.facts["unfinished_uploads"]:
         result.advice.append("abort unfinished uploads of killed processes with S3Dict.sweep()")
     return result
@@ -69,14 +70,14 @@ def _exists(engine: BotoEngine, prefix: str) -> bool:
     return True
 
 
-def _honours(store: ObjectStore, verb: Verb, kind: ConditionKind) -> tuple[bool | None, str]:
+def _supports(store: ObjectStore, verb: Verb, kind: ConditionKind) -> tuple[bool | None, str]:
     try:
-        honoured = store.honours(verb, kind)
+        supported = store.supports(verb, kind)
     except BackendError as error:
         return None, f"it cannot be asked: {' '.join(str(error).split())}"
     header = "If-None-Match" if kind == "absent" else "If-Match"
     request = "PUT" if verb == "write" else "DELETE"
-    if honoured:
+    if supported:
         return True, f"a {request} whose {header} does not hold was refused"
     return False, f"the endpoint ignores {header} of {request}, so perkey refuses the condition"
 

@@ -18,14 +18,11 @@ from perkey.files import SCRATCH, ProcessLock, folder_path
 from perkey.keys import text_of
 from perkey.mapping import PersiDict
 from perkey.mapping.fitting import digest_len_of, parameters_of
-from perkey.naming import DEFAULT_DIGEST_LEN, Name, naming
+from perkey.naming import CLAIM_ENDING, DEFAULT_DIGEST_LEN, Name, naming
 from perkey.stores import MemoryStore, PrefixStore, read_only
 
 Mode: TypeAlias = Literal["r", "r+", "a"]
 """``"r"``: it must exist, and is only read. ``"r+"``: it must exist. ``"a"``: it is made if need be."""
-
-CLAIM: Final = "-claim"
-"""What the file type of a claim has at its end: claims are not items."""
 
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
 """Of at least two letters: a single one before the colon is a drive of Windows."""
@@ -335,12 +332,12 @@ def _by_type(names: Iterable[Name], file_type: str | None, digest_len: int | Non
                 strong.setdefault(file_type, []).append(name)
             continue
         found = parameters_of(name[-1])
-        if found is not None and not found.file_type.endswith(CLAIM):
+        if found is not None and not found.file_type.endswith(CLAIM_ENDING):
             if digest_len is None or naming(digest_len, found.file_type).key_of(name) is not None:
                 strong.setdefault(found.file_type, []).append(name)
         elif found is None and not digest_len:
             match = _EXTENSION.fullmatch(name[-1])
-            if match is not None and not match[1].endswith(CLAIM):
+            if match is not None and not match[1].endswith(CLAIM_ENDING):
                 weak.setdefault(match[1], []).append(name)
     return strong or weak
 

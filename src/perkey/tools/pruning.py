@@ -19,7 +19,7 @@ from perkey.errors import AccessDeniedError, ConflictError, MutationPolicyError,
 from perkey.expectations import ANY, refuse
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict
-from perkey.naming import Name, Naming, naming
+from perkey.naming import CLAIM_ENDING, Name, Naming, naming
 from perkey.stores import CachedStore, PrefixStore, Stat, Store, WrapperStore
 
 Clock: TypeAlias = Literal["place", "machine"]
@@ -32,13 +32,6 @@ _IN_VAIN: Final = 8
 
 _SHOWN: Final = 100
 """How many failures a report has."""
-
-release_claims: list[Callable[[PersiDict[Any], Name, bool], int]] = []
-"""Functions that remove the claims of a dictionary that are free or expired.
-
-Each takes the dictionary, a prefix of names, and whether to count only, and returns how many there were. The
-module that makes claims adds one.
-"""
 
 
 @dataclass(slots=True)
@@ -53,7 +46,7 @@ class PruneReport:
         kept: How many items the last listing saw that stayed.
         kept_bytes: How long these are together.
         conflicts: How often an item stayed because it was written or removed after it was seen.
-        claims: How many free or expired claims were removed.
+        claims: How many claims were removed that no process holds; always 0 in a dry run.
         clock: Whose clock ages are by: that of the place, or that of this machine.
         failures: Keys that could not be removed, with the reason; at most 100.
         failed: How many could not be removed.
@@ -173,7 +166,7 @@ def prune(
         raise ValueError("prune needs a limit: older_than, max_items or max_bytes")
     if not dry_run:
         _check_removable(d)
-    conditional = dry_run or d.store.honours("remove", "version")
+    conditional = dry_run or d.store.supports("remove", "version")
     if not conditional and not unconditional:
         reason = (
             "items that are written meanwhile could be lost; unconditional=True removes them all the same"
@@ -191,8 +184,7 @@ def prune(
         work.remove_older(seconds)
     if max_items is not None or max_bytes is not None:
         work.remove_excess(max_items, max_bytes)
-    for release in release_claims:
-        work.report.claims += release(d, work.below, dry_run)
+    work.remove_claims()
     return work.report
 
 
@@ -282,6 +274,8 @@ class _Pruning:
         self._dry_run = dry_run
         self._on_item = on_item
         self._limit = float("-inf")
+        self._claim = self._names.shape.ending + CLAIM_ENDING
+        self._claims: set[Name] = set()
         self.report = PruneReport(self._store.describe(self.below), dry_run)
 
     def remove_older(self, seconds: float) -> None:
@@ -347,9 +341,20 @@ class _Pruning:
 
     def _items(self) -> Iterator[_Candidate]:
         for name, found in self._store.scan_sizes(self.below):
-            if self._names.key_of(name) is not None:
+            if self._names.key_of(name) is None:
+                if name[-1].endswith(self._claim) and len(self._claims) < _ROUND:
+                    self._claims.add(name)
+            else:
                 used = None if self._last_use is None else self._last_use(name)
                 yield _Candidate(found.mtime if used is None else max(used, found.mtime), name, found)
+
+    def remove_claims(self) -> None:
+        """Remove the claims that no process holds, among those that listings saw; as `PersiDict.clear`."""
+        if self._claims and not self._dry_run:
+            from perkey.tools.once import remove_stale
+
+            remove_stale(self._store, sorted(self._claims))
+            self.report.claims = sum(not self._store.exists(name) for name in self._claims)
 
     def _remove(self, candidates: Iterator[_Candidate]) -> None:
         """Remove items that are still as they were seen, and take note of each."""

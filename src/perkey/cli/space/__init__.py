@@ -46,7 +46,7 @@ _COMMANDS: Final = {
 )
 @click.version_option(__version__, prog_name="perkey")
 @click.option("--debug", is_flag=True, help="Show where in the program an error occurred.")
-@click.option("-v", "--verbosity", "--verbose", "verbose", count=True, help="Say more.")
+@click.option("-v", "--verbosity", "--verbose", "verbose", count=True, help="Print more.")
 @click.option("-y", "--yes", is_flag=True, help="Answer all questions with yes.")
 @click.pass_context
 def command(context: click.Context, *, project: str | None, debug: bool, verbose: int, yes: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ from perkey.cli.output import dumped, json_option, line, note
 from perkey.cli.selecting import not_rebuilt, project_here
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.dataspace.space import config as configuration
+from perkey.dataspace.space import find
 from perkey.files import read_file, write_file
+from perkey.query import MISSING, split, value_at
 
 
 @click.group("config", cls=Group)
@@ -88,7 +89,7 @@ def verify(context: click.Context) -> None:
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 def host() -> None:
-    """Say what replaces the configuration of hosts."""
+    """Name the replacement of the configuration of hosts."""
     not_rebuilt("config host", "get_database")
 
 
@@ -100,24 +101,17 @@ def _values(context: click.Context) -> Mapping[str, Any]:
 
 
 def _at(values: Any, key: str) -> Any:
-    try:
-        return reduce(lambda section, name: section[name], key.split("."), values)
-    except (KeyError, TypeError):
-        raise click.ClickException(f"{key} is not set") from None
+    found = value_at(values, split(key))
+    if found is MISSING:
+        raise click.ClickException(f"{key} is not set")
+    return found
 
 
 def _path(context: click.Context) -> str:
     """Return the path of the file that the options choose, by default the project's."""
     if context.obj["global"]:
         return configuration.global_config_path()
-    return _project_config(context).path
-
-
-def _project_config(context: click.Context) -> configuration.ProjectConfig:
-    found = configuration.search(_start(context))
-    if found is None:
-        raise click.ClickException(f"there is no project in {Path(_start(context)).resolve()} or above it")
-    return found
+    return find(_start(context), search=True).path
 
 
 def _start(context: click.Context) -> str:

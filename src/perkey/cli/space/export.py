@@ -33,7 +33,7 @@ def command(
 
     TARGET is an archive if it ends in .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz.
 
-    SCHEMA_PATH says how they are called there, such as "a/{a}" or "a_{job.sp.a}/{{auto}}".
+    SCHEMA_PATH gives their names there, such as "a/{a}" or "a_{job.sp.a}/{{auto}}".
     """
     jobs = selected(project_here(context), sp_filter, doc_filter, job_id)
     with working("Exporting..."):

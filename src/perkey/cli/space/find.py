@@ -12,6 +12,7 @@ from perkey.cli.output import dumped, json_option, line, lines, pretty
 from perkey.cli.printing import DEPTH, document_of, pretty_option
 from perkey.cli.selecting import Words, filter_of, project_here, replaced_option
 from perkey.dataspace import Job
+from perkey.query import MISSING, split, value_at
 
 _SHORTEST = 6
 
@@ -76,7 +77,7 @@ def _paragraph(job: Job, sp: Words, doc: Words, depth: int) -> Iterator[str]:
 
 
 def _parts(job: Job, sp: Words, doc: Words) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what is to be shown of a job, with what it is called."""
+    """Yield the name and the values of each part of a job that is shown."""
     if sp is not None:
         yield "sp", _picked(job.cached_statepoint, sp)
     if doc is not None:
@@ -84,19 +85,8 @@ def _parts(job: Job, sp: Words, doc: Words) -> Iterator[tuple[str, dict[str, Any
 
 
 def _picked(values: Mapping[str, Any], paths: Words) -> dict[str, Any]:
-    """Return the values of the paths that there are; all values if none are asked for."""
+    """Return the values of the paths that exist; all values if no path is given."""
     if not paths:
         return dict(values)
-    found = ((path, _value_at(values, path)) for path in paths)
-    return {path: value for path, value in found if value is not _NOTHING}
-
-
-_NOTHING = object()
-
-
-def _value_at(values: Any, path: str) -> Any:
-    for key in path.split("."):
-        if not isinstance(values, Mapping) or key not in values:
-            return _NOTHING
-        values = values[key]
-    return values
+    found = ((path, value_at(values, split(path))) for path in paths)
+    return {path: value for path, value in found if value is not MISSING}

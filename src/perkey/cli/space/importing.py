@@ -36,7 +36,7 @@ def command(
 
     ORIGIN is by default the working directory.
 
-    SCHEMA_PATH tells state points from paths, such as "a/{a:int}"; without it they are read from the files
+    SCHEMA_PATH finds state points in paths, such as "a/{a:int}". Without it they are read from the files
     that an export left. Types are int, float, bool and str.
     """
     project = project_here(context)

@@ -15,5 +15,5 @@ from perkey.cli.selecting import not_rebuilt
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 def command() -> None:
-    """Say what replaces indexing."""
+    """Name the replacement of indexing."""
     not_rebuilt("the command index", "index")

@@ -14,7 +14,7 @@ from perkey.dataspace import Project
 @click.option("-y", "--yes", is_flag=True, help="Does nothing: nothing is changed.")
 @click.pass_context
 def command(context: click.Context, *, root_directory: str | None, yes: bool) -> None:
-    """Say that nothing is to be migrated: perkey works with the projects of signac 1 and 2 as they are."""
+    """Report that nothing needs migration: perkey works with the projects of signac 1 and 2 as they are."""
     del yes
     project = Project.get_project(root_directory or context.find_root().obj["project"])
     version = project.config.layout.version

@@ -14,7 +14,7 @@ from perkey.dataspace import Job
 @ids_argument(required=True)
 @click.option("-c", "--clear", is_flag=True, help="Remove the data of the jobs, but not the jobs.")
 @click.option("-i", "--interactive", is_flag=True, help="Ask before each job.")
-@click.option("-v", "--verbose", is_flag=True, help="Say what is removed.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the path of each job that is removed.")
 @click.pass_context
 def command(
     context: click.Context, *, job_id: tuple[str, ...], clear: bool, interactive: bool, verbose: bool

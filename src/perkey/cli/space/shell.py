@@ -40,7 +40,7 @@ def command(
     doc_filter: Words,
     job_id: Words,
 ) -> None:
-    """Run Python with the project and jobs at hand.
+    """Run Python with names for the project and its jobs.
 
     The program is FILE, that of -c, or what is typed; it has the names project, jobs and job. If the options
     choose one job, or the working directory is in a job's folder, it is `job`, else None.
@@ -73,10 +73,10 @@ def _here(project: Project) -> list[Job] | JobsCursor:
 
 
 def _run(program: Callable[[], object]) -> None:
-    """Run somebody's program; its errors are shown as Python shows them."""
+    """Run the user's program; its errors are shown as Python shows them."""
     try:
         program()
-    except Exception:  # noqa: BLE001 - whatever it is, it is the program's own
+    except Exception:  # noqa: BLE001 - any error is the program's own
         traceback.print_exc()
         raise click.exceptions.Exit(1) from None
 

@@ -27,7 +27,7 @@ def flag(*names: str, help: str) -> Callable[[F], F]:
 @click.command("sync", cls=Command)
 @click.argument("source", type=click.Path(file_okay=False))
 @click.argument("destination", required=False, type=click.Path(file_okay=False))
-@flag("-v", "--verbosity", help="Say more.")
+@flag("-v", "--verbosity", help="Print more.")
 @flag("-a", "--archive", help="The same as -rltpog.")
 @flag("-r", "--recursive", help="Synchronise folders within jobs, too.")
 @flag("-l", "--links", help="Copy symbolic links as links.")
@@ -77,11 +77,11 @@ def command(context: click.Context, /, *, source: str, destination: str | None, 
     before anything is changed. Example: sync ../other -u --all-keys
     """
     context.obj["verbose"] |= options["verbosity"]
-    ours = Project.get_project(source, search=False)
-    theirs = _destination(context, destination, allow_workspace=options["allow_workspace"])
-    detail(f"{ours.path} -> {theirs.path}")
+    origin = Project.get_project(source, search=False)
+    target = _destination(context, destination, allow_workspace=options["allow_workspace"])
+    detail(f"{origin.path} -> {target.path}")
     with working("Synchronizing..."):
-        stats = _sync(ours, theirs, options)
+        stats = _sync(origin, target, options)
     if options["stats"] or options["human_readable"] or options["as_json"]:
         _print(stats, human=options["human_readable"], as_json=options["as_json"])
 

@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Make or update a folder of links to jobs.
 
-    The links in the folder PREFIX, by default "view", are called by what tells the jobs apart, or as PATH
-    says; see export.
+    The links in the folder PREFIX, by default "view", are named by the values that differ between the
+    jobs, or by PATH; see export.
     """
     if folder is not None:
         if path is not None:

@@ -13,9 +13,10 @@ from typing import Any, Final, TypeAlias
 from perkey.dataspace.errors import StatepointParsingError
 from perkey.dataspace.space import FN_STATEPOINT, StatePoint, job_id, normalized
 from perkey.files import OURS, SCRATCH, read_file
+from perkey.query import nested, split
 
 Schema: TypeAlias = str | Callable[[str], Mapping[str, Any] | None] | None
-"""A schema string, a function of a folder's path that returns its state point or None, or None: by files."""
+"""A schema string, a function of a folder's path that returns its state point, if any; None: by files."""
 
 _TYPES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "str": ("[^/]+?", str),
@@ -97,7 +98,7 @@ def _found(name: str, folder: str, statepoint: Any, present: StatePoint | None) 
         raise StatepointParsingError(f"{folder}: {error}") from error
     job = job_id(plain)
     if present is not None and job_id(present) != job:
-        raise StatepointParsingError(f"{folder}: {FN_STATEPOINT} says {present}, the schema {plain}")
+        raise StatepointParsingError(f"{folder}: {FN_STATEPOINT} has {present}, but the schema gives {plain}")
     return FoundJob(name, folder, plain, job, present is not None)
 
 
@@ -107,7 +108,7 @@ def _read_statepoint(folder: str) -> StatePoint | None:
     try:
         return None if content is None else normalized(json.loads(content))
     except (TypeError, ValueError) as error:
-        raise StatepointParsingError(f"{path} is no state point: {error}") from error
+        raise StatepointParsingError(f"{path} is not a state point: {error}") from error
 
 
 def _by_files(_name: str) -> None:
@@ -127,7 +128,7 @@ def _statepoint_of(schema: Schema, shown: Callable[[str], str]) -> Callable[[str
 
         return by_either_path
     if not callable(schema):
-        raise ValueError(f"a schema is a string, a function or None, not {schema!r}")
+        raise ValueError(f"a schema must be a string, a function, or None: {schema!r}")
     function = schema
     return lambda name: function(shown(name))
 
@@ -156,7 +157,9 @@ class SchemaString:
 
     def _group(self, field: str, kind: str) -> str:
         if kind not in _TYPES:
-            raise ValueError(f"{{{field}:{kind}}} is no field: its type is one of {', '.join(_TYPES)}")
+            raise ValueError(
+                f"{{{field}:{kind}}} is not a field: its type must be one of {', '.join(_TYPES)}"
+            )
         if not field:
             raise ValueError("a field has no name; the empty key is {sp.}")
         key = field.removeprefix("job.").removeprefix("sp.")
@@ -169,7 +172,7 @@ class SchemaString:
         return f"(?P<{group}>{pattern})"
 
     def statepoint_of(self, path: str) -> StatePoint | None:
-        """Return the state point that a path tells; None if it is another kind of path.
+        """Return the state point that a path contains; None if it is another kind of path.
 
         >>> SchemaString("a_{a:int}/{b.c}").statepoint_of("a_1/x")
         {'a': 1, 'b': {'c': 'x'}}
@@ -177,11 +180,4 @@ class SchemaString:
         found = self._match(path)
         if found is None:
             return None
-        statepoint: StatePoint = {}
-        for group, (key, convert) in self._fields.items():
-            *above, last = key.split(".")
-            inner = statepoint
-            for step in above:
-                inner = inner.setdefault(step, {})
-            inner[last] = convert(found[group])
-        return statepoint
+        return nested((split(key), convert(found[group])) for group, (key, convert) in self._fields.items())

@@ -1,4 +1,4 @@
-"""Export: jobs into a folder or an archive, under paths that tell their state points."""
+"""Export: jobs into a folder or an archive, under paths that contain their state points."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from perkey.dataspace.exchange.archives import is_archive_name, write_archive
 from perkey.dataspace.exchange.paths import PathSpec, folders_above, paths_of, require_distinct
-from perkey.dataspace.space import CopyTree, StatePoint, Workspace
+from perkey.dataspace.space import CopyTree, Space, StatePoint, StrPath, Workspace
 from perkey.files import copy_tree, make_base, move_path, sync_path, sync_tree, temporary_name
-
-if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
 
 MOVES: Final = frozenset((shutil.move, os.replace, os.rename))
 """Functions that, given as `copytree`, mean that folders are moved."""
 
 
 def export_jobs(
-    project: Project,
+    space: Space,
     jobs: Iterable[str],
-    target: str | os.PathLike[str],
+    target: StrPath,
     path: PathSpec = None,
     copytree: CopyTree | None = None,
 ) -> dict[str, str]:
@@ -32,23 +29,23 @@ def export_jobs(
     is_archive = is_archive_name(place) and not os.path.isdir(place)
     if is_archive and copytree is not None:
         raise ValueError("copytree is for folders: jobs are not moved into an archive")
-    paths = export_paths(project, project._index.all(list(jobs)), path)
-    make_base(os.path.dirname(place), durable=project._durable)
+    paths = export_paths(space, space.index.all(list(jobs)), path)
+    make_base(os.path.dirname(place), durable=space.durable)
     if is_archive:
-        folders = sorted((name, project._jobs.folder(job)) for job, name in paths.items())
-        write_archive(place, folders, durable=project._durable)
+        folders = sorted((name, space.workspace.folder(job)) for job, name in paths.items())
+        write_archive(place, folders, durable=space.durable)
     else:
         _require_free(place)
         if copytree is None:
-            _copy_whole(project._jobs, paths, place)
+            _copy_whole(space.workspace, paths, place)
         else:
-            _copy_each(project._jobs, paths, place, copytree)
-    return {project._jobs.folder(job): name for job, name in paths.items()}
+            _copy_each(space.workspace, paths, place, copytree)
+    return {space.workspace.folder(job): name for job, name in paths.items()}
 
 
-def export_paths(project: Project, jobs: Mapping[str, StatePoint], path: PathSpec) -> dict[str, str]:
-    """Return where jobs go; a job about which its path says nothing is named by its id."""
-    paths = paths_of(project, jobs, path)
+def export_paths(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> dict[str, str]:
+    """Return where jobs go; a job with an empty path is named by its id."""
+    paths = paths_of(space, jobs, path)
     if path is None or len(paths) == 1:
         paths = {job: name or job for job, name in paths.items()}
     require_distinct(paths)
@@ -63,7 +60,7 @@ def _require_free(place: str) -> None:
         if os.path.islink(place):
             raise FileExistsError(f"{place} exists already, as a link that leads nowhere") from None
     except NotADirectoryError:
-        raise FileExistsError(f"{place} exists already, and is no folder") from None
+        raise FileExistsError(f"{place} exists already, and is not a folder") from None
 
 
 def _copy_whole(jobs: Workspace, paths: dict[str, str], place: str) -> None:

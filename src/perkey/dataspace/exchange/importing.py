@@ -6,99 +6,112 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TypeAlias
 
 from perkey.dataspace.errors import DestinationExistsError
+from perkey.dataspace.exchange.archives import extract_archive
 from perkey.dataspace.exchange.discovery import FoundJob, Schema, discover
 from perkey.dataspace.exchange.export import MOVES
-from perkey.dataspace.exchange.unpacking import extract_archive
-from perkey.dataspace.space import FN_STATEPOINT, CopyTree, delete_tree
+from perkey.dataspace.space import FN_STATEPOINT, CopyTree, Space, StrPath, delete_tree
 from perkey.files import TEMPORARY, copy_tree, sync_tree, write_file
 
-if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
+Merging: TypeAlias = Callable[[], AbstractContextManager[Space]]
+"""Gives a temporary space for a block; at the end its jobs are synchronised into the space of the import."""
 
 
 def import_jobs(
-    project: Project,
-    origin: str | os.PathLike[str] | None = None,
+    space: Space,
+    origin: StrPath | None = None,
     schema: Schema = None,
-    sync: bool | Mapping[str, Any] | None = None,
     copytree: CopyTree | None = None,
+    merging: Merging | None = None,
+    *,
+    keeps_origin: bool = False,
 ) -> dict[str, str]:
-    """Make folders jobs of a project; `Project.import_from` describes it."""
+    """Make folders jobs of a space; `Project.import_from` describes it.
+
+    Args:
+        space: The space.
+        origin: The folder or archive, by default the working directory.
+        schema: How jobs are recognised.
+        copytree: Copies or moves a job.
+        merging: Synchronises with jobs that exist; None refuses them.
+        keeps_origin: Whether nothing is removed although `copytree` moves, because `merging` changes nothing.
+    """
     place = os.getcwd() if origin is None else os.path.abspath(os.fspath(origin))
     given = os.curdir if origin is None else os.fspath(origin)
     if os.path.isdir(place):
-        return _import(
-            project, place, lambda name: os.path.join(given, name) if name else given, schema, sync, copytree
-        )
+        found = _discover(space, place, schema, lambda name: os.path.join(given, name) if name else given)
+        _take(space, list(found.values()), copytree, merging, keeps_origin=keeps_origin)
+        return {name: space.workspace.folder(job.id) for name, job in found.items()}
     if not os.path.exists(place):
-        raise FileNotFoundError(f"there is no {given!r} to import from")
+        raise FileNotFoundError(f"{given!r} does not exist: give a folder or an archive to import from")
     if copytree is not None:
         raise ValueError("copytree is for folders: jobs are not moved out of an archive")
-    with _extracted(project, place) as (folder, has_links):
+    with _extracted(space, place) as (folder, has_links):
         # What was extracted need not be copied once more, unless a link leads from one job to another.
-        move = None if has_links or sync else os.replace
-        return _import(project, folder, lambda name: name or os.curdir, schema, sync, move)
+        move = None if has_links or merging else os.replace
+        found = _discover(space, folder, schema, lambda name: name or os.curdir)
+        _take(space, list(found.values()), move, merging)
+    return {name: space.workspace.folder(job.id) for name, job in found.items()}
 
 
 @contextmanager
-def _extracted(project: Project, archive: str) -> Iterator[tuple[str, bool]]:
+def _extracted(space: Space, archive: str) -> Iterator[tuple[str, bool]]:
     """Extract an archive for the time of a block, on the file system of the workspace."""
-    project._jobs.make()
-    staging = project._jobs.stage(copy=True)
+    space.workspace.make()
+    staging = space.workspace.stage(copy=True)
     try:
-        yield staging, extract_archive(archive, staging, durable=project._jobs.durable)
+        yield staging, extract_archive(archive, staging, durable=space.workspace.durable)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _import(  # noqa: PLR0917 - private
-    project: Project,
-    origin: str,
-    shown: Callable[[str], str],
-    schema: Schema,
-    sync: bool | Mapping[str, Any] | None,
+def _discover(space: Space, origin: str, schema: Schema, shown: Callable[[str], str]) -> dict[str, FoundJob]:
+    """Return the jobs in a folder by their paths, as they are shown."""
+    apart = frozenset((os.path.realpath(space.workspace.path),)) - {os.path.realpath(origin)}
+    return {shown(job.name): job for job in discover(origin, schema, shown, apart)}
+
+
+def _take(
+    space: Space,
+    found: list[FoundJob],
     copytree: CopyTree | None,
-) -> dict[str, str]:
-    apart = frozenset((os.path.realpath(project._jobs.path),)) - {os.path.realpath(origin)}
-    found = discover(origin, schema, shown, apart)
-    if sync is None or sync is False:
-        _require_new(project, found)
-        if copytree in MOVES:
-            _move_in(project, found)
-        else:
-            _copy_in(project, found, copytree)
-    else:
-        _synchronise(project, found, {} if sync is True else sync, copytree)
-    return {shown(job.name): project._jobs.folder(job.id) for job in found}
-
-
-def _require_new(project: Project, found: list[FoundJob]) -> None:
-    for job in found:
-        if job.id in project._jobs:
-            raise DestinationExistsError(project.job_class(project, _id=job.id, statepoint=job.statepoint))
-
-
-def _synchronise(
-    project: Project, found: list[FoundJob], options: Mapping[str, Any], copytree: CopyTree | None
+    merging: Merging | None,
+    *,
+    keeps_origin: bool = False,
 ) -> None:
-    """Copy into a project of its own, synchronise with that, and only then remove what was to be moved."""
+    if merging is not None:
+        _merge(merging, found, copytree, keeps_origin=keeps_origin)
+        return
+    _require_new(space, found)
+    if copytree in MOVES:
+        _move_in(space, found)
+    else:
+        _copy_in(space, found, copytree)
+
+
+def _require_new(space: Space, found: list[FoundJob]) -> None:
+    for job in found:
+        if job.id in space.workspace:
+            raise DestinationExistsError(space.make_job(job.id, job.statepoint))
+
+
+def _merge(merging: Merging, found: list[FoundJob], copytree: CopyTree | None, *, keeps_origin: bool) -> None:
+    """Copy into a temporary space, which is synchronised; then remove the folders that were to be moved."""
     moves = copytree in MOVES
-    with project.temporary_project() as temporary:
+    with merging() as temporary:
         _copy_in(temporary, found, None if moves else copytree)
-        project.sync(temporary, **{"recursive": True, "check_schema": False, **options})
-    if moves and not options.get("dry_run"):
+    if moves and not keeps_origin:
         for job in found:
             delete_tree(job.path)
 
 
-def _copy_in(project: Project, found: list[FoundJob], copytree: CopyTree | None) -> None:
+def _copy_in(space: Space, found: list[FoundJob], copytree: CopyTree | None) -> None:
     """Copy all folders, then make them jobs: what cannot be copied leaves the project as it was."""
-    jobs = project._jobs
+    jobs = space.workspace
     jobs.make()
     staging = jobs.stage(copy=True)
     try:
@@ -113,7 +126,7 @@ def _copy_in(project: Project, found: list[FoundJob], copytree: CopyTree | None)
             _complete(inner, job, durable=jobs.durable)
         for job in found:
             jobs.publish(os.path.join(staging, job.id), job.id)
-            project._index.add(job.id, job.statepoint)
+            space.index.add(job.id, job.statepoint)
     except BaseException:
         _give_back(staging, found)
         raise
@@ -132,9 +145,9 @@ def _give_back(staging: str, found: list[FoundJob]) -> None:
             shutil.move(inner, job.path)
 
 
-def _move_in(project: Project, found: list[FoundJob]) -> None:
+def _move_in(space: Space, found: list[FoundJob]) -> None:
     """Move folders, one after the other; each is whole in one place at any moment."""
-    jobs = project._jobs
+    jobs = space.workspace
     jobs.make()
     for job in found:
         _complete(job.path, job, durable=jobs.durable)
@@ -143,13 +156,13 @@ def _move_in(project: Project, found: list[FoundJob]) -> None:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            _copy_in(project, [job], None)
+            _copy_in(space, [job], None)
             delete_tree(job.path)
-        project._index.add(job.id, job.statepoint)
+        space.index.add(job.id, job.statepoint)
 
 
 def _complete(folder: str, job: FoundJob, *, durable: bool) -> None:
-    """Write the state point into a folder that has none; what was left by one that died at it, goes."""
+    """Write the state point into a folder without one; leftovers of a killed process are removed."""
     path = os.path.join(folder, FN_STATEPOINT)
     if not os.path.exists(path):
         for name in os.listdir(folder):

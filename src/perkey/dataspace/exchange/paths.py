@@ -1,4 +1,4 @@
-"""Where each job goes in an export or a view: a relative path that tells its state point.
+"""Where each job goes in an export or a view: a relative path that contains its state point.
 
 Paths are safe: they stay below the target, no job's folder is in another's, and what cannot be in a file
 name is replaced: by ``%`` and hexadecimal digits, and beyond 120 bytes by a digest.
@@ -12,19 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from perkey.dataspace.errors import ExchangePathError
-from perkey.dataspace.search import STATEPOINT, ProjectSchema, frozen, split_path, steps_of
-from perkey.dataspace.space import StatePoint
+from perkey.dataspace.search import STATEPOINT, ProjectSchema, frozen, split_path
+from perkey.dataspace.space import Space, StatePoint
+from perkey.query import MISSING, joined, split, value_at
 from perkey.synced import SyncedCollection
 
-if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
-    from perkey.dataspace.project import Project
-
 PathSpec: TypeAlias = str | Callable[[Any], str] | Literal[False] | None
-"""A format string, a function of the job, False for ids, or None for ``{{auto}}``."""
+"""A format string, a function of the job, False for ids; None stands for ``{{auto}}``."""
 
 _AUTO: Final = re.compile(r"\{\{\s*auto\s*(?::(?P<double>[^{}]*))?\}\}|\{auto(?::(?P<single>[^{}]*))?\}")
 _AWKWARD: Final = re.compile("[/\\\\\x00-\x1f\x7f\ud800-\udfff]")
@@ -32,14 +29,14 @@ _LONGEST: Final = 120
 _RESERVED: Final = (".@perkey",)
 
 
-def paths_of(project: Project, jobs: Mapping[str, StatePoint], path: PathSpec) -> dict[str, str]:
+def paths_of(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> dict[str, str]:
     """Return the path of each job, by its id.
 
-    Without a specification no two paths clash: jobs that are told apart by nothing that is in the path get
-    their ids into it.
+    Without a specification no two paths clash: jobs whose paths would be the same
+    get their ids into them.
 
     Args:
-        project: The project.
+        space: The space.
         jobs: The ids of the jobs with their state points.
         path: How paths are made.
 
@@ -56,11 +53,8 @@ def paths_of(project: Project, jobs: Mapping[str, StatePoint], path: PathSpec) -
     elif isinstance(path, str):
         make = _Template(path, jobs).expand
     else:
-        raise ExchangePathError(f"a path is a string, a function, False or None, not {path!r}")
-    return {
-        job: _inside(make(project.job_class(project, _id=job, statepoint=statepoint)))
-        for job, statepoint in jobs.items()
-    }
+        raise ExchangePathError(f"a path must be a string, a function, False, or None: {path!r}")
+    return {job: _inside(make(space.make_job(job, statepoint))) for job, statepoint in jobs.items()}
 
 
 def require_distinct(paths: Mapping[str, str]) -> None:
@@ -69,7 +63,7 @@ def require_distinct(paths: Mapping[str, str]) -> None:
     if clashing:
         example = paths[clashing[0]] or "."
         raise ExchangePathError(
-            f"{len(clashing)} jobs share paths, or have others' in theirs, for example {example!r}: "
+            f"{len(clashing)} jobs share paths, or have paths within others, such as {example!r}: "
             "add '/id/{job.id}' to the path"
         )
 
@@ -103,10 +97,10 @@ class _Template:
                 if field is not None
             ]
         except ValueError as error:
-            raise ExchangePathError(f"{text!r} is no format string: {error}") from None
+            raise ExchangePathError(f"{text!r} is not a format string: {error}") from None
         self._auto = _Auto(jobs.values(), frozenset(map(_key_of, fields)))
 
-    def expand(self, job: Job) -> str:
+    def expand(self, job: Any) -> str:
         """Return the path of a job."""
         parts = [
             self._auto.expand(job.cached_statepoint, self._separator)
@@ -117,7 +111,7 @@ class _Template:
         return re.sub("/+", "/", "".join(parts)).strip("/") if None in self._pieces else "".join(parts)
 
 
-def _formatted(text: str, job: Job) -> str:
+def _formatted(text: str, job: Any) -> str:
     result = []
     for literal, field, spec, conversion in Formatter().parse(text):
         result.append(literal)
@@ -133,15 +127,14 @@ def _formatted(text: str, job: Job) -> str:
 
 def _key_of(field: str) -> str | None:
     """Return the key of the state point that a field names; None if it names something else."""
-    namespace, rest = split_path(field.removeprefix("job.").replace("statepoint.", "sp.", 1))
-    return rest if namespace == STATEPOINT else None
+    namespace, path = split_path(field.removeprefix("job.").replace("statepoint.", "sp.", 1))
+    return joined(path) if namespace == STATEPOINT and path else None
 
 
-def _value_of(field: str, job: Job) -> Any:
-    namespace, rest = split_path(field)
+def _value_of(field: str, job: Any) -> Any:
+    namespace, path = split_path(field)
     value: Any = job
-    steps = field.split(".")[1:] if field.startswith("job.") else [namespace, *steps_of(rest)]
-    for step in steps:
+    for step in split(field)[1:] if field.startswith("job.") else (namespace, *path):
         try:
             value = value[step] if isinstance(value, Mapping) else _attribute(value, step)
         except (AttributeError, KeyError):
@@ -166,27 +159,16 @@ class _Auto:
     def __init__(self, statepoints: Any, named: frozenset[str | None]) -> None:
         schema = ProjectSchema.detect(statepoints, exclude_const=True)
         keys = sorted((sum(map(len, schema[key].values())), key) for key in schema if key not in named)
-        self._keys: Final = [(key, key.split(".")) for _, key in keys]
+        self._keys: Final = [(key, split(key)) for _, key in keys]
 
     def expand(self, statepoint: Mapping[str, Any], separator: str) -> str:
         """Return the keys and values that a state point has."""
         parts: list[str] = []
-        for key, steps in self._keys:
-            found = _find(statepoint, steps)
-            if found is not _NOTHING:
+        for key, path in self._keys:
+            found = value_at(statepoint, path)
+            if found is not MISSING and not (isinstance(found, Mapping) and found):
                 parts += [quoted(key), quoted(str(frozen(found)))]
         return separator.join(parts)
-
-
-_NOTHING: Final = object()
-
-
-def _find(value: Any, steps: list[str]) -> Any:
-    for step in steps:
-        if not isinstance(value, Mapping) or step not in value:
-            return _NOTHING
-        value = value[step]
-    return _NOTHING if isinstance(value, Mapping) and value else value
 
 
 def quoted(text: str) -> str:

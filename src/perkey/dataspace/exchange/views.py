@@ -1,8 +1,7 @@
-"""Linked views: folders whose paths tell state points, with a link to each job.
+"""Linked views: folders whose paths contain state points, with a link to each job.
 
-Whose a link is, is seen from the link: one that is called ``job`` and leads to the folder of a job of this
-project, or to one that is no more, is the view's, and so is kept up to date or removed. Everything else
-belongs to somebody, and stays.
+A link belongs to the view if it is called ``job`` and leads to the folder of a job of this project, or to a
+folder that does not exist any more. Such links are kept up to date or removed. All other files stay.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ import os
 import stat as modes
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from perkey.dataspace.exchange.paths import PathSpec, paths_of, require_distinct
-from perkey.dataspace.space import StatePoint, is_job_id
+from perkey.dataspace.space import Space, StatePoint, is_job_id
 from perkey.files import temporary_name
-
-if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
 
 LINK: Final = "job"
 """The name of the links."""
@@ -28,17 +24,15 @@ _ATTEMPTS: Final = 16
 _NOT_EMPTY: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT))
 
 
-def link_jobs(
-    project: Project, jobs: Mapping[str, StatePoint], prefix: str, path: PathSpec
-) -> dict[str, str]:
+def link_jobs(space: Space, jobs: Mapping[str, StatePoint], prefix: str, path: PathSpec) -> dict[str, str]:
     """Bring a view up to date; `Project.create_linked_view` describes it."""
     paths = {
         job: "/".join(part for part in (name, LINK) if part)
-        for job, name in paths_of(project, jobs, path).items()
+        for job, name in paths_of(space, jobs, path).items()
     }
     require_distinct(paths)
     root = os.path.realpath(prefix)
-    workspace = os.path.realpath(project._jobs.path)
+    workspace = os.path.realpath(space.workspace.path)
     wanted = {os.path.join(root, name): os.path.join(workspace, job) for job, name in paths.items()}
     present = dict(_links(root, workspace))
     _require_free(root, workspace, wanted, present)
@@ -49,7 +43,7 @@ def link_jobs(
         text = os.path.relpath(target, os.path.dirname(link))
         if present.get(link) != text:
             _place(link, text)
-    return {project._jobs.folder(job): os.path.join(prefix, name) for job, name in paths.items()}
+    return {space.workspace.folder(job): os.path.join(prefix, name) for job, name in paths.items()}
 
 
 def _links(root: str, workspace: str) -> Iterator[tuple[str, str]]:
@@ -63,7 +57,7 @@ def _links(root: str, workspace: str) -> Iterator[tuple[str, str]]:
 
 
 def _text_of(path: str) -> str | None:
-    """Return the text of a link; None if there is no link (any more)."""
+    """Return the text of a link; None if it is missing."""
     try:
         return os.readlink(path)
     except OSError:
@@ -77,7 +71,7 @@ def _is_ours(link: str, text: str, workspace: str) -> bool:
 
 
 def _require_free(root: str, workspace: str, wanted: Mapping[str, str], present: Mapping[str, str]) -> None:
-    """Raise FileExistsError if somebody's file is where a link or a folder must be."""
+    """Raise FileExistsError if a foreign file is where a link or a folder must be."""
     for link in wanted:
         mode, text = _mode_of(link), _text_of(link)
         is_another = text is not None and not _is_ours(link, text, workspace)
@@ -87,12 +81,12 @@ def _require_free(root: str, workspace: str, wanted: Mapping[str, str], present:
         while len(folder) >= len(root):
             mode = _mode_of(folder)
             if mode and not modes.S_ISDIR(mode) and folder not in present.keys() - wanted.keys():
-                raise FileExistsError(f"{folder} is no folder; nothing was changed")
+                raise FileExistsError(f"{folder} is not a folder; nothing was changed")
             folder = os.path.dirname(folder)
 
 
 def _mode_of(path: str) -> int:
-    """Return what is there and its rights, by one look because others come and go; 0 if nothing is."""
+    """Return the type and the rights of a path, by one look because files come and go; 0 if it is missing."""
     try:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -115,7 +109,7 @@ def _remove(link: str, root: str) -> None:
 
 
 def _place(link: str, text: str) -> None:
-    """Make a link, or replace one; others see the old one or the new one."""
+    """Make a link, or replace one; readers see the old one or the new one."""
     temporary = os.path.join(os.path.dirname(link), temporary_name())
     for attempt in range(_ATTEMPTS):
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
-from perkey.dataspace.h5.group import held
-from perkey.dataspace.h5.store import H5Store
+from perkey.dataspace.h5.store import H5Store, held
 from perkey.files import replace_path, temporary_name
-from perkey.synced.errors import InvalidKeyError, KeyTypeError
+from perkey.synced import InvalidKeyError, KeyTypeError
 
 _NOT_IN_NAMES: Final = {".", "/", "\0", os.sep}
 
@@ -22,6 +22,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
 
     Args:
         prefix: The folder, which need not exist.
+        prepare: Makes the folder when a file is assigned, or raises; by default folders are made.
     """
 
     cls: Final = H5Store
@@ -30,10 +31,15 @@ class H5StoreManager(MutableMapping[str, H5Store]):
     suffix: Final = ".h5"
     """What the names of the files end with."""
 
-    __slots__ = ("_known", "_prefix")
+    __slots__ = ("_known", "_prefix", "_prepare")
 
-    def __init__(self, prefix: str | os.PathLike[str]) -> None:
+    _prepare: Callable[[], object]
+
+    def __init__(
+        self, prefix: str | os.PathLike[str], *, prepare: Callable[[], object] | None = None
+    ) -> None:
         object.__setattr__(self, "_prefix", os.path.abspath(prefix))
+        object.__setattr__(self, "_prepare", prepare or partial(os.makedirs, self._prefix, exist_ok=True))
         object.__setattr__(self, "_known", {})
 
     @property
@@ -54,7 +60,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
         """Return a store, whether there is such a file or not, and the same one each time.
 
         Raises:
-            KeyTypeError, InvalidKeyError: The name is no text, is empty, or has dots or slashes.
+            KeyTypeError, InvalidKeyError: The name is not text, is empty, or has dots or slashes.
         """
         path = self._path(name)
         store: H5Store = self._known.setdefault(name, H5Store(path))
@@ -67,7 +73,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
             UnstorableValueError: HDF5 has no form for a value; nothing was changed.
         """
         path = self._path(name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._prepare()
         draft = os.path.join(os.path.dirname(path), temporary_name())
         try:
             with H5Store(draft) as store, held(values):
@@ -125,7 +131,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
             raise AttributeError(name) from None
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether it is the same folder."""
+        """Return whether it is the same folder."""
         return isinstance(other, H5StoreManager) and self.prefix == other.prefix
 
     def __hash__(self) -> int:
@@ -135,4 +141,8 @@ class H5StoreManager(MutableMapping[str, H5Store]):
         return f"{type(self).__name__}(prefix={self.prefix!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.prefix,)
+        return _reopen, (type(self), self.prefix, self._prepare)
+
+
+def _reopen(cls: type[H5StoreManager], prefix: str, prepare: Callable[[], object]) -> H5StoreManager:
+    return cls(prefix, prepare=prepare)

@@ -1,7 +1,7 @@
 """Finding, grouping, comparing and tabulating jobs."""
 
 from perkey.dataspace.search.diff import diff_jobs
-from perkey.dataspace.search.filter import STATEPOINT, JobFilter, split_path, steps_of
+from perkey.dataspace.search.filter import STATEPOINT, JobFilter, split_path
 from perkey.dataspace.search.frames import to_dataframe
 from perkey.dataspace.search.grouping import by_document, by_job, group
 from perkey.dataspace.search.neighbors import neighbors_of
@@ -18,6 +18,5 @@ __all__ = [
     "group",
     "neighbors_of",
     "split_path",
-    "steps_of",
     "to_dataframe",
 ]

@@ -2,52 +2,57 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from perkey.dataspace.search.needles import needle_of
 from perkey.dataspace.space import StatePoint
-from perkey.query import Filter, compile_filter
-from perkey.query.filters import LOGICAL, Predicate, equalities_of, paths_of
-from perkey.synced.plain import to_plain
+from perkey.query import Filter, Node, Path, Predicate, all_of, parse, split
+from perkey.synced import ATOMS, to_plain
 
 STATEPOINT: Final = "sp"
 DOCUMENT: Final = "doc"
 _NAMESPACES: Final = frozenset((STATEPOINT, DOCUMENT))
-_STATEPOINT_ONLY: Final = frozenset((STATEPOINT,))
-_DOCUMENT_ONLY: Final = frozenset((DOCUMENT,))
 
 Document: TypeAlias = Mapping[str, Any]
 
 
 class JobFilter:
-    """A filter over jobs, compiled.
+    """A filter over jobs, parsed.
 
     Args:
         filter: Paths begin with ``sp.`` or ``doc.``; all others are of state points.
         doc_filter: Paths are of documents, all of them.
 
     Attributes:
-        needle: What is in the text of each state point that matches, see `needle_of`; None if unknown.
+        prefilter: A pattern that the text of each matching state point contains, see `prefilter_of`; None if
+            there is no such pattern.
 
     Raises:
-        TypeError: It is no filter, or JSON has no form for a value that is to be equal.
-        ValueError: It is no filter.
+        TypeError: A filter is not a mapping, or JSON has no form for a value that is to be equal.
+        ValueError: A filter is not valid.
     """
 
     def __init__(self, filter: Filter | None = None, doc_filter: Filter | None = None) -> None:
-        compile_filter(filter)
-        for _, value in (*equalities_of(filter or {}), *equalities_of(doc_filter or {})):
-            to_plain(value)  # what JSON cannot hold, nothing is equal to: a mistake
-        conditions = [*_conditions(filter), {DOCUMENT: doc_filter}] if doc_filter else [*_conditions(filter)]
-        by_namespaces: dict[frozenset[str], list[Filter]] = {}
-        for each in conditions:
-            by_namespaces.setdefault(_asked(each), []).append(each)
-        on_statepoint = [*map(_relative, by_namespaces.pop(_STATEPOINT_ONLY, ()))]
-        self._on_statepoint = _compiled(on_statepoint)
-        self._on_document = _compiled(map(_relative, by_namespaces.pop(_DOCUMENT_ONLY, ())))
-        self._on_both = _compiled(each for mixed in by_namespaces.values() for each in mixed)
-        self.needle = needle_of(on_statepoint)
+        parsed = all_of((parse(filter), parse(doc_filter, at=(DOCUMENT,))))
+        for _, value in parsed.equalities():
+            if type(value) not in ATOMS:
+                to_plain(value)  # no value in a file equals what JSON has no form for: a mistake
+        on_statepoint: list[Node] = []
+        on_document: list[Node] = []
+        on_both: list[Node] = []
+        for each in parsed.conjuncts():
+            asked = {namespace_of(path)[0] for path in each.paths()}
+            if len(asked) > 1:
+                on_both.append(each.moved(_absolute))
+            else:  # without the namespace, which would be looked up for each job
+                (on_document if DOCUMENT in asked else on_statepoint).append(each.moved(_relative))
+        self._on_statepoint = _predicate(on_statepoint)
+        self._on_document = _predicate(on_document)
+        self._on_both = _predicate(on_both)
+        self.prefilter = prefilter_of(on_statepoint)
 
     @property
     def is_open(self) -> bool:
@@ -92,69 +97,77 @@ class JobFilter:
         return list(found)
 
 
-def split_path(key: str, default: str = STATEPOINT) -> tuple[str, str | None]:
-    """Return namespace and rest of a path; the rest is None if the path names the namespace itself.
+def namespace_of(path: Path) -> tuple[str, Path]:
+    """Return the namespace that a path of a filter or field begins with, and the path in it.
 
-    The empty text is a key, too: ``""`` and ``"sp."`` name that of the state point.
+    The namespace can be left out if it is that of state points. The empty text is a key, too.
 
-    >>> split_path("a.b"), split_path("doc.a"), split_path("sp"), split_path("sp."), split_path("")
-    (('sp', 'a.b'), ('doc', 'a'), ('sp', None), ('sp', ''), ('sp', ''))
+    >>> namespace_of(("a", "b")), namespace_of(("doc", "a")), namespace_of(("sp",)), namespace_of(("sp", ""))
+    (('sp', ('a', 'b')), ('doc', ('a',)), ('sp', ()), ('sp', ('',)))
     """
-    namespace, dot, rest = key.partition(".")
-    if namespace not in _NAMESPACES:
-        return default, key
-    return namespace, rest if dot else None
+    if path and path[0] in _NAMESPACES:
+        return path[0], path[1:]
+    return STATEPOINT, path
 
 
-def steps_of(rest: str | None) -> list[str]:
-    """Return the keys that the rest of a path leads through, see `split_path`."""
-    return [] if rest is None else rest.split(".")
+def split_path(text: str) -> tuple[str, Path]:
+    """Return the namespace of a path that is given as text, and the path in it; see `namespace_of`."""
+    return namespace_of(split(text))
 
 
-def _asked(condition: Filter) -> frozenset[str]:
-    """Return which namespaces a condition speaks of."""
-    return frozenset(path[0] if path[:1] == (DOCUMENT,) else STATEPOINT for path in paths_of(condition))
+def _absolute(path: Path) -> Path:
+    namespace, rest = namespace_of(path)
+    return (namespace, *rest)
 
 
-def _compiled(conditions: Iterable[Filter]) -> Predicate | None:
-    """Return what tells whether all conditions hold, None if there are none."""
-    together = list(conditions)
-    return compile_filter({"$and": together}) if together else None
+def _relative(path: Path) -> Path:
+    return namespace_of(path)[1]
 
 
-def _conditions(filter: Filter | None) -> Iterator[Filter]:
-    """Yield the conditions that must all hold, one by one, with full paths."""
-    return (_with_namespaces({key: expected}) for key, expected in (filter or {}).items())
+def _predicate(nodes: list[Node]) -> Predicate | None:
+    """Return the predicate of all nodes together; None if there are none."""
+    return all_of(nodes).matches if nodes else None
 
 
-def _with_namespaces(filter: Filter) -> Filter:
-    result: dict[str, Any] = {}
-    for key, expected in filter.items():
-        if key in LOGICAL:
-            result[key] = _each(_with_namespaces, expected)
-            continue
-        namespace, rest = split_path(key)
-        path = namespace if rest is None else f"{namespace}.{rest}"
-        if path in result:  # said with and without its namespace: two conditions
-            return {"$and": [_with_namespaces({key: expected}) for key, expected in filter.items()]}
-        result[path] = expected
-    return result
+# --- The prefilter --------------------------------------------------------------------------------------
 
 
-def _relative(filter: Filter) -> Filter:
-    """Return a filter of one namespace without its name: looking that up takes time, for each job."""
-    conditions: list[Filter] = []
-    for key, expected in filter.items():
-        _, rest = split_path(key)
-        if key in LOGICAL:
-            conditions.append({key: _each(_relative, expected)})
-        elif rest is not None:
-            conditions.append({rest: expected})
-        else:
-            conditions.append(expected if isinstance(expected, Mapping) and expected else {"$eq": expected})
-    return {"$and": conditions} if conditions else {}
+def prefilter_of(nodes: Iterable[Node]) -> re.Pattern[str] | None:
+    r"""Return a pattern that matches the text of each state point that all nodes match, and few others.
+
+    So most state points need not be parsed to be refused. A search for one value among 10,000 jobs in a new
+    process takes 16 ms with it and 28 ms without it (`benchmarks.dataspace`, "find one value, cold").
+
+    The text is compact JSON. None means that the filters require no single value.
+
+    >>> prefilter_of([parse({"a.b": 17})]).pattern
+    '"b":(?:17|17\\.0)[,}]'
+    """
+    patterns = [
+        re.escape(f"{json.dumps(path[-1])}:") + f"(?:{'|'.join(map(re.escape, texts))})[,}}]"
+        for each in nodes
+        for path, value in each.equalities()
+        if path and (texts := list(_texts(value)))
+    ]
+    # Of several, the longest one is likely to be in the fewest.
+    return re.compile(max(patterns, key=len)) if patterns else None
 
 
-def _each(change: Callable[[Filter], Filter], operand: Any) -> Any:
-    """Return the operand of a logical operator with each filter in it changed."""
-    return [change(each) for each in operand] if isinstance(operand, list | tuple) else change(operand)
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the JSON of all values that are equal to a value; nothing if these are not a few texts."""
+    if value is None or isinstance(value, str):
+        yield json.dumps(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        return
+    elif isinstance(value, int | float):
+        if value in {0, 1}:
+            yield json.dumps(bool(value))
+        if value == 0:
+            yield "-0.0"
+        if value == int(value):
+            yield str(int(value))
+        try:
+            if float(value) == value:
+                yield repr(float(value))
+        except OverflowError:
+            pass  # no float is so large

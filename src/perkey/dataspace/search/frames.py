@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from perkey.dataspace.space import Space
 from perkey.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from perkey.dataspace.project import Project
+from perkey.query import joined, leaves
 
 
 def to_dataframe(
-    project: Project,
+    space: Space,
     jobs: list[str],
     prefixes: tuple[str, str],
     usecols: Iterable[str] | Callable[[str], bool] | None = None,
@@ -29,11 +28,11 @@ def to_dataframe(
     columns: dict[str, dict[str, Any]] = {}
     known: dict[str, bool] = {}
     sources = (
-        (sp_prefix, project._index.statepoint),
-        (doc_prefix, project._documents),
+        (sp_prefix, space.index.statepoint),
+        (doc_prefix, space.documents),
     )
-    project._index.sound()  # one file instead of one a job
-    with project._documents.many(project._index.ids()):
+    space.index.sound()  # one file instead of one a job
+    with space.documents.many(space.index.ids()):
         for job in jobs:
             for prefix, source in sources:
                 for key, value in _cells(source(job), prefix, flatten=flatten):
@@ -53,8 +52,5 @@ def _wanted(usecols: Iterable[str] | Callable[[str], bool] | None) -> Callable[[
 
 
 def _cells(values: Mapping[str, Any], prefix: str, *, flatten: bool) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if flatten and isinstance(value, Mapping) and value:
-            yield from _cells(value, f"{prefix}{key}.", flatten=True)
-        else:
-            yield prefix + key, value
+    cells = ((joined(path), value) for path, value in leaves(values)) if flatten else values.items()
+    return ((prefix + key, value) for key, value in cells)

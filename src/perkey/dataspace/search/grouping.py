@@ -3,58 +3,55 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
-from perkey.dataspace.search.filter import DOCUMENT, STATEPOINT, split_path, steps_of
-from perkey.query.filters import step
-from perkey.query.operators import MISSING
-
-if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
-    from perkey.dataspace.project import Project
+from perkey.dataspace.search.filter import DOCUMENT, STATEPOINT, split_path
+from perkey.dataspace.space import Space
+from perkey.query import MISSING, split, value_at
 
 KeyOf: TypeAlias = Callable[[str], Any]
 """Returns the key of the group of a job, given its id; MISSING if it is in none."""
 
 
-def by_job(project: Project, key: Any, default: Any) -> KeyOf:
-    """Return what tells the key of a job; arguments as for `JobsCursor.groupby`."""
+def by_job(space: Space, key: Any, default: Any) -> KeyOf:
+    """Return the function from jobs to keys; arguments as for `JobsCursor.groupby`."""
     if callable(key):
-        return lambda job: key(project.job_class(project, _id=job))
-    return _by_paths(project, key, default, STATEPOINT)
+        return lambda job: key(space.make_job(job))
+    return _by_paths(space, key, default, STATEPOINT)
 
 
-def by_document(project: Project, key: Any, default: Any) -> KeyOf:
-    """Return what tells the key of a job by its document; arguments as for `JobsCursor.groupbydoc`."""
+def by_document(space: Space, key: Any, default: Any) -> KeyOf:
+    """Return the function from documents to keys; arguments as for `JobsCursor.groupbydoc`."""
     if callable(key):
-        return lambda job: key(project._documents(job))
-    return _by_paths(project, key, default, DOCUMENT)
+        return lambda job: key(space.documents(job))
+    return _by_paths(space, key, default, DOCUMENT)
 
 
-def group(project: Project, jobs: Iterable[str], key_of: KeyOf) -> Iterator[tuple[Any, Iterator[Job]]]:
-    """Yield each key, in order, with an iterator over its jobs."""
-    project._index.sound()  # one file instead of one a job
+def group(space: Space, jobs: Iterable[str], key_of: KeyOf) -> Sequence[tuple[Any, list[str]]]:
+    """Return each key, in order, with the ids of its jobs."""
+    space.index.sound()  # one file instead of one a job
     groups: dict[Any, tuple[Any, list[str]]] = {}
     for job in jobs:
         key = key_of(job)
-        if key is not MISSING:
-            groups.setdefault(_hashable(key), (key, []))[1].append(job)
-    return ((key, _open(project, members)) for key, members in _sorted(groups.values()))
+        if key is MISSING:
+            continue
+        try:
+            found = groups.setdefault(key, (key, []))
+        except TypeError:  # it has no hash
+            found = groups.setdefault(json.dumps(key, sort_keys=True, default=repr), (key, []))
+        found[1].append(job)
+    return _sorted(groups.values())
 
 
-def _open(project: Project, jobs: Iterable[str]) -> Iterator[Job]:
-    return (project.job_class(project, _id=job) for job in jobs)
-
-
-def _by_paths(project: Project, key: Any, default: Any, namespace: str) -> KeyOf:
+def _by_paths(space: Space, key: Any, default: Any, namespace: str) -> KeyOf:
     if key is None:
         return lambda job: job
     if isinstance(key, str):
-        return _by_path(project, key, default, namespace)
+        return _by_path(space, key, default, namespace)
     if not isinstance(key, Iterable):
         raise TypeError(f"jobs are grouped by a path, several, or a function, not by {key!r}")
-    parts = [_by_path(project, path, default, namespace) for path in key]
+    parts = [_by_path(space, path, default, namespace) for path in key]
 
     def key_of(job: str) -> Any:
         values = tuple(part(job) for part in parts)
@@ -63,30 +60,13 @@ def _by_paths(project: Project, key: Any, default: Any, namespace: str) -> KeyOf
     return key_of
 
 
-def _by_path(project: Project, path: str, default: Any, namespace: str) -> KeyOf:
+def _by_path(space: Space, path: str, default: Any, namespace: str) -> KeyOf:
     if not isinstance(path, str):
         raise TypeError(f"jobs are grouped by a path, several, or a function, not by {path!r}")
-    where, rest = split_path(path) if namespace == STATEPOINT else (namespace, path)
-    source = project._index.statepoint if where == STATEPOINT else project._documents
-    steps = steps_of(rest)
+    where, keys = split_path(path) if namespace == STATEPOINT else (namespace, split(path))
+    source = space.index.statepoint if where == STATEPOINT else space.documents
     missing = MISSING if default is None else default
-
-    def key_of(job: str) -> Any:
-        value: Any = source(job)
-        for part in steps:  # most are exact dicts, and a call takes time
-            value = value.get(part, MISSING) if type(value) is dict else step(value, part)
-        return missing if value is MISSING else value
-
-    return key_of
-
-
-def _hashable(key: Any) -> Any:
-    """Return what is equal for keys of the same group."""
-    try:
-        hash(key)
-    except TypeError:
-        return json.dumps(key, sort_keys=True, default=repr)
-    return key
+    return lambda job: value_at(source(job), keys, missing)
 
 
 def _sorted(groups: Iterable[tuple[Any, list[str]]]) -> Sequence[tuple[Any, list[str]]]:

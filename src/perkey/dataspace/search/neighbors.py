@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from perkey.dataspace.search.diff import leaves
 from perkey.dataspace.search.schema import ProjectSchema, frozen
+from perkey.query import joined, leaves
 
 Leaves: TypeAlias = dict[str, Any]
 """The values of a state point by their paths."""
@@ -43,7 +43,7 @@ def _flat(statepoint: Mapping[str, Any], ignore: list[str]) -> Leaves:
 
 
 def _paths(statepoint: Mapping[str, Any]) -> Leaves:
-    return {".".join(path): value for path, value in leaves(statepoint)}
+    return {joined(path): value for path, value in leaves(statepoint)}
 
 
 def _keys(flat: Mapping[str, Leaves]) -> list[str]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any, Final, TypeAlias
 
+from perkey.query import Path, joined, leaves, split
+
 Values: TypeAlias = dict[type, set[Any]]
 """The values of one key by their types; lists are tuples; mappings in lists, and empty ones, `Frozen`."""
 
@@ -46,25 +48,36 @@ class ProjectSchema(Mapping[str, Values]):
             statepoints: The state points.
             exclude_const: Whether to leave out keys that have one value, the same in all of them.
         """
-        found: dict[str, Values] = {}
-        counts: dict[str, int] = {}
+        found: dict[Path, Values] = {}
+        counts: dict[Path, int] = {}
         number = 0
         for statepoint in statepoints:
             number += 1
-            _collect(statepoint, "", found, counts)
+            for path, value in leaves(statepoint):
+                leaf = frozen(value) if type(value) in _CONTAINERS else value
+                kind = dict if type(leaf) is Frozen else type(leaf)
+                kinds = found.get(path)
+                if kinds is None:
+                    kinds = found[path] = {}
+                if kind in kinds:
+                    kinds[kind].add(leaf)
+                else:
+                    kinds[kind] = {leaf}
+                if exclude_const:
+                    counts[path] = counts.get(path, 0) + 1
         if exclude_const:
             found = {
                 path: values
                 for path, values in found.items()
                 if counts[path] < number or sum(map(len, values.values())) > 1
             }
-        return cls(found)
+        return cls({joined(path): values for path, values in found.items()})
 
     def __getitem__(self, path: str | tuple[str, ...] | list[str]) -> Values:
-        return self._schema[path if isinstance(path, str) else ".".join(path)]
+        return self._schema[path if isinstance(path, str) else joined(path)]
 
     def __contains__(self, path: object) -> bool:
-        return (".".join(path) if isinstance(path, list | tuple) else path) in self._schema
+        return (joined(path) if isinstance(path, list | tuple) else path) in self._schema
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._schema)
@@ -134,23 +147,6 @@ def _quoted(lines: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((_Text(path), _Text(line)) for path, line in lines.items())
 
 
-def _collect(value: Mapping[str, Any], above: str, found: dict[str, Values], counts: dict[str, int]) -> None:
-    """Note the value of each key without keys of its own; an empty mapping is a value."""
-    for key, inner in value.items():
-        path = above + key
-        if isinstance(inner, dict) and inner:
-            _collect(inner, f"{path}.", found, counts)
-            continue
-        leaf = frozen(inner) if type(inner) in _CONTAINERS else inner
-        kinds = found.setdefault(path, {})
-        kind = dict if type(leaf) is Frozen else type(leaf)
-        if kind in kinds:
-            kinds[kind].add(leaf)
-        else:
-            kinds[kind] = {leaf}
-        counts[path] = counts.get(path, 0) + 1
-
-
 def frozen(value: Any) -> Any:
     """Return a value in which lists are tuples, so that it can be in a set."""
     if type(value) in _ATOMS:  # most are
@@ -189,14 +185,14 @@ def _nested(lines: Mapping[str, str]) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for path, line in lines.items():
         node = root
-        *above, last = path.split(".")
+        *above, last = split(path)
         for key in above:
             inner = node.get(key)
             if not isinstance(inner, _Level):
                 inner = node[key] = _Level({} if inner is None else {_VALUE: inner})
             node = inner
         if isinstance(node.get(last), _Level):
-            node[last][_VALUE] = line  # some jobs have a value where others have keys
+            node[last][_VALUE] = line  # some jobs have a value where other jobs have keys
         else:
             node[last] = line
     return root

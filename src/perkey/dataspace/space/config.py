@@ -1,7 +1,7 @@
-"""Where a project is, and what its configuration says: both layouts of signac, read and written.
+"""Where a project is, and its configuration: both layouts of signac, read and written.
 
 - Layout 1 (signac 1.x): ``signac.rc`` in the project's folder, with ``project``, ``workspace_dir`` and
-  ``schema_version = 1`` (or 0, or none).
+  ``schema_version = 1`` (or 0, or without a version).
 - Layout 2 (signac 2.x): ``.signac/config`` with ``schema_version = 2``; the workspace is always in
   ``workspace``.
 
@@ -22,6 +22,7 @@ from typing import Any, Final
 from perkey.answers import system_answer
 from perkey.dataspace.errors import ConfigError, IncompatibleSchemaVersion
 from perkey.files import make_base, read_file, refuse_dangling, write_file
+from perkey.query import split
 
 DEFAULT_WORKSPACE: Final = "workspace"
 _LINE_END: Final = re.compile("\r\n|\n|\r")
@@ -95,8 +96,13 @@ class ProjectConfig(Mapping[str, Any]):
         return os.path.join(self.root, self.layout.config)
 
     @property
+    def cache_path(self) -> str:
+        """The path of signac's cache of state points."""
+        return os.path.join(self.root, self.layout.cache)
+
+    @property
     def schema_version(self) -> int:
-        """The number of the layout as written in the file; raises ConfigError if it is no number."""
+        """The number of the layout as written in the file; raises ConfigError if it is not a number."""
         text = self._values.get("schema_version", "0")
         try:
             return int(text)
@@ -122,7 +128,7 @@ class ProjectConfig(Mapping[str, Any]):
 
 
 def load(root: str) -> ProjectConfig | None:
-    """Return the configuration of the project in a folder; None if there is no project.
+    """Return the configuration of the project in a folder, if any.
 
     Raises:
         ConfigError: The file cannot be understood.
@@ -155,7 +161,7 @@ def _is_there(path: str) -> bool:
 
 
 def search(start: str) -> ProjectConfig | None:
-    """Return the configuration of the project in a folder, or the nearest above it; None if there is none."""
+    """Return the configuration of the project in a folder, or the nearest above it, if any."""
     folder = os.path.abspath(start)
     while True:
         found = load(folder)
@@ -166,7 +172,7 @@ def search(start: str) -> ProjectConfig | None:
 
 
 def create(root: str, values: Mapping[str, str], layout: Layout, *, durable: bool) -> ProjectConfig:
-    """Write the configuration of a new project, unless somebody was faster; return what is there now."""
+    """Write the configuration of a new project, unless it exists; return the present one."""
     content = _readable({**values, "schema_version": str(layout.version)}, layout.config)
     path = os.path.join(root, layout.config)
     make_base(os.path.dirname(path), durable=durable)
@@ -192,7 +198,7 @@ def set_config_value(path: str, key: str, value: str) -> None:
     """
     values = read_config(path)
     target = values
-    *sections, last = key.split(".")
+    *sections, last = split(key)
     for section in sections:
         target = target.setdefault(section, {})
         if not isinstance(target, dict):
@@ -216,7 +222,7 @@ def _readable(values: Mapping[str, Any], path: str) -> bytes:
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """Return what a configuration file says, nothing if there is none.
+    """Return the content of a configuration file; nothing if it is missing.
 
     Raises:
         ConfigError: The file cannot be read; or a line is neither ``key = value`` nor ``[section]`` nor a

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from perkey.dataspace.space.log import Log
+from perkey.dataspace.space.index import Log
 from perkey.dataspace.space.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.files import READ_ONLY, Handle, persist, read_open, refuse_dangling, shared_status, way_of
 from perkey.files import versions as stamps
 
 Document: TypeAlias = Mapping[str, Any]
+
+FN_DOCUMENT: Final = "signac_job_document.json"
+"""The file of the document in each job's folder."""
 
 FILE: Final = "documents"
 _SETTLED_NS: Final = 50_000_000
@@ -31,16 +34,14 @@ class Documents:
 
     Args:
         workspace: The jobs.
-        path_of: Returns the path of a job's document.
     """
 
-    def __init__(self, workspace: Workspace, path_of: Callable[[str], str]) -> None:
-        self._path_of = path_of
+    def __init__(self, workspace: Workspace) -> None:
         self._place = workspace.path
         self._log = Log(workspace, FILE, private=True)
 
     def __call__(self, job: str) -> Document:
-        """Return the document of a job, not to be changed; empty if it has none.
+        """Return the document of a job, not to be changed; empty if it is missing.
 
         Cost: one system call if the file has not changed.
 
@@ -48,7 +49,7 @@ class Documents:
             CorruptValueError: The file is not JSON, or not a mapping.
             FileNotFoundError: It is a link that leads nowhere.
         """
-        path = self._path_of(job)
+        path = f"{self._place}/{job}/{FN_DOCUMENT}"
         known = self._log.entries.get(job)
         try:
             if known is not None and _version(shared_status(path, way_of(self._place))) == known[0]:
@@ -88,7 +89,7 @@ def _version(found: os.stat_result) -> str:
 
 
 def parse(content: bytes, path: str) -> Document:
-    """Return the document in a file; raises CorruptValueError if there is none."""
+    """Return the document in a file; raises CorruptValueError if the file holds anything else."""
     try:
         document = json.loads(content.decode())  # what `loads` does with bytes takes twice as long
     except ValueError as error:

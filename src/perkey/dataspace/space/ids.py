@@ -8,8 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-from perkey.synced.errors import InvalidKeyError
-from perkey.synced.plain import lenient_key, to_plain
+from perkey.synced import InvalidKeyError, lenient_key, to_plain
 
 StatePoint: TypeAlias = dict[str, Any]
 """Of exact JSON types; not to be changed, because it is shared."""

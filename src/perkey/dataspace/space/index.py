@@ -1,30 +1,173 @@
-"""The state points of all jobs in one file, so that a search reads that and not a file a job.
+"""What is known of jobs, in memory and in one file for all processes; first of all the state points.
 
-A state point never changes: its id is its digest. So what the index says is right for ever, and the only
-question is which jobs there are. That is asked of the workspace's folder, each time, unless its own times
-prove that nothing was added or removed since. Jobs that the index lacks are read one by one and appended.
+A state point never changes: its id is its digest. So an entry of the `Index` stays valid, and the only
+question is which jobs exist. Each search asks the workspace's folder that question, unless the folder's own
+times prove that nothing was added or removed since. Jobs that the index lacks are read one by one and added.
+
+A `Log` is the file. It is a sequence of lz4 frames with checksums, each the JSON of a mapping with one entry
+a line, so that a search for few entries parses only those. Writers append under the lock of the folder. Where
+an append was cut short, readers stop and the next writer continues from there. When more than half of the
+entries are of no use any more, the file is written anew. If it is damaged, missing or read-only, work is only
+slower.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Final, TypeAlias
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+import lz4.frame
 
 from perkey.dataspace.errors import JobsCorruptedError
 from perkey.dataspace.space.ids import StatePoint
-from perkey.dataspace.space.log import Log
 from perkey.dataspace.space.workspace import Workspace
-from perkey.files import persist, read_file, write_file
+from perkey.files import Handle, open_folder, persist, read_file, write_file
 
 Stamp: TypeAlias = tuple[int, int, int]
 
 FILE: Final = "index"
 _QUIET_NS: Final = 2_000_000_000
+_FEW: Final = 1000
+_PIECE: Final = 5000
+_BEGIN: Final = "{\n"
+_SEPARATOR: Final = ",\n"
+_KEYS: Final = re.compile(r'^"([^"]+)":', re.MULTILINE)
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Log:
+    """A mapping from ids to what is known of them, in memory and in a file.
+
+    Args:
+        workspace: In whose own folder the file is.
+        name: Its name.
+        private: Whether only the user who writes it may read it.
+    """
+
+    def __init__(self, workspace: Workspace, name: str, *, private: bool = False) -> None:
+        self._entries: dict[str, Any] = {}
+        self._unparsed: list[str] = []
+        self.unsaved: dict[str, Any] = {}
+        self._workspace = workspace
+        self._path = os.path.join(workspace.home, name)
+        self._mode = 0o600 if private else 0o666
+        self._read = (0, 0, 0)  # inode and size of what was read of the file, and how many entries that was
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """All that is known; parses what was not parsed yet."""
+        if self._unparsed:
+            unparsed, self._unparsed = self._unparsed, []
+            with _without_collector():
+                for text in unparsed:
+                    self._entries.update(json.loads(text))
+            self._entries.update(self.unsaved)
+        return self._entries
+
+    @property
+    def is_parsed(self) -> bool:
+        """Whether all that was read is parsed."""
+        return not self._unparsed
+
+    def get(self, job: str) -> Any:
+        """Return the entry of a job, None if it is not known or not parsed."""
+        return self._entries.get(job)
+
+    def knows(self, jobs: Iterable[str]) -> bool:
+        """Return whether there is an entry for each job; parses nothing."""
+        known = set(self._entries)
+        for text in self._unparsed:
+            known.update(_KEYS.findall(text))
+        return known.issuperset(jobs)
+
+    def holding(self, needle: re.Pattern[str]) -> Mapping[str, Any]:
+        """Return all entries whose text has a match in it, and others, parsing few besides these.
+
+        Args:
+            needle: What to look for; it does not match newlines.
+        """
+        for text in self._unparsed:
+            lines = {_line_at(text, match.start()) for match in needle.finditer(text)}
+            for job, entry in json.loads(f"{{{','.join(lines)}}}").items():
+                self._entries.setdefault(job, entry)
+        return self._entries
+
+    def add(self, entries: Mapping[str, Any]) -> None:
+        """Add or replace entries, in memory."""
+        self.entries.update(entries)
+        self.unsaved.update(entries)
+
+    def load(self) -> None:
+        """Read what the file has that was not read before; what was added here stands."""
+        try:
+            with open(self._path, "rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                _, start, count = self._read if inode == self._read[0] else (0, 0, 0)
+                file.seek(start)
+                content = file.read()
+        except OSError:
+            self._read = (0, 0, 0)
+            return
+        for end, text in _frames(content):
+            count += text.count(_SEPARATOR) + 1
+            self._read = (inode, start + end, count)
+            self._unparsed.append(text)
+
+    def save(self, wanted: Mapping[str, Any]) -> None:
+        """Append to the file what it lacks, or write it anew if it has become too large.
+
+        Args:
+            wanted: Has the ids that are still of use.
+        """
+        with suppress(OSError), self._locked() as (locked, nested):
+            if nested:  # the outer one does not know what would be appended here
+                return
+            self.load()
+            if not locked or self._read[2] > 2 * len(wanted) + _FEW:
+                self.replace({job: entry for job, entry in self.entries.items() if job in wanted})
+            elif self.unsaved:
+                self._append(self.unsaved)
+            self.unsaved = {}
+
+    def replace(self, entries: Mapping[str, Any]) -> None:
+        """Write the file anew."""
+        self._workspace.make_home()
+        write_file(self._path, _encode(entries), durable=False, mode=self._mode)
+
+    def forget(self) -> None:
+        """Forget what is in memory, not what is in the file."""
+        self._entries, self._unparsed, self.unsaved, self._read = {}, [], {}, (0, 0, 0)
+
+    def _append(self, entries: Mapping[str, Any]) -> None:
+        """Write behind the last sound frame, over an append that was cut short."""
+        with Handle() as handle, open(self._open(handle), "r+b", closefd=False) as file:
+            inode = os.fstat(file.fileno()).st_ino
+            _, end, count = self._read if inode == self._read[0] else (0, 0, 0)
+            file.seek(end)
+            file.write(_encode(entries))
+            file.truncate()
+            self._read = (inode, file.tell(), count + len(entries))
+
+    def _open(self, handle: Handle) -> int:
+        return handle.open(self._path, os.O_RDWR | os.O_CREAT, self._mode)
+
+    @contextmanager
+    def _locked(self) -> Iterator[tuple[bool, bool]]:
+        """Lock the folder; yield whether it has locks, and whether this thread had locked it already."""
+        self._workspace.make_home()
+        with open_folder(self._workspace.home, place=self._workspace.path) as folder:
+            try:
+                yield folder.lock(), folder.is_nested()
+            finally:
+                folder.unlock()
 
 
 class Index:
@@ -51,7 +194,7 @@ class Index:
         return found
 
     def add(self, job: str, statepoint: StatePoint) -> None:
-        """Tell the index of a state point that was just written; it reaches the file with the next search."""
+        """Add a state point that was just written; it reaches the file with the next search."""
         if self._log.get(job) is None:
             self._log.add({job: statepoint})
 
@@ -64,7 +207,7 @@ class Index:
         before = _stamp(self._workspace.path)
         if before is None or before != self._listed:
             ids = self._workspace.ids()
-            if ids != self._ids:  # else it stays the same object, which tells callers that nothing changed
+            if ids != self._ids:  # else it stays the same object, by which callers see that nothing changed
                 self._ids = ids
             # A change within a tick of the folder's clock, after our listing, would not show in its times.
             quiet = before is not None and time.time_ns() - max(before[1:]) > _QUIET_NS
@@ -156,7 +299,7 @@ def _stamp(path: str) -> Stamp | None:
 
 
 def read_cache(path: str) -> dict[str, StatePoint]:
-    """Return what signac's own cache of state points says; nothing if it is missing or damaged."""
+    """Return the content of signac's own cache of state points; nothing if it is missing or damaged."""
     import gzip  # noqa: PLC0415 - few need it
 
     try:
@@ -172,3 +315,46 @@ def write_cache(path: str, entries: Mapping[str, StatePoint]) -> None:
     import gzip  # noqa: PLC0415
 
     write_file(path, gzip.compress(json.dumps(entries).encode("ascii"), mtime=0), durable=False)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the collector from looking for garbage among very many new objects, none of which is."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _encode(entries: Mapping[str, Any]) -> bytes:
+    """Return frames of so many entries each that reading them takes little memory beside the entries."""
+    items = iter(entries.items())
+    return b"".join(_frame(dict(piece)) for piece in iter(lambda: list(islice(items, _PIECE)), []))
+
+
+def _frame(entries: Mapping[str, Any]) -> bytes:
+    lines = (f"{_to_json(job)}:{_to_json(entry)}" for job, entry in entries.items())
+    content = f"{_BEGIN}{_SEPARATOR.join(lines)}\n}}".encode("ascii")
+    frame: bytes = lz4.frame.compress(content, content_checksum=True)
+    return frame
+
+
+def _frames(content: bytes) -> Iterator[tuple[int, str]]:
+    """Yield where each whole frame ends, and its text."""
+    end = 0
+    while end < len(content):
+        try:
+            text, size = lz4.frame.decompress(memoryview(content)[end:], return_bytes_read=True)
+        except RuntimeError:  # damaged, or cut short
+            return
+        end += size
+        yield end, text.decode()  # bytes would take twice as long to parse
+
+
+def _line_at(text: str, position: int) -> str:
+    """Return the entry whose text is at a position."""
+    start = text.rfind("\n", 0, position) + 1
+    return text[start : text.find("\n", position)].rstrip(",")

@@ -3,13 +3,13 @@
 On one file system a move is a rename. Between file systems it is a copy, and the moment of the move is the
 renaming of the copy into its place:
 
-1. a note is left in the old workspace: what goes where, and the mark that both will carry;
+1. a note is left in the old workspace: the job, its destination, and the mark that both will carry;
 2. the job is copied into a staging folder of the new workspace, with the mark, and all of it is brought to
    the disk, unless the new project is not durable;
 3. the copy is renamed into place, and from now on the job is there;
 4. the original, the mark and the note are removed.
 
-Whoever opens the old workspace and finds a note looks for the mark in the new one. If it is there, the
+A process that opens the old workspace and finds a note looks for the mark in the new one. If it is there, the
 process was killed after step 3, and step 4 is done for it; else the job has not been moved. The original
 carries the mark as well, so that a job made anew in its place is not taken for it.
 """
@@ -26,8 +26,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from perkey.dataspace.errors import DestinationExistsError
-from perkey.dataspace.space.staging import TAKEN
-from perkey.dataspace.space.workspace import Workspace, note_departure
+from perkey.dataspace.space.workspace import TAKEN, Workspace
 from perkey.files import (
     OURS,
     copy_tree,
@@ -52,10 +51,10 @@ CopyTree = Callable[..., Any]
 def move(job: str, source: Workspace, target: Workspace) -> None:
     """Move a job to another workspace.
 
-    While it is copied between file systems, nobody may write to it: what comes too late may be lost.
+    While it is copied between file systems, no process may write to it: late changes may be lost.
 
     Raises:
-        FileNotFoundError: There is no such job.
+        FileNotFoundError: The job does not exist.
         DestinationExistsError: The other workspace has such a job; nothing was changed.
     """
     target.make()
@@ -67,9 +66,8 @@ def move(job: str, source: Workspace, target: Workspace) -> None:
             raise DestinationExistsError(target.folder(job)) from None
         if error.errno != errno.EXDEV:
             raise
-        _move_by_copy(job, source, target)
+        move_by_copy(job, source, target)
     else:
-        note_departure(source.folder(job), target.folder(job))
         target.sync()
         source.sync()
 
@@ -78,7 +76,7 @@ def clone(job: str, source: Workspace, target: Workspace, copytree: CopyTree | N
     """Copy a job with all its files to another workspace, where it appears as a whole.
 
     Raises:
-        FileNotFoundError: There is no such job.
+        FileNotFoundError: The job does not exist.
         DestinationExistsError: The other workspace has such a job; nothing was changed.
     """
     if job in target:
@@ -95,7 +93,7 @@ def clone(job: str, source: Workspace, target: Workspace, copytree: CopyTree | N
 def recover(workspace: Workspace) -> None:
     """Finish the moves out of a workspace whose processes were killed.
 
-    Cost: one system call where there is nothing to do.
+    Cost: one system call if no move was interrupted.
     """
     notes = os.path.join(workspace.home, _NOTES)
     try:
@@ -121,7 +119,8 @@ def _copy(source: str, target: str, copytree: CopyTree | None, *, durable: bool)
         sync_tree(target)
 
 
-def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
+def move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
+    """Move a job between file systems, as the module describes; raises as `move`."""
     if job in target:
         raise DestinationExistsError(target.folder(job))
     mark = _MARK + temporary_name()[len(OURS) :]
@@ -137,7 +136,6 @@ def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
         _copy(source.folder(job), inner, None, durable=target.durable)
         write_file(os.path.join(inner, mark), b"", durable=target.durable)
         target.publish(inner, job)
-        note_departure(source.folder(job), target.folder(job))
         _depart(note, job, arrived, source)
     except BaseException:
         if not os.path.exists(arrived):
@@ -149,7 +147,7 @@ def _move_by_copy(job: str, source: Workspace, target: Workspace) -> None:
 
 
 def _depart(note: str, job: str, arrived: str, source: Workspace) -> None:
-    """Remove the original of a job that has arrived, then what tells of the move."""
+    """Remove the original of a job that has arrived, then note and mark."""
     if os.path.exists(os.path.join(source.folder(job), os.path.basename(arrived))):
         source.remove(job)
     _unlink(arrived)

@@ -22,9 +22,8 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Final
 
-from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, located
+from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, NoSuchJobError, located
 from perkey.dataspace.space.ids import ID_LENGTH, StatePoint, is_job_id, job_id
-from perkey.dataspace.space.staging import TAKEN, Staging, delete_tree
 from perkey.files import (
     OURS,
     SCRATCH,
@@ -32,6 +31,7 @@ from perkey.files import (
     discard,
     is_there,
     make_base,
+    make_own,
     open_folder,
     persist,
     read_file,
@@ -46,27 +46,18 @@ from perkey.files import (
 FN_STATEPOINT: Final = "signac_statepoint.json"
 """The file of the state point in each job's folder."""
 
+TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
+"""The errors for a folder that is to be replaced or deleted, and has something in it."""
+
 _INTENT: Final = OURS + "statepoint-"
 _ATTEMPTS: Final = 16
+_COPY: Final = "copy-"
+_COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
 # A link that leads nowhere, a folder, a socket.
 _NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
-_MOST_DEPARTED: Final = 10_000
 
 
-# Where the jobs are that this process has given another place, by the paths of their folders.
-_departed: dict[str, str] = {}
-
-
-def note_departure(old: str, new: str) -> None:
-    """Remember that this process gave a job another place, so that no stale handle makes it again."""
-    _departed.pop(new, None)
-    _departed[old] = new
-    if len(_departed) > _MOST_DEPARTED:
-        with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
-            del _departed[next(iter(_departed))]
-
-
-class Workspace(Staging):
+class Workspace:
     """The jobs of one folder, which need not exist yet.
 
     Args:
@@ -75,8 +66,9 @@ class Workspace(Staging):
     """
 
     def __init__(self, path: str, *, durable: bool) -> None:
-        super().__init__(os.path.join(path, SCRATCH), durable=durable)
         self.path = path
+        self.home = os.path.join(path, SCRATCH)
+        self.durable = durable
 
     # --- Looking ------------------------------------------------------------------------------------
 
@@ -108,7 +100,7 @@ class Workspace(Staging):
         return persist(partial(os.listdir, path))
 
     def __contains__(self, job: str) -> bool:
-        """Tell whether there is a job; one system call, or two if there is none.
+        """Return whether a job exists; one system call, or two if it does not.
 
         Raises:
             WorkspaceError: The workspace is a link that leads nowhere.
@@ -132,7 +124,7 @@ class Workspace(Staging):
         Finishes the change of a state point that was interrupted (see `rename`).
 
         Raises:
-            KeyError: There is no such job.
+            KeyError: The job does not exist.
             JobsCorruptedError: The file is missing or damaged, or belongs to another id; or what has the name
                 of the job is not a folder.
         """
@@ -146,7 +138,7 @@ class Workspace(Staging):
             if found is not None:
                 return found
         if job not in self and not os.path.lexists(self.folder(job)):
-            raise KeyError(job)
+            raise NoSuchJobError(job, self.path)
         raise JobsCorruptedError([job])
 
     def _read_statepoint(self, job: str) -> bytes | None:
@@ -159,7 +151,7 @@ class Workspace(Staging):
             return b""
 
     def foreign_statepoint(self, job: str) -> StatePoint | None:
-        """Return what the file in a job's folder says, whatever id that belongs to; None if nothing."""
+        """Return the state point in a job's folder, even one of another id; None if it is missing."""
         content = self._read_statepoint(job)
         try:
             found = None if content is None else json.loads(content)
@@ -170,11 +162,11 @@ class Workspace(Staging):
     # --- Making and removing ------------------------------------------------------------------------
 
     def create(self, job: str, statepoint: StatePoint, *, force: bool = False) -> bool:
-        """Make a job, if there is none; tell whether this call made it. Many may try at once.
+        """Make a job, if it does not exist; return whether this call made it. Many may try at once.
 
         Args:
             job: The id.
-            statepoint: What it is the id of.
+            statepoint: The state point of that id.
             force: Whether a damaged state-point file is to be replaced.
 
         Raises:
@@ -224,7 +216,7 @@ class Workspace(Staging):
         return f"{self.path}/{job}/{FN_STATEPOINT}"
 
     def remove(self, job: str) -> None:
-        """Remove a job with all its files; does nothing if there is none.
+        """Remove a job with all its files; does nothing if it does not exist.
 
         It is gone at one moment, before its files are deleted.
         """
@@ -238,7 +230,7 @@ class Workspace(Staging):
         delete_tree(trash)
 
     def clear(self, job: str) -> None:
-        """Remove all files of a job but its state point; does nothing if there is none."""
+        """Remove all files of a job but its state point; does nothing if it does not exist."""
         try:
             names = self._list(self.folder(job))
         except FileNotFoundError:
@@ -257,19 +249,20 @@ class Workspace(Staging):
     # --- Moving -------------------------------------------------------------------------------------
 
     def rename(self, job: str, target: str, statepoint: StatePoint) -> bool:
-        """Give a job another state point, and so another id; tell whether there was such a job.
+        """Give a job another state point, and so another id; return whether there was such a job.
 
-        1. The new state point is written into the folder, under a name that says for which id.
-        2. The folder is renamed: from now on the job is the new one, and all others see that.
+        1. The new state point is written into the folder, under a name with the new id.
+        2. The folder is renamed: from now on the job is the new one, for all readers.
         3. The new state point takes the place of the old one.
 
-        Whoever reads a state point that is not the folder's and finds the right one waiting does step 3
+        A reader of a state point that is not the folder's and finds the right one waiting does step 3
         himself. So it does not matter where this process is killed.
 
         Raises:
             DestinationExistsError: There is a job of that id; nothing was changed.
         """
-        intent = f"{_INTENT}{target}-{temporary_name()[len(OURS) :]}"
+        mark = temporary_name().removeprefix(OURS)
+        intent = f"{_INTENT}{target}-{mark}"
         try:
             folder = open_folder(self.folder(job), lockable=False, place=self.path)
         except FileNotFoundError:
@@ -291,7 +284,6 @@ class Workspace(Staging):
                 if error.errno == errno.ENOENT:
                     return False
                 raise
-            note_departure(self.folder(job), self.folder(target))
             with suppress(FileNotFoundError):  # a reader has done it already
                 persist(partial(folder.replace, intent, FN_STATEPOINT))
             if self.durable:
@@ -302,7 +294,7 @@ class Workspace(Staging):
         return True
 
     def _finish(self, job: str) -> StatePoint | None:
-        """Put the state point that waits in a folder into its place; None if there is none for this id."""
+        """Put the state point that waits in a folder into its place; None if no file waits for this id."""
         path = self.folder(job)
         try:
             names = self._list(path)
@@ -313,7 +305,9 @@ class Workspace(Staging):
                 waiting = os.path.join(path, name)
                 found = _parse(read_file(waiting), job)
                 if found is not None:
-                    with suppress(FileNotFoundError, PermissionError):  # done by another, or not ours to do
+                    with suppress(
+                        FileNotFoundError, PermissionError
+                    ):  # done by another process, or not permitted
                         rename_path(waiting, os.path.join(path, FN_STATEPOINT), way_of(self.path))
                     return found
         return None
@@ -354,16 +348,17 @@ class Workspace(Staging):
             if error.errno in TAKEN:
                 return False
             raise
-        _departed.pop(target, None)
         self._sync(self.path)
         return True
 
-    def refuse_departed(self, job: str) -> None:
-        """Raise FileNotFoundError if this process moved a job away, and none was made in its place since."""
-        new = _departed.get(self.folder(job))
-        if new is not None:
+    def require(self, job: str) -> None:
+        """Raise FileNotFoundError if a job that a handle has seen is not there any more."""
+        if job not in self:
             raise FileNotFoundError(
-                errno.ENOENT, f"the job was moved to {new}: open it there", self.folder(job)
+                errno.ENOENT,
+                "the job was removed, or moved to another id or project, since this handle was opened: "
+                "open the job again, or call init() to make a new one",
+                self.folder(job),
             )
 
     def make(self) -> None:
@@ -381,6 +376,70 @@ class Workspace(Staging):
         if self.durable:
             with closing(open_folder(path, lockable=False, place=self.path)) as folder:
                 folder.sync()
+
+    # --- Folders that are not jobs --------------------------------------------------------------------
+
+    def make_home(self) -> None:
+        """Make the folder for what is not a job; raises WorkspaceError if that fails."""
+        try:
+            persist(partial(make_base, self.home, durable=self.durable))
+        except OSError as error:
+            raise located(error, self.home) from error
+
+    def stage(self, *, copy: bool = False) -> str:
+        """Make a new folder that will become a job, and return its path.
+
+        Args:
+            copy: Whether filling it may take long, so that it must not be swept soon.
+        """
+        prefix = _COPY if copy else ""
+        staging = os.path.join(self.home, prefix + temporary_name())
+        try:
+            make_own(staging)
+        except FileNotFoundError:
+            self.make_home()
+            make_own(staging)
+        return staging
+
+    def sweep(self, *, min_age: float = STALE_SECONDS) -> int:
+        """Delete what dead processes left in the workspace, and return how much that was.
+
+        Args:
+            min_age: Seconds for which a folder must not have been changed; copies get a week.
+        """
+        swept = 0
+        try:
+            entries = persist(lambda: list(os.scandir(self.home)))
+        except FileNotFoundError:
+            return 0
+        for entry in entries:
+            if not entry.name.removeprefix(_COPY).startswith(OURS):
+                continue
+            age = max(min_age, _COPY_STALE_SECONDS) if entry.name.startswith(_COPY) else min_age
+            with suppress(FileNotFoundError, PermissionError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
+                    if entry.is_dir(follow_symlinks=False):
+                        delete_tree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+                    swept += 1
+        return swept
+
+
+def delete_tree(path: str) -> None:
+    """Delete a folder, in which other processes may still write."""
+    for _ in range(_ATTEMPTS):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            if not os.path.lexists(path):
+                return
+        except OSError as error:
+            if error.errno not in {*TAKEN, errno.ESTALE}:
+                raise
+        else:
+            return
+    shutil.rmtree(path)
 
 
 def _parse(content: bytes | None, job: str) -> StatePoint | None:

@@ -29,8 +29,8 @@ def missing_or_different(
         source: The one folder.
         target: The other; it need not exist.
         rules: How.
-        overwrites: Tells of a file that differs whether it is overwritten; may raise.
-        skips: Tells of a file, whether it is left out.
+        overwrites: Returns whether a file that differs is overwritten; may raise.
+        skips: Returns whether a file is left out.
 
     Raises:
         FileSyncConflict: A file is a folder in the other place, and is to be overwritten.

@@ -1,4 +1,4 @@
-"""What a synchronisation will do: found out, and shown, before anything is changed."""
+"""What a synchronisation will do: planned, and shown, before anything is changed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from perkey.dataspace.errors import FileSyncConflict
 from perkey.dataspace.space import FN_STATEPOINT, parse
 from perkey.dataspace.sync.files import missing_or_different
-from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy
+from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, JobPlace, Place
 from perkey.files import FileCopy, Rules, read_file
-
-if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
-    from perkey.dataspace.project import Project
 
 Exclude: TypeAlias = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None
 """Regular expressions; a file is left out if one matches the beginning of its name or of its path."""
@@ -69,12 +65,12 @@ class Policy:
             raise TypeError(f"doc_sync is a function, DocSync.NO_SYNC or DocSync.COPY, not {doc_sync!r}")
         strategy = _made(strategy)
         if strategy is not None and not callable(strategy):
-            raise TypeError(f"a strategy is a function or None, not {strategy!r}")
+            raise TypeError(f"a strategy must be a function, or None: {strategy!r}")
         patterns = [exclude] if exclude is None or isinstance(exclude, str | re.Pattern) else exclude
         try:
             compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
         except re.error as error:
-            raise ValueError(f"{exclude!r} is no regular expression: {error}") from error
+            raise ValueError(f"{exclude!r} is not a regular expression: {error}") from error
         return cls(strategy, compiled, doc_sync, rules)
 
     def one_at_a_time(self) -> Policy:
@@ -85,11 +81,11 @@ class Policy:
         return replace(self, strategy=strategy, doc_sync=doc_sync)
 
     def excludes(self, name: str) -> bool:
-        """Tell whether a file is left out."""
+        """Return whether a file is left out."""
         return any(each.match(os.path.basename(name)) or each.match(name) for each in self.exclude)
 
     def overwrites(self, source: Any, target: Any, name: str) -> bool:
-        """Tell whether a file that differs is overwritten; raises FileSyncConflict if there is no rule."""
+        """Return whether a file that differs is overwritten; raises FileSyncConflict without a strategy."""
         if self.strategy is None:
             raise FileSyncConflict(name)
         return bool(self.strategy(source, target, name))
@@ -141,7 +137,7 @@ class DocumentMerge:
         return cls(source, before, after, doc_sync)
 
     def __call__(self, current: dict[str, Any]) -> dict[str, Any]:
-        """Return what becomes of the document as it is now: asks again only if others have changed it."""
+        """Return what becomes of the document as it is now: asks again only if it was changed."""
         if current == self.before:
             return copy.deepcopy(self.after)
         return self.of(self.source, current, self.doc_sync).after
@@ -149,7 +145,7 @@ class DocumentMerge:
 
 @dataclass(frozen=True)
 class FolderPlan:
-    """What is done in the folder of one job, or of the project.
+    """The changes to the folder of one job, or of the project.
 
     Attributes:
         source: The job or project to copy from.
@@ -159,14 +155,14 @@ class FolderPlan:
         merge: What becomes of its document; None if that stays as it is.
     """
 
-    source: Any
-    target: Any
+    source: Place
+    target: Place
     is_new: bool
     copies: tuple[FileCopy, ...]
     merge: DocumentMerge | None
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to do."""
+        """Return whether there is anything to do."""
         return bool(self.is_new or self.copies or self.merge)
 
     def lines(self) -> Iterator[str]:
@@ -179,6 +175,14 @@ class FolderPlan:
             yield f"{act:<10} {os.path.join(place, each.name)}"
         if self.merge:
             yield f"merge      {os.path.join(place, self.target.FN_DOCUMENT)}"
+
+
+@dataclass(frozen=True)
+class JobPlan(FolderPlan):
+    """The changes to the folder of one job."""
+
+    source: JobPlace
+    target: JobPlace
 
 
 class SyncPlan(tuple[FolderPlan, ...]):
@@ -200,18 +204,20 @@ class SyncPlan(tuple[FolderPlan, ...]):
         return "\n".join(lines) or "nothing to do"
 
 
-def plan_job(source: Job, target: Job, policy: Policy) -> FolderPlan:
+def plan_job(source: JobPlace, target: JobPlace, policy: Policy) -> FolderPlan:
     """Return what one job must get from another.
 
-    A job that does not exist yet gets everything but what is excluded, whatever the rest of the policy says.
+    A job that does not exist yet gets everything but what is excluded, whatever else the policy is.
 
     Raises:
         ValueError: The source is not initialised.
-        FileSyncConflict, DocumentSyncConflict: They differ, and there is no rule.
+        FileSyncConflict, DocumentSyncConflict: They differ, and no strategy was given.
     """
-    if source not in source.project:
-        raise ValueError(f"job {source.id} cannot be synchronized from: it is not initialized")
-    if target not in target.project and source.id == target.id:
+    if source.id not in source.space.workspace:
+        raise ValueError(
+            f"job {source.id} cannot be synchronized from: it is not initialized. Make it by init()"
+        )
+    if target.id not in target.space.workspace and source.id == target.id:
         return _plan_clone(source, target, policy)
 
     def skips(name: str) -> bool:
@@ -219,45 +225,48 @@ def plan_job(source: Job, target: Job, policy: Policy) -> FolderPlan:
             return True
         return policy.excludes(name)
 
-    return _plan(source, target, policy, policy.rules, skips)
+    copies = _copies(source, target, policy, policy.rules, skips)
+    return JobPlan(source, target, is_new=False, copies=copies, merge=_merge(source, target, policy))
 
 
-def plan_project(source: Project, target: Project, policy: Policy) -> FolderPlan:
+def plan_project(source: Place, target: Place, policy: Policy) -> FolderPlan:
     """Return what the document of one project must get from another's.
 
     Raises:
-        FileSyncConflict, DocumentSyncConflict: They differ, and there is no rule.
+        FileSyncConflict, DocumentSyncConflict: They differ, and no strategy was given.
     """
 
     def skips(name: str) -> bool:
         return name != source.FN_DOCUMENT or policy.doc_sync != DocSync.COPY or policy.excludes(name)
 
-    return _plan(source, target, policy, replace(policy.rules, recursive=False), skips)
+    copies = _copies(source, target, policy, replace(policy.rules, recursive=False), skips)
+    return FolderPlan(source, target, is_new=False, copies=copies, merge=_merge(source, target, policy))
 
 
-def _plan_clone(source: Job, target: Job, policy: Policy) -> FolderPlan:
+def _plan_clone(source: JobPlace, target: JobPlace, policy: Policy) -> FolderPlan:
     def skips(name: str) -> bool:
         return name not in {FN_STATEPOINT, source.FN_DOCUMENT} and policy.excludes(name)
 
     rules = replace(policy.rules, recursive=True)
     copies = missing_or_different(source.path, target.path, rules, lambda _: True, skips)
-    return FolderPlan(source, target, True, tuple(copies), merge=None)
+    return JobPlan(source, target, is_new=True, copies=tuple(copies), merge=None)
 
 
-def _plan(source: Any, target: Any, policy: Policy, rules: Rules, skips: Callable[[str], bool]) -> FolderPlan:
+def _copies(
+    source: Place, target: Place, policy: Policy, rules: Rules, skips: Callable[[str], bool]
+) -> tuple[FileCopy, ...]:
     overwrites = partial(policy.overwrites, source, target)
-    copies = tuple(missing_or_different(source.path, target.path, rules, overwrites, skips))
-    return FolderPlan(source, target, False, copies, merge=_merge(source, target, policy))
+    return tuple(missing_or_different(source.path, target.path, rules, overwrites, skips))
 
 
-def _merge(source: Any, target: Any, policy: Policy) -> DocumentMerge | None:
+def _merge(source: Place, target: Place, policy: Policy) -> DocumentMerge | None:
     if not callable(policy.doc_sync):
         return None
     merge = DocumentMerge.of(_document(source), _document(target), policy.doc_sync)
     return None if merge.after == merge.before else merge
 
 
-def _document(place: Any) -> dict[str, Any]:
+def _document(place: Place) -> dict[str, Any]:
     """Return the document of a job or project as it is on the disk; makes nothing.
 
     Raises:

@@ -1,10 +1,10 @@
 """Synchronising jobs and projects: bringing one up to date with another, as `rsync` does with folders.
 
-Everything is found out first: what is missing, what differs, who wins. Only if there is a rule for each
-difference, anything is changed; so a conflict changes nothing. Then
+Everything is planned first: missing files, differences, and which version wins. Only if there is a rule for
+each difference, anything is changed. So a conflict changes nothing. Then
 
 - a job that is missing is copied beside the others and renamed into its place, so it appears as a whole;
-- a file is copied beside its place and renamed, so others see the old one or the new one;
+- a file is copied beside its place and renamed, so readers see the old one or the new one;
 - documents are merged as one atomic edit, so that no edit of another process is lost.
 
 What was killed on the way can be run again, and does the rest.
@@ -16,26 +16,25 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from perkey.dataspace.errors import DestinationExistsError, SchemaSyncConflict
+from perkey.dataspace.search import ProjectSchema
+from perkey.dataspace.space import Space
 from perkey.dataspace.sync.plan import (
     Exclude,
     FileTransferStats,
     FolderPlan,
+    JobPlan,
     Policy,
     SyncPlan,
     plan_job,
     plan_project,
 )
-from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, FileSync
+from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, FileSync, JobPlace, Place
 from perkey.files import Compare, Rules, copy_all
 from perkey.parallel import map_unordered
 from perkey.synced import transform
-
-if TYPE_CHECKING:
-    from perkey.dataspace.job import Job
-    from perkey.dataspace.project import Project
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -50,9 +49,9 @@ __all__ = [
 ]
 
 
-def sync_jobs(  # noqa: PLR0917 - the seed's parameters
-    src: Job,
-    dst: Job,
+def sync_jobs(  # noqa: PLR0917 - signac's parameters
+    src: JobPlace,
+    dst: JobPlace,
     strategy: FileStrategy | None = None,
     exclude: Exclude = None,
     doc_sync: DocStrategy | str | bool | None = None,
@@ -73,11 +72,11 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
         src: The job to copy from.
         dst: The job to copy to; its state point may be another, and stays.
         strategy: Decides about files that differ: one of `FileSync`, or a function of `src`, `dst` and the
-            file's path in the job, which tells whether to overwrite. None raises a conflict.
+            file's path in the job, which returns whether to overwrite. None raises a conflict.
         exclude: A regular expression, or several; a file is left out if one matches the beginning of its
             name or of its path in the job.
         doc_sync: One of `DocSync`, or a function of both documents, as plain dictionaries, which changes the
-            second one; it is called again if others have changed that meanwhile. None adds keys, and raises a
+            second one; it is called again if that was changed meanwhile. None adds keys, and raises a
             conflict for a key whose values differ.
         recursive: Whether folders in the job are synchronised, too.
         follow_symlinks: Whether what links lead to is copied, instead of links.
@@ -92,7 +91,7 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
             times in whole seconds.
 
     Raises:
-        FileSyncConflict: A file differs, and there is no strategy; or a file is a folder in the other job
+        FileSyncConflict: A file differs, and no strategy was given; or a file is a folder in the other job
             and was to be overwritten. Nothing was changed.
         DocumentSyncConflict: The values of a key differ. Nothing was changed, unless the document was
             changed by another at this very moment; then files may have been copied.
@@ -114,13 +113,13 @@ def sync_jobs(  # noqa: PLR0917 - the seed's parameters
     return _carry_out(plan, policy, dry_run=dry_run, workers=1)
 
 
-def sync_projects(  # noqa: PLR0917 - the seed's parameters
-    source: Project,
-    destination: Project,
+def sync_projects(  # noqa: PLR0917 - signac's parameters
+    source: Place,
+    destination: Place,
     strategy: FileStrategy | None = None,
     exclude: Exclude = None,
     doc_sync: DocStrategy | str | bool | None = None,
-    selection: Iterable[Job | str] | None = None,
+    selection: Iterable[object] | None = None,
     check_schema: bool = True,
     recursive: bool = False,
     follow_symlinks: bool = True,
@@ -146,7 +145,7 @@ def sync_projects(  # noqa: PLR0917 - the seed's parameters
         strategy: Decides about files that differ.
         exclude: Which files are left out.
         doc_sync: What becomes of documents.
-        selection: Jobs or ids; others are left alone.
+        selection: Jobs or ids; all other jobs are left alone.
         check_schema: Whether both projects, if they have jobs, must have the same schema, values included.
         recursive: Whether folders in the jobs are synchronised, too.
         follow_symlinks: Whether what links lead to is copied.
@@ -179,7 +178,7 @@ def sync_projects(  # noqa: PLR0917 - the seed's parameters
     )
     policy = Policy.of(strategy, exclude, doc_sync, rules)
     if check_schema:
-        _check_schema(source, destination)
+        _check_schema(source.space, destination.space)
     workers = (os.cpu_count() or 1) if parallel is True else max(int(parallel), 1)
     if workers > 1:
         policy = policy.one_at_a_time()
@@ -188,27 +187,28 @@ def sync_projects(  # noqa: PLR0917 - the seed's parameters
     return done.stats if collect_stats else None
 
 
-def _check_schema(source: Project, destination: Project) -> None:
-    ours, theirs = source.detect_schema(), destination.detect_schema()
-    if len(source) and len(destination) and ours != theirs:
-        raise SchemaSyncConflict(ours, theirs)
+def _check_schema(source: Space, destination: Space) -> None:
+    here, there = source.index.all(), destination.index.all()
+    schemata = ProjectSchema.detect(here.values()), ProjectSchema.detect(there.values())
+    if here and there and schemata[0] != schemata[1]:
+        raise SchemaSyncConflict(*schemata)
 
 
 def _plan(
-    source: Project,
-    destination: Project,
+    source: Place,
+    destination: Place,
     policy: Policy,
-    selection: Iterable[Job | str] | None,
+    selection: Iterable[object] | None,
     workers: int,
 ) -> SyncPlan:
-    statepoints = source._index.all()
+    statepoints = source.space.index.all()
     chosen = None if selection is None else {str(each) for each in selection}
     jobs = sorted(statepoints if chosen is None else chosen & statepoints.keys())
 
     def plan(job: str) -> FolderPlan:
         statepoint = statepoints[job]
-        ours = source.job_class(source, _id=job, statepoint=statepoint)
-        return plan_job(ours, destination.job_class(destination, _id=job, statepoint=statepoint), policy)
+        make, make_there = source.space.make_job, destination.space.make_job
+        return plan_job(make(job, statepoint), make_there(job, statepoint), policy)
 
     plans = [plan_project(source, destination, policy), *_each(plan, jobs, workers)]
     found = [each for each in plans if each]
@@ -235,24 +235,24 @@ def _each(function: Callable[[A], R], arguments: Iterable[A], workers: int) -> I
 
 def _apply(plan: FolderPlan, policy: Policy) -> FolderPlan:
     """Do what is planned, and return what was done."""
-    if plan.is_new:
+    if isinstance(plan, JobPlan) and plan.is_new:
         try:
             _clone(plan, policy)
         except DestinationExistsError:
-            # Somebody made the job meanwhile: bring that up to date.
+            # Another process made the job meanwhile: bring that job up to date.
             return _apply(plan_job(plan.source, plan.target, policy), policy)
         return plan
-    project = getattr(plan.target, "project", plan.target)
-    if plan.target is not project:
+    if isinstance(plan, JobPlan):
         plan.target.init()
-    copy_all(plan.copies, plan.source.path, plan.target.path, policy.rules, durable=project._durable)
+    durable = plan.target.space.durable
+    copy_all(plan.copies, plan.source.path, plan.target.path, policy.rules, durable=durable)
     if plan.merge is not None:
         transform(plan.target.document, plan.merge)
     return plan
 
 
-def _clone(plan: FolderPlan, policy: Policy) -> None:
-    jobs = plan.target.project._jobs
+def _clone(plan: JobPlan, policy: Policy) -> None:
+    jobs = plan.target.space.workspace
     staging = jobs.stage(copy=True)
     try:
         copy_all(plan.copies, plan.source.path, staging, policy.rules, durable=jobs.durable, private=True)

@@ -9,24 +9,52 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from perkey.dataspace.errors import DocumentSyncConflict
+from perkey.dataspace.space import Space
 from perkey.synced import SyncedCollection
 
 
 class Place(Protocol):
-    """A job or a project, as a strategy sees it."""
+    """A job or a project, as a synchronisation and its strategies see it."""
+
+    @property
+    def FN_DOCUMENT(self) -> str:  # noqa: N802 - signac's name
+        """The file of its document."""
+
+    @property
+    def space(self) -> Space:
+        """The space that it belongs to."""
+
+    @property
+    def path(self) -> str:
+        """Its folder."""
+
+    @property
+    def document(self) -> SyncedCollection:
+        """Its document."""
 
     def fn(self, filename: str) -> str:
         """Return the path of a file in its folder."""
 
 
+class JobPlace(Place, Protocol):
+    """A job."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+
+    def init(self) -> object:
+        """Make its folder, unless it exists."""
+
+
 FileStrategy: TypeAlias = Callable[[Any, Any, str], Any]
-"""Takes source, destination and the name of a file that differs; tells whether to overwrite it."""
+"""Takes source, destination and the name of a file that differs; returns whether to overwrite it."""
 
 DocStrategy: TypeAlias = Callable[[Any, Any], object]
 """Takes the documents of source and destination as plain dictionaries, and changes the second one."""
 
 KeyStrategy: TypeAlias = Callable[[str], Any] | str | re.Pattern[str]
-"""Tells whether the value of a key, given with dots, is overwritten: by a function, or by being found."""
+"""Decides whether the value of a key, given with dots, is overwritten: by a function, or by being found."""
 
 
 class FileSync:
@@ -62,7 +90,7 @@ class FileSync:
             self._answers: dict[str, bool] = {}
 
         def __call__(self, src: Place, dst: Place, fn: str) -> bool:  # noqa: ARG002 - as above
-            """Return the answer; raises EOFError if there is nobody to answer."""
+            """Return the answer; raises EOFError if standard input is closed."""
             if fn not in self._answers:
                 self._answers[fn] = self._ask(fn)
             return self._answers[fn]
@@ -92,7 +120,7 @@ class DocSync:
         """Add what is missing, key by key and within nested mappings; ask a strategy for what differs.
 
         Args:
-            key_strategy: Tells of a key (``a.b`` if it is nested) whether its value is overwritten: a
+            key_strategy: Returns for a key (``a.b`` if it is nested) whether its value is overwritten: a
                 function, or a regular expression that is searched for in the key.
             otherwise: What becomes of keys that differ and are not to be overwritten: ``"raise"`` a
                 `DocumentSyncConflict` that names them all, or ``"keep"`` the destination's values.

@@ -1,7 +1,7 @@
 """Many files at once: all data, one sync for it, all renames, one sync for each folder.
 
 A sync costs ten times what all else of a write does, and one can serve many files. Each item is still
-atomic by itself, and as durable when it is told to be done.
+atomic by itself, and as durable when its name is yielded.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Batches(Iterator[list[Any]]):
 
     Args:
         source: Where the items come from.
-        name_of: Tells the name of an item.
-        size_of: Tells how many bytes of memory it takes.
+        name_of: Returns the name of an item.
+        size_of: Returns how many bytes of memory it takes.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class WriteBatch:
         base: The base folder.
         items: Names and data.
         expect: What each item must be at.
-        write_one: Writes one item durably; used for few, and where somebody deletes a folder meanwhile.
+        write_one: Writes one item durably; used for few, and after another process deleted a folder.
         locking: How writers exclude each other.
     """
 
@@ -159,7 +159,7 @@ class WriteBatch:
             self._folders.close()
         for index, (name, data) in enumerate(self._items):
             result = self._results[index]
-            if isinstance(result, FileNotFoundError):  # somebody deleted the folder, or a temporary file
+            if isinstance(result, FileNotFoundError):  # the folder or a temporary file was deleted
                 result = attempt(self._write_one, name, data)
             yield name, result
 
@@ -315,7 +315,7 @@ def attempt(act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 
 def sync_file_system(folder: Folder) -> bool:
-    """Bring all that was written to a folder's file system to the disk; False where there is no such call.
+    """Bring all that was written to a folder's file system to the disk; False without such a call.
 
     Raises:
         OSError: The disk refused; nothing is known of any file.

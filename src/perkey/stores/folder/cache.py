@@ -45,11 +45,11 @@ class CacheFolder:
     Args:
         base: Path of the folder that the cache's own is in, made if it does not exist.
         max_bytes: How much it may hold; an entry larger than that is not kept.
-        owner: What has the text that says what the entries are of, an address say; it is asked at each use.
+        owner: An object whose text names the source of the entries; it is read at each use.
             Several owners may share a folder.
 
     Raises:
-        TypeError, ValueError: `max_bytes` is no int, or not positive.
+        TypeError, ValueError: `max_bytes` is not an int, or not positive.
     """
 
     def __init__(self, base: str | os.PathLike[str], *, max_bytes: int, owner: object = "") -> None:

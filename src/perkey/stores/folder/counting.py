@@ -2,9 +2,9 @@
 
 Half of the time of a listing goes into making Python objects of names that `len` does not look at. So the
 records of getdents64 are searched as they come: ``inode (8 bytes), offset (8), length (2), type (1), name,
-NUL, padding``, where the type is 8 for a file, 4 for a folder, and 0 if the file system does not tell. A name
-cannot be found where none begins: the length's upper byte is 0 or 1, which no name has, and so what is found
-before it would have to lie in the 16 bytes of inode and offset.
+NUL, padding``, where the type is 8 for a file, 4 for a folder, and 0 if the file system does not provide
+it. A match is always a name: the length's upper byte is 0 or 1, which no name has, and so a match before it
+would have to lie in the 16 bytes of inode and offset.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from perkey.naming import Shape
 _BYTES: Final = 1 << 17
 SHORTEST: Final = 14
 """So long must the names be that are searched for, to make a chance find in inode and offset impossible."""
-_NO_FOLDERS: Final = 2  # links of a folder that has none in it, where folders count them
+_NO_FOLDERS: Final = 2  # links of a folder without folders in it, where folders count them
 _TELLING: Final = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994))
-"""The file systems ext, XFS, Btrfs and tmpfs (magic numbers of statfs(2)): they tell all types or none,
-but for those of the folder itself and the one above it."""
+"""The file systems ext, XFS, Btrfs and tmpfs (magic numbers of statfs(2)): they provide the types of all
+entries or of the folder itself and the one above it alone."""
 
 _buffers: deque[bytearray] = deque(maxlen=4)
 
@@ -58,14 +58,14 @@ def _taken_buffer() -> bytearray:
 
 
 def _tells_all_or_none(fd: int) -> bool:
-    """Tell whether one type that is told in a folder means that all are."""
+    """Return whether one type that is given in a folder means that all are."""
     fstatfs = libc_function("fstatfs", ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
     about = (ctypes.c_long * 32)()
     return fstatfs is not None and fstatfs(fd, about) == 0 and about[0] & 0xFFFF_FFFF in _TELLING
 
 
 def can_count(shape: Shape) -> bool:
-    """Tell whether `count` is to be had here, for names of such a shape."""
+    """Return whether `count` is possible here, for names of such a shape."""
     return shape.shortest >= SHORTEST and _getdents() is not None
 
 
@@ -75,13 +75,13 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
     Memory is used for 128 KiB at a time; four such buffers are kept for later.
 
     Args:
-        fd: A descriptor of the folder, at its beginning, which nobody else uses.
+        fd: A descriptor of the folder, at its beginning, for this call alone.
         shape: What to count; `can_count` it.
 
     Raises:
         OSError: The folder cannot be listed.
         LookupError: There are names that have to be looked at one by one: of files that only nearly fit, or
-            on a file system that does not say which are folders. What was yielded is void.
+            on a file system that does not mark folders. What was yielded is void.
     """
     getdents = _getdents()
     if getdents is None:
@@ -102,7 +102,7 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
             doubtful = doubtful or buffer.count(ending, 0, filled) != files
         if doubtful:
             raise LookupError("names that only look like items")
-        # The kernel leaves in the padding of its records what was there, the end of a name say.
+        # The kernel leaves old bytes in the padding of its records, such as the end of a name.
         ctypes.memset(place, 0, filled)
         yield files, [name.decode("ascii") for name in folders]
     if filled < 0:

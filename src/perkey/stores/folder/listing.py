@@ -91,7 +91,7 @@ def count_in(folder: Folder, shape: Shape) -> int:
     """Count the files of a shape in and below an open folder.
 
     Raises:
-        LookupError: Not to be had on this file system, see `dirents.count`.
+        LookupError: Not possible on this file system, see `dirents.count`.
     """
     from perkey.stores.folder.counting import count
 
@@ -138,7 +138,7 @@ def sweep_in(folder: Folder, parts: Name, min_age: float, is_name: Callable[[Nam
                     try:
                         os.rmdir(entry.name, dir_fd=folder.fileno())
                     except system_answer(OSError):
-                        pass  # it is not empty, or not ours to remove
+                        pass  # it is not empty, or may not be removed
     return swept
 
 
@@ -155,7 +155,7 @@ def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.Di
 
 
 def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
-    """Return the folder that an entry is, open for listing; None if it is none, or none any more."""
+    """Return the folder of an entry, open for listing; None if it is not a folder any more."""
     if not entry.is_dir(follow_symlinks=False):
         return None
     try:

@@ -1,10 +1,10 @@
 """Items as files in a folder: one file per name, replaced and never written in place.
 
 Readers take no lock. A writer puts the whole new file beside the old one, locks the folder that both are
-in, compares what is there with what it expects, sets the time, renames, and unlocks; data reaches the disk
-before the lock is taken and the folder after it is released. Where no lock can be had, an item can still be
-inserted if absent (by link(2)), and conditions on a version are refused. Without durability, what is new is
-inserted without a lock (`unnamed`).
+in, compares the present version with the expected one, sets the time, renames, and unlocks; data reaches
+the disk before the lock is taken and the folder after it is released. Without locks, an item can still be
+inserted if absent (by link(2)), and conditions on a version are refused. Without durability, a new item is
+inserted without a lock (`tmpfile`).
 
 Batches and counting need ctypes and threads, and are loaded when first used.
 """
@@ -64,7 +64,7 @@ from perkey.naming import Name, Shape
 from perkey.stores.base import Leftover, Stat, Store
 from perkey.stores.folder.listing import count_in, items_in, leftovers_in, names_in, sweep_in
 from perkey.stores.folder.moving import move_item
-from perkey.stores.folder.unnamed import insert_unnamed
+from perkey.stores.folder.tmpfile import insert_tmpfile
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
@@ -86,7 +86,7 @@ class DirectoryStore(Store):
     docstring. Sub-folders that are symbolic links are refused, the base folder may be one.
 
     System calls: read 4 for a name of one part, and 2 for each further part; stat 1 and 2; an
-    unconditional write 12, of which 2 are fsync, and without durability 6 where there was nothing; remove 8.
+    unconditional write 12, of which 2 are fsync, and without durability 6 for a new item; remove 8.
 
     Args:
         base: Path of the base folder; made absolute, so that a later change of directory does no harm.
@@ -187,7 +187,7 @@ class DirectoryStore(Store):
     def put(self, name: Name, data: Data, *, expect: Expectation = ANY) -> None:
         self._check(name)
         named = self._durable or isinstance(expect, str) or (self.base, self.locking) in shared_ways
-        if named or not insert_unnamed(self.base, name, data):
+        if named or not insert_tmpfile(self.base, name, data):
             self._write(name, data, expect, versioned=False)
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
@@ -314,7 +314,7 @@ class DirectoryStore(Store):
             try:
                 return 0 if top is None else count_in(top, shape)
             except answer(LookupError):
-                pass  # on this file system only `scan` can tell files and folders apart
+                pass  # on this file system only `scan` can distinguish files and folders
         return super().count(shape, prefix)
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
@@ -344,10 +344,10 @@ class DirectoryStore(Store):
                 version = "" if stamps.needs_digest(found) else stamps.plain_version_of(found)
                 yield name, Stat(version, found.st_mtime, found.st_size)
 
-    def size(self, name: Name) -> int:
+    def size_of(self, name: Name) -> int:
         return self._stat(name).st_size
 
-    def path(self, name: Name = ()) -> str | None:
+    def path_of(self, name: Name = ()) -> str | None:
         return self.describe(name)
 
     def leftovers(self, prefix: Name = ()) -> Iterator[Leftover]:
@@ -361,12 +361,12 @@ class DirectoryStore(Store):
         with folder, folder.scan() as entries:
             for entry in entries:
                 inner = (*prefix, entry.name)
-                # A folder of strangers may have any name.
+                # A folder of another program may have any name.
                 if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
                     yield entry.name
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether the file system has locks; insertion if absent needs none."""
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return whether the file system has locks; insertion if absent needs none."""
         del verb
         return kind == "absent" or self._has_locks()
 
@@ -458,7 +458,7 @@ class DirectoryStore(Store):
                 with self._folder(name[:-1]) as folder:
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
             except system_answer(FileNotFoundError):
-                # Somebody deleted the folder, or a temporary file that seemed stale; make it anew.
+                # Another process deleted the folder, or a temporary file that seemed stale; make it anew.
                 if not self.may_create:
                     self._require_base()
                 attempts -= 1

@@ -1,29 +1,25 @@
-"""A store over a bucket: one object per item, and the engines that send its requests."""
+"""A store over a bucket: one object per item, and the engines that send its requests.
 
-from perkey.stores.objects.addresses import (
-    check_flags,
-    folder_of,
-    harmless,
-    harmless_to_clients,
-    joined,
-    kind_of,
-)
-from perkey.stores.objects.boto import BotoEngine
-from perkey.stores.objects.boto_errors import FOREIGN
+The modules over client libraries, such as `boto` and `obstore_url`, need an extra. `make_engine` and
+`store_at` load them.
+"""
+
+from perkey.stores.objects.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
 from perkey.stores.objects.engine import NoSuchBucket, again, is_mocked
+from perkey.stores.objects.opening import EngineName, make_engine, store_at
 from perkey.stores.objects.store import ObjectStore
 
 __all__ = [
-    "FOREIGN",
-    "BotoEngine",
+    "EngineName",
     "NoSuchBucket",
     "ObjectStore",
     "again",
-    "check_flags",
     "folder_of",
     "harmless",
     "harmless_to_clients",
     "is_mocked",
     "joined",
     "kind_of",
+    "make_engine",
+    "store_at",
 ]

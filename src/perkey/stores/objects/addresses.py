@@ -53,8 +53,8 @@ def check_bucket(name: str) -> None:
         raise TypeError(f"bucket_name must be a str, not {type(name).__name__}")
     if not _BUCKET.fullmatch(name) or name in {".", ".."}:
         raise ValueError(
-            f"{name!r} is no name of a bucket: it has only letters, digits, dots, hyphens and underscores, "
-            "no address and no prefix (that is root_prefix)"
+            f"{name!r} is not a valid bucket name: it must have only letters, digits, dots, hyphens and "
+            "underscores; pass a prefix as root_prefix"
         )
 
 
@@ -69,7 +69,7 @@ def check_prefix(prefix: str) -> None:
 
 
 def check_endpoint(url: str) -> None:
-    """Refuse what is no address of a service, and secrets in it: it is shown, and travels with pickles."""
+    """Refuse an invalid address of a service, and secrets in it: it is shown, and travels with pickles."""
     if not isinstance(url, str):
         raise TypeError(f"an endpoint must be a str, not {type(url).__name__}")
     parts = urlsplit(url)
@@ -79,18 +79,11 @@ def check_endpoint(url: str) -> None:
         raise ValueError(f"an endpoint begins with http:// or https:// and a host, not as {url!r}")
 
 
-def check_flags(**flags: object) -> None:
-    """Refuse what is neither True nor False: a text would be taken for True."""
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
-
-
 def endpoint_in(options: Mapping[str, Any]) -> str | None:
     """Return the endpoint that is among the options of a service.
 
     Raises:
-        TypeError, ValueError: It is none.
+        TypeError, ValueError: It is not valid.
     """
     for name, value in options.items():
         if name.lower() in _TO_CLIENTS:
@@ -105,8 +98,8 @@ def kind_of(url: str) -> str:
     """Return the kind of service: ``"memory"``, ``"file"``, ``"s3"``, ``"gs"`` or ``"az"``.
 
     Raises:
-        TypeError: The address is no str.
-        ValueError: It is none of those, or has something in it that looks like a secret.
+        TypeError: The address is not a str.
+        ValueError: It is of another kind, or has something in it that looks like a secret.
     """
     if not isinstance(url, str):
         raise TypeError(f"an address must be a str, not {type(url).__name__}")
@@ -156,7 +149,7 @@ def option_names(options: Mapping[str, Any]) -> set[str]:
 
 
 def _is_open(value: Any) -> bool:
-    """Tell whether a value cannot be an address with a password or a signature in it."""
+    """Return whether a value cannot be an address with a password or a signature in it."""
     return not (isinstance(value, str) and ("@" in value or "?" in value))
 
 

@@ -2,7 +2,7 @@
 
 obstore reads the environment only. This module reads the profile too, in boto3's order, so that both ways
 to a bucket ask the same service with the same credentials. boto3 fetches the credentials that a profile only
-describes, such as those of a role or of a single sign-on. Without boto3 an error says so.
+describes, such as those of a role or of a single sign-on. Without boto3 an error names the extra.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OF_AWS: Final = "https://s3.{region}.amazonaws.com"
 
 
 class Settings(NamedTuple):
-    """What the environment and the profile say.
+    """The settings in the environment and the profile.
 
     Attributes:
         options: In obstore's words: region, endpoint, credentials, checksum_algorithm, as far as known.
@@ -55,13 +55,13 @@ class Settings(NamedTuple):
 
 
 def read_settings(*, credentials: bool) -> Settings:
-    """Return what the environment and the profile say; nothing is sent.
+    """Return the settings in the environment and the profile; nothing is sent.
 
     Args:
         credentials: Whether credentials are looked for.
 
     Raises:
-        UnauthenticatedError: There cannot be any; the text says why, and what to do.
+        UnauthenticatedError: No credentials can be found; the text has the reason and the remedy.
         ValueError: A file cannot be read.
     """
     name, profile, services = _profile(required=credentials)
@@ -93,7 +93,7 @@ def _keys_of_environment() -> dict[str, str]:
     keys = {option: _env(name) for option, name in names.items() if _env(name)}
     if "access_key_id" in keys and "secret_access_key" not in keys:
         raise UnauthenticatedError(
-            "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not; set both or none"
+            "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not; set both, or neither"
         )
     return keys if "access_key_id" in keys else {}
 
@@ -150,7 +150,7 @@ def _checksum(profile: Mapping[str, str]) -> str:
 
 
 def _profile(*, required: bool) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
-    """Return the name of the profile, what is in it, and what its services say of S3.
+    """Return the name of the profile, its content, and the settings of its services for S3.
 
     Args:
         required: Whether a profile that is named has to exist.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from perkey.answers import interruption
+from perkey.arguments import check_flag, wrong_kind
 from perkey.content import Content
-from perkey.errors import BackendError
+from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
 from perkey.expectations import ABSENT, Expectation, Version
 from perkey.files import ProcessLock
 from perkey.retrying import Retry
-from perkey.stores.objects.addresses import check_bucket, check_endpoint, check_flags
+from perkey.stores.objects.addresses import check_bucket, check_endpoint
 from perkey.stores.objects.boto_client import (
     has_old_credentials,
     is_unsigned,
@@ -22,16 +25,6 @@ from perkey.stores.objects.boto_client import (
     new_client,
     sends_unsigned,
 )
-from perkey.stores.objects.boto_errors import (
-    FOREIGN,
-    NOT_MODIFIED,
-    code_of,
-    denies_without_a_word,
-    error_of,
-    rejects_credentials,
-    status_of,
-    translate,
-)
 from perkey.stores.objects.engine import (
     COPY_BYTES,
     WRITE_ID,
@@ -39,10 +32,14 @@ from perkey.stores.objects.engine import (
     Engine,
     Head,
     Marked,
+    NoSuchBucket,
+    NoSuchObject,
     NoSuchUpload,
+    PreconditionFailed,
     Signal,
     TryAgain,
     Unclear,
+    Unsupported,
     Upload,
     again,
     content_type,
@@ -50,12 +47,66 @@ from perkey.stores.objects.engine import (
     spooled,
 )
 
+try:
+    import botocore.exceptions as foreign
+except ImportError as error:
+    raise MissingExtraError("S3", "aws", "boto3") from error
+
 T = TypeVar("T")
 
 _making = ProcessLock()
 
-_LEAST_PART: Final = 16 << 20
 _MOST_PARTS: Final = 10_000
+
+FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError)
+"""What boto3 raises."""
+
+_NEVER_SENT = (foreign.EndpointConnectionError, foreign.ConnectTimeoutError)
+_LOST = (
+    foreign.ReadTimeoutError,
+    foreign.ConnectionClosedError,
+    foreign.ResponseStreamingError,
+    foreign.IncompleteReadError,
+    foreign.HTTPClientError,
+)
+_NO_CREDENTIALS = (
+    foreign.NoCredentialsError,
+    foreign.PartialCredentialsError,
+    foreign.CredentialRetrievalError,
+    foreign.TokenRetrievalError,
+    foreign.ProfileNotFound,
+    foreign.SSOError,
+    foreign.UnknownCredentialError,
+    foreign.InfiniteLoopConfigError,
+    foreign.RefreshWithMFAUnsupportedError,
+    foreign.UnauthorizedSSOTokenError,
+)
+NOT_MODIFIED = 304
+_BAD_REQUEST = 400
+_REGION_HEADER = "x-amz-bucket-region"
+_FORBIDDEN = 403
+_SERVER_ERROR = 500
+_NOT_IMPLEMENTED = 501
+_READS = ("read", "stat")
+
+_TRY_AGAIN: Final = frozenset(
+    ("SlowDown", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted", "Throttling",
+     "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "503", "429", "409")
+)  # fmt: skip
+# Ceph's code, with 500, for writers that lost a race without being compared (ECANCELED); others receive 412.
+_LOST_RACE: Final = "UnknownError"
+_UNCLEAR: Final = frozenset(("InternalError", "RequestTimeout", "500", "502", "504"))
+_NO_OBJECT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404", "NotFound"))
+_CREDENTIALS: Final = frozenset(
+    ("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
+     "TokenRefreshRequired")
+)  # fmt: skip
+_WRONG_TIME: Final = "RequestTimeTooSkewed"
+_DENIED: Final = frozenset(("AccessDenied", "403", "Forbidden"))
+_NOT_A_MATTER_OF_RIGHTS: Final = frozenset(("InvalidObjectState",))  # it is in an archive
+_WRONG_REGION: Final = frozenset(
+    ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307")
+)
 
 
 class BotoEngine(Engine):
@@ -77,8 +128,8 @@ class BotoEngine(Engine):
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: A name or an address is none, an endpoint has a password in it, or a client is for
-            another region or endpoint than is said here, signs its requests although `unsigned` is true, or
+        ValueError: A name or an address is not valid, an endpoint has a password in it, or a client is for
+            another region or endpoint than given here, signs its requests although `unsigned` is true, or
             comes with a session.
     """
 
@@ -95,9 +146,10 @@ class BotoEngine(Engine):
         retry: Retry = Engine.retry,
     ) -> None:
         check_bucket(bucket)
-        check_flags(unsigned=unsigned, requester_pays=requester_pays)
+        unsigned = check_flag("unsigned", unsigned)
+        requester_pays = check_flag("requester_pays", requester_pays)
         if region is not None and not isinstance(region, str):
-            raise TypeError(f"region must be a str or None, not {type(region).__name__}")
+            raise wrong_kind("region", "a str or None", region)
         if endpoint_url is not None:
             check_endpoint(endpoint_url)
         if client is not None:
@@ -148,7 +200,7 @@ class BotoEngine(Engine):
         try:
             return self.endpoint_url or str(self.client.meta.endpoint_url)
         except FOREIGN:
-            return "aws"  # what is wrong, the first request tells better
+            return "aws"  # the first request raises a better error
 
     @property
     def client(self) -> Any:
@@ -270,7 +322,7 @@ class BotoEngine(Engine):
         try:
             self._renewing(lambda client: client.create_bucket(Bucket=self.bucket, ACL="private", **about))
         except FOREIGN as error:
-            # Of several that make it at once, some servers tell all but one that it exists, not whose it is.
+            # If several processes make it at once, some servers report only that it exists, not who owns it.
             exists = code_of(error) == "BucketAlreadyExists" and self._has_bucket()
             if not exists and code_of(error) != "BucketAlreadyOwnedByYou":
                 raise self._translate(error, "create the bucket for", "") from error
@@ -338,7 +390,7 @@ class BotoEngine(Engine):
         return denies_without_a_word(error) and has_old_credentials(used, self._session)
 
     def _translate(self, error: Exception, operation: str, key: str) -> Exception:
-        client = self._client  # not the property: there may be no credentials to make one
+        client = self._client  # not the property: making one may need credentials that are missing
         region = self.region if client is None else client.meta.region_name
         place = self.describe(key)
         return translate(error, operation, key, place=place, region=region, unsigned=self.unsigned)
@@ -362,7 +414,7 @@ class BotoEngine(Engine):
         try:
             parts = [
                 {"PartNumber": number, "ETag": self._put_part(key, number, part, whose)}
-                for number, part in enumerate(_parts(body, size), 1)
+                for number, part in enumerate(_parts(body, size, self.part_size), 1)
             ]
             is_sent = True
             reply = self._call(
@@ -403,10 +455,10 @@ def _place_of(
         raise ValueError("pass a client or a session, not both")
     here = (client.meta.region_name, client.meta.endpoint_url)
     check_endpoint(here[1])
-    for what, said, found in zip(("region", "endpoint_url"), (region, endpoint_url), here, strict=True):
-        if said is not None and said.rstrip("/") != (found or "").rstrip("/"):
+    for what, given, found in zip(("region", "endpoint_url"), (region, endpoint_url), here, strict=True):
+        if given is not None and given.rstrip("/") != (found or "").rstrip("/"):
             raise ValueError(
-                f"{what} is {said!r}, but that of the client is {found!r}; leave one of them out"
+                f"{what} is {given!r}, but that of the client is {found!r}; leave one of them out"
             )
     return here
 
@@ -427,8 +479,8 @@ def _condition(expect: Expectation) -> dict[str, str]:
     return {"IfMatch": expect} if isinstance(expect, str) else {}
 
 
-def _parts(body: Body, size: int) -> Iterator[bytes]:
-    length = max(_LEAST_PART, -(-size // _MOST_PARTS))
+def _parts(body: Body, size: int, least: int) -> Iterator[bytes]:
+    length = max(least, -(-size // _MOST_PARTS))
     if isinstance(body, bytes):
         yield from (body[start : start + length] for start in range(0, size, length))
     else:
@@ -443,3 +495,154 @@ def _download(body: Any, length: int, limit: int | None) -> Content:
         content: bytes = body.read()
         return content
     return spooled(body.iter_chunks(COPY_BYTES))
+
+
+# --- Errors: the one place where boto3's become signals, or errors of this project ---------------------
+
+
+def translate(
+    error: Exception, operation: str, key: str, *, place: str, region: str | None, unsigned: bool = False
+) -> Exception:
+    """Return the signal or error that a foreign exception means.
+
+    Args:
+        error: One of `FOREIGN`.
+        operation: What was to be done, as a verb.
+        key: The object, or "".
+        place: Its address.
+        region: Where the client looks for it.
+        unsigned: Whether the request had no signature.
+    """
+    stopped = interruption(error)
+    if isinstance(stopped, Exception):
+        return stopped  # botocore took the exception of a signal handler for a failure of the connection
+    code, status = code_of(error), status_of(error)
+    about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
+    why_elsewhere = _misplacement(error, code, status, region)
+    failure = BackendError(f"cannot {operation} {place}: {why_elsewhere or _sentence(error)}", **about)
+    signal = _signal(code, status)
+    if signal is not None:
+        return signal(failure, repeated=_retries(error) > 0)
+    why_denied = _denial(error, code, status, reading=operation in _READS)
+    if why_denied and unsigned:
+        why_denied += "; the request was sent without a signature (unsigned=True)"
+    if why_denied and not why_elsewhere:
+        return AccessDeniedError(f"cannot {operation} {place}: {why_denied}", **about)
+    if why_elsewhere:
+        return failure
+    if code in _TRY_AGAIN or isinstance(error, _NEVER_SENT):
+        return TryAgain(failure, retry_after=_retry_after(error))
+    if code in _UNCLEAR or status >= _SERVER_ERROR or isinstance(error, _LOST):
+        return Unclear(failure, lost_race=code == _LOST_RACE, retry_after=_retry_after(error))
+    return failure
+
+
+def _signal(code: str, status: int) -> type[Signal] | None:
+    """Return the kind of signal for an answer about the object, None for other answers."""
+    if code == "NoSuchBucket":
+        return NoSuchBucket
+    if code == "NoSuchUpload":
+        return NoSuchUpload
+    if code in _NO_OBJECT:
+        return NoSuchObject
+    if code in {"PreconditionFailed", "412"}:
+        return PreconditionFailed
+    if code == "NotImplemented" or status == _NOT_IMPLEMENTED:
+        return Unsupported
+    return None
+
+
+def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
+    """Return why this caller may not do it; "" if that is not the reason."""
+    if isinstance(error, _NO_CREDENTIALS):
+        return _lack(error)
+    if rejects_credentials(error):
+        return f"the credentials are expired or not valid ({code})"
+    if code == _WRONG_TIME:
+        return f"the clocks of this machine and of the service differ too much ({code})"
+    if code in _DENIED:
+        of_absent = " (without the right s3:ListBucket, S3 also answers this for absent objects)"
+        return f"access denied{of_absent if reading else ''}"
+    if status == _FORBIDDEN and code not in _NOT_A_MATTER_OF_RIGHTS:
+        return f"access denied: {_sentence(error)}"
+    return ""
+
+
+def rejects_credentials(error: Exception) -> bool:
+    """Return whether the service rejects the credentials as expired or not valid.
+
+    A reply to HEAD has no words, and so only its status.
+    """
+    code = code_of(error)
+    return code in _CREDENTIALS or (status_of(error) == _BAD_REQUEST and code == "400")
+
+
+def denies_without_a_word(error: Exception) -> bool:
+    """Return whether a reply is a refusal without a reason: one to HEAD, which has no body."""
+    return code_of(error) == "403"
+
+
+def _lack(error: Exception) -> str:
+    """Return why no credentials are available."""
+    if isinstance(error, foreign.NoCredentialsError):
+        return (
+            "no AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
+            "public data can be read with unsigned=True"
+        )
+    if isinstance(error, foreign.ProfileNotFound):
+        return (
+            f"{error}: it is named by AWS_PROFILE, AWS_DEFAULT_PROFILE or the session, and looked for in the "
+            "files of AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE (~/.aws/config and ~/.aws/credentials)"
+        )
+    return f"no usable AWS credentials were found: {error}"
+
+
+def _misplacement(error: Exception, code: str, status: int, here: str | None) -> str:
+    """Return where the bucket is, if it is not where the client looks for it."""
+    there = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(_REGION_HEADER)
+    if code not in _WRONG_REGION and (status != _BAD_REQUEST or there in {None, here}):
+        return ""
+    hint = f", {there!r}" if there else ""
+    return f"the bucket is in another region than {here!r}; pass its region{hint} ({code})"
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    # Errors of the connection have the attribute, too, and it is None.
+    return getattr(error, "response", None) or {}
+
+
+def error_of(told: dict[str, Any], operation: str) -> Exception:
+    """Return the error that boto3 would have raised for the failure of one of many objects."""
+    return foreign.ClientError({"Error": told}, operation)  # type: ignore[typeddict-item]
+
+
+def code_of(error: Exception) -> str:
+    """Return the service's word for an error, or ""."""
+    return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def status_of(error: Exception) -> int:
+    """Return the status of HTTP, or 0 where no reply came."""
+    return int(_response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _retries(error: Exception) -> int:
+    return int(_response(error).get("ResponseMetadata", {}).get("RetryAttempts", 0))
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Return how many seconds the service asks to wait, by its own clock if it names a moment."""
+    headers = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    said = str(headers.get("retry-after", "")).strip()
+    if said.isdecimal():
+        return float(said)
+    try:
+        until, now = (email.utils.parsedate_to_datetime(at) for at in (said, headers["date"]))
+        return max(0.0, (until - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _sentence(error: Exception) -> str:
+    about = _response(error).get("Error", {})
+    return f"{about.get('Code')}: {about.get('Message')}" if about else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Clients of boto3 as this project wants them: no retries of their own, and no work that nobody asks for."""
+"""Clients of boto3 as this project wants them: no retries of their own, and no needless work."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ except ImportError as error:
 
 _NOT_MODIFIED: Final = 304
 _READ: Final = frozenset(("Body", "ContentLength", "ETag", "LastModified", "Metadata"))
-"""What the engine wants to know of an object."""
+"""The members of a reply about an object that the engine reads."""
 _LISTED: Final = frozenset(("Key", "ETag", "LastModified", "Size"))
-"""What it wants to know of an object in a listing."""
+"""The members of an object in a listing that it reads."""
 _CONNECTIONS: Final = 64
 _CONNECT_SECONDS: Final = 10.0
 # Botocore renews its credentials ten minutes before they expire at the latest.
@@ -50,7 +50,7 @@ def new_client(
         session: A user's session of boto3, or None.
         region: Name of the region; None leaves it to the configuration.
         endpoint_url: Address of a service other than AWS.
-        idle: Seconds after which a request ends if not a byte comes.
+        idle: Seconds without a byte after which a request ends.
         unsigned: Whether requests are sent without a signature, for public data.
 
     Raises:
@@ -62,7 +62,7 @@ def new_client(
         max_pool_connections=_CONNECTIONS,
         connect_timeout=min(_CONNECT_SECONDS, idle),
         read_timeout=idle,
-        parameter_validation=False,  # there are no parameters but the engine's
+        parameter_validation=False,  # all parameters are the engine's
         # Given whole, it need not be put together from twenty pieces for each request: a tenth of its time.
         user_agent=f"perkey Boto3/{boto3.__version__}",
     )
@@ -166,7 +166,7 @@ def _loader() -> Any:
 
 
 def _read_little(client: Any) -> None:
-    """Let a client read what the engine wants to know of an object, and not look for 35 other headers.
+    """Let a client read only what the engine needs, and not look for 35 other headers.
 
     That is a tenth of a request's processor time, and a sixth of a listing's. A user's session may have hooks
     that want more.
@@ -182,7 +182,7 @@ def _read_little(client: Any) -> None:
 
 
 def _parse_time(said: Any) -> datetime:
-    """Return the moment that a service said; botocore's own way takes three quarters of a listing's time."""
+    """Return the moment in a reply; botocore's own way takes three quarters of a listing's time."""
     try:
         if said[_LENGTH_OF_DATE] == "T":  # 2026-11-21T14:10:07.000Z
             parsed = datetime.fromisoformat(said)
@@ -197,7 +197,7 @@ def _parse_time(said: Any) -> datetime:
 
 
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
-    """Send a value that is in memory with its request, instead of waiting to be told to: one way fewer.
+    """Send a value that is in memory with its request, without a round trip for permission.
 
     botocore asks first ("Expect: 100-continue") for each body, however short.
     """

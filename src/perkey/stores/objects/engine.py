@@ -1,7 +1,7 @@
 """What an object service can do, for engines; and how it can fail, in the words of this project.
 
 An engine speaks to one bucket by one client library and translates every foreign error, in one place, into
-one of the signals below or a `BackendError`. What follows from a signal is decided in `ObjectStore`.
+one of the signals below or a `BackendError`. `ObjectStore` decides what to do about a signal.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ PROBE = ".@perkey-probe"
 
 
 class Signal(Exception):  # noqa: N818 - not an error by itself
-    """Something that an object service said, and that `ObjectStore` understands.
+    """An answer of an object service that `ObjectStore` understands.
 
     Attributes:
-        cause: The error to raise where it was not to be expected, or goes on being said.
+        cause: The error to raise where it is not expected, or is the last answer.
         repeated: Whether the client library had sent the request before, so that the first one may have
             taken effect.
     """
@@ -66,12 +66,12 @@ class PreconditionFailed(Signal):
     """The object was not as expected (412)."""
 
 
-class NotHonoured(Signal):
-    """The service says that it does not know such a condition (501)."""
+class Unsupported(Signal):
+    """The service does not know such a condition (501)."""
 
 
 class TryAgain(Signal):
-    """The service did nothing, and says that it may do it later (409, 503).
+    """The service did nothing, and may do it later (409, 503).
 
     Attributes:
         retry_after: Seconds that it asks to wait (Retry-After), or None.
@@ -83,7 +83,7 @@ class TryAgain(Signal):
 
 
 class Unclear(Signal):
-    """Nobody can tell from the reply, or its absence, whether the request took effect (500, time-outs).
+    """The reply, or its absence, does not show whether the request took effect (500, time-outs).
 
     Attributes:
         lost_race: Whether these are the service's words for a conditional write that was overtaken.
@@ -146,17 +146,19 @@ class Upload(NamedTuple):
 
 
 class Engine(ABC):
-    """One bucket through one client library. Each verb is one request unless said otherwise.
+    """One bucket through one client library. Each verb is one request unless noted.
 
     All verbs raise `NoSuchBucket`, `TryAgain`, `Unclear` and `BackendError`.
 
     Attributes:
         multipart_above: Bodies of more bytes than this are uploaded in parts.
+        part_size: The least size of a part, in bytes.
         connections: How many requests it can make at a time.
         retry: For how long failed requests are tried again.
     """
 
     multipart_above = 64 << 20
+    part_size = 16 << 20
     connections = 48
     retry = Retry()
 
@@ -188,7 +190,7 @@ class Engine(ABC):
 
     @abstractmethod
     def delete(self, key: str, *, version: Version | None = None) -> None:
-        """Delete an object, if it is at `version`; of an absent one says nothing, or NoSuchObject."""
+        """Delete an object, if it is at `version`; an absent one is ignored, or raises NoSuchObject."""
 
     @abstractmethod
     def delete_many(self, keys: list[str]) -> dict[str, Exception]:
@@ -203,7 +205,7 @@ class Engine(ABC):
         """Yield what stands between `prefix` and the next slash in the names below it."""
 
     def erase(self, key: str) -> None:
-        """Delete an object of ours that asked a question, with what a bucket with versions keeps of it."""
+        """Delete a probe object, with the old versions of it that a bucket keeps."""
         self.delete(key)
 
     @abstractmethod
@@ -225,22 +227,22 @@ class Engine(ABC):
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """What names the service: endpoints differ in the conditions that they honour."""
+        """What names the service: endpoints differ in the conditions that they support."""
 
     def supports(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether the client library can express a kind of condition at all."""
+        """Return whether the client library can express a kind of condition at all."""
         del verb, kind
         return True
 
 
 def is_mocked() -> bool:
-    """Tell whether moto stands in for AWS; only boto3 takes notice."""
+    """Return whether moto stands in for AWS; only boto3 takes notice."""
     moto = sys.modules.get("moto.core.models")
     return moto is not None and bool(moto.botocore_stubber.enabled)
 
 
 def content_type(key: str) -> str:
-    """Return what an object is said to be."""
+    """Return the content type of an object."""
     return "application/json" if key.endswith(".json") else "application/octet-stream"
 
 
@@ -304,7 +306,7 @@ def pause(attempts: Attempts, signal: TryAgain | Unclear) -> None:
 
     Raises:
         OperationTimeoutError: The time of the whole operation is over.
-        BackendError: There is no time for another attempt.
+        BackendError: The time is too short for another attempt.
     """
     if attempts.pause(signal.cause, wanted=signal.retry_after):
         return

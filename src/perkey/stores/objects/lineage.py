@@ -1,13 +1,13 @@
-"""Whether a write took place: told by marks that each write leaves with its object.
+"""Whether a write took place, by marks that each write leaves with its object.
 
 A proxy or a client library may send a request twice, and pass on the second reply: a conditional write then
 meets its own success as a conflict. So each write has a random mark, kept in the object's metadata. A
 conditional write also keeps the marks of the last 16 writes that it was built on, which its writer has read:
-its lineage. After a conflict the writer compares: its own mark in the lineage of what is there means that its
-write took place, even if other writers have built on it since.
+its lineage. After a conflict the writer compares: its own mark in the lineage of the present version means
+that its write took place, even if other writers have built on it since.
 
 Beyond those 16, the lineage has the first mark of the unbroken chain (the root), the length of the chain, and
-three characters of each of the 112 marks before. They tell in nearly all cases that a write did not take
+three characters of each of the 112 marks before. They show in nearly all cases that a write did not take
 place, so that a slow writer among fast rivals meets a conflict, as it should, and no doubt.
 """
 
@@ -36,7 +36,7 @@ class Root(Enum):
 
     INSERTED = "+"
     ASSIGNED = "="
-    """An unconditional write, or one of another program: nothing is known of what was there before."""
+    """An unconditional write, or one of another program: its predecessor is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Lineage:
 
 
 def read_lineage(metadata: str | None, version: Version) -> Lineage:
-    """Return the lineage that the metadata of an object tells; any text has a meaning.
+    """Return the lineage in the metadata of an object; any text has a meaning.
 
     Args:
         metadata: None if another program wrote the object: the version then serves as its mark.
@@ -112,12 +112,12 @@ class Verdict(Enum):
 def judge(
     mine: Lineage, expected: Lineage | None, found: Lineage | None, *, repeated: bool, suspected: bool
 ) -> Verdict:
-    """Tell whether a conditional write took place, by what is there now.
+    """Return whether a conditional write took place, by the present version.
 
     Args:
         mine: The write.
         expected: The version that it expected; None if it expected absence.
-        found: What is there; None if nothing.
+        found: The lineage of the present version; None if the item is absent.
         repeated: Whether this very request was sent more than once, or its reply was lost.
         suspected: Whether requests to this service are known to be repeated on their way.
     """
@@ -147,7 +147,7 @@ def _judge_older(mark: str, expected: Lineage, found: Lineage, doubted: Verdict)
 
 
 def was_kept(expected: Lineage | None, found: Lineage) -> bool:
-    """Tell whether an item was surely not removed since a version: other writers have built on that."""
+    """Return whether an item was surely not removed since a version: other writers have built on that."""
     if expected is None:
         return False
     return expected.marks[0] in found.marks or (found.began, found.root) == (expected.began, expected.root)

@@ -1,7 +1,7 @@
 """The obstore engine: the Rust client on the data path, boto3 for what it lacks.
 
 Obstore gets, puts, lists and deletes. Through boto3 go conditional deletions, uploads in parts, whatever does
-not come as bytes in memory, deletions of many (obstore tells the first error only), folders and the bucket
+not come as bytes in memory, deletions of many (obstore reports the first error only), folders and the bucket
 itself; and anything else that obstore cannot do, so that both engines can do the same.
 """
 
@@ -11,27 +11,26 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from perkey.answers import answer
 from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import MissingExtraError
-from perkey.expectations import ABSENT, Expectation, Version
+from perkey.expectations import Expectation, Version
 from perkey.retrying import UPLOAD_IDLE_SECONDS
 from perkey.stores.objects.engine import (
-    WRITE_ID,
     Body,
     Head,
-    Marked,
     TryAgain,
     Unclear,
-    content_type,
     is_mocked,
 )
 
 try:
-    from obstore.exceptions import InvalidPathError, NotModifiedError
+    from obstore.exceptions import InvalidPathError
     from obstore.store import S3Store
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "obstore", "obstore") from error
@@ -41,11 +40,20 @@ try:
 except ImportError as error:
     raise MissingExtraError("engine='obstore'", "aws", "boto3") from error
 
-from perkey.stores.objects import obstore_replies as obstores
+from perkey.stores.objects.boto import FOREIGN as FOREIGN_TO_BOTO
 from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
-from perkey.stores.objects.boto_errors import FOREIGN as FOREIGN_TO_BOTO
-from perkey.stores.objects.obstore_replies import FOREIGN, Said
+from perkey.stores.objects.responses import (
+    FOREIGN,
+    Listing,
+    Response,
+    begin,
+    get_object,
+    head_object,
+    nameable,
+    parse_error,
+    put_object,
+)
 
 T = TypeVar("T")
 
@@ -104,46 +112,21 @@ class ObstoreEngine(BotoEngine):
     # --- Verbs --------------------------------------------------------------------------------------
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
-        def by_obstore(store: S3Store) -> tuple[Content, Version] | None:
-            try:
-                result = store.get(key, options={} if unless is None else {"if_none_match": f'"{unless}"'})
-            except NotModifiedError:
-                return None
-            marked = Marked(obstores.etag_of(result.meta), result.attributes.get(WRITE_ID))
-            return obstores.content_of(result, limit), marked
-
-        return self._do(
-            by_obstore, lambda: super(ObstoreEngine, self).get(key, unless=unless, limit=limit), "read", key
-        )
+        about: dict[str, Any] = {"key": key, "unless": unless, "limit": limit}
+        return self._do(partial(get_object, **about), partial(super().get, **about), "read", key)
 
     def head(self, key: str) -> Head:
-        def by_obstore(store: S3Store) -> Head:
-            # A HEAD request; the method of that name does not tell the metadata.
-            result = store.get(key, options={"head": True})
-            return obstores.head_of(
-                result.meta, obstores.etag_of(result.meta), result.attributes.get(WRITE_ID)
-            )
-
-        return self._do(by_obstore, lambda: super(ObstoreEngine, self).head(key), "stat", key)
+        return self._do(partial(head_object, key=key), partial(super().head, key), "stat", key)
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
     ) -> Version:
-        def by_boto() -> Version:
-            return super(ObstoreEngine, self).put(key, body, expect=expect, write_id=write_id, parts=parts)
-
-        # What comes as a file would be read into memory first.
+        about: dict[str, Any] = {"key": key, "body": body, "expect": expect, "write_id": write_id}
+        by_boto = partial(super().put, parts=parts, **about)
+        # A file would be read into memory first.
         if parts or not isinstance(body, bytes) or len(body) > min(_AT_ONCE, self.multipart_above):
             return by_boto()
-        about = {WRITE_ID: write_id, "Content-Type": content_type(key)}
-        mode: Any = (
-            "create" if expect is ABSENT else {"e_tag": expect} if isinstance(expect, str) else "overwrite"
-        )
-
-        def by_obstore(store: S3Store) -> Version:
-            return obstores.etag_of(store.put(key, body, attributes=about, mode=mode, use_multipart=False))
-
-        return self._do(by_obstore, by_boto, "write", key, large=len(body) > STREAM_ABOVE)
+        return self._do(partial(put_object, **about), by_boto, "write", key, large=len(body) > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         def by_boto() -> None:
@@ -155,27 +138,23 @@ class ObstoreEngine(BotoEngine):
             self._do(lambda store: store.delete(key), by_boto, "remove", key)
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
-        last = start_after
-        pages: Iterator[Any] | None = None
-        pages_of: S3Store | None = None
+        listing = Listing(prefix, start_after)
+        is_unable = False
 
-        def by_obstore(store: S3Store) -> Any:
-            nonlocal pages, pages_of
-            if pages is None or pages_of is not store:
-                pages, pages_of = obstores.pages(store, prefix, last), store
-            return next(pages, None)
+        def give_up() -> None:
+            nonlocal is_unable
+            is_unable = True
 
-        # The name that is looked at says whether obstore knows where to list.
+        def ask(page: Callable[[S3Store], Any]) -> Any:
+            return self._do(page, give_up, "list", prefix, named=whole)
+
+        def rest() -> Iterator[tuple[str, Head]]:
+            if is_unable:
+                yield from super(ObstoreEngine, self).list(prefix, start_after=listing.last)
+
+        # The name shows whether obstore can list there.
         whole = prefix.removesuffix("/") if prefix else "all"
-        while (page := self._do(by_obstore, lambda: _BY_BOTO, "list", prefix, named=whole)) is not _BY_BOTO:
-            if page is None:
-                return
-            for found in page:
-                last = found["path"]
-                # Markers of folders, "a/", are listed without their slash, the prefix itself is one here.
-                if last.startswith(prefix):
-                    yield last, obstores.head_of(found, obstores.etag_of(found))
-        yield from super().list(prefix, start_after=last)
+        return chain(listing.objects(ask), rest())
 
     # --- Requests -----------------------------------------------------------------------------------
 
@@ -191,7 +170,7 @@ class ObstoreEngine(BotoEngine):
     ) -> T:
         """Do something by obstore if it can, else by boto3.
 
-        After a failure of the service the next request is boto3's, because obstore does not tell for how long
+        After a failure of the service the next request is boto3's, because obstore does not pass on how long
         the service asks to wait (Retry-After).
         """
         put_off, self._thread.put_off = getattr(self._thread, "put_off", False), False
@@ -202,12 +181,12 @@ class ObstoreEngine(BotoEngine):
             try:
                 return by_obstore(store)
             except answer(*FOREIGN) as error:
-                said = obstores.said_by(error)
-                if isinstance(error, InvalidPathError) or _is_elsewhere(said):
+                response = parse_error(error)
+                if isinstance(error, InvalidPathError) or _is_elsewhere(response):
                     # Nothing was done; boto3 lists what obstore has no name for, and sees which region the
                     # bucket is in.
                     break
-                told = self._retold(said, operation)
+                told = self._retold(response, operation)
                 if attempt or not self._renew(client, told):
                     with self._noted():
                         raise self._translate(told, operation, key) from error
@@ -226,14 +205,14 @@ class ObstoreEngine(BotoEngine):
     def _able(self, key: str, *, large: bool = False) -> tuple[Any, S3Store | None]:
         """Return the client and the store of this process.
 
-        There is no store if obstore cannot be used, here or for such a key.
+        The store is None if obstore cannot be used, here or for such a key.
         """
-        if not obstores.nameable(key) or is_mocked() or not obstores.begin():
+        if not nameable(key) or is_mocked() or not begin():
             return _NOT_ABLE
         try:
             client = self.client
         except FOREIGN_TO_BOTO:
-            return _NOT_ABLE  # boto3 says what is wrong with the settings
+            return _NOT_ABLE  # boto3 reports what is wrong with the settings
         made = self._made
         if made.client is not client:
             # Several threads may make them, and the last ones stay.
@@ -247,7 +226,7 @@ class ObstoreEngine(BotoEngine):
         config, endpoint = client.meta.config, client.meta.endpoint_url
         credentials = client._request_signer._credentials
         if ":" in self.bucket or not (credentials or self.unsigned):
-            return None  # boto3 knows what to do with an ARN, and what to say without credentials
+            return None  # boto3 handles ARNs, and reports missing credentials
         region = client.meta.region_name
         virtual = (config.s3 or {}).get("addressing_style") == "virtual"
         about: Any = {
@@ -275,38 +254,37 @@ class ObstoreEngine(BotoEngine):
             credential_provider=None if self.unsigned else provider_of(credentials),
         )
 
-    def _retold(self, said: Said, operation: str) -> Exception:
+    def _retold(self, response: Response, operation: str) -> Exception:
         """Return what boto3 would have raised, so that there is one table of what means what."""
         where = self.client.meta.endpoint_url
-        if said.status:
-            told = {"Code": said.code or str(said.status), "Message": said.message}
-            about = {"HTTPStatusCode": said.status}
+        if response.status:
+            told = {"Code": response.code or str(response.status), "Message": response.message}
+            about = {"HTTPStatusCode": response.status}
             return boto_says.ClientError({"Error": told, "ResponseMetadata": about}, operation)  # type: ignore[typeddict-item]
-        if said.unsigned:
-            return boto_says.CredentialRetrievalError(provider="boto3", error_msg=said.message)
-        if said.trouble == "Connect":
-            return boto_says.EndpointConnectionError(endpoint_url=where, error=said.message)
-        if said.trouble == "Timeout":
+        if response.unsigned:
+            return boto_says.CredentialRetrievalError(provider="boto3", error_msg=response.message)
+        if response.trouble == "Connect":
+            return boto_says.EndpointConnectionError(endpoint_url=where, error=response.message)
+        if response.trouble == "Timeout":
             return boto_says.ReadTimeoutError(endpoint_url=where)
-        if said.trouble:
-            return boto_says.HTTPClientError(error=said.message)
-        return _Unknown(told=said.message)
+        if response.trouble:
+            return boto_says.HTTPClientError(error=response.message)
+        return _Unknown(message=response.message)
 
 
 class _Unknown(boto_says.BotoCoreError):
     """Something that boto3 has no word for."""
 
-    fmt = "{told}"
+    fmt = "{message}"
 
 
-_BY_BOTO: Final[Any] = object()
 _NOT_ABLE: Final = (None, None)
 
 
-def _is_elsewhere(said: Said) -> bool:
-    """Tell whether the bucket may be in another region; the answer to a HEAD has no word of it."""
-    wordless = said.status == _BAD_REQUEST and not said.code
-    return said.redirected or said.code in _ELSEWHERE or said.status in _REDIRECTS or wordless
+def _is_elsewhere(response: Response) -> bool:
+    """Return whether the bucket may be in another region; the answer to a HEAD has no word of it."""
+    wordless = response.status == _BAD_REQUEST and not response.code
+    return response.redirected or response.code in _ELSEWHERE or response.status in _REDIRECTS or wordless
 
 
 def _with_bucket(endpoint: str, bucket: str) -> str:

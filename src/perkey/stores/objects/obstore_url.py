@@ -1,4 +1,8 @@
-"""The engine for any address: whatever obstore can reach, in the words of this project."""
+"""Any object service that obstore knows, by its address: the engine, and the store over it.
+
+A service is asked which conditions it supports, as on S3. obstore has no request for the removal of a
+certain version, so such removals are refused.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +11,39 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
 from perkey.answers import answer
+from perkey.arguments import check_flag, check_kind
 from perkey.content import STREAM_ABOVE, Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
-from perkey.expectations import ABSENT, ANY, ConditionKind, Expectation, Verb, Version
+from perkey.expectations import ANY, ConditionKind, Expectation, Verb, Version
 from perkey.files import ProcessLock
+from perkey.naming import Name
 from perkey.parallel import map_unordered
 from perkey.retrying import UPLOAD_IDLE_SECONDS, Retry
+from perkey.stores.base import Stat, Store
 from perkey.stores.objects.engine import (
-    WRITE_ID,
     Body,
     Engine,
     Head,
-    Marked,
     NoSuchBucket,
     NoSuchObject,
-    NotHonoured,
     PreconditionFailed,
     Signal,
     TryAgain,
     Unclear,
+    Unsupported,
     Upload,
     again,
-    content_type,
     size_of,
 )
 
 try:
     from obstore.exceptions import (
         AlreadyExistsError,
-        NotModifiedError,
         NotSupportedError,
         PermissionDeniedError,
         PreconditionError,
@@ -48,9 +53,9 @@ try:
 except ImportError as error:
     raise MissingExtraError("ObjectStoreDict", "obstore", "obstore") from error
 
-from perkey.stores.objects import obstore_replies as obstores
 from perkey.stores.objects.addresses import (
     base_of,
+    check_bucket,
     endpoint_in,
     harmless,
     harmless_to_clients,
@@ -58,15 +63,27 @@ from perkey.stores.objects.addresses import (
     option_names,
 )
 from perkey.stores.objects.aws_settings import read_settings
-from perkey.stores.objects.obstore_replies import FOREIGN, Said
+from perkey.stores.objects.responses import (
+    DIALECTS,
+    FOREIGN,
+    METADATA_SERVICES,
+    Listing,
+    Rejected,
+    Response,
+    begin,
+    get_object,
+    head_object,
+    parse_error,
+    put_object,
+)
+from perkey.stores.objects.signed import send
+from perkey.stores.objects.store import ObjectStore
 
 T = TypeVar("T")
 
-_CONTENT_TYPE: Final = "Content-Type"
 _WORKERS: Final = 16
-_CHUNK: Final = 16 << 20
-_CHUNKS_AT_ONCE: Final = 4
 _CONNECT_SECONDS: Final = 10.0
+_NO_CONSTRAINT: Final = frozenset(("", "us-east-1", "aws-global"))  # us-east-1 must not be named
 _NO_TIMEOUT: Final = timedelta(days=1)
 
 _NO_CONTAINER: Final = frozenset(("NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"))
@@ -91,7 +108,7 @@ _LATER: Final = frozenset((409, 429, 503))
 
 
 class UrlEngine(Engine):
-    """An address through obstore; `ObstoreStore` says what the arguments are."""
+    """An address through obstore; the arguments are those of `ObstoreStore`."""
 
     def __init__(
         self,
@@ -106,7 +123,8 @@ class UrlEngine(Engine):
         self.kind = kind_of(url)
         if self.kind == "file":
             # Obstore cannot replace a certain version of a file, and syncs none.
-            raise ValueError("a folder is no object service: use DirectoryStore")
+            raise ValueError("a folder is not an object service: use DirectoryStore")
+        self._dialect = DIALECTS[self.kind]
         self.options = dict(options or {})
         self._endpoint = endpoint_in(self.options)
         self.client_options = dict(client_options or {})
@@ -145,30 +163,18 @@ class UrlEngine(Engine):
         return f"{base_of(self.url)}/{key}"
 
     def supports(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether obstore can express a condition: of writes all, of removals none."""
+        """Return whether obstore can express a condition: of writes all, of removals none."""
         del kind
         return verb == "write"
 
     # --- Verbs --------------------------------------------------------------------------------------
 
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
-        condition: Any = {} if unless is None else {"if_none_match": f'"{self._etag(unless)}"'}
-
-        def get(store: Any) -> tuple[Content, Version] | None:
-            try:
-                result = store.get(key, options=condition)
-            except NotModifiedError:
-                return None
-            marked = Marked(self._version(result.meta), result.attributes.get(self._write_id_name()))
-            return obstores.content_of(result, limit), marked
-
-        return self._do("read", key, get)
+        about: dict[str, Any] = {"key": key, "unless": unless, "limit": limit, "dialect": self._dialect}
+        return self._do("read", key, partial(get_object, **about))
 
     def head(self, key: str) -> Head:
-        # A HEAD request; the method of that name does not return the metadata.
-        result = self._do("stat", key, lambda store: store.get(key, options={"head": True}))
-        write_id = result.attributes.get(self._write_id_name())
-        return obstores.head_of(result.meta, self._version(result.meta), write_id)
+        return self._do("stat", key, partial(head_object, key=key, dialect=self._dialect))
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
@@ -176,22 +182,15 @@ class UrlEngine(Engine):
         size = size_of(body)
         # Obstore has no conditional uploads in parts: these are read into memory and go up at once.
         large = size > self.multipart_above if parts is None else parts
-        about = {self._write_id_name(): write_id, _CONTENT_TYPE: content_type(key)}
-
-        def put(store: Any) -> Any:
-            if not isinstance(body, bytes):
-                body.seek(0)
-            return store.put(
-                key,
-                body,
-                attributes=about,
-                mode=self._mode(expect),
-                use_multipart=large and expect is ANY and self.kind != "memory",
-                chunk_size=_CHUNK,
-                max_concurrency=_CHUNKS_AT_ONCE,
-            )
-
-        return self._version(self._do("write", key, put, large=size > STREAM_ABOVE))
+        about: dict[str, Any] = {
+            "key": key,
+            "body": body,
+            "expect": expect,
+            "write_id": write_id,
+            "parts": large and expect is ANY and self._dialect.has_parts,
+            "dialect": self._dialect,
+        }
+        return self._do("write", key, partial(put_object, **about), large=size > STREAM_ABOVE)
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         if version is not None:
@@ -199,34 +198,21 @@ class UrlEngine(Engine):
                 f"cannot remove a certain version of {self.describe(key)}: obstore has no such request",
                 **self._about("remove", key),
             )
-            raise NotHonoured(failure)
+            raise Unsupported(failure)
         self._do("remove", key, lambda store: store.delete(key))
 
     def delete_many(self, keys: list[str]) -> dict[str, Exception]:
         try:
             self._do("remove", "", lambda store: store.delete(keys))
         except (BackendError, Signal):
-            # It tells of one only, and not what became of the others.
+            # The error is about one object only; each of them may be deleted or not.
             told = map_unordered(self._delete_again, keys, workers=_WORKERS, discard=_forget)
             return {key: error for key, error in told if isinstance(error, Exception)}
         return {}
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
-        last = start_after
-        pages: Iterator[Any] | None = None
-        pages_of: Any = None
-
-        def next_page(store: Any) -> Any:
-            nonlocal pages, pages_of
-            if pages is None or pages_of is not store:
-                pages, pages_of = obstores.pages(store, prefix, last), store
-            return next(pages, None)
-
-        while (page := self._do("list", prefix, next_page)) is not None:
-            for found in page:
-                last = found["path"]
-                if last.startswith(prefix):
-                    yield found["path"], obstores.head_of(found, self._version(found))
+        listing = Listing(prefix, start_after, self._dialect)
+        return listing.objects(partial(self._do, "list", prefix))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         found = self._do("list", prefix, lambda store: store.list_with_delimiter(prefix or None))
@@ -253,7 +239,7 @@ class UrlEngine(Engine):
 
     def create_bucket(self) -> None:
         raise BackendError(
-            f"{self.describe()}: there is no such bucket or container; it has to be made first",
+            f"{self.describe()}: the bucket or container does not exist; make it first",
             **self._about("write", ""),
         )
 
@@ -284,14 +270,14 @@ class UrlEngine(Engine):
         """Return whether a service rejects the credentials, or refuses silently while there are others."""
         if self.kind == "memory":
             return False
-        said = obstores.said_by(error)
-        wordless = not said.code and said.status == _BAD_REQUEST  # a reply to HEAD
-        if said.code in _CREDENTIALS or said.status == _UNAUTHENTICATED or wordless:
+        response = parse_error(error)
+        wordless = not response.code and response.status == _BAD_REQUEST  # a reply to HEAD
+        if response.code in _CREDENTIALS or response.status == _UNAUTHENTICATED or wordless:
             return True
-        return said.status == _FORBIDDEN and self._seen() != self._environment
+        return response.status == _FORBIDDEN and self._seen() != self._environment
 
     def _able(self, operation: str, key: str, *, large: bool) -> Any:
-        if not obstores.begin() and self.kind != "memory":  # which needs no threads
+        if not begin() and self.kind != "memory":  # which needs no threads
             raise BackendError(
                 f"cannot {operation} {self.describe(key)}: obstore had been used before this process was "
                 "forked, which its threads do not survive; start processes with 'spawn' or 'forkserver'",
@@ -346,7 +332,7 @@ class UrlEngine(Engine):
         return {**options, **given}, _by_boto() if found.by_boto else self._provider
 
     def _seen(self) -> dict[str, str]:
-        """Return what the environment and the files of AWS say now."""
+        """Return the present settings in the environment and the files of AWS."""
         seen = {name: value for name, value in os.environ.items() if name.startswith(_OF_CLOUDS)}
         try:
             seen.update(read_settings(credentials=True).options if self.kind == "s3" else {})
@@ -354,49 +340,190 @@ class UrlEngine(Engine):
             pass  # the next request raises what is wrong
         return seen
 
-    def _write_id_name(self) -> str:
-        # On Azure a name must be an identifier.
-        return WRITE_ID.replace("-", "_") if self.kind == "az" else WRITE_ID
-
-    def _version(self, reply: Any) -> Version:
-        """Return the version that a reply tells; Google compares generations, the others ETags."""
-        etag = obstores.etag_of(reply)
-        return f"{reply['version'] or ''}/{etag}" if self.kind == "gs" else etag
-
-    def _etag(self, version: Version) -> str:
-        return version.rpartition("/")[2] if self.kind == "gs" else version
-
-    def _mode(self, expect: Expectation) -> Any:
-        if not isinstance(expect, str):
-            return "create" if expect is ABSENT else "overwrite"
-        if self.kind == "gs":
-            return {"version": expect.partition("/")[0], "e_tag": self._etag(expect)}
-        # Ceph compares the header literally, quotes and all; Azure and memory want them.
-        return {"e_tag": expect if self.kind == "s3" else f'"{expect}"'}
-
     # --- Errors -------------------------------------------------------------------------------------
 
     def _translate(self, error: Exception, operation: str, key: str) -> Exception:
-        """Return the signal or error that a foreign exception means; the only place that knows them."""
-        said = obstores.said_by(error)
+        """Return the signal or error that a foreign exception means; no other place knows these."""
+        response = parse_error(error)
         failure = BackendError(
-            f"cannot {operation} {self.describe(key)}: {_words(said)}", **self._about(operation, key)
+            f"cannot {operation} {self.describe(key)}: {_words(response)}", **self._about(operation, key)
         )
-        signal = _signal(error, said)
+        signal = _signal(error, response)
         if signal is not None:
             return signal(failure)
-        if _is_refusal(error, said):
+        if _is_refusal(error, response):
             return AccessDeniedError(
                 f"cannot {operation} {self.describe(key)}: access denied, or no valid credentials "
-                f"({_words(said)})",
+                f"({_words(response)})",
                 **self._about(operation, key),
             )
-        if said.status in _LATER or said.trouble == "Connect":
+        if response.status in _LATER or response.trouble == "Connect":
             return TryAgain(failure)
-        return Unclear(failure) if said.status >= _ERROR or said.trouble else failure
+        return Unclear(failure) if response.status >= _ERROR or response.trouble else failure
 
     def _about(self, operation: str, key: str) -> dict[str, Any]:
         return {"backend": self.kind, "operation": operation, "key": key or None}
+
+
+class S3UrlEngine(UrlEngine):
+    """One bucket of S3 through obstore alone: the engine of `S3Dict(engine="obstore")` without boto3.
+
+    It takes the settings that `aws_settings` reads. obstore signs the addresses of those requests that it
+    has no verb for. Three things need boto3, and an error names the extra: a client or session, the ARN of
+    an access point, and the list of unfinished uploads. Old versions of probe objects stay in a bucket that
+    keeps versions.
+
+    Args:
+        bucket: The bucket's name.
+        region: as for `BotoEngine`.
+        endpoint_url: as for `BotoEngine`.
+        client: None; a client is boto3's.
+        session: None; a session is boto3's.
+        unsigned: as for `BotoEngine`.
+        requester_pays: as for `BotoEngine`.
+        retry: as for `BotoEngine`.
+
+    Raises:
+        MissingExtraError: An argument needs boto3.
+        TypeError: An argument is of the wrong kind.
+        ValueError: A name or an address is not valid, or has a password in it.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        client: Any = None,
+        session: Any = None,
+        unsigned: bool = False,
+        requester_pays: bool = False,
+        retry: Retry = Engine.retry,
+    ) -> None:
+        check_bucket(bucket)
+        needing = {"client": client is not None, "session": session is not None}
+        for name, is_needed in {**needing, "the ARN of an access point": ":" in bucket}.items():
+            if is_needed:
+                raise MissingExtraError(f"{name}, with engine='obstore',", "aws", "boto3")
+        if region is not None:
+            check_kind("region", region, str, "a str or None")
+        self.bucket = bucket
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self.unsigned = check_flag("unsigned", unsigned)
+        self.requester_pays = check_flag("requester_pays", requester_pays)
+        options = {
+            "region": region,
+            "endpoint": endpoint_url,
+            "skip_signature": self.unsigned or None,
+            "request_payer": self.requester_pays or None,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        super().__init__(f"s3://{bucket}", options=given, retry=retry)
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("bucket", "region", "endpoint_url", "unsigned", "requester_pays", "retry")
+        return {name: getattr(self, name) for name in kept}
+
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return whether a condition can be sent: those of removals only with a signature."""
+        del kind
+        return verb == "write" or not self.unsigned
+
+    def delete(self, key: str, *, version: Version | None = None) -> None:
+        if version is None or self.unsigned:
+            super().delete(key, version=version)
+        else:
+            # Without quotes: Ceph compares the header literally, all others take both.
+            self._send("remove", key, method="DELETE", headers={"If-Match": version})
+
+    def create_bucket(self) -> None:
+        region = self.region or str(read_settings(credentials=False).options.get("region", ""))
+        place = f"<LocationConstraint>{region}</LocationConstraint>" if region not in _NO_CONSTRAINT else ""
+        body = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode() if place else None
+        headers = {"Content-Type": "application/xml"} if body else {}
+        try:
+            self._do("create the bucket for", "", partial(self._make_bucket, headers=headers, body=body))
+        except (BackendError, Signal):
+            # If several processes make it at once, some servers report only that it exists, not who owns it.
+            with contextlib.suppress(BackendError, Signal):
+                self._send("stat", "", method="HEAD")
+                return
+            raise
+
+    def _make_bucket(self, store: Any, *, headers: dict[str, str], body: bytes | None) -> None:
+        try:
+            send(store, method="PUT", key="", seconds=self.retry.idle(), headers=headers, body=body)
+        except Rejected as error:
+            if error.response.code != "BucketAlreadyOwnedByYou":
+                raise
+
+    def _send(self, operation: str, key: str, **request: Any) -> None:
+        self._do(operation, key, partial(send, key=key, seconds=self.retry.idle(), **request))
+
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        del prefix
+        raise MissingExtraError("the list of unfinished uploads", "aws", "boto3")
+
+
+class ObstoreStore(ObjectStore):
+    """Items as objects below an address: ``gs://``, ``az://``, ``s3://`` or ``memory://``.
+
+    Costs are those of `ObjectStore`, but that many items are removed one by one, except on S3 and Azure.
+    Buckets are not made. A pickle has the address and those options that are known to be harmless; what is
+    not, credentials among it, stays behind, and the other process takes it from its environment, as obstore
+    does.
+
+    What is in ``memory://NAME`` is shared by the handles of a process, and gone with the last of them.
+
+    Args:
+        url: The address, of a bucket or of a prefix in one, without secrets.
+        options: The service's options, as obstore's, such as ``region`` or ``account_name``.
+        client_options: Options of the HTTP client, as obstore's.
+        credential_provider: What returns credentials, as obstore's.
+        trust_service: Whether conditions are relied upon without a test of the service.
+        retry: For how long failed requests are tried again.
+
+    Raises:
+        ValueError: The address is not one of these, or has a password or a query in it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        client_options: Mapping[str, Any] | None = None,
+        credential_provider: Any = None,
+        trust_service: bool = False,
+        retry: Retry = Engine.retry,
+    ) -> None:
+        engine = UrlEngine(
+            url,
+            options=options,
+            client_options=client_options,
+            credential_provider=credential_provider,
+            retry=retry,
+        )
+        prefix = urlsplit(url).path.strip("/") if engine.kind == "memory" else ""
+        super().__init__(engine, prefix, trust_service=trust_service)
+        self._kind = engine.kind
+        if self._kind == "memory":
+            self.workers = 1  # memory needs no waiting
+
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        if self._kind == "gs":
+            return ((name, Stat("", float(int(head.mtime)), head.size)) for name, head in self._list(prefix))
+        return self.scan_stats(prefix)
+
+    def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        """Yield name and `Stat` of each item below `prefix`; on Google one request more for each."""
+        if self._kind == "gs":
+            return Store.scan_stats(self, prefix)  # a listing is without the generations that are compared
+        if self._kind == "memory":
+            return ((name, Stat(head.version, head.mtime, head.size)) for name, head in self._list(prefix))
+        return super().scan_stats(prefix)
 
 
 def _by_boto() -> Any:
@@ -411,35 +538,35 @@ def _by_boto() -> Any:
         raise UnauthenticatedError(f"no usable AWS credentials were found: {error}") from error
 
 
-def _signal(error: Exception, said: Said) -> type[Signal] | None:
-    if said.code in _NO_CONTAINER:
+def _signal(error: Exception, response: Response) -> type[Signal] | None:
+    if response.code in _NO_CONTAINER:
         return NoSuchBucket
-    if said.status == _NOT_FOUND or isinstance(error, FileNotFoundError):
+    if response.status == _NOT_FOUND or isinstance(error, FileNotFoundError):
         return NoSuchObject
-    compared = isinstance(error, (AlreadyExistsError, PreconditionError)) and not said.status
-    if compared or said.code in _EXISTS or said.status == _FAILED_PRECONDITION:
+    compared = isinstance(error, (AlreadyExistsError, PreconditionError)) and not response.status
+    if compared or response.code in _EXISTS or response.status == _FAILED_PRECONDITION:
         return PreconditionFailed
-    if said.status == _NOT_IMPLEMENTED or isinstance(error, (NotImplementedError, NotSupportedError)):
-        return NotHonoured
+    if response.status == _NOT_IMPLEMENTED or isinstance(error, (NotImplementedError, NotSupportedError)):
+        return Unsupported
     return None
 
 
-def _is_refusal(error: Exception, said: Said) -> bool:
+def _is_refusal(error: Exception, response: Response) -> bool:
     denied = isinstance(error, (PermissionDeniedError, UnauthenticatedError))
-    return denied or said.unsigned or said.status in _DENIED or said.code in _CREDENTIALS
+    return denied or response.unsigned or response.status in _DENIED or response.code in _CREDENTIALS
 
 
 def _forget(result: None) -> None:
     del result
 
 
-def _words(said: Said) -> str:
-    if said.unsigned and any(place in said.message for place in obstores.METADATA_SERVICES):
+def _words(response: Response) -> str:
+    if response.unsigned and any(place in response.message for place in METADATA_SERVICES):
         return (
             "no credentials were found in the options, in the environment or at the metadata service of this "
-            f"machine; public data can be read with options={{'skip_signature': True}}: {said.message}"
+            f"machine; public data can be read with options={{'skip_signature': True}}: {response.message}"
         )
-    return f"{said.code}: {said.message}" if said.code else said.message
+    return f"{response.code}: {response.message}" if response.code else response.message
 
 
 _memories: weakref.WeakValueDictionary[str, MemoryStore] = weakref.WeakValueDictionary()
@@ -447,6 +574,6 @@ _naming = ProcessLock()
 
 
 def _memory(name: str) -> MemoryStore:
-    """Return the memory of a name, the same for all as long as anybody has it."""
+    """Return the memory of a name, the same for all handles as long as one of them is alive."""
     with _naming:
         return _memories.setdefault(name, MemoryStore())

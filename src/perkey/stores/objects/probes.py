@@ -1,7 +1,7 @@
-"""What an endpoint really honours: asked once per bucket and kind of condition, in each process.
+"""What an endpoint really supports: asked once per bucket and kind of condition, in each process.
 
 Some S3 servers ignore conditions and answer 200. The questions are put to objects of no key, which are
-removed again; an endpoint that is wrong only in a race cannot be found out this way.
+removed again; this does not detect an endpoint that fails only in a race.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from perkey.stores.objects.engine import (
     Engine,
     NoSuchBucket,
     NoSuchObject,
-    NotHonoured,
     PreconditionFailed,
     Signal,
+    Unsupported,
     again,
 )
 
@@ -65,7 +65,7 @@ class Probes:
         parts: bool = False,
         attempts: Attempts | None = None,
     ) -> bool:
-        """Tell whether a kind of condition is honoured; 1 to 4 requests the first time, then none.
+        """Return whether a kind of condition is supported; 1 to 4 requests the first time, then none.
 
         Args:
             verb: Of which verb.
@@ -74,7 +74,7 @@ class Probes:
             attempts: Those of the operation that needs the answer, and whose time is not to be exceeded.
 
         Raises:
-            BackendError: It could not be asked, for lack of rights say.
+            BackendError: It could not be asked, for example for lack of rights.
         """
         if not self._engine.supports(verb, kind):
             return False
@@ -93,7 +93,7 @@ class Probes:
             if verb == "remove":
                 return self._compares_on_removal()
             return self._compares_versions(parts) if kind == "version" else self._refuses_second(parts)
-        except NotHonoured:
+        except Unsupported:
             return False
         except NoSuchBucket:
             again(self._engine.create_bucket, retry=self._engine.retry)
@@ -128,7 +128,7 @@ class Probes:
             return False
 
     def _puts(self, key: str, expect: Expectation, parts: bool) -> bool:
-        """Tell whether a conditional write happens."""
+        """Return whether a conditional write happens."""
         try:
             self._again(lambda: self._engine.put(key, _BODY, expect=expect, write_id="probe", parts=parts))
         except (PreconditionFailed, NoSuchObject):

@@ -7,8 +7,8 @@ are taken care of that a bare client leaves open:
   per bucket, before it is first relied upon, on an object of no key; what is ignored is refused from then on.
 - A request may be sent twice: by a proxy, by a client library, or here after a lost reply. A conditional
   write then meets its own success as a conflict. So each write leaves marks in the object's metadata
-  (`lineage`), and each conflict is compared with those of what is there.
-- Where they do not tell whether a write took place, `OutcomeUnknownError`, never a second application.
+  (`lineage`), and each conflict is compared with those of the present version.
+- Where they do not show whether a write took place, `OutcomeUnknownError`, never a second application.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from perkey.stores.objects.engine import (
     Head,
     NoSuchBucket,
     NoSuchObject,
-    NotHonoured,
     PreconditionFailed,
     Signal,
     TryAgain,
     Unclear,
+    Unsupported,
     Upload,
     again,
     pause,
@@ -69,7 +69,7 @@ from perkey.stores.objects.lineage import (
 from perkey.stores.objects.probes import Probes
 
 _OVERTAKEN: Final = 6
-"""How often the removal of an item is overtaken by other writers before it is removed whatever it is at."""
+"""How often the removal of an item is overtaken by other writers before it is removed without a condition."""
 _BUCKETS: Final = 5
 """How often a bucket is made for one write."""
 _BATCH: Final = 1000
@@ -129,7 +129,7 @@ class ObjectStore(Store):
 
     Args:
         engine: The bucket.
-        root_prefix: The beginning of all object names; a slash is added to one that has none.
+        root_prefix: The beginning of all object names; a slash is added if it is missing.
         trust_service: Whether conditions are relied upon without a test of the endpoint.
     """
 
@@ -207,9 +207,9 @@ class ObjectStore(Store):
     def remove_many(
         self, names: Iterable[Name], *, expect: Expectations = ANY
     ) -> Iterator[tuple[Name, Exception | None]]:
-        """Remove many items, 1,000 with a request; that one was absent is not told.
+        """Remove many items, 1,000 with a request; absent items are not reported.
 
-        Under an expectation each is removed, and told, by itself.
+        Under an expectation each is removed, and reported, by itself.
         """
         if expect is not ANY:
             yield from super().remove_many(names, expect=expect)
@@ -224,7 +224,7 @@ class ObjectStore(Store):
         """Abort the uploads in parts that writers which died left, and return how many there were.
 
         Their parts are paid for and appear in no listing of objects. An upload is left alone if it is not
-        below `prefix`, if its name cannot be one of ours, or if it began less than a day ago.
+        below `prefix`, if its name cannot be that of an item, or if it began less than a day ago.
 
         Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
 
@@ -300,8 +300,8 @@ class ObjectStore(Store):
     def describe(self, name: Name = ()) -> str:
         return self.engine.describe(self._key(name))
 
-    def honours(self, verb: Verb, kind: ConditionKind) -> bool:
-        """Tell whether the endpoint honours a kind of condition; asks it, once per bucket and process."""
+    def supports(self, verb: Verb, kind: ConditionKind) -> bool:
+        """Return whether the endpoint supports a kind of condition; asks it, once per bucket and process."""
         return self._probes.ask(verb, kind)
 
     # --- Writing ------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ class ObjectStore(Store):
                 return self._send(write)
             except NoSuchBucket as signal:
                 self._make_bucket(write, signal)
-            except (NotHonoured, PreconditionFailed, NoSuchObject) as signal:
+            except (Unsupported, PreconditionFailed, NoSuchObject) as signal:
                 done = self._settle_refusal(write, signal)
                 if done is not None:
                     return done
@@ -378,7 +378,7 @@ class ObjectStore(Store):
             raise ConflictError(name, expect, found)
 
     def _in_parts(self, body: Body, expect: Expectation, tries: Attempts) -> bool:
-        """Tell whether to upload in parts: what is large, but where conditions of that are ignored."""
+        """Return whether to upload in parts: what is large, but where conditions of that are ignored."""
         if size_of(body) <= self.engine.multipart_above:
             return False
         return expect is ANY or self._probes.ask("write", kind_of(expect), parts=True, attempts=tries)
@@ -405,15 +405,15 @@ class ObjectStore(Store):
     # --- Writes that may have happened --------------------------------------------------------------
 
     def _settle_refusal(
-        self, write: _Write, signal: NotHonoured | PreconditionFailed | NoSuchObject
+        self, write: _Write, signal: Unsupported | PreconditionFailed | NoSuchObject
     ) -> Version | None:
         """Return the version of a write that was refused, if that was its own success; None to send it again.
 
         Raises:
             ConflictError: The item is not as expected; unsettled if the caller is going to read it anyway.
-            OutcomeUnknownError: It cannot be told whether the write took place.
+            OutcomeUnknownError: It is unknown whether the write took place.
         """
-        if isinstance(signal, NotHonoured) or write.condition is ANY:
+        if isinstance(signal, Unsupported) or write.condition is ANY:
             raise signal.cause from signal.__cause__
         write.repeated = write.repeated or signal.repeated
         if write.expect is ANY:
@@ -456,7 +456,7 @@ class ObjectStore(Store):
             lineage: Its lineage, if it is known.
 
         Raises:
-            OutcomeUnknownError: That cannot be told.
+            OutcomeUnknownError: That is unknown.
         """
         suspected = self.engine.endpoint in _repeating
         verdict = judge(
@@ -481,7 +481,7 @@ class ObjectStore(Store):
         """Return the version of a conditional write whose reply was lost, None if it is to be sent again.
 
         Raises:
-            OutcomeUnknownError: That cannot be told.
+            OutcomeUnknownError: That is unknown.
             ConflictError: Another writer was faster.
         """
         lost_race = signal.lost_race and not write.repeated
@@ -569,7 +569,7 @@ class ObjectStore(Store):
         while True:
             try:
                 self.engine.delete(self._key(name), version=version)
-            except NotHonoured as signal:
+            except Unsupported as signal:
                 raise signal.cause from signal.__cause__
             except (PreconditionFailed, NoSuchObject, NoSuchBucket) as signal:
                 # The removal of an absent item may have met its own success, or another process was faster.
@@ -593,7 +593,7 @@ class ObjectStore(Store):
                 return
 
     def _check_kept(self, name: Name, version: Version, head: Head | None) -> None:
-        """Raise OutcomeUnknownError if a removal may have happened, by what is there now."""
+        """Raise OutcomeUnknownError if a removal may have happened, by the present version."""
         if head is not None:
             found = read_lineage(head.write_id, head.version)
             if head.version == version or was_kept(self._lineages.of(self._key(name), version), found):

@@ -31,10 +31,10 @@ from perkey.files import (
 from perkey.files import versions as stamps
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair, resource_of
-from perkey.synced.resources import BytesResource
-from perkey.synced.synced_dict import BUFFERING, AttrDict, SyncedDict, free
+from perkey.synced.document import BytesResource
+from perkey.synced.plain import Validator, json_attr_dict_validator
+from perkey.synced.synced_dict import BUFFERING_NAMES, AttrDict, SyncedDict, free_names
 from perkey.synced.synced_list import SyncedList
-from perkey.synced.validators import Validator, json_attr_dict_validator
 
 _UNSETTLED: Final = 50_000_000
 _ATTEMPTS: Final = 8
@@ -106,11 +106,11 @@ class JSONFile(BytesResource):
         return os.path.realpath(self.path)
 
     def _is_settled_at(self, known: Version) -> bool:
-        """Tell whether the file is certainly still at a version."""
+        """Return whether the file is certainly still at a version."""
         found = shared_status(self.path, way_of(self._place))
         if stamps.needs_digest(found) or stamps.plain_version_of(found) != known:
             return False
-        # Whoever does not set the time, as perkey does, might write twice in one tick of the kernel's clock.
+        # perkey sets the time. Another program might write twice in one tick of the kernel's clock.
         return stamps.was_set(found) or time.time_ns() - found.st_mtime_ns > _UNSETTLED
 
     def _read(self) -> tuple[bytes, Version]:
@@ -172,8 +172,8 @@ class JSONCollection(SyncedCollection):
         allow_nan: Whether NaN and infinities may be put in.
 
     Raises:
-        TypeError: There is no file name.
-        CorruptValueError: (by all operations) The file is no JSON; it is never overwritten then.
+        TypeError: No file name is given.
+        CorruptValueError: (by all operations) The file is not JSON; it is never overwritten then.
         FileNotFoundError: (by all operations) The file is a link that leads nowhere.
         WrongKindError: (by all operations) It holds a list and not a dict, or the other way round.
     """
@@ -282,9 +282,9 @@ class MemoryBufferedJSONAttrList(MemoryBufferedJSONCollection, JSONAttrList):
     """A `JSONAttrList` in the buffer of the ``MemoryBuffered...`` classes."""
 
 
-free(JSONAttrDict, ("filename",), JSONDict)
+free_names(JSONAttrDict, ("filename",), JSONDict)
 for _cls in (BufferedJSONAttrDict, MemoryBufferedJSONAttrDict):
-    for _name in BUFFERING:  # which are methods of signac's classes, too
+    for _name in BUFFERING_NAMES:  # which are methods of signac's classes, too
         setattr(_cls, _name, vars(SyncedCollection)[_name])
 
 pair(JSONDict, JSONList)

@@ -15,9 +15,8 @@ from perkey.errors import ConflictError, CorruptValueError
 from perkey.expectations import Expectation, Version
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair, resource_of
-from perkey.synced.encoding import encode
-from perkey.synced.plain import Plain, to_plain
-from perkey.synced.resources import Found, Resource
+from perkey.synced.document import Found, Resource
+from perkey.synced.plain import Plain, encode, to_plain
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
 
@@ -33,10 +32,10 @@ class MongoDocument(Resource):
 
     Args:
         collection: A ``pymongo.collection.Collection``.
-        uid: The fields that tell the document from all others.
+        uid: The fields that identify the document.
 
     Raises:
-        TypeError, ValueError: `uid` is no mapping, is empty, or has a field that is ours.
+        TypeError, ValueError: `uid` is not a mapping, is empty, or has a field that perkey uses.
     """
 
     def __init__(self, collection: Any, uid: Mapping[str, Any]) -> None:
@@ -79,12 +78,12 @@ class MongoDocument(Resource):
         return found
 
     def _insert(self, fields: dict[str, Any]) -> None:
-        """Insert the document if there is none."""
+        """Insert the document if it does not exist."""
         from pymongo.errors import DuplicateKeyError
 
         if self.collection.find_one(self.uid, {"_id": 1}) is not None:
             raise ConflictError((str(self.uid),), None)
-        # MongoDB keeps only `_id` unique by itself; of two who insert with the same one, one wins.
+        # MongoDB keeps only `_id` unique by itself: of two insertions with one `_id` one succeeds.
         unique = {"_id": f"perkey-{hashlib.sha256(repr(sorted(self.uid.items())).encode()).hexdigest()}"}
         try:
             self.collection.insert_one({**unique, **self.uid, **fields})
@@ -103,7 +102,7 @@ class MongoDocument(Resource):
     def _plain(self, found: dict[str, Any]) -> Plain:
         """Return the data of a document without the types of MongoDB's own."""
         if DATA not in found:
-            raise CorruptValueError(f"there is no field {DATA!r}", place=self.describe())
+            raise CorruptValueError(f"the field {DATA!r} is missing", place=self.describe())
         try:
             return to_plain(found[DATA])
         except (TypeError, ValueError) as error:
@@ -120,7 +119,7 @@ class MongoDBCollection(SyncedCollection):
 
     Args:
         collection: A ``pymongo.collection.Collection``.
-        uid: The fields that tell the document from all others in it; not ``data`` nor ``perkey_version``.
+        uid: The fields that identify the document in it; not ``data`` nor ``perkey_version``.
         data: What the document holds as long as nothing is stored; see `SyncedCollection`.
         allow_nan: Whether NaN and infinities may be put in.
 
@@ -144,7 +143,7 @@ class MongoDBCollection(SyncedCollection):
 
     @property
     def uid(self) -> dict[str, Any]:
-        """The fields that tell the document from all others."""
+        """The fields that identify the document."""
         return cast("MongoDocument", resource_of(self)).uid
 
 

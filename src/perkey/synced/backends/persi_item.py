@@ -19,8 +19,8 @@ from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
 from perkey.mapping import PersiDict
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import pair
+from perkey.synced.document import Found, Resource
 from perkey.synced.plain import Plain
-from perkey.synced.resources import Found, Resource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
 

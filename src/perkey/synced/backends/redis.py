@@ -16,8 +16,8 @@ from perkey.errors import ConflictError, CorruptValueError, OutcomeUnknownError
 from perkey.expectations import Expectation, Version
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair, resource_of
+from perkey.synced.document import BytesResource
 from perkey.synced.errors import WrongKindError
-from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
 
@@ -80,7 +80,7 @@ class RedisKey(BytesResource):
 
     @contextmanager
     def _typed(self) -> Iterator[None]:
-        """Turn what the client raises for a key that holds no text into errors of documents."""
+        """Raise WrongKindError in the place of the client's error for a key whose value is not text."""
         from redis.exceptions import ResponseError
 
         try:

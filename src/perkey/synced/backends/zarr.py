@@ -1,7 +1,7 @@
 """Documents in groups of Zarr 3: an array of one string, which is the JSON text.
 
 Zarr has no compare-and-swap, and neither has this: threads of one process exclude each other, but of edits by
-several processes at the same moment the last one wins, and the others are lost.
+several processes at the same moment only the last one remains, and the earlier ones are lost.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from perkey.expectations import ABSENT, Expectation, Version
 from perkey.files import ProcessLock
 from perkey.synced.buffers import Buffer
 from perkey.synced.collection import SyncedCollection, pair, resource_of
+from perkey.synced.document import BytesResource
 from perkey.synced.errors import WrongKindError
-from perkey.synced.resources import BytesResource
 from perkey.synced.synced_dict import SyncedDict
 from perkey.synced.synced_list import SyncedList
 
@@ -49,7 +49,7 @@ class ZarrArray(BytesResource):
     Args:
         group: A ``zarr.Group`` of Zarr 3.
         name: The name of the array in it.
-        codec: What encodes the text, if it is not to be readable; the same for all who use the array.
+        codec: Encodes the text, if it is not to be readable; must be the same for all users of the array.
     """
 
     def __init__(self, group: Any, name: str, codec: Codec | None = None) -> None:
@@ -89,7 +89,7 @@ class ZarrArray(BytesResource):
         return id(self.group.store), self.describe()
 
     def _text(self) -> str | None:
-        """Return what is in the array; None if there is no array, or nothing was written into it yet."""
+        """Return the text in the array; None if the array does not exist or is empty."""
         array = self._found()
         return (str(array[0]) or None) if array is not None else None
 

@@ -1,6 +1,6 @@
 """The contract of a store as tests: one clause each, gathered into suites.
 
-Choose the suite by what the place honours; the suite itself checks that the choice is right.
+Choose the suite by what the place supports; the suite itself checks that the choice is right.
 """
 
 from perkey.testing.stores.bulk import BulkClauses
@@ -47,11 +47,11 @@ class InsertingStoreContract(UnconditionalStoreContract, InsertClauses, InsertRa
 
 
 class WritingStoreContract(InsertingStoreContract, ReplaceClauses, ReplaceRaces):
-    """For a store that honours all conditions on writes, and refuses them on removals."""
+    """For a store that supports all conditions on writes, and refuses them on removals."""
 
 
 class StoreContract(WritingStoreContract, RemovalClauses, RemovalRaces, ReplaceOrRemoveRaces):
-    """For a store that honours every condition: the whole page `perkey.stores.base`."""
+    """For a store that supports every condition: the whole page `perkey.stores.base`."""
 
 
 __all__ = ["InsertingStoreContract", "StoreContract", "UnconditionalStoreContract", "WritingStoreContract"]

@@ -1,4 +1,4 @@
-"""Clauses about many items at once: each as if alone, each told, none forgotten."""
+"""Clauses about many items at once: each as if alone, each reported, none left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from perkey.content import STREAM_ABOVE, Data
 from perkey.errors import UnstorableValueError
 from perkey.naming import Name
 from perkey.stores import Store
-from perkey.testing.crowds import together
+from perkey.testing.racing import together
 from perkey.testing.stores.suite import NESTED, A, B, StoreSuite, content_and_version, content_of, drained
 from perkey.testing.streams import Stream
 
@@ -103,7 +103,7 @@ class BulkClauses(StoreSuite):
 
     def test_bulk_writers_of_the_same_items_leave_whole_items(self, store: Store) -> None:
         names: list[Name] = [(f"{number}.pkl",) for number in range(5)] + [NESTED]
-        handles = [self.reopen(store) for _ in range(self.crowd)]
+        handles = [self.reopen(store) for _ in range(self.threads)]
 
         def work(number: int, handle: Store) -> list[tuple[Name, object]]:
             items = [(name, b"%d" % number * (100 + number)) for name in names]
@@ -114,7 +114,7 @@ class BulkClauses(StoreSuite):
         assert all(isinstance(version, str) for version in versions)
         for name in names:
             content, version = content_and_version(store, name)
-            assert content in {b"%d" % number * (100 + number) for number in range(self.crowd)}
+            assert content in {b"%d" % number * (100 + number) for number in range(self.threads)}
             assert version in versions
 
 

@@ -12,7 +12,7 @@ from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, Version
 from perkey.naming import Name
 from perkey.stores import Store
-from perkey.testing.crowds import elsewhere
+from perkey.testing.racing import elsewhere
 from perkey.testing.stores.suite import (
     NESTED,
     A,

@@ -11,7 +11,7 @@ from perkey.content import STREAM_ABOVE
 from perkey.errors import UnstorableValueError
 from perkey.naming import Name
 from perkey.stores import Store
-from perkey.testing.crowds import elsewhere
+from perkey.testing.racing import elsewhere
 from perkey.testing.stores.suite import NESTED, A, StoreSuite, content_and_version, drained, state_of
 from perkey.testing.streams import Stream
 
@@ -19,7 +19,7 @@ SIZES: Final = (0, 1, 4096, STREAM_ABOVE, STREAM_ABOVE + 1, 3 << 20)
 
 
 class _Interrupted(BaseException):
-    """As KeyboardInterrupt: an end that is no Exception."""
+    """As KeyboardInterrupt: not an Exception."""
 
 
 def _failing(pieces: list[bytes], at: int, error: BaseException) -> Stream:

@@ -10,7 +10,7 @@ import pytest
 from perkey.errors import UnsupportedConditionError
 from perkey.expectations import ABSENT
 from perkey.stores import Store
-from perkey.testing.crowds import together
+from perkey.testing.racing import together
 from perkey.testing.stores.suite import (
     ALL_CONDITIONS,
     NESTED,
@@ -25,7 +25,7 @@ from perkey.testing.stores.suite import (
 
 
 class HandleClauses(StoreSuite):
-    """What a handle is, and which conditions it admits to honour."""
+    """What a handle is, and which conditions it admits to support."""
 
     def test_handles_on_one_place_see_each_others_items(self, store: Store) -> None:
         other = self.reopen(store)
@@ -69,8 +69,8 @@ class HandleClauses(StoreSuite):
                 if turn % 2:
                     store.remove(name)
 
-        together([lambda number=number: work(number) for number in range(self.crowd)])  # type: ignore[misc]
-        assert len(self.names(store)) == self.crowd * 5
+        together([lambda number=number: work(number) for number in range(self.threads)])  # type: ignore[misc]
+        assert len(self.names(store)) == self.threads * 5
 
     def test_places_are_described_for_messages(self, store: Store) -> None:
         where: object = store.describe()
@@ -80,12 +80,12 @@ class HandleClauses(StoreSuite):
         assert all(part in store.describe(NESTED) for part in NESTED)
         assert where in repr(store)
 
-    def test_the_suite_is_the_one_for_what_the_store_honours(self, store: Store) -> None:
-        """A store is not let off by what it says of itself: other conditions need another suite."""
-        says = {(verb, kind) for verb, kind in ALL_CONDITIONS if store.honours(verb, kind)}
+    def test_the_suite_is_the_one_for_what_the_store_supports(self, store: Store) -> None:
+        """The suite has to fit what the store supports: other conditions need another suite."""
+        says = {(verb, kind) for verb, kind in ALL_CONDITIONS if store.supports(verb, kind)}
         assert says == self.conditions()
 
-    def test_what_is_not_honoured_is_refused_and_changes_nothing(self, store: Store) -> None:
+    def test_what_is_not_supported_is_refused_and_changes_nothing(self, store: Store) -> None:
         version = store.write(A, b"one")
         before = state_of(store, A)
         attempts: dict[Condition, Callable[[], object]] = {
@@ -94,7 +94,7 @@ class HandleClauses(StoreSuite):
             ("remove", "version"): lambda: store.remove(A, expect=version),
         }
         for (verb, kind), attempt in attempts.items():
-            if not store.honours(verb, kind):
+            if not store.supports(verb, kind):
                 with pytest.raises(UnsupportedConditionError):
                     attempt()
                 assert state_of(store, A) == before

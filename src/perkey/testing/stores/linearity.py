@@ -36,8 +36,8 @@ class HistoryClauses(RacingSuite):
                 handles,
                 lambda number, handle, r=recorder, p=plans: self._act(handle, r, p[number], number),  # type: ignore[misc]
             )
-            assert results == [None] * self.crowd
-            assert len(recorder.events) == self.crowd * _STEPS
+            assert results == [None] * self.threads
+            assert len(recorder.events) == self.threads * _STEPS
             events = recorder.events if self.versions_are_told_once else map(_by_content, recorder.events)
             assert_linearisable(events, initial)
 
@@ -56,7 +56,7 @@ class HistoryClauses(RacingSuite):
             known = event.version or ABSENT
 
     def _choose(self, verb: str, known: Expectation, plan: random.Random) -> Expectation:
-        """Choose an expectation of a kind that the store honours."""
+        """Choose an expectation of a kind that the store supports."""
         kinds = {kind for of, kind in self.conditions() if of == verb}
         if known is ABSENT and verb == "remove":
             return ANY

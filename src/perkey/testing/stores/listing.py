@@ -56,7 +56,7 @@ class ListingClauses(StoreSuite):
             names = naming(digest_len, "pkl")
             for key in ("a", "b.pkl", ("x", "a"), ("x", "y", "a"), ("x", "b"), ".-", ("~", "pkl")):
                 store.write(names.name_of(key), b"x")
-        # What has the shape of no key, or a folder that has none above it, is not counted.
+        # What has the shape of no key, or a folder above which a folder is missing, is not counted.
         for name in (
             ("other.json",),
             ("w.pkl", "a.pkl"),

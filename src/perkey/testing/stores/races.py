@@ -18,7 +18,7 @@ from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, Version
 from perkey.naming import Name
 from perkey.stores import Store
-from perkey.testing.crowds import Meeting, together
+from perkey.testing.racing import Meeting, together
 from perkey.testing.stores.suite import NESTED, A, B, StoreSuite, content_and_version, content_of, drained
 from perkey.testing.streams import Stream, label_of, marked
 
@@ -34,7 +34,7 @@ class RacingSuite(StoreSuite):
     def handles(self, request: pytest.FixtureRequest, store: Store) -> list[Store]:
         """A handle for each racer, on the place of `store`."""
         own = request.param == "own handles"
-        return [self.reopen(store) if own else store for _ in range(self.crowd)]
+        return [self.reopen(store) if own else store for _ in range(self.threads)]
 
     def race(self, handles: list[Store], work: Callable[[int, Store], T]) -> list[T | Exception]:
         """Let each racer work; return the results, or the conflicts and key errors, in order."""
@@ -63,17 +63,17 @@ class PlainRaces(RacingSuite):
             name = (f"{turn % 3}.pkl",)
             store.write(name, b"one")
             results = self.race(handles, lambda _, handle, name=name: handle.remove(name))  # type: ignore[misc]
-            assert Counter(type(result) for result in results) == {type(None): 1, KeyError: self.crowd - 1}
+            assert Counter(type(result) for result in results) == {type(None): 1, KeyError: self.threads - 1}
             assert not store.exists(name)
 
     def test_nobody_reads_torn_content_or_a_version_of_other_content(
         self, store: Store, handles: list[Store]
     ) -> None:
-        """Half of the threads write content of different sizes, and the others read it in all ways."""
+        """Half of the threads write content of different sizes, and other threads read it in all ways."""
         written: dict[Version, str] = {store.write(A, marked("first", 10)): "first"}
         seen: list[tuple[Version, str]] = []
         writes = itertools.count(1)
-        readers, writers = set(range(0, self.crowd, 2)), set(range(1, self.crowd, 2))
+        readers, writers = set(range(0, self.threads, 2)), set(range(1, self.threads, 2))
 
         def write(number: int, handle: Store) -> None:
             turns = itertools.count()
@@ -100,7 +100,7 @@ class PlainRaces(RacingSuite):
             finally:
                 (writers if number % 2 else readers).remove(number)
 
-        assert self.race(handles, work) == [None] * self.crowd
+        assert self.race(handles, work) == [None] * self.threads
         assert len(written) == next(writes), "a version was given twice"
         if self.versions_are_told_once:
             assert {version for version, _ in seen} <= set(written)
@@ -110,11 +110,11 @@ class PlainRaces(RacingSuite):
         self, store: Store, handles: list[Store]
     ) -> None:
         for turn in range(self.rounds):
-            contents = [b"%d by %d" % (turn, number) for number in range(self.crowd)]
+            contents = [b"%d by %d" % (turn, number) for number in range(self.threads)]
             versions = self.race(handles, lambda number, handle, c=contents: handle.write(A, c[number]))  # type: ignore[misc]
             found, version = content_and_version(store, A)
             assert versions[contents.index(found)] == version
-            assert len(set(versions)) == self.crowd
+            assert len(set(versions)) == self.threads
             assert {content_and_version(handle, A) for handle in handles} == {(found, version)}
 
     def test_writers_of_different_names_in_a_new_folder_all_succeed(
@@ -127,7 +127,7 @@ class PlainRaces(RacingSuite):
                 lambda number, handle, f=folder: handle.write((*f, f"{number}.pkl"), b"x"),  # type: ignore[misc]
             )
             assert all(isinstance(result, str) for result in results), results
-            assert len(list(store.scan(folder))) == self.crowd
+            assert len(list(store.scan(folder))) == self.threads
 
     def test_items_that_stay_are_listed_once_while_threads_write_and_remove_others(
         self, store: Store, handles: list[Store]
@@ -148,7 +148,7 @@ class PlainRaces(RacingSuite):
                     assert {name for name, _ in handle.scan_stats()} >= set(staying)
                     assert "x" in set(handle.folders())
 
-        assert self.race(handles, work) == [None] * self.crowd
+        assert self.race(handles, work) == [None] * self.threads
         assert self.names(store) == sorted(staying)
 
 
@@ -193,7 +193,7 @@ class InsertRaces(RacingSuite):
             self.assert_one_winner(store, name, results)
 
     def test_inserted_and_removed_in_turn_an_item_is_never_there_twice(self, handles: list[Store]) -> None:
-        """A lock made of an item: who inserts it holds it, and nobody else does until it is removed."""
+        """A lock made of an item: the thread that inserts it holds it, alone until it is removed."""
         holders: list[int] = []
         overlaps: list[list[int]] = []
         entries = Counter[int]()
@@ -212,7 +212,7 @@ class InsertRaces(RacingSuite):
                 holders.remove(number)
                 handle.remove(A)
 
-        assert self.race(handles, work) == [None] * self.crowd
+        assert self.race(handles, work) == [None] * self.threads
         assert overlaps == []
 
 
@@ -265,10 +265,10 @@ class ReplaceRaces(RacingSuite):
             for turn in range(_INCREMENTS * self.rounds // 20):
                 increment(handle, b"%d.%d " % (number, turn))
 
-        assert self.race(handles, work) == [None] * self.crowd
+        assert self.race(handles, work) == [None] * self.threads
         content, last = content_and_version(store, A)
         assert len(content.split()) == len(replaced), "an update was lost"
-        for number in range(self.crowd):
+        for number in range(self.threads):
             mine = [mark for mark in content.split() if mark.startswith(b"%d." % number)]
             assert mine == [b"%d.%d" % (number, turn) for turn in range(len(mine))]
         assert Counter(old for old, _ in replaced).most_common(1)[0][1] == 1, "two replaced one version"
@@ -286,11 +286,11 @@ class RemovalRaces(RacingSuite):
                 handles,
                 lambda _, handle, name=name, v=version: handle.remove(name, expect=v),  # type: ignore[misc]
             )
-            assert Counter(map(type, results)) == {type(None): 1, ConflictError: self.crowd - 1}
+            assert Counter(map(type, results)) == {type(None): 1, ConflictError: self.threads - 1}
             assert not store.exists(name)
 
     def test_an_item_rewritten_meanwhile_is_not_removed(self, store: Store, handles: list[Store]) -> None:
-        """Racers remove the version they know while others write; each removal takes what it expected."""
+        """Each removal takes the version that it expected, while other threads write."""
         versions = itertools.count()
         removed: list[Version] = []
         written: list[Version] = []
@@ -307,7 +307,7 @@ class RemovalRaces(RacingSuite):
                     continue
                 removed.append(version)
 
-        assert self.race(handles, work) == [None] * self.crowd
+        assert self.race(handles, work) == [None] * self.threads
         last = store.write(B, b"x") if not store.exists(A) else store.stat(A).version
         assert len(set(removed)) == len(removed), "one version was removed twice"
         assert set(removed) <= set(written)
@@ -315,7 +315,7 @@ class RemovalRaces(RacingSuite):
 
 
 class ReplaceOrRemoveRaces(RacingSuite):
-    """Where both conditions are honoured, they exclude each other, too."""
+    """Where both conditions are supported, they exclude each other, too."""
 
     def test_of_those_that_replace_and_remove_one_version_one_wins(
         self, store: Store, handles: list[Store]

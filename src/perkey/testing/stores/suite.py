@@ -49,14 +49,14 @@ class StoreSuite:
     rounds: ClassVar[int] = 20
     """How often a race is run; for slow places fewer."""
 
-    crowd: ClassVar[int] = 4
+    threads: ClassVar[int] = 4
     """How many threads race."""
 
     pickles_share_the_place: ClassVar[bool] = True
     """Whether an unpickled handle is another one on the same place, or on a copy."""
 
     versions_are_told_once: ClassVar[bool] = True
-    """Whether a version that is read is always the one that its writer was told.
+    """Whether a version that is read is always the one that its writer received.
 
     No store may give one version to two contents; to give two versions to one content is harmless where
     conditions on versions are refused.
@@ -73,7 +73,7 @@ class StoreSuite:
         rmtree(self.tmp_path)
 
     def make_store(self) -> Store:
-        """Return a handle on a place that is empty and nobody else's."""
+        """Return a handle on an empty place, for this test alone."""
         raise NotImplementedError
 
     def reopen(self, store: Store) -> Store:
@@ -124,7 +124,7 @@ def drained(found: tuple[object, Version] | None) -> tuple[bytes, Version]:
     content, version = found
     if isinstance(content, bytes):
         return content, version
-    with content as file:  # type: ignore[attr-defined] # a binary file, says the contract
+    with content as file:  # type: ignore[attr-defined] # a binary file by the contract
         return read_all(file), version
 
 

@@ -1,0 +1,212 @@
+"""Keys of calls: the arguments, as the signature sees them, become one part of a key.
+
+JSON-like arguments are keyed by `perkey.key_of`, which is the same on every machine and in every version.
+Arrays, numbers of numpy and bytes are keyed by their content. All others are hashed as joblib does, which
+depends on its version and on Python's; both are in the key.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any, Final
+
+from perkey.answers import answer
+from perkey.handles import NeverSame
+from perkey.keys import key_of
+
+_DEEPEST: Final = 20
+_KEYWORDS: Final = inspect.Parameter.VAR_KEYWORD
+_ADVICE: Final = "leave it out with ignore=[{name!r}], or pass key= to make the key yourself"
+
+
+class ArgumentKeys:
+    """Makes a part of a key of the arguments of a function.
+
+    Args:
+        function: The function.
+        ignore: Names of parameters that do not matter.
+
+    Raises:
+        ValueError: The function has no such parameter, or has no signature.
+    """
+
+    def __init__(self, function: Callable[..., Any], ignore: Iterable[str]) -> None:
+        try:
+            self._signature = inspect.signature(function)
+        except answer(ValueError, TypeError) as error:
+            raise ValueError(
+                f"{function!r} has no signature; pass key= to make the keys of its calls"
+            ) from error
+        self._ignored = frozenset(ignore)
+        parameters = self._signature.parameters
+        kinds = {parameter.kind: name for name, parameter in parameters.items()}
+        self._keywords = kinds.get(_KEYWORDS)
+        unknown = sorted(self._ignored - set(parameters))
+        if unknown and self._keywords is None:
+            raise ValueError(
+                f"ignore names {unknown}, but {function.__qualname__} has the parameters {list(parameters)}"
+            )
+
+    def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """Return the part of a key; raises TypeError if the arguments do not fit, or have no key."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments = bound.arguments
+        if self._ignored:
+            arguments = self._without_ignored(arguments)
+        try:
+            return key_of(arguments)[0]
+        except answer(TypeError, ValueError):
+            return _mixed(arguments)
+
+    def _without_ignored(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {name: value for name, value in arguments.items() if name not in self._ignored}
+        if self._keywords in kept:
+            more = kept[self._keywords]
+            kept[self._keywords] = {name: value for name, value in more.items() if name not in self._ignored}
+        return kept
+
+
+def _mixed(arguments: Mapping[str, Any]) -> str:
+    """Return the part for arguments that are not all JSON-like."""
+    hashed: list[str] = []
+    # A list, so that it is unlike the mapping that stands for JSON-like arguments alone.
+    described = [{name: _described(name, value, hashed) for name, value in arguments.items()}]
+    digest = key_of(described)[0]
+    return f"{digest}~{_versions()}" if hashed else digest
+
+
+def _described(name: str, value: Any, hashed: list[str], depth: int = 0) -> list[Any]:
+    """Return what identifies an argument, as JSON: what it is, and its content.
+
+    Args:
+        name: The name of the argument.
+        value: Itself, or a part of it.
+        hashed: Hashes that depend on versions are appended.
+        depth: How deep the part lies.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return ["plain", value]
+    content = _content_of(value)
+    if content is not None:
+        return content
+    if depth < _DEEPEST:
+        if isinstance(value, (list, tuple)):
+            return ["list", *(_described(name, each, hashed, depth + 1) for each in value)]
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return ["dict", {key: _described(name, each, hashed, depth + 1) for key, each in value.items()}]
+    hashed.append(_hash_of(name, value))
+    return ["hash", hashed[-1]]
+
+
+def _content_of(value: Any) -> list[Any] | None:
+    """Return what identifies an array, a number of numpy, or bytes; None for anything else."""
+    if isinstance(value, (bytes, bytearray)):
+        return ["bytes", _sha256(value)]
+    numpy = sys.modules.get("numpy")
+    if numpy is None or (type(value) is not numpy.ndarray and not isinstance(value, numpy.generic)):
+        return None
+    array = numpy.asarray(value)
+    if array.dtype.hasobject or array.dtype.names is not None:
+        return None
+    array = numpy.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return ["array", array.dtype.str, list(numpy.shape(value)), _sha256(array.tobytes())]
+
+
+def _sha256(content: bytes | bytearray) -> str:
+    from hashlib import sha256
+
+    return sha256(content).hexdigest()
+
+
+def _hash_of(name: str, value: Any) -> str:
+    """Return joblib's hash of an argument; raises TypeError if it has none that is worth anything."""
+    advice = _ADVICE.format(name=name)
+    handle = _handle_in(value)
+    if handle is not None:
+        raise TypeError(
+            f"argument {name} is or contains a {type(handle).__name__}, a handle whose items change while it "
+            f"stays the same; {advice}"
+        )
+    if isinstance(value, (FunctionType, MethodType, BuiltinFunctionType, type)) and not _has_own_name(value):
+        raise TypeError(
+            f"argument {name} is {value!r}, which has no name of its own that other programs know; {advice}"
+        )
+    from joblib import hash as joblib_hash
+
+    try:
+        return str(joblib_hash(value, hash_name="sha1"))
+    except answer(Exception) as error:
+        raise TypeError(
+            f"argument {name} of type {type(value).__name__} cannot be hashed ({error}); {advice}"
+        ) from error
+
+
+def _handle_in(value: Any, depth: int = 0) -> Any:
+    """Return a handle that is a value or lies in its containers; None if there is none."""
+    if isinstance(value, NeverSame):
+        return value
+    if depth == _DEEPEST or not isinstance(value, (list, tuple, dict)):
+        return None
+    inner = value.values() if isinstance(value, dict) else value
+    return next((found for each in inner if (found := _handle_in(each, depth + 1)) is not None), None)
+
+
+@lru_cache(1)
+def _versions() -> str:
+    import joblib
+
+    return f"joblib-{joblib.__version__}-py{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _has_own_name(thing: Any) -> bool:
+    """Return whether a function or class is found by its module and name, in every program alike."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
+    return module != "__main__" and not any(mark in name for mark in ("<locals>", "<lambda>"))
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name under which the results of a function are kept.
+
+    Raises:
+        ValueError: Functions of other programs may have the same name.
+    """
+    name = getattr(function, "__qualname__", None)
+    if name is None:
+        raise ValueError(f"{function!r} has no name; pass name= for its results")
+    if not _has_own_name(function):
+        kind = "a lambda" if "<lambda>" in name else f"{name} of a local scope or of a program's main module"
+        raise ValueError(
+            f"{kind} has no name of its own: another program's function could have the same, and read its "
+            "results; pass name='some.name', or key= to make the keys"
+        )
+    return f"{function.__module__}.{name}"
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """Return a digest of the code of a function, without its decorators.
+
+    Raises:
+        ValueError: The source cannot be found, or the function is a lambda.
+    """
+    import ast
+    import textwrap
+
+    inner = inspect.unwrap(function)
+    try:
+        source = textwrap.dedent(inspect.getsource(inner))
+        node = ast.parse(source).body[0]
+    except answer(OSError, TypeError, SyntaxError, IndexError) as error:
+        raise ValueError(
+            f"version='source' needs the source of {function!r}, which cannot be found; pass a version"
+        ) from error
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        raise ValueError(  # noqa: TRY004 - it is a function, but not one with a source of its own
+            f"version='source' works for functions made by def, not for {function!r}"
+        )
+    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
+    return _sha256("\n".join(line.rstrip() for line in lines).encode("utf-8", "surrogatepass"))[:32]

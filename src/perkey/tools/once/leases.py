@@ -1,0 +1,463 @@
+"""The protocol of claims, without threads: taking, renewing, losing and releasing a lease.
+
+A claim is a small item that names its holder. Each change of it is one compare-and-swap, so at most one of
+any number of processes makes it. The holder renews the claim, which changes its version. A contender takes it
+over when the version has not changed for a whole lease. It counts only the time between two of its own reads
+that lie less than a third of the lease apart, so an outage of the service, or a contender that was itself
+stopped, is not taken for the death of the holder. No two clocks are ever compared.
+
+The holder counts its lease from before the request of its last renewal, by a clock that goes on while the
+machine sleeps. The contender counts from after the first read of what that request wrote. So the holder's
+time is over before any contender's.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, TypeVar
+
+from perkey.answers import answer
+from perkey.errors import (
+    AccessDeniedError,
+    BackendError,
+    ClaimLostError,
+    ConflictError,
+    LockTimeoutError,
+    OutcomeUnknownError,
+    UnsupportedConditionError,
+)
+from perkey.expectations import ABSENT, Expectation, Version
+from perkey.tools.once.holders import CLOCK, Clock, at_fork_in_child, process_token, this_process
+from perkey.tools.once.places import Spot
+from perkey.tools.once.records import Failure, Record
+
+_ROUNDS: Final = 4
+"""How often an attempt looks again after it was overtaken."""
+_SHORT: Final = 3
+"""An interval between two reads counts if it is shorter than the lease divided by this."""
+_WATCHED: Final = 4096
+_BEARS_FOR: Final = 300.0
+"""Seconds for which errors of the place are borne when there is a result that would be lost."""
+_PAUSE: Final = 0.5
+_RELEASED: Final = "it was released"
+
+R = TypeVar("R")
+
+FAILURES: Final = (BackendError, OutcomeUnknownError, OSError)
+"""What a place fails with; an `OSError` of a full disk is one of them, `is_passing` says which may pass."""
+
+PASSING: Final = frozenset(
+    (
+        errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNRESET, errno.ECONNREFUSED,
+        errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EBUSY,
+    )
+)  # fmt: skip
+"""Errors of system calls that may pass by themselves, on shared file systems."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether an error of a store may pass by itself, as an outage does."""
+    if isinstance(error, BackendError):
+        return not isinstance(error, AccessDeniedError)
+    if isinstance(error, (OutcomeUnknownError, LockTimeoutError)):
+        return True
+    return isinstance(error, OSError) and error.errno in PASSING
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a contender read.
+
+    Attributes:
+        record: The content; None if the claim does not exist.
+        version: Its version; None if the claim does not exist.
+        began: When the request was sent.
+        ended: When the reply was there.
+    """
+
+    record: Record | None
+    version: Version | None
+    began: float
+    ended: float
+
+
+class Watch:
+    """What this process has seen of one claim of another holder."""
+
+    def __init__(self) -> None:
+        self._counted = 0.0
+        self._start: Reading | None = None
+        self.last: Reading | None = None
+
+    def note(self, reading: Reading) -> None:
+        """Take note of what was read."""
+        last, self.last = self.last, reading
+        if last is None or self._start is None or last.version != reading.version or reading.record is None:
+            self._counted, self._start = 0.0, reading
+        elif reading.ended - last.began >= reading.record.lease / _SHORT:
+            self._counted += _between(self._start, last)
+            self._start = reading
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the holder did not renew for a whole lease."""
+        last, start = self.last, self._start
+        if last is None or start is None or last.record is None:
+            return False
+        return self._counted + _between(start, last) >= last.record.lease
+
+
+def _between(first: Reading, last: Reading) -> float:
+    """Return the time that certainly passed between what two readings saw."""
+    return max(0.0, last.began - first.ended)
+
+
+class _Watches:
+    """The watches of this process that were used last; a call that does not wait continues an older one."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._watches: OrderedDict[object, Watch] = OrderedDict()
+
+    def of(self, identity: object) -> Watch:
+        with self._lock:
+            watch = self._watches.setdefault(identity, Watch())
+            self._watches.move_to_end(identity)
+            if len(self._watches) > _WATCHED:
+                self._watches.popitem(last=False)
+            return watch
+
+    def reset(self) -> None:
+        self._lock = Lock()
+        self._watches = OrderedDict()
+
+
+_watches: Final = _Watches()
+at_fork_in_child(_watches.reset)
+
+
+class Contender:
+    """One process or thread that wants a claim.
+
+    Args:
+        spot: The claim.
+        lease: The lease that it asks for, in seconds.
+        watch: What is known of the claim; None for what this process has seen of it.
+        clock: The clocks.
+    """
+
+    def __init__(self, spot: Spot, lease: float, *, watch: Watch | None = None, clock: Clock = CLOCK) -> None:
+        self.spot = spot
+        self._lease = lease
+        self._clock = clock
+        self._watch = _watches.of(spot.identity) if watch is None else watch
+
+    @property
+    def seen(self) -> Record | None:
+        """The claim as it was last seen; None if it did not exist."""
+        return None if self._watch.last is None else self._watch.last.record
+
+    def look(self) -> Record | None:
+        """Read the claim, and return it; None if it does not exist."""
+        last = self._watch.last
+        unless = None if last is None else last.version
+        began = self._clock.monotonic()
+        try:
+            found = self.spot.read(unless)
+        except answer(KeyError):
+            reading = Reading(None, None, began, self._clock.monotonic())
+        else:
+            ended = self._clock.monotonic()
+            if found is None and last is not None:
+                reading = Reading(last.record, last.version, began, ended)
+            elif found is None:
+                raise RuntimeError(f"{self.spot.store!r} returned no content although no version was given")
+            else:
+                reading = Reading(Record.decode(found[0], self._lease), found[1], began, ended)
+        self._watch.note(reading)
+        return reading.record
+
+    def attempt(self) -> Lease | None:
+        """Try once to get the claim; return None if another holder has it.
+
+        Cost: one insertion if the claim does not exist. Else one read, and a write if it is free or its
+            holder is silent or gone.
+        """
+        if self._watch.last is None or self._watch.last.record is None:
+            lease = self._take(None, ABSENT)
+            if lease is not None:
+                return lease
+        for _ in range(_ROUNDS):
+            record, version = self.look(), self._version
+            if record is not None and not self.is_to_be_had(record):
+                return None
+            lease = self._take(record, ABSENT if version is None else version)
+            if lease is not None:
+                return lease
+        return None
+
+    @property
+    def _version(self) -> Version | None:
+        return None if self._watch.last is None else self._watch.last.version
+
+    def is_to_be_had(self, record: Record) -> bool:
+        """Return whether a claim is free, or its holder silent or gone."""
+        return record.free or self._watch.is_silent or record.holder.is_gone()
+
+    def _take(self, before: Record | None, expect: Expectation) -> Lease | None:
+        """Write a claim of this process, and return its lease; None if another writer was first."""
+        began = self._clock.running()
+        mine = Record(
+            nonce=secrets.token_hex(16),
+            counter=0,
+            takeovers=0 if before is None else before.takeovers + (not before.free),
+            lease=self._lease,
+            holder=this_process(),
+            since=self._clock.wall(),
+            leaf=self.spot.leaf,
+            failure=None if before is None else before.failure,
+        )
+        version = swap(self.spot, mine, expect)
+        if version is None:
+            return None
+        self._watch.last = None
+        return Lease(self.spot, mine, version, began + self._lease, self._clock)
+
+
+def swap(spot: Spot, record: Record, expect: Expectation) -> Version | None:
+    """Write a claim that must be at a version; return the new version, or None if it was another one.
+
+    A write whose outcome is unknown is settled by reading: each record is unlike all others.
+
+    Raises:
+        UnsupportedConditionError: The place cannot compare, so that it can have no claims.
+        Exception: The place failed, and the record is not there.
+    """
+    try:
+        return spot.write(record.encode(), expect)
+    except answer(ConflictError, OutcomeUnknownError):
+        return _version_if_written(spot, record)
+    except answer(*FAILURES) as error:
+        failure = error
+    try:
+        version = _version_if_written(spot, record)
+    except answer(*FAILURES):
+        version = None
+    if version is None:
+        raise failure
+    return version
+
+
+def _version_if_written(spot: Spot, record: Record) -> Version | None:
+    try:
+        found = spot.read()
+    except answer(KeyError):
+        return None
+    if found is None or Record.decode(found[0], record.lease) != record:
+        return None
+    return found[1]
+
+
+class Lease:
+    """A claim that this process got.
+
+    Args:
+        spot: The claim.
+        record: Its content.
+        version: Its version.
+        valid_until: When the lease is over unless it is renewed, by `Clock.running`.
+        clock: The clocks.
+    """
+
+    def __init__(
+        self, spot: Spot, record: Record, version: Version, valid_until: float, clock: Clock
+    ) -> None:
+        self.spot = spot
+        self.record = record
+        self._version = version
+        self._valid_until = valid_until
+        self._clock = clock
+        self._lock = Lock()
+        self._owner = process_token()
+        self._ended = ""
+        """Why it is not held any more."""
+
+    @property
+    def version(self) -> Version:
+        """The version of the claim as this process left it."""
+        return self._version
+
+    @property
+    def token(self) -> int:
+        """How often the claim was taken over: greater than that of each holder that lost it before."""
+        return self.record.takeovers
+
+    @property
+    def lost(self) -> bool:
+        """Whether the claim is, or may be, that of another process; False once it was released."""
+        return self._reason() not in {"", _RELEASED}
+
+    def _reason(self) -> str:
+        """Return why the claim is not held, or an empty text."""
+        if self._owner is not process_token():
+            return "it belongs to the process that made it, not to a fork of that process"
+        if self._ended:
+            return self._ended
+        if self._clock.running() >= self._valid_until:
+            return f"it was not renewed for {self.record.lease:g} s, its lease"
+        return ""
+
+    def check(self) -> None:
+        """Return if the claim is held; else raise ClaimLostError.
+
+        If the lease is over, the claim is renewed first: while no other process has taken it, it is still
+        held.
+
+        Cost: none, or a renewal.
+        """
+        if not self._reason():
+            return
+        if self._owner is process_token() and not self._ended:
+            try:
+                self.renew()
+            except answer(*FAILURES) as error:
+                raise ClaimLostError(self.spot.key, f"its lease is over, and {error}") from error
+        reason = self._reason()
+        if reason:
+            raise ClaimLostError(self.spot.key, reason)
+
+    def renew(self) -> bool:
+        """Renew the claim, and return whether it is still held.
+
+        Cost: one write; after a conflict a read.
+
+        Raises:
+            Exception: The place failed; it may be tried again.
+        """
+        if self._owner is not process_token():
+            return False
+        with self._lock:
+            for _ in range(_ROUNDS):
+                if self._ended:
+                    break
+                began = self._clock.running()
+                record = self.record.renewed()
+                version = swap(self.spot, record, self._version)
+                if version is not None:
+                    self.record, self._version = record, version
+                    self._valid_until = began + record.lease
+                    return True
+                if not self._is_still_mine():
+                    break
+            return not self._ended
+
+    def _is_still_mine(self) -> bool:
+        """Read a claim that is not as this process left it: it is lost, or was renewed by a helper."""
+        try:
+            found = self.spot.read()
+        except answer(KeyError):
+            self._ended = "it was removed"
+            return False
+        if found is None:
+            return True
+        record = Record.decode(found[0], self.record.lease)
+        if record.nonce != self.record.nonce:
+            self._ended = f"{record.holder} took it over"
+        elif record.free:
+            self._ended = "it was broken"
+        else:
+            self.record, self._version = record, found[1]
+        return not self._ended
+
+    def release(self, failure: Failure | None = None, *, forget: bool = False) -> None:
+        """Give the claim back: remove it, or leave it free where it must be remembered.
+
+        Args:
+            failure: What is kept in it.
+            forget: Whether the count of takeovers may be forgotten: because the item is there, no other
+                process claims it again.
+
+        Cost: one removal or write; after a conflict a read.
+        """
+        if self._owner is not process_token():
+            return
+        with self._lock:
+            if self._ended:
+                return
+            keep = failure is not None or (self.record.takeovers and not forget)
+            for _ in range(_ROUNDS):
+                if self._gave_back(failure) if keep else self._removed():
+                    break
+                if not self._is_still_mine():
+                    return
+            self._ended = _RELEASED
+
+    def _removed(self) -> bool:
+        try:
+            self.spot.remove(self._version)
+        except answer(UnsupportedConditionError):
+            return self._gave_back(None)
+        except answer(ConflictError, OutcomeUnknownError):
+            return False
+        return True
+
+    def _gave_back(self, failure: Failure | None) -> bool:
+        return swap(self.spot, self.record.released(failure), self._version) is not None
+
+
+class Patience:
+    """Bears errors that may pass by themselves, for some minutes, because there is work that would be lost.
+
+    Args:
+        clock: The clocks.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: float | None = None
+
+    def bear(self, error: Exception) -> None:
+        """Return if it may be tried again, else raise the error."""
+        now = self._clock.monotonic()
+        if self._since is None:
+            self._since = now
+        if not is_passing(error) or now - self._since > _BEARS_FOR:
+            raise error
+        log("the place failed, it is tried again: %s", error)
+
+    def rest(self) -> None:
+        """Take note of a success."""
+        self._since = None
+
+    def until_done(self, act: Callable[[], R]) -> R:
+        """Call a function until it does not fail, and return its result."""
+        while True:
+            try:
+                result = act()
+            except answer(*FAILURES) as error:
+                self.bear(error)
+                self._clock.sleep(_PAUSE)
+            else:
+                self.rest()
+                return result
+
+
+def log(message: str, *arguments: object) -> None:
+    """Log what a user should know and nothing has to be done about."""
+    import logging
+
+    logging.getLogger("perkey.tools.once").warning(message, *arguments)
+
+
+def leave_alone(act: Callable[[], object]) -> Exception | None:
+    """Call a function; return an error of the place that it raised, which its caller goes on without."""
+    try:
+        act()
+    except answer(*FAILURES) as error:
+        return error
+    return None
