@@ -9,10 +9,10 @@ from itertools import chain, islice
 from typing import Any, BinaryIO, Final, TypeVar
 
 from perkey.content import Content, Data, Streamable
-from perkey.expectations import ANY, ConditionKind, Expectation, Verb, Version
+from perkey.expectations import ANY, ConditionKind, Expectation, Expectations, Verb, Version
 from perkey.formats import Format
 from perkey.naming import Name, Shape
-from perkey.stores import Stat, WrapperStore
+from perkey.stores import Leftover, Stat, WrapperStore
 from perkey.waiting import blocking
 
 T = TypeVar("T")
@@ -156,12 +156,17 @@ class OffLoopStore(WrapperStore):
         return _from_thread(lambda: self.inner.read_many(names, limit=limit), VALUES_AT_ONCE)
 
     def write_many(
-        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectations = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         return _from_thread(lambda: self.inner.write_many(items, expect=expect))
 
-    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        return _from_thread(lambda: self.inner.remove_many(names))
+    def remove_many(
+        self, names: Iterable[Name], *, expect: Expectations = ANY
+    ) -> Iterator[tuple[Name, Exception | None]]:
+        return _from_thread(lambda: self.inner.remove_many(names, expect=expect))
+
+    def move(self, name: Name, target: Name, *, expect: Expectation = ANY) -> None:
+        blocking(lambda: self.inner.move(name, target, expect=expect))
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         return _from_thread(lambda: self.inner.scan(prefix))
@@ -171,6 +176,21 @@ class OffLoopStore(WrapperStore):
 
     def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
         return _from_thread(lambda: self.inner.scan_mtimes(prefix))
+
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return _from_thread(lambda: self.inner.scan_sizes(prefix))
+
+    def size_of(self, name: Name) -> int:
+        return blocking(lambda: self.inner.size_of(name))
+
+    def path_of(self, name: Name = ()) -> str | None:
+        return blocking(lambda: self.inner.path_of(name))
+
+    def now(self) -> float | None:
+        return blocking(self.inner.now)
+
+    def leftovers(self, prefix: Name = ()) -> Iterator[Leftover]:
+        return _from_thread(lambda: self.inner.leftovers(prefix))
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         return _from_thread(lambda: self.inner.folders(prefix))

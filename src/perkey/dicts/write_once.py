@@ -164,6 +164,11 @@ class WriteOnceDict(PersiDict[V]):
     def get_params(self) -> dict[str, Any]:
         return {"wrapped_dict": self._wrapped, "p_consistency_checks": self._checks.probability}
 
+    def read_only(self) -> Self:
+        handle = super().read_only()
+        handle._wrapped = self._wrapped.read_only()
+        return handle
+
     def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
         handle = super().get_subdict(prefix_key)
         handle._wrapped = self._wrapped.get_subdict(prefix_key)

@@ -4,10 +4,10 @@ from perkey.files import versions
 from perkey.files.descriptors import Handle
 from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, file_system_of, mount_of
 from perkey.files.folder import LOCK_FILE, Folder, make_base, refuse_dangling, remove_emptied, sync
-from perkey.files.locks import Turn, begin, end, is_nested, lock, unlock
+from perkey.files.locks import Turn, begin, begin_turn, end, is_nested, lock, unlock
 from perkey.files.paths import folder_path
 from perkey.files.process_lock import ProcessLock
-from perkey.files.replacing import fill, place, publish, raise_absent, status_of, take_away
+from perkey.files.replacing import compare, fill, place, publish, raise_absent, status_of, take_away
 from perkey.files.shared import (
     Patience,
     is_there,
@@ -75,7 +75,9 @@ __all__ = [
     "Turn",
     "Way",
     "begin",
+    "begin_turn",
     "check_locking",
+    "compare",
     "copy_all",
     "copy_tree",
     "discard",

@@ -25,6 +25,7 @@ from perkey.errors import (
     CorruptValueError,
     MissingItemError,
     MutationPolicyError,
+    ReadOnlyError,
     UnloadableValueError,
     UnstorableValueError,
     shown_key,
@@ -270,6 +271,8 @@ class Items(Generic[V]):
 
     def encode(self, name: Name, value: Any) -> Data:
         """Return the bytes of a value that this dictionary may hold; nothing is touched if it may not."""
+        if self.store.read_only:
+            self.check_writable()
         if type(value) in _NO_VALUES:
             raise TypeError(f"{value!r} is not a value and cannot be stored here")
         base_class = self.policy.base_class
@@ -333,9 +336,20 @@ class Items(Generic[V]):
         if conflict is not None:
             self.policy.meet_conflict(self, name, value, conflict)
 
+    def check_writable(self) -> None:
+        """Raise ReadOnlyError if the store refuses every write."""
+        if self.store.read_only:
+            raise ReadOnlyError(self.store.describe())
+
+    def check_deletable(self) -> None:
+        """Raise the error of a dictionary whose items cannot be deleted, if they cannot."""
+        if self.store.read_only:
+            self.check_writable()
+        self.policy.check_deletable()
+
     def discard(self, name: Name) -> bool:
         """Remove an item; return whether it was there."""
-        self.policy.check_deletable()
+        self.check_deletable()
         try:
             self.store.remove(name)
         except answer(KeyError):

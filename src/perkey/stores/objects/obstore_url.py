@@ -516,6 +516,11 @@ class ObstoreStore(ObjectStore):
         if self._kind == "memory":
             self.workers = 1  # memory needs no waiting
 
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        if self._kind == "gs":
+            return ((name, Stat("", float(int(head.mtime)), head.size)) for name, head in self._list(prefix))
+        return self.scan_stats(prefix)
+
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         """Yield name and `Stat` of each item below `prefix`; on Google one request more for each."""
         if self._kind == "gs":
