@@ -84,7 +84,7 @@ class _Known(NamedTuple):
 
 
 class AmbiguousPlaceError(PerkeyError, ValueError):
-    """The names in a place do not say which dictionary is meant; nothing was changed.
+    """The names in a place fit several dictionaries; nothing was changed.
 
     Attributes:
         place: The path or address of the place.
@@ -162,7 +162,7 @@ class ReadOnlyError(PerkeyError, io.UnsupportedOperation, PermissionError):
         self.place = place
 
     def __str__(self) -> str:
-        """Name the place, and say what to do."""
+        """Name the place and the modes that allow writes."""
         return f'{self.place}: this handle only reads; open the place with mode="r+" or "a" to write to it'
 
 

@@ -299,6 +299,9 @@ def test_by_last_use_where_a_cache_notes_that(tmp_path: Path) -> None:
 # --- Among writers ------------------------------------------------------------------------------------------
 
 
+MANY = 4000
+
+
 def rewrite(path: Path, number: int, rounds: int, go: Any, results: Any) -> None:
     """Rewrite items at random, and report the last value of each."""
     d = FileDirDict[Any](path, "txt", durability="none")
@@ -306,7 +309,7 @@ def rewrite(path: Path, number: int, rounds: int, go: Any, results: Any) -> None
     mine = {}
     go.wait()
     for count in range(rounds):
-        key = f"k{4 * chosen.randrange(200) + number}"
+        key = f"k{4 * chosen.randrange(MANY // 4) + number}"
         mine[key] = d[key] = f"{number}-{count}"
     results.put(mine)
 
@@ -316,15 +319,15 @@ def test_among_four_writers_nothing_that_was_written_again_is_removed(
     round_size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pruning, "_ROUND", round_size)
-    d = aged(tmp_path, {f"k{n}": 10 * HOUR for n in range(800)})
+    d = aged(tmp_path, {f"k{n}": 10 * HOUR for n in range(MANY)})
     context = multiprocessing.get_context("spawn")
-    go, results = context.Event(), context.Queue()
+    go, results = context.Barrier(5), context.Queue()
     writers = [
-        context.Process(target=rewrite, args=(tmp_path, number, 150, go, results)) for number in range(4)
+        context.Process(target=rewrite, args=(tmp_path, number, 300, go, results)) for number in range(4)
     ]
     for writer in writers:
         writer.start()
-    go.set()
+    go.wait()
     removed = 0
     while any(writer.is_alive() for writer in writers) and results.qsize() < 4:
         removed += prune(d, older_than=5 * HOUR).removed
@@ -335,7 +338,7 @@ def test_among_four_writers_nothing_that_was_written_again_is_removed(
         writer.join()
     removed += prune(d, older_than=5 * HOUR).removed
     assert {key[0]: value for key, value in d.items()} == written
-    assert removed >= 800 - len(written)
+    assert removed >= MANY - len(written)
     prune(d, max_items=50, max_bytes=1000)
     assert usage(d).items <= 50
     assert usage(d).bytes <= 1000

@@ -38,7 +38,7 @@ class Format(ABC):
         """
 
     def check(self, content: Content) -> bool:
-        """Look for damage without running anything that the bytes name; return whether this format can tell.
+        """Look for damage without running anything that the bytes name; return whether it can be seen.
 
         A format with checksums overrides this. A subclass that overrides `decode` overrides this, too; if it
         does not, its values count as unchecked.

@@ -102,7 +102,7 @@ class Leftover(NamedTuple):
         kind: ``"leftover"``: an unfinished write. ``"empty_folder"``. ``"not_a_file"``: a symbolic link, a
             socket, or another thing that is not a regular file.
         place: Its path or address.
-        what: What it is, in words.
+        what: A description in words.
         age: Seconds since it was last written to, by this machine's clock.
         stale: Whether it is so old that no living writer can be at work on it.
     """

@@ -79,7 +79,7 @@ class ReadOnlyStore(WrapperStore):
         return False
 
     def now(self) -> float | None:
-        """Return None: some places tell the time only to those that write."""
+        """Return None: in some places the question takes a write."""
         return None
 
     def _refuse(self, name: Name) -> NoReturn:

@@ -29,8 +29,7 @@ from perkey.errors import (
 from perkey.expectations import Version, refuse
 from perkey.files import OURS, SCRATCH
 from perkey.formats import can_check, find_format, format_of
-from perkey.mapping import PersiDict
-from perkey.mapping.fitting import parameters_of
+from perkey.mapping import PersiDict, parameters_of
 from perkey.naming import CLAIM_ENDING, Name, Naming, naming
 from perkey.parallel import map_unordered
 from perkey.stores import CachedStore, PrefixStore, Store, read_only
@@ -74,7 +73,7 @@ class Fault:
             equal on file systems that ignore case. ``"empty_folder"``. ``"not_a_file"``: a symbolic link or
             another thing that is not read.
         place: The path or address.
-        detail: What was found, in words.
+        detail: A description in words.
         key: The key of the item; None if it is not one.
         is_fault: Whether it counts for the exit code. Empty folders, and leftovers of a writer that may be
             alive, do not.
@@ -108,11 +107,11 @@ class VerifyReport:
         place: The path or address of the dictionary.
         items: How many items were looked at.
         bytes: How long they are together, as far as they could be read.
-        unchecked: How many of them have a format that cannot tell damage; they could be read.
+        unchecked: How many of them have a format without checksums or grammar; they could be read.
         others: How many items of other dictionaries are in the place; they were not looked at.
         decoded: Whether values were built.
-        faults: What was found.
-        quarantine: Where damaged values were moved to; None if none was moved.
+        faults: The faults and notes.
+        quarantine: Where damaged values were moved to; None if all stay.
     """
 
     place: str
@@ -126,12 +125,12 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there are no faults."""
+        """Whether the place is free of faults."""
         return not any(fault.is_fault for fault in self.faults)
 
     @property
     def exit_code(self) -> int:
-        """0 if there are no faults, else 1, also if all damaged values were moved away."""
+        """0 if the place is free of faults, else 1, also if all damaged values were moved away."""
         return 0 if self.ok else 1
 
     @property
@@ -209,7 +208,7 @@ def verify(
         on_item: Is called with the key of each item that was looked at.
 
     Returns:
-        What was found, with an exit code for programs.
+        The report, with an exit code for programs.
 
     Raises:
         ReadOnlyError: `repair` was asked of a handle that only reads.
@@ -274,7 +273,7 @@ class _Verification:
     """One call of `verify`.
 
     Attributes:
-        report: What was found so far.
+        report: The faults so far.
         mover: Moves damaged values; None if they are only reported.
     """
 
@@ -448,7 +447,7 @@ class _Sieve:
     """Finds names that may be equal without case, in memory that does not grow with their number.
 
     Attributes:
-        suspects: Names without case that were met twice, as far as so many bits can tell.
+        suspects: Names without case that were met twice, with few exceptions.
     """
 
     def __init__(self) -> None:

@@ -16,8 +16,7 @@ from perkey.dicts import FileDirDict, LocalDict
 from perkey.errors import AmbiguousPlaceError
 from perkey.files import SCRATCH, ProcessLock, folder_path
 from perkey.keys import text_of
-from perkey.mapping import PersiDict
-from perkey.mapping.fitting import digest_len_of, parameters_of
+from perkey.mapping import PersiDict, digest_len_of, parameters_of
 from perkey.naming import CLAIM_ENDING, DEFAULT_DIGEST_LEN, Name, naming
 from perkey.stores import MemoryStore, PrefixStore, read_only
 
@@ -77,7 +76,7 @@ class _Place(NamedTuple):
         shown: Its path or address without parameters.
         make: Makes a handle, given parameters.
         params: The parameters in the address.
-        exists: Returns whether it exists, if that can be told without a listing; None if it cannot.
+        exists: Returns whether it exists; None if only a listing shows that.
     """
 
     shown: str
@@ -103,7 +102,7 @@ def open(place: str | os.PathLike[str], mode: Mode = "a", **params: Any) -> Pers
             dictionary if there is an object below the prefix.
         **params: Parameters of the class: `FileDirDict` for a folder, `S3Dict` for ``s3://``,
             `ObjectStoreDict` for other services, `LocalDict` for memory. For ``s3://``, `cache` is the folder
-            of the local cache (`base_dir` of `S3Dict`); without it there is no cache.
+            of the local cache (`base_dir` of `S3Dict`); without it, nothing is cached.
 
     Raises:
         FileNotFoundError: The place does not exist, and `mode` is not ``"a"``.
@@ -149,7 +148,7 @@ def open(place: str | os.PathLike[str], mode: Mode = "a", **params: Any) -> Pers
 
 
 def _absent(place: str) -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, "there is no dictionary in this place; mode='a' makes one", place)
+    return FileNotFoundError(errno.ENOENT, "the place does not exist; mode='a' makes it", place)
 
 
 # --- Places -------------------------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ def _place_of(place: str | os.PathLike[str], *, create: bool) -> _Place:
 
 
 def _at_address(address: str, *, create: bool) -> _Place:
-    from perkey.stores.objects.addresses import kind_of
+    from perkey.stores.objects import kind_of
 
     parts = urlsplit(address)
     _check_secrets(parts)
@@ -174,14 +173,14 @@ def _at_address(address: str, *, create: bool) -> _Place:
     except ValueError as error:
         raise ValueError(f"place: {error}") from None
     if kind == "file":
-        from perkey.stores.objects.addresses import folder_of
+        from perkey.stores.objects import folder_of
 
         return _in_folder(folder_of(bare), _parameters(parts, _OF_FOLDERS), create=create)
     if kind == "memory":
         return _in_memory(parts)
     if kind == "s3":
         return _in_s3(parts, bare)
-    from perkey.stores.objects.addresses import harmless
+    from perkey.stores.objects import harmless
 
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     options = harmless(query)

@@ -40,7 +40,7 @@ class PruneReport:
 
     Attributes:
         place: The path or address of the dictionary.
-        dry_run: Whether nothing was removed, and the report says what would be.
+        dry_run: Whether nothing was removed, and the report is about what would be.
         removed: How many items were removed.
         removed_bytes: How long they were together.
         kept: How many items the last listing saw that stayed.
@@ -220,7 +220,7 @@ def last_use_of(store: Store) -> Callable[[Name], float | None]:
 
 
 class _Candidate(NamedTuple):
-    """An item that may be removed; the first two say how old it is, the oldest ones being the smallest."""
+    """An item that may be removed; the oldest ones are the smallest, by the first two."""
 
     time: float
     name: Name
@@ -377,7 +377,7 @@ class _Pruning:
     def _still_as_seen(
         self, candidates: Iterator[_Candidate], pending: dict[Name, _Candidate]
     ) -> Iterator[Name]:
-        """Yield names; the version of each is known by then, where a listing did not tell it."""
+        """Yield names; the version of each is known by then, where a listing is without it."""
         for candidate in candidates:
             known = candidate
             if self._conditional and not candidate.found.version:

@@ -37,8 +37,8 @@ class Usage:
     Attributes:
         items: How many items there are.
         bytes: How long they are together, as they are stored.
-        oldest: The item that was written longest ago; None if there are no items.
-        newest: The item that was written last; None if there are no items.
+        oldest: The item that was written longest ago; None for an empty dictionary.
+        newest: The item that was written last; None for an empty dictionary.
         place: The path or address of the whole.
         by_prefix: The same for the items below each beginning of keys; those with shorter keys are below
             the beginning that they have.

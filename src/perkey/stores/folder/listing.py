@@ -51,7 +51,7 @@ def leftovers_in(folder: Folder) -> Iterator[Leftover]:
 
 
 def _leftovers_in(folder: Folder, now: float) -> Generator[Leftover, None, bool]:
-    """Yield as `leftovers_in`, and return whether there is nothing in the folder but empty folders."""
+    """Yield as `leftovers_in`, and return whether the folder has nothing but empty folders."""
     empty = True
     with folder.scan() as entries:
         for entry in entries:

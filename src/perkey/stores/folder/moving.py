@@ -23,7 +23,7 @@ def move_item(
     """Move a file from one open folder to another.
 
     It gets its new name before it loses the old one, so that it has one at every moment, and no file that is
-    there is replaced. Where there are no hard links, it is renamed if the new name is free.
+    there is replaced. Where the file system lacks hard links, it is renamed if the new name is free.
 
     Args:
         source: The folder that it is in.
@@ -54,7 +54,7 @@ def move_item(
 
 
 def _link(source: Folder, leaf: str, goal: Folder, target: Name) -> bool:
-    """Give a file a second name in another folder; return False where there are no links.
+    """Give a file a second name in another folder; return False where the file system lacks links.
 
     Raises:
         ConflictError: The name is taken.
