@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -44,6 +45,12 @@ def _settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "SETTLING_SECONDS", 0.0)
     monkeypatch.setattr(sharing, "LOOK_AGAIN_SECONDS", -1.0)
     monkeypatch.delenv(sharing.VARIABLE, raising=False)
+
+
+def times_open(path: Path) -> int:
+    """Return how many descriptors of this process lead to a file."""
+    numbers = [number for number in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{number}")]
+    return sum(os.path.samefile(f"/proc/self/fd/{number}", path) for number in numbers)
 
 
 class TestSharedStore(StoreContract):
@@ -329,6 +336,58 @@ class TestLock:
                 d["a"] = 2
         d["b"] = 3
         assert (d["a"], d["b"]) == (1 if waits else 2, 3)
+
+    def test_waiting_on_smb_keeps_no_lock_of_a_killed_program_alive(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The server releases such a lock when all programs of the client have closed the lock file.
+
+        Programs may share a handle of the server if they open a file with the same flags.
+        """
+        monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", "cache=none,nolease"))
+        monkeypatch.setenv("PERKEY_LOCK_SECONDS", "20")
+        monkeypatch.setattr(shared, "_SMB_OPEN_SECONDS", 0.0)
+        d = FileDirDict[int](tmp_path)
+        d["a"] = 1
+        lock_file = tmp_path / LOCK_FILE
+        opened: list[int] = []
+        locked: list[bool] = []
+        try_lock = shared._try_lock
+
+        def look(_: float) -> None:
+            opened.append(times_open(lock_file))
+            if len(opened) == 3:
+                holder.__exit__(None, None, None)
+
+        def try_and_note(fd: int) -> bool:
+            assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+            locked.append(try_lock(fd))
+            return locked[-1]
+
+        monkeypatch.setattr(time, "sleep", look)
+        monkeypatch.setattr(shared, "_try_lock", try_and_note)
+        holder = held(lock_file)
+        holder.__enter__()
+        before = len(os.listdir("/proc/self/fd"))
+        d["a"] = 2
+        assert opened == [0, 0, 0]
+        assert locked == [False, False, False, True]
+        assert d["a"] == 2
+        assert len(os.listdir("/proc/self/fd")) <= before
+
+    def test_waiting_on_smb_ends_when_the_folder_is_deleted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", "cache=none,nolease"))
+        monkeypatch.setenv("PERKEY_LOCK_SECONDS", "20")
+        monkeypatch.setattr(shared, "_SMB_OPEN_SECONDS", 0.0)
+        d = FileDirDict[int](tmp_path / "d", digest_len=0)
+        d["folder", "a"] = 1
+        folder = tmp_path / "d" / "folder"
+        with held(folder / LOCK_FILE):
+            monkeypatch.setattr(time, "sleep", lambda _: shutil.rmtree(folder, ignore_errors=True))
+            d["folder", "a"] = 2
+        assert dict(d) == {("folder", "a"): 2}
 
     def test_a_nested_write_works_under_a_lock_whose_conditions_are_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

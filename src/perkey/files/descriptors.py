@@ -82,6 +82,13 @@ class Handle(io.IOBase):
         opened.extend(map(act, (path,), (flags,), (mode,)))
         return opened[-1]
 
+    def redirect(self, fd: int, other: int) -> None:
+        """Close what a descriptor of this handle leads to, and let it lead to what `other` leads to.
+
+        Its number belongs to this handle throughout, so that no interrupt can lose it.
+        """
+        os.dup2(other, fd, inheritable=False)
+
     def before_closing(self, stage: Iterator[object]) -> None:
         """Exhaust an iterator when this is closed, before the descriptors are; a forked child does not."""
         self._stages.insert(0, stage)

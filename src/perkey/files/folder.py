@@ -54,7 +54,7 @@ _KEEPS_FOLDER: Final = frozenset(
 _BASE: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _ALL_MAY_LOCK: Final = 0o666
-_LOCK: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 def sync(fd: int, path: str) -> None:
@@ -98,6 +98,7 @@ class Folder(Handle):
     no_locks = "its file system has no locks (flock)"
     """Why conditions on versions are refused where `lock` returns False."""
     hold: Hold | None = None
+    _lock_flags = LOCK_FLAGS
     _fd = -1
     _temporaries: list[str] | None = None
 
@@ -344,7 +345,7 @@ class Folder(Handle):
         while True:
             hold.fd = -1
             try:
-                hold.fd = fd = self._open_lock_file()
+                hold.fd = fd = self._open_lock_file(self)
             except system_answer(FileNotFoundError):
                 return True  # the folder was deleted: nothing can be put into it any more
             if not take(fd):
@@ -375,13 +376,14 @@ class Folder(Handle):
         found = self.stat(LOCK_FILE)
         return found is not None and os.path.samestat(found, os.fstat(fd))
 
-    def _open_lock_file(self) -> int:
+    def _open_lock_file(self, owner: Handle) -> int:
         here = self._fd
+        flags = self._lock_flags
         try:
             # An existing one first without O_CREAT, which Linux refuses for others' files in sticky folders.
-            fd = self.open(LOCK_FILE, _LOCK & ~os.O_CREAT, dir_fd=here)
+            fd = owner.open(LOCK_FILE, flags & ~os.O_CREAT, dir_fd=here)
         except system_answer(FileNotFoundError):
-            fd = self.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=here)
+            fd = owner.open(LOCK_FILE, flags, _ALL_MAY_LOCK, dir_fd=here)
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
             # Whoever may enter the folder must be able to lock it, whatever the umask.
