@@ -25,6 +25,7 @@ SUITES = {
     "imports": "imports",
     "s3": "s3",
     "scale": "scale",
+    "once": "once",
     "synced": "synced",
     "rewrites": "rewrites",
 }

@@ -201,7 +201,8 @@ def test_a_wrong_kind_is_a_type_error_that_names_the_argument(
         if kinds[name].kind is inspect.Parameter.POSITIONAL_ONLY
     ]
     handle = [FileDirDict(folder)] if "." in entrance else []
-    name = "a key" if parameter in {"key", "prefix_key"} else parameter
+    is_key = parameter in {"key", "prefix_key"} and (entrance, parameter) not in SPECIAL
+    name = "a key" if is_key else parameter
     with pytest.raises(TypeError, match=rf"\b{name}\b"):
         function(*handle, *by_position, **arguments)
     assert list(FileDirDict(folder)) == []

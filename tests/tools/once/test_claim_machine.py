@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tools.once.simulated import ScriptedStore, SimulatedClock
 
 from perkey import break_claim
 from perkey.errors import BackendError, ClaimLostError, OutcomeUnknownError
@@ -20,6 +19,7 @@ from perkey.mapping import PersiDict
 from perkey.tools.once.leases import Contender, Lease, Watch
 from perkey.tools.once.places import spot_of
 from perkey.tools.once.records import Failure
+from tools.once.simulated import ScriptedStore, SimulatedClock
 
 LONG: Final = bool(os.environ.get("PERKEY_LONG"))
 LEASE: Final = 12.0

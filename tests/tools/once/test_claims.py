@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools.once.programs import said, started
-from tools.once.simulated import ScriptedStore, SimulatedClock
 
 import perkey
 from perkey import (
@@ -42,6 +40,8 @@ from perkey.tools.once.holders import Holder, started_at, this_process
 from perkey.tools.once.leases import Contender, Lease, Watch, is_passing
 from perkey.tools.once.places import claim_leaf, spot_of
 from perkey.tools.once.records import Failure, Record
+from tools.once.programs import said, started
+from tools.once.simulated import ScriptedStore, SimulatedClock
 
 
 @pytest.fixture
@@ -168,6 +168,14 @@ def test_handles_of_one_memory_share_claims_and_others_do_not() -> None:
     with claim(first, "a"):
         assert not is_free(LocalDict(backend=first.store), "a")  # type: ignore[arg-type] # it is one
         assert is_free(LocalDict(), "a")
+
+
+def test_memories_below_wrappers_are_told_apart() -> None:
+    first, second = (PersiDict[int](FaultyStore(MemoryStore())) for _ in range(2))
+    assert spot_of(first, "a").identity != spot_of(second, "a").identity
+    assert spot_of(first, "a").identity == spot_of(first.get_subdict(()), "a").identity
+    gone = spot_of(LocalDict(), "a").identity
+    assert all(spot_of(LocalDict(), "a").identity != gone for _ in range(100))
 
 
 def test_a_place_that_keeps_nothing_has_no_claims() -> None:
@@ -305,15 +313,14 @@ def test_a_broken_claim_says_so(d: PersiDict[Any]) -> None:
 def test_tokens_grow_with_each_holder_that_lost_the_claim() -> None:
     clock = SimulatedClock()
     d = PersiDict[int](ScriptedStore(clock))
-    tokens = []
+    leases: list[Lease] = []
     for _ in range(3):
         contender = Contender(spot_of(d, "a"), 10.0, watch=Watch(), clock=clock)
-        lease = contender.attempt()
-        while lease is None:
+        while (lease := contender.attempt()) is None:
             clock.now += 3
-            lease = contender.attempt()
-        tokens.append(lease.token)
-    lease.release()
+        leases.append(lease)
+    leases[-1].release()
+    tokens = [lease.token for lease in leases]
     after = Contender(spot_of(d, "a"), 10.0, watch=Watch(), clock=clock).attempt()
     assert after is not None
     assert [*tokens, after.token] == [0, 1, 2, 2]
@@ -349,7 +356,7 @@ def test_only_what_is_proved_makes_a_holder_gone() -> None:
         {"namespace": ""},
         {"started": ""},
     ):
-        assert not replace(me, pid=dead.pid, **unknown).is_gone()  # type: ignore[arg-type] # all are text
+        assert not replace(me, pid=dead.pid, **unknown).is_gone()
     assert Holder.parse(me.plain()) == me
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools.once.programs import said, started
-from tools.once.simulated import ScriptedStore, SimulatedClock
 
 from perkey import (
     DELETE_CURRENT,
@@ -33,6 +31,8 @@ from perkey import (
 from perkey.errors import BackendError, OutcomeUnknownError
 from perkey.testing.faults import FaultyStore
 from perkey.tools.once.compute import Computation, Found, Policy, Turn, Wait
+from tools.once.programs import said, started
+from tools.once.simulated import ScriptedStore, SimulatedClock
 
 MAKERS: dict[str, Callable[[Path], PersiDict[Any]]] = {
     "folder": lambda path: FileDirDict(path, durability="none"),
@@ -330,8 +330,8 @@ def test_what_a_call_does_while_another_one_computes(folder: PersiDict[Any]) -> 
             compute_once(folder, "a", int, timeout=0.05)
         with pytest.raises(TimeoutError):
             compute_once(folder, "a", int, when_busy="raise", timeout=0.01)
-        assert compute_once(folder, "a", int, when_busy="default", default="d") == "d"
-        assert compute_once(folder, "a", int, when_busy="default", default="d", timeout=0.01) == "d"
+        assert compute_once(folder, "a", int, when_busy="default", default=9) == 9
+        assert compute_once(folder, "a", int, when_busy="default", default=9, timeout=0.01) == 9
         assert compute_once(folder, "a", lambda: 3, when_busy="compute") == 3
         assert folder["a"] == 3
         assert compute_once(folder, "a", int, when_busy="raise") == 3
@@ -384,6 +384,10 @@ def test_no_lost_reply_makes_a_second_result_or_reaches_the_caller(moment: str, 
     left = [nth]
     calls: list[int] = []
 
+    def function() -> int:
+        calls.append(1)
+        return 5
+
     def fail() -> None:
         left[0] -= 1
         if left[0] == 0:
@@ -393,7 +397,7 @@ def test_no_lost_reply_makes_a_second_result_or_reaches_the_caller(moment: str, 
 
     setattr(world.store, moment, fail)
     try:
-        assert world.call(lambda: calls.append(1) or 5) == 5  # type: ignore[func-returns-value] # as meant
+        assert world.call(function) == 5
     except BackendError:
         # Before it has computed anything, an outage is the caller's to know.
         assert calls == []
@@ -472,6 +476,29 @@ def test_wall_clocks_do_not_matter() -> None:
             later.now += 1.0
         first.insert(1)
     assert other.step() == Found(1)
+
+
+# --- Arguments ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"args": 5}, TypeError, "args must be an iterable"),
+        ({"args": "abc"}, TypeError, "args must be an iterable"),
+        ({"kwargs": ["a"]}, TypeError, "kwargs must be a mapping"),
+        ({"when_busy": "later"}, ValueError, "when_busy must be"),
+        ({"timeout": -1}, ValueError, "timeout must be"),
+        ({"lease": 0}, ValueError, "lease must be"),
+        ({"renewal": "none"}, ValueError, "renewal must be"),
+    ],
+)
+def test_wrong_arguments_are_refused_though_the_value_is_there(
+    options: dict[str, Any], error: type[Exception], message: str, folder: PersiDict[Any]
+) -> None:
+    folder["a"] = 1
+    with pytest.raises(error, match=message):
+        compute_once(folder, "a", int, **options)
 
 
 # --- Requests -----------------------------------------------------------------------------------------

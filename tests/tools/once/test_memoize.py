@@ -17,9 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tools.once import functions
-from tools.once.functions import Model, double, square
-from tools.once.simulated import SimulatedClock
 
 from perkey import (
     BusyError,
@@ -36,6 +33,11 @@ from perkey import (
 from perkey.tools.once import Memoized
 from perkey.tools.once.coroutines import THREADS
 from perkey.tools.once.memoizing import Age
+from tools.once import functions
+from tools.once.functions import Model, double, square
+from tools.once.simulated import SimulatedClock
+
+WHATEVER: Any = len
 
 
 @pytest.fixture
@@ -185,7 +187,7 @@ def test_keys_of_ones_own(d: PersiDict[Any]) -> None:
     assert d["pages", "ann", "3"] == "ann 3"
     assert load.key("ann", 3) == ("pages", "ann", "3")
     with pytest.raises(ValueError, match="ignore has no use with key="):
-        memoize(d, key=str, ignore=["x"])(load.__wrapped__)  # type: ignore[attr-defined] # as wraps
+        memoize(d, key=str, ignore=["x"])(load.__wrapped__)
 
 
 # --- Names and versions -------------------------------------------------------------------------------
@@ -216,7 +218,7 @@ def test_functions_without_a_name_of_their_own_are_refused(d: PersiDict[Any], tm
     ("function", "message"),
     [
         (staticmethod(len), "@staticmethod above @memoize"),
-        (classmethod(len), "@classmethod above @memoize"),
+        (classmethod(WHATEVER), "@classmethod above @memoize"),
         (5, "function must be callable"),
     ],
 )
@@ -611,7 +613,7 @@ def test_cancelling_at_any_moment_leaves_no_claim(d: PersiDict[Any]) -> None:
 def test_a_coroutine_that_asks_for_itself_is_an_error(d: PersiDict[Any]) -> None:
     @memoize(d, name="f")
     async def f(x: int) -> int:
-        return await f(x)  # type: ignore[no-any-return] # of a coroutine
+        return await f(x)
 
     with pytest.raises(RuntimeError, match="asks for the key itself"):
         asyncio.run(f(1))

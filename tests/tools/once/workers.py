@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from perkey import FileDirDict, PersiDict, claim, compute_once
+from perkey import FileDirDict, OverlappingMultiDict, PersiDict, claim, compute_once
+from perkey.errors import BackendError
+from perkey.naming import digest
+from perkey.tools.once.holders import Clock
 
 
 def folder(path: str, **params: Any) -> PersiDict[Any]:
@@ -37,26 +43,68 @@ def hold_interpreter(path: str, key: str, lease: float, renewal: str) -> None:
             print("held", flush=True)
 
 
-def compute_many(path: str, logs: str, count: str, seconds: str) -> None:
-    """Ask for every key; write down each computation before and each answer after."""
-    import random
+def open_place(place: str) -> PersiDict[Any]:
+    """Open a folder, by one of several handles, or a bucket."""
+    if place.startswith("s3|"):
+        from perkey import BasicS3Dict
 
-    d = folder(path)
+        _, engine, bucket, endpoint = place.split("|")
+        params: Any = {"engine": engine}
+        return BasicS3Dict(
+            bucket,
+            "us-east-1",
+            **params,
+            endpoint_url=endpoint,
+            trust_service=True,
+        ).get_subdict("below")
+    params = {"base_dir": place, "durability": "none"}
+    kind = os.getpid() % 3
+    if kind == 0:
+        return OverlappingMultiDict(FileDirDict, params, pkl={}, json={}).pkl.get_subdict("below")
+    if kind == 1:
+        return FileDirDict[Any](**params).get_subdict("below")
+    return FileDirDict[Any](Path(place) / f"below_{digest('below', 8)}", durability="none")
+
+
+def compute_many(place: str, logs: str, count: str, seconds: str, lease: str) -> None:
+    """Ask for every key in an order of its own, with a clock of its own, sometimes with a fork within."""
+    clock: Any = Clock
+    offset = 3600.0 * (os.getpid() % 2)
+    clock.wall = lambda _: time.time() + offset  # as on another machine
+    d = open_place(place)
     keys = [f"k{number}" for number in range(int(count))]
     random.shuffle(keys)
     for key in keys:
-        compute_once(d, key, compute, args=(logs, key, float(seconds)), lease=2.0)
+        while True:
+            try:
+                value = compute_once(d, key, compute, args=(logs, key, float(seconds)), lease=float(lease))
+            except BackendError:
+                continue  # an outage before anything was computed: as any program would
+            break
+        assert value[0] == key
     Path(logs, f"done-{os.getpid()}").touch()
+
+
+def stampede(place: str, logs: str, threads: str) -> None:
+    """Ask for one key in many threads at once."""
+    with ThreadPoolExecutor(int(threads)) as pool:
+        d = open_place(place)
+        futures = [
+            pool.submit(compute_once, d, "a", compute, args=(logs, "a", 1.0)) for _ in range(int(threads))
+        ]
+        print(*{json.dumps(future.result()) for future in futures}, flush=True)
 
 
 def compute(logs: str, key: str, seconds: float) -> list[Any]:
     """Note that the computation has begun, in one system call."""
-    descriptor = os.open(os.path.join(logs, "computed"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        os.write(descriptor, f"{key} {os.getpid()}\n".encode())
-    finally:
-        os.close(descriptor)
-    time.sleep(seconds)
+    with Path(logs, "computed").open("ab", buffering=0) as file:
+        file.write(f"{key} {os.getpid()}\n".encode())
+    if random.random() < 0.05:
+        child = os.fork()
+        if not child:
+            raise SystemExit(0)  # leaves the claim's block as its parent does
+        os.waitpid(child, 0)
+    time.sleep(seconds * random.uniform(0.5, 1.5))
     return [key, os.getpid()]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from perkey.answers import answer
 from perkey.arguments import check_kind, wrong_kind
-from perkey.errors import ClaimLostError, ConflictError, UnsupportedConditionError
+from perkey.errors import ClaimLostError, ConflictError, OutcomeUnknownError, UnsupportedConditionError
 from perkey.expectations import Version
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
 from perkey.mapping import PersiDict
@@ -340,7 +340,7 @@ def remove_stale(store: Store, names: Iterable[Name]) -> None:
             found = spot.read()
             if found is not None and _is_stale(found):
                 spot.remove(found[1])
-        except answer(KeyError, ConflictError, UnsupportedConditionError):
+        except answer(KeyError, ConflictError, OutcomeUnknownError, UnsupportedConditionError):
             continue  # it is another one by now, or stays as a free one
 
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 from perkey.answers import answer
-from perkey.keys import NonEmptyPersiDictKey
 from perkey.tools.once.compute import ABSENT, Computation, Found, Turn
 from perkey.tools.once.holders import at_fork_in_child
-from perkey.tools.once.memoizing import Memoized
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
 THREADS: Final = 16
@@ -44,48 +39,12 @@ _pool: Final = _Pool()
 at_fork_in_child(_pool.reset)
 
 
-async def _in_thread(act: Callable[[], T]) -> T:
+async def in_thread(act: Callable[[], T]) -> T:
+    """Call a function in a thread."""
     return await asyncio.wrap_future(_pool.submit(act))
 
 
-class MemoizedCoroutine(Memoized[P, Any]):
-    """A coroutine function whose results are kept; `memoize` makes it.
-
-    Calls, `cached`, `forget` and `recompute` are awaited; `key` and `results` are as for functions. A call
-    that is cancelled gives its claim back, and one of those that wait computes.
-    """
-
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        if hasattr(inspect, "markcoroutinefunction"):
-            inspect.markcoroutinefunction(self)
-
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Return the result, loaded or computed."""
-
-        def begin() -> Any:
-            key = self._key(args, kwargs)
-            found = self._good(key)
-            return found, (partial(self._computation, key, self._due(key)) if found is ABSENT else None)
-
-        found, make = await _in_thread(begin)
-        if make is None:
-            return found
-        return await _driven(make, partial(self._function, *self._first, *args, **kwargs))
-
-    async def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
-        return await _in_thread(lambda: self._has(self._key(args, kwargs)))
-
-    async def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
-        return await _in_thread(lambda: self._d.discard(self._key(args, kwargs)))
-
-    async def recompute(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        key: NonEmptyPersiDictKey = await _in_thread(lambda: self._key(args, kwargs))
-        call = partial(self._function, *self._first, *args, **kwargs)
-        return await _driven(partial(self._recomputation, key), call)
-
-
-async def _driven(make: Callable[[], Computation[Any]], function: Callable[[], Awaitable[Any]]) -> Any:
+async def driven(make: Callable[[], Computation[Any]], function: Callable[[], Awaitable[Any]]) -> Any:
     """Drive a computation from an event loop."""
     driver = _Driver(make())
     try:

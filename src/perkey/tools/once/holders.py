@@ -77,6 +77,8 @@ def _this(token: object) -> Holder:
 
 def started_at(pid: int) -> str | None:
     """Return when a process of this machine started; None if it has ended, "" if that cannot be found out."""
+    if os.name != "posix":
+        return ""  # os.kill does not ask there, it ends the process
     try:
         os.kill(pid, 0)  # finds also processes of other users, which /proc may hide
     except system_answer(ProcessLookupError):

@@ -6,12 +6,12 @@ import copy
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from types import NoneType
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from perkey.answers import answer
 from perkey.arguments import check_callable, check_iterable, check_kind
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 _SOURCE: Final = "source"
 _COROUTINES: Final = "perkey.tools.once.coroutines"
-"""The module of the class for coroutine functions, which is loaded when one is decorated."""
+"""The module that drives coroutine functions, loaded by the first call of one."""
 
 
 def memoize(
@@ -46,7 +46,7 @@ def memoize(
     default: Any = None,
     lease: float = LEASE,
     renewal: Renewal = "thread",
-) -> Callable[[Callable[P, R]], Memoized[P, R]]:
+) -> Decorator:
     """Return a decorator that keeps the results of a function in a dictionary, each computed once.
 
     Of any number of calls with equal arguments, in any number of threads, processes and machines, one
@@ -112,7 +112,7 @@ def memoize(
     for each in ignored:
         check_kind("each of ignore", each, str, "a string")
 
-    def decorate(function: Callable[P, R]) -> Memoized[P, R]:
+    def decorate(function: Any) -> Any:
         kind = _kind_for(function)
         keys = Keys.of(function, version, ignored, key, name)
         return kind(function, d, keys, policy, age)
@@ -128,10 +128,7 @@ def _kind_for(function: Any) -> type[Memoized[Any, Any]]:
         raise TypeError(
             f"{function.__qualname__} is a generator function, whose results cannot be stored; return a list"
         )
-    if not inspect.iscoroutinefunction(function):
-        return Memoized
-    found: type[Memoized[Any, Any]] = import_module(_COROUTINES).MemoizedCoroutine
-    return found
+    return MemoizedCoroutine if inspect.iscoroutinefunction(function) else Memoized
 
 
 @dataclass(frozen=True)
@@ -248,6 +245,10 @@ class Memoized(Generic[P, R]):
         policy: How a call behaves while another one computes.
         age: How old a result may become.
     """
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[P, R]
 
     def __init__(
         self, function: Callable[P, R], d: PersiDict[Any], keys: Keys, policy: Policy, age: Age
@@ -372,6 +373,59 @@ class Memoized(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<memoized {getattr(self, '__qualname__', self._function)!s} in {self._d.store.describe()}>"
+
+
+class MemoizedCoroutine(Memoized[P, Any], Generic[P, R]):
+    """A coroutine function whose results are kept; `memoize` makes it.
+
+    Calls, `cached`, `forget` and `recompute` are awaited; `key` and `results` are as for functions. A call
+    that is cancelled gives its claim back, and one of those that wait computes.
+    """
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        if hasattr(inspect, "markcoroutinefunction"):
+            inspect.markcoroutinefunction(self)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the result, loaded or computed."""
+
+        def begin() -> Any:
+            key = self._key(args, kwargs)
+            found = self._good(key)
+            return found, (partial(self._computation, key, self._due(key)) if found is ABSENT else None)
+
+        driver = import_module(_COROUTINES)
+        found, make = await driver.in_thread(begin)
+        if make is not None:
+            found = await driver.driven(make, partial(self._function, *self._first, *args, **kwargs))
+        result: R = found
+        return result
+
+    async def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
+        return bool(await import_module(_COROUTINES).in_thread(lambda: self._has(self._key(args, kwargs))))
+
+    async def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
+        def forget() -> bool:
+            return self._d.discard(self._key(args, kwargs))
+
+        return bool(await import_module(_COROUTINES).in_thread(forget))
+
+    async def recompute(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        driver = import_module(_COROUTINES)
+        key = await driver.in_thread(lambda: self._key(args, kwargs))
+        make = partial(self._recomputation, key)
+        result: R = await driver.driven(make, partial(self._function, *self._first, *args, **kwargs))
+        return result
+
+
+class Decorator(Protocol):
+    """What `memoize` returns."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> MemoizedCoroutine[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> Memoized[P, R]: ...
 
 
 def _method_of(memoized: Memoized[Any, Any], first: tuple[Any, ...]) -> Memoized[Any, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,22 +62,29 @@ class Spot:
     @property
     def identity(self) -> object:
         """What all spots of this process have in common that are the same claim."""
-        store = self.store
+        store = _innermost(self.store)
         if isinstance(store, (MemoryStore, NullStore)):
-            return id(store), self.name
+            return weakref.ref(store), self.name  # the address of one that is gone is used again
         engine = getattr(store, "engine", None)
-        place = store.describe(self.name)
+        place = self.store.describe(self.name)
         return str(getattr(engine, "endpoint", "")), os.path.abspath(place) if engine is None else place
 
     @property
     def keeps(self) -> bool:
         """Whether the store keeps anything at all."""
-        return not isinstance(self.store, NullStore)
+        return not isinstance(_innermost(self.store), NullStore)
 
     @property
     def is_shared(self) -> bool:
         """Whether other processes see the same claim."""
-        return not isinstance(self.store, (MemoryStore, NullStore))
+        return not isinstance(_innermost(self.store), (MemoryStore, NullStore))
+
+
+def _innermost(store: Store) -> Store:
+    """Return the store below all wrappers."""
+    while isinstance(store, WrapperStore):
+        store = store.inner
+    return store
 
 
 def spot_of(d: PersiDict[Any], key: NonEmptyPersiDictKey) -> Spot:
