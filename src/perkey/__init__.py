@@ -74,7 +74,7 @@ from perkey.query import find
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
-    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize
+    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize, run_all
 
 _ON_DEMAND = {
     "BasicS3Dict": "perkey.dicts.s3",
@@ -85,6 +85,7 @@ _ON_DEMAND = {
     "claims": "perkey.tools.once",
     "compute_once": "perkey.tools.once",
     "memoize": "perkey.tools.once",
+    "run_all": "perkey.tools.once",
 }
 
 
@@ -170,5 +171,6 @@ __all__ = [
     "quote",
     "register_format",
     "replace_unsafe_chars",
+    "run_all",
     "unquote",
 ]
