@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import io
+import os
 import random
 import signal
 import sys
@@ -30,6 +32,7 @@ from perkey import (
     MissingExtraError,
     PersiDict,
     WriteOnceDict,
+    break_claim,
     claim,
     claims,
     key_of,
@@ -271,6 +274,36 @@ def test_a_failure_meanwhile_elsewhere_is_not_tried_again(folder: PersiDict[Any]
     assert function.calls == {"a": 1}
 
 
+def test_a_failure_is_not_that_of_the_task_if_another_process_took_over(folder: PersiDict[Any]) -> None:
+    others = []
+
+    def taken_over(task: str) -> Any:
+        break_claim(folder, task)
+        others.append(claim(folder, task).try_enter())
+        raise ValueError(task)
+
+    report = run_all(folder, taken_over, ["a"], timeout=0)
+    assert (report.failed, list(report.held)) == ({}, [("a",)])
+    (other,) = others
+    other.check()
+    other.release()
+
+
+def test_each_failure_is_logged(folder: PersiDict[Any], caplog: pytest.LogCaptureFixture) -> None:
+    run_all(folder, Counted(bad=("a",)), ["a", "b"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "task ('a',) failed, its traceback is in the report: ZeroDivisionError: no result for a"
+    ]
+
+
+def test_coroutine_functions_are_refused(folder: PersiDict[Any]) -> None:
+    async def function(task: str) -> str:
+        return task
+
+    with pytest.raises(TypeError, match="coroutine"):
+        run_all(folder, function, ["a"])
+
+
 # --- Other holders --------------------------------------------------------------------------------------
 
 
@@ -307,10 +340,13 @@ def test_threads_of_one_process_share_the_tasks(folder: PersiDict[Any]) -> None:
 
 
 class ListedStore(ScriptedStore):
-    """A place whose listings, too, are in the hands of the test."""
+    """A place whose listings and questions, too, are in the hands of the test."""
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         return iter(self._do(lambda: list(self.inner.scan(prefix)), is_read=True))
+
+    def exists(self, name: Name) -> bool:
+        return self._do(lambda: self.inner.exists(name), is_read=True)
 
 
 def simulated(store: ScriptedStore, tasks: list[str]) -> _Run:
@@ -357,10 +393,26 @@ def test_an_outage_is_borne_once_the_place_was_reached() -> None:
     with pytest.raises(BackendError):
         simulated(store, ["a"]).until_settled(float("inf"), progress=False)
     assert clock.now - began < 2
-    store.before = fail_from(4, began + 1000)
-    with pytest.raises(BackendError):
-        simulated(store, ["z"]).until_settled(float("inf"), progress=False)
-    assert 300 < clock.now - began < 400
+    # Two listings, a look, the claim, another look, the insertion.
+    for request in range(2, 7):
+        began = clock.now
+        store.before = fail_from(request, began + 1000)
+        with pytest.raises(BackendError):
+            simulated(store, [f"z{request}"]).until_settled(float("inf"), progress=False)
+        assert (300 < clock.now - began < 400) == (request > 2)
+
+
+def test_an_error_of_the_place_is_not_a_failure_of_the_task(folder: PersiDict[Any]) -> None:
+    store = FaultyStore(folder.store)
+
+    def is_full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store.on("write", is_full, nth=2)  # the first write is the claim
+    with pytest.raises(OSError, match="No space left"):
+        run_all(PersiDict[Any](store), str, ["a"])
+    assert claims(folder, free=True) == []
+    assert run_all(folder, str, ["a"]).computed == (("a",),)
 
 
 # --- Requests -------------------------------------------------------------------------------------------
@@ -397,8 +449,7 @@ def test_two_listings_a_pass_and_at_most_six_requests_a_task(
 
 
 def test_tasks_that_others_did_meanwhile_are_listed_anew_and_not_asked_for_one_by_one() -> None:
-    clock = SimulatedClock()
-    store = ScriptedStore(clock)
+    store = ListedStore(SimulatedClock())
     d = PersiDict[Any](store)
     tasks = [f"k{number}" for number in range(100)]
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from perkey.answers import answer
@@ -18,7 +19,7 @@ from perkey.naming import Name
 from perkey.tools.once.claims import LEASE, Renewal, check_seconds, pause_after
 from perkey.tools.once.compute import ABSENT, Computation, Found, Look, Policy
 from perkey.tools.once.holders import CLOCK, Clock, this_process
-from perkey.tools.once.leases import FAILURES, Contender, Patience
+from perkey.tools.once.leases import FAILURES, Contender, Patience, log
 from perkey.tools.once.places import Spot, spot_of, spots
 from perkey.tools.once.records import Failure, Record
 
@@ -99,6 +100,11 @@ def run_all(
     """
     check_kind("d", d, PersiDict, "a PersiDict")
     check_callable("function", function)
+    if iscoroutinefunction(function):
+        raise TypeError(
+            f"function must return its result, not a coroutine; wrap {function!r} in a function that calls "
+            "asyncio.run"
+        )
     check_count("max_attempts", max_attempts, least=1)
     check_flag("retry_failed", retry_failed)
     policy = Policy.checked(lease=lease, timeout=0.0, when_busy="raise", default=None, renewal=renewal)
@@ -448,6 +454,8 @@ class _Run:
         if failure is None or failure.count - self.forgiven.get(key, 0) < self.max_attempts:
             return False
         self._failed[key] = failure
+        text = "task %s failed, its traceback is in the report: %s: %s"
+        log(text, shown_key(key), failure.type, failure.text)
         self._settle(key)
         return True
 
