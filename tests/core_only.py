@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-CORE = frozenset(("perkey", "joblib", "jsonpickle", "lz4"))
+CORE = frozenset(("perkey", "joblib", "cloudpickle", "jsonpickle", "lz4"))  # cloudpickle is joblib's
 
 
 class Hiding(importlib.abc.MetaPathFinder):

@@ -33,6 +33,8 @@ NOT_AWAITED = {
     "file_type": "the same",
     "immutable_items": "the same",
     "store": "the same",
+    "path": "asks nothing of the place: d.dictionary has it",
+    "url": "the same",
     "get_params": "asks nothing of the place: d.dictionary has it",
 }
 

@@ -34,6 +34,7 @@ from perkey.jokers import (
 )
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, PersiDictKey
 from perkey.mapping import PersiDict, TransformingFunction, V, rebuilt
+from perkey.query import Filter
 from perkey.stores import CachedStore, MemoryStore, PrefixStore, Store
 from perkey.stores.folder import CacheFolder, DirectoryStore
 from perkey.stores.objects import ObjectStore
@@ -183,6 +184,10 @@ class AsyncDict(NeverSame, Generic[V]):
     async def timestamp(self, key: NonEmptyPersiDictKey) -> float:
         """Return when an item was last written, in seconds since the epoch."""
         return await self._do(lambda d: d.timestamp(key))
+
+    async def size(self, key: NonEmptyPersiDictKey) -> int:
+        """Return the length of an item as it is stored, in bytes."""
+        return await self._do(lambda d: d.size(key))
 
     # --- Conditional operations ---------------------------------------------------------------------
 
@@ -374,7 +379,18 @@ class AsyncDict(NeverSame, Generic[V]):
         """Iterate over keys, values and timestamps."""
         return self._each(lambda d: d.items_and_timestamps(), VALUES_AT_ONCE)
 
+    def find(
+        self,
+        filter: Filter | None = None,  # noqa: A002 - as perkey.find
+    ) -> AsyncIterator[tuple[NonEmptySafeStrTuple, V]]:
+        """Iterate over key and value of each item whose value matches a filter."""
+        return self._each(lambda d: d.find(filter), VALUES_AT_ONCE)
+
     # --- Parts --------------------------------------------------------------------------------------
+
+    def read_only(self) -> Self:
+        """Return a handle on the same items that refuses every write; nothing is awaited."""
+        return self._part(self._dict.read_only())
 
     def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
         """Return the dictionary of the items whose keys begin with a prefix; nothing is awaited."""
