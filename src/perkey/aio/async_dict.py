@@ -43,6 +43,7 @@ from perkey.waiting import driver
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_OMITTED: Any = object()
 _THREADS: Final = 8
 _REQUESTS: Final = 48
 _NO_DEFAULT: Any = object()
@@ -237,17 +238,20 @@ class AsyncDict(NeverSame, Generic[V]):
     async def setdefault_if(
         self,
         key: NonEmptyPersiDictKey,
-        default_value: V,
+        default: V = _OMITTED,
         *,
         condition: ETagConditionFlag = ETAG_IS_THE_SAME,
         expected_etag: ETagIfExists = ITEM_NOT_AVAILABLE,
         retrieve_value: RetrieveValueFlag = IF_ETAG_CHANGED,
+        default_value: V = _OMITTED,
     ) -> ConditionalOperationResult[V]:
-        """Insert a value if there is no item, as `PersiDict.setdefault_if`."""
+        """Insert a value if the key is missing, as `PersiDict.setdefault_if`."""
+        names: dict[str, Any] = {"default": default, "default_value": default_value}
+        given = {name: value for name, value in names.items() if value is not _OMITTED}
         return await self._do(
             lambda d: d.setdefault_if(
                 key,
-                default_value,
+                **given,
                 condition=condition,
                 expected_etag=expected_etag,
                 retrieve_value=retrieve_value,
