@@ -1,8 +1,8 @@
 """An open folder, the path to it, and the names of temporary files in it.
 
-Folders are opened one by one from the base folder; only the base folder's own path may contain symbolic links.
-Everything happens relative to the descriptor (Linux, macOS). So a folder may be deleted and made anew meanwhile:
-in the dead one no file can be created, and the caller, who gets FileNotFoundError, starts again.
+Folders are opened one by one from the base folder; only the base folder's own path may contain symbolic
+links. Everything happens relative to the descriptor (Linux, macOS). So a folder may be deleted and made anew
+meanwhile: in the dead one no file can be created; the caller gets FileNotFoundError and starts again.
 """
 
 from __future__ import annotations
