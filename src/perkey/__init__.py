@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
     from perkey.tools.checking import verify
-    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize
+    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize, run_all
     from perkey.tools.places import open as open  # noqa: A004 - as gzip.open; not among the names of a star import
     from perkey.tools.pruning import prune
     from perkey.tools.usage import usage
@@ -95,6 +95,7 @@ _ON_DEMAND = {
     "claims": "perkey.tools.once",
     "compute_once": "perkey.tools.once",
     "memoize": "perkey.tools.once",
+    "run_all": "perkey.tools.once",
 }
 
 
@@ -183,6 +184,7 @@ __all__ = [
     "quote",
     "register_format",
     "replace_unsafe_chars",
+    "run_all",
     "unquote",
     "usage",
     "verify",

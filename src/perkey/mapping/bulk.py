@@ -207,7 +207,7 @@ class Tally:
     def __init__(self, what: str, progress: bool = False) -> None:
         self._failures: dict[Any, Exception] = {}
         self._done = 0
-        self._bar = _bar(what) if check_flag("progress", progress) else None
+        self._bar = progress_bar(what) if check_flag("progress", progress) else None
 
     def __enter__(self) -> Self:
         return self
@@ -264,9 +264,10 @@ def _hashable(key: Any) -> Any:
     return key
 
 
-def _bar(what: str) -> Any:
+def progress_bar(what: str, total: int | None = None, unit: str = "item") -> Any:
+    """Return a progress bar of tqdm, which is an extra."""
     try:
         from tqdm.auto import tqdm  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtraError("a progress bar", "progress", "tqdm") from error
-    return tqdm(desc=what, unit="item")
+    return tqdm(desc=what, total=total, unit=unit)
