@@ -11,7 +11,7 @@ the descriptor would keep the lock of a parent that was killed. So each `Handle`
 registered here, and a child closes its copies at once (closing does not unlock the parent; unlocking would).
 
 **Nested writes.** A signal handler, or the finaliser of an object, may write where the write that it
-interrupted holds the lock. The thread cannot wait for itself. So it notes what it locks (`Hold`), and a nested
+interrupted holds the lock. The thread cannot wait for itself. So it notes what it locks (`Hold`). A nested
 write that finds the lock taken by its own thread goes on under the lock of the outer write. If both concern
 the same item, the nested write takes away the turn of the outer one, which compares again (`Turn`).
 """
