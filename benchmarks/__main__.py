@@ -24,6 +24,7 @@ SUITES = {
     "arrays": "arrays",
     "imports": "imports",
     "s3": "s3",
+    "aio": "aio",
     "scale": "scale",
     "once": "once",
     "synced": "synced",

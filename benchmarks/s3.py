@@ -32,9 +32,9 @@ _THREADS = 48
 
 def run(settings: Settings) -> Iterator[Outcome]:
     """Measure single operations at once, and many objects with latency."""
-    with _environment(), _server(f"{settings.folder}/s3") as port:
+    with environment(), server(f"{settings.folder}/s3") as port:
         yield from _single(settings, f"http://127.0.0.1:{port}")
-        with _relay(port) as late:
+        with relay(port) as late:
             late_places = _Late(settings, f"http://127.0.0.1:{late}")
             yield from late_places.contests(f"S3, many, {LATENCY} ms away")
             if hasattr(os, "sched_setaffinity"):
@@ -61,7 +61,7 @@ def _on_one_cpu() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment() -> Iterator[None]:
+def environment() -> Iterator[None]:
     """Let no real credentials be found, nor a way to a real cloud."""
     before = dict(os.environ)
     for name in list(os.environ):
@@ -81,7 +81,7 @@ def _environment() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _server(folder: str) -> Iterator[int]:
+def server(folder: str) -> Iterator[int]:
     """Serve what is in a folder; its files stay till the end of the command, see `benchmarks.rewrites`."""
     os.makedirs(folder)
     with socket.socket() as probe:
@@ -101,7 +101,7 @@ def _server(folder: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _relay(port: int) -> Iterator[int]:
+def relay(port: int) -> Iterator[int]:
     program = [sys.executable, "-m", "benchmarks.relay", str(port), str(LATENCY)]
     with _running(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -120,7 +120,7 @@ def _running(program: list[str], **about: Any) -> Iterator[subprocess.Popen[byte
 # --- Contenders -------------------------------------------------------------------------------------
 
 
-def _perkey(endpoint: str, engine: Any) -> Any:
+def open_perkey(endpoint: str, engine: Any) -> Any:
     bucket = f"perkey-{engine}-{secrets.token_hex(4)}"
     return BasicS3Dict[Any](bucket, region="us-east-1", endpoint_url=endpoint, engine=engine)
 
@@ -191,8 +191,8 @@ def _single(settings: Settings, endpoint: str) -> Iterator[Outcome]:
     encode = format_of("pkl").encode
     data = {name: encode(value) for name, value in values.items()}
     content: dict[str, tuple[Any, dict[str, Any]]] = {
-        "perkey": (_perkey(endpoint, "boto3"), values),
-        "perkey obstore": (_perkey(endpoint, "obstore"), values),
+        "perkey": (open_perkey(endpoint, "boto3"), values),
+        "perkey obstore": (open_perkey(endpoint, "obstore"), values),
         FLOOR: (BareBoto(endpoint), data),
         "bare obstore": (BareObstore(endpoint), data),
     }
@@ -226,7 +226,10 @@ class _Late:
         self._rounds = settings.pick(1, 2)
         self._values = {name: small_dict(number) for number, name in enumerate(self._names)}
         self._bare = BareBoto(endpoint)
-        self._places = {"perkey": _perkey(endpoint, "boto3"), "perkey obstore": _perkey(endpoint, "obstore")}
+        self._places = {
+            "perkey": open_perkey(endpoint, "boto3"),
+            "perkey obstore": open_perkey(endpoint, "obstore"),
+        }
         if find_spec("persidict"):
             self._places["persidict"] = _persidict(endpoint)
 

@@ -25,6 +25,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(retrying, "time", found)
+    monkeypatch.setattr(retrying, "sleep", found.sleep)
     return found
 
 

@@ -18,13 +18,25 @@ import perkey
 from perkey import stores as public
 from perkey import testing
 from perkey.errors import MissingExtraError
-from perkey.stores import CachedStore, ConditionKind, MemoryStore, PrefixStore, Store, Verb, WrapperStore
+from perkey.stores import (
+    CachedStore,
+    ConditionKind,
+    MemoryStore,
+    PrefixStore,
+    ReadOnlyStore,
+    Store,
+    Verb,
+    WrapperStore,
+)
 from perkey.testing import FaultyStore
 
 DEPRECATED = {"honours"}
 """Former names, which call the present ones."""
 
-VERBS = sorted(name for name in vars(Store) if not name.startswith("_") and name not in DEPRECATED)
+FACTS = {"read_only", "workers"}
+"""What a wrapper takes over when it is made."""
+
+VERBS = sorted(name for name in vars(Store) if not name.startswith("_") and name not in DEPRECATED | FACTS)
 
 
 def stores() -> Iterator[type[Store]]:
@@ -50,11 +62,11 @@ WRAPPERS = [cls for cls in stores() if wraps_another(cls)]
 
 
 def test_every_store_that_takes_another_one_is_a_wrapper() -> None:
-    assert {PrefixStore, CachedStore, FaultyStore, WrapperStore} <= set(WRAPPERS)
+    assert {PrefixStore, CachedStore, ReadOnlyStore, FaultyStore, WrapperStore} <= set(WRAPPERS)
     assert [cls for cls in WRAPPERS if not issubclass(cls, WrapperStore)] == []
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "workers"])
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("cls", WRAPPERS)
 def test_every_verb_is_forwarded_or_overridden(cls: type[Store], verb: str) -> None:
     found = inspect.getattr_static(cls, verb)
@@ -64,13 +76,12 @@ def test_every_verb_is_forwarded_or_overridden(cls: type[Store], verb: str) -> N
 def test_a_wrapper_asks_the_inner_store_with_the_same_arguments() -> None:
     class Asked(MemoryStore):
         workers = 7
+        read_only = True
 
     inner: Any = Asked()
     store = WrapperStore(inner)
-    assert store.workers == 7
+    assert (store.workers, store.read_only) == (7, True)
     for verb in VERBS:
-        if verb == "workers":
-            continue
         parameters = list(inspect.signature(getattr(Store, verb)).parameters.values())[1:]
         positional = [object() for each in parameters if each.kind is not each.KEYWORD_ONLY]
         named = {each.name: object() for each in parameters if each.kind is each.KEYWORD_ONLY}
@@ -84,7 +95,7 @@ def test_a_wrapper_asks_the_inner_store_with_the_same_arguments() -> None:
         setattr(inner, verb, note)
         result = getattr(store, verb)(*positional, **named)
         assert asked == [(positional, named)], verb
-        assert result is (None if verb in {"put", "try_put", "remove"} else answer), verb
+        assert result is (None if verb in {"put", "try_put", "remove", "move"} else answer), verb
 
 
 # --- Former names -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from perkey.dicts import (
 )
 from perkey.errors import (
     AccessDeniedError,
+    AmbiguousPlaceError,
     BackendError,
     BulkOperationError,
     BusyError,
@@ -30,6 +31,7 @@ from perkey.errors import (
     OperationTimeoutError,
     OutcomeUnknownError,
     PerkeyError,
+    ReadOnlyError,
     UnknownFileSystemWarning,
     UnloadableValueError,
     UnstorableValueError,
@@ -74,12 +76,20 @@ from perkey.query import find
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
+    from perkey.tools.checking import verify
     from perkey.tools.once import break_claim, claim, claims, compute_once, memoize, run_all
+    from perkey.tools.places import open as open  # noqa: A004 - as gzip.open; not among the names of a star import
+    from perkey.tools.pruning import prune
+    from perkey.tools.usage import usage
 
 _ON_DEMAND = {
     "BasicS3Dict": "perkey.dicts.s3",
     "ObjectStoreDict": "perkey.dicts.object_store_dict",
     "S3Dict": "perkey.dicts.s3",
+    "open": "perkey.tools.places",
+    "prune": "perkey.tools.pruning",
+    "usage": "perkey.tools.usage",
+    "verify": "perkey.tools.checking",
     "break_claim": "perkey.tools.once",
     "claim": "perkey.tools.once",
     "claims": "perkey.tools.once",
@@ -98,7 +108,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
+    return sorted([*__all__, "open", *(name for name in globals() if name.startswith("__"))])
 
 
 __version__ = "0.1.0"
@@ -115,6 +125,7 @@ __all__ = [
     "NEVER_RETRIEVE",
     "VALUE_NOT_RETRIEVED",
     "AccessDeniedError",
+    "AmbiguousPlaceError",
     "BackendError",
     "BasicS3Dict",
     "BulkOperationError",
@@ -149,6 +160,7 @@ __all__ = [
     "PerkeyError",
     "PersiDict",
     "PersiDictKey",
+    "ReadOnlyError",
     "RetrieveValueFlag",
     "S3Dict",
     "SafeStrTuple",
@@ -168,9 +180,12 @@ __all__ = [
     "get_safe_chars",
     "key_of",
     "memoize",
+    "prune",
     "quote",
     "register_format",
     "replace_unsafe_chars",
     "run_all",
     "unquote",
+    "usage",
+    "verify",
 ]

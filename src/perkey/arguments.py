@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from numbers import Real
+from typing import Any, NoReturn, Protocol, TypeAlias
+
+
+class TimeDelta(Protocol):
+    """A `datetime.timedelta`, whose module takes longer to import than all of this package's own classes."""
+
+    def total_seconds(self) -> float:
+        """Return its length in seconds."""
+        ...
+
+
+Duration: TypeAlias = float | TimeDelta
+"""A number of seconds, or a `datetime.timedelta`."""
 
 Kinds = type[Any] | tuple[type[Any], ...]
 
@@ -54,6 +67,28 @@ def check_count(name: str, value: Any, *, least: int = 0, or_none: bool = False)
         raise wrong_kind(name, expected, value)
     if value < least:
         raise ValueError(f"{name} must be {expected}, at least {least}, not {value}")
+
+
+def seconds_of(name: str, value: Any) -> float | None:
+    """Return an age in seconds, or None as it is.
+
+    Args:
+        name: The name of the argument.
+        value: The argument: a number of seconds, or a `datetime.timedelta`.
+
+    Raises:
+        TypeError: `value` is of another kind.
+        ValueError: `value` is negative, or not a number.
+    """
+    if value is None:
+        return None
+    total = getattr(value, "total_seconds", None)
+    if isinstance(value, bool) or not (isinstance(value, Real) or callable(total)):
+        raise wrong_kind(name, "a number of seconds, a timedelta or None", value)
+    seconds = float(total() if callable(total) else value)
+    if not seconds >= 0:
+        raise ValueError(f"{name} must be at least 0 seconds, not {value!r}")
+    return seconds
 
 
 def check_callable(name: str, value: object) -> None:

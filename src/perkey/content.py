@@ -80,6 +80,24 @@ def bytes_of(data: Data) -> bytes:
     return buffer.getvalue()
 
 
+class _OpenFile:
+    """The content of an open file as data; it is read from where the file stands, each time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start = file.tell()
+
+    def write_to(self, file: BinaryIO) -> None:
+        self._file.seek(self._start)
+        while piece := self._file.read(STREAM_ABOVE):
+            file.write(piece)
+
+
+def as_data(content: Content) -> Data:
+    """Return what was read as something to write; a file stays open, and is needed until it is written."""
+    return content if isinstance(content, bytes) else _OpenFile(content)
+
+
 def close(content: Content) -> None:
     """Close `content` if it is a file."""
     if not isinstance(content, bytes):

@@ -7,6 +7,7 @@ Errors of the operating system (no permission, disk full, read-only) are passed 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -82,6 +83,28 @@ class _Known(NamedTuple):
         return self.result
 
 
+class AmbiguousPlaceError(PerkeyError, ValueError):
+    """The names in a place fit several dictionaries; nothing was changed.
+
+    Attributes:
+        place: The path or address of the place.
+        choices: For each dictionary that could be meant, its parameters and how many names fit them.
+    """
+
+    def __init__(self, place: str, choices: list[tuple[dict[str, Any], int]]) -> None:
+        super().__init__(place, choices)
+        self.place = place
+        self.choices = choices
+
+    def __str__(self) -> str:
+        """List the choices, one a line."""
+        shown = "\n".join(
+            f"  {', '.join(f'{name}={value!r}' for name, value in chosen.items())} fits {count} names"
+            for chosen, count in self.choices
+        )
+        return f"{self.place}: the names here fit several dictionaries; pass one of:\n{shown}"
+
+
 class UnknownFileSystemWarning(UserWarning):
     """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
 
@@ -122,6 +145,25 @@ class ConcurrencyConflictError(PerkeyError, RuntimeError):
     def __str__(self) -> str:
         """Name the key and the number of attempts."""
         return f"{tuple(self.key)}: {self.attempts} attempts, each overtaken by another writer"
+
+
+class ReadOnlyError(PerkeyError, io.UnsupportedOperation, PermissionError):
+    """A write was asked of a handle that only reads; nothing was encoded, and nothing was changed.
+
+    Files that are open for reading raise `io.UnsupportedOperation`, so this is one, and so an OSError and a
+    ValueError as in h5py and zarr 3. It is a PermissionError, too, as in zarr 2.
+
+    Attributes:
+        place: The path or address of the place.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        """Name the place and the modes that allow writes."""
+        return f'{self.place}: this handle only reads; open the place with mode="r+" or "a" to write to it'
 
 
 class UnsupportedConditionError(PerkeyError, NotImplementedError):

@@ -5,6 +5,7 @@ Stores and files decide by these; dictionaries translate etag conditions into th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
@@ -31,8 +32,16 @@ ABSENT: Final = _Expectation.ABSENT
 Expectation: TypeAlias = Version | _Expectation
 """What a write or removal expects to find: ANY, ABSENT or a version."""
 
+Expectations: TypeAlias = Expectation | Callable[[tuple[str, ...]], Expectation]
+"""What writes or removals of many items expect: all the same, or what a function returns for each name."""
+
 Verb: TypeAlias = Literal["write", "remove"]
 ConditionKind: TypeAlias = Literal["absent", "version"]
+
+
+def expectation_of(expect: Expectations, name: tuple[str, ...]) -> Expectation:
+    """Return what is expected of one of many items."""
+    return expect(name) if callable(expect) else expect
 
 
 def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> UnsupportedConditionError:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread, local
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from perkey.answers import answer
+from perkey.waiting import driver
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -46,7 +48,12 @@ def map_unordered(
         weigh: Returns as how many arguments one is counted, for those that take much memory.
     """
     source = _Source(arguments)
-    threads = _Threads(function, workers, discard)
+    driving = driver()
+    threads: _Threads[A, R] = (
+        _Threads(function, workers, discard)
+        if driving is None
+        else driving.workers(function, workers, discard)
+    )
     load = 0
     try:
         while True:
@@ -77,8 +84,34 @@ def is_abandoned() -> bool:
     return _current.worker_of is not None and _current.worker_of.is_left()
 
 
+class Caller(Protocol):
+    """What takes the results of a thread's work, or has left."""
+
+    def is_left(self) -> bool:
+        """Return whether no result is taken any more."""
+        ...
+
+
+@contextmanager
+def working_for(caller: Caller) -> Iterator[None]:
+    """Let `is_abandoned` return, inside the block and in this thread, whether the caller has left."""
+    before, _current.worker_of = _current.worker_of, caller
+    try:
+        yield
+    finally:
+        _current.worker_of = before
+
+
 @dataclass(slots=True)
-class _Done(Generic[A, R]):
+class Done(Generic[A, R]):
+    """What a call returned or raised.
+
+    Attributes:
+        argument: What the function was given.
+        result: What it returned, or the Exception that it raised.
+        interrupt: What it raised that is not an Exception.
+    """
+
     argument: A
     result: R | Exception
     interrupt: BaseException | None = None
@@ -102,7 +135,7 @@ class _Threads(Generic[A, R]):
         self._discard = discard
         self._threads: list[Thread] = []
         self._todo: SimpleQueue[A] = SimpleQueue()
-        self._done: SimpleQueue[_Done[A, R]] = SimpleQueue()
+        self._done: SimpleQueue[Done[A, R]] = SimpleQueue()
         self._left = False
         self._outer = _current.worker_of
         self.running = 0
@@ -120,7 +153,7 @@ class _Threads(Generic[A, R]):
             else:
                 self._threads.append(thread)
 
-    def take(self) -> _Done[A, R]:
+    def take(self) -> Done[A, R]:
         """Return what was done next; raise what the function raised if it is not an Exception."""
         done = self._done.get() if self._threads else self._call(self._todo.get())
         self.running -= 1
@@ -159,13 +192,13 @@ class _Threads(Generic[A, R]):
                 self._discard_rest()
         self._todo.put(_END)  # for the next thread
 
-    def _call(self, argument: A) -> _Done[A, R]:
+    def _call(self, argument: A) -> Done[A, R]:
         try:
-            return _Done(argument, self._function(argument))
+            return Done(argument, self._function(argument))
         except answer(Exception) as error:  # reported to the caller, who decides
-            return _Done(argument, error)
+            return Done(argument, error)
         except BaseException as error:  # noqa: BLE001 - `take` raises it
-            return _Done(argument, RuntimeError(), error)
+            return Done(argument, RuntimeError(), error)
 
     def _discard_rest(self) -> None:
         try:
@@ -180,7 +213,7 @@ class _Threads(Generic[A, R]):
 class _Current(local):
     """What a thread works for."""
 
-    worker_of: _Threads[Any, Any] | None = None
+    worker_of: Caller | None = None
 
 
 _current = _Current()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
 from perkey.parallel import is_abandoned
+from perkey.waiting import sleep
 
 RETRY_FOR: Final = 30.0
 """Seconds for which a request is repeated, by default."""
@@ -83,7 +84,7 @@ class Attempts:
         self._retry = retry
         self._began = time.monotonic() if began is None else began
         self.count = 0
-        whole: Attempts | None = getattr(_current, "attempts", None)
+        whole: Attempts | None = _current.get()
         end = math.inf if retry.timeout is None else self._began + retry.timeout
         self.end: float = end if whole is None else min(end, whole.end)
 
@@ -117,21 +118,21 @@ class Attempts:
             return False
         seconds = min(max(seconds, wanted or 0), left)
         _log(failure, self.count + 1, seconds, now - self._began)
-        time.sleep(seconds)
+        sleep(seconds)
         return True
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[None]:
-        """Let the requests that this thread makes inside the block end with this operation."""
-        before = getattr(_current, "attempts", None)
-        _current.attempts = self
+        """Let the requests that are made inside the block end with this operation."""
+        before = _current.set(self)
         try:
             yield
         finally:
-            _current.attempts = before
+            _current.reset(before)
 
 
-_current = threading.local()
+# Of the context, not of the thread: an event loop has many operations under way in one thread.
+_current: ContextVar[Attempts | None] = ContextVar("perkey_attempts", default=None)
 
 
 def pause(attempts: int, duration: float) -> None:
@@ -142,7 +143,7 @@ def pause(attempts: int, duration: float) -> None:
         duration: The seconds that the last attempt took.
     """
     if attempts > 1:
-        time.sleep(min(LONGEST_GIVING_WAY, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
+        sleep(min(LONGEST_GIVING_WAY, random.uniform(0, 8 * duration / attempts)))  # noqa: S311 - no secret
 
 
 def _check(name: str, seconds: object) -> None:

@@ -245,7 +245,7 @@ def test_an_address_of_another_service_is_answered_with_what_to_do(run: Doctor, 
     answer = run(address)
     assert (answer.code, is_one_line(answer.err)) == (1, True)
     assert f"not {address!r}" in answer.err
-    assert f"ObjectStoreDict({address!r}).store.honours(" in answer.err
+    assert f"ObjectStoreDict({address!r}).store.supports(" in answer.err
 
 
 def test_a_wrong_value_of_the_variable_is_named(

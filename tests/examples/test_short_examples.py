@@ -82,4 +82,4 @@ def test_an_example_prints_what_it_promises_and_leaves_nothing_behind(name: str,
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in FOLDER.glob("*.py")} == {*EXPECTED, "parameter_sweep", "study"}
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*EXPECTED, "parameter_sweep", "study", "web_cache"}

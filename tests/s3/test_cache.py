@@ -21,7 +21,7 @@ from perkey.stores import CachedStore, DirectoryStore
 from perkey.stores.folder.cache import CacheFolder
 from s3 import workers
 from s3.crews import Crew
-from s3.engines import each_engine
+from s3.engines import any_engine
 from s3.places import EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
@@ -98,7 +98,7 @@ DAMAGES = [
 ]
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("value", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_entry_is_fetched_again_and_mended(
@@ -132,7 +132,7 @@ def test_every_byte_of_an_entry_counts(ministack: Server, bucket: str, folder: P
             assert d["a"] == "value"
 
 
-@each_engine
+@any_engine
 def test_a_cache_deleted_under_a_dictionary_is_made_anew(place: Place, proxy: Proxy, folder: Path) -> None:
     import shutil
 
@@ -148,7 +148,7 @@ def test_a_cache_deleted_under_a_dictionary_is_made_anew(place: Place, proxy: Pr
     assert d["a"] == 2
 
 
-@each_engine
+@any_engine
 def test_trusted_values_are_fetched_again_if_their_entries_are_gone_or_damaged(
     place: Place, proxy: Proxy, folder: Path
 ) -> None:
@@ -165,7 +165,7 @@ def test_trusted_values_are_fetched_again_if_their_entries_are_gone_or_damaged(
 # --- Others change what is cached -------------------------------------------------------------------
 
 
-@each_engine
+@any_engine
 def test_what_others_change_is_seen_at_once(place: Place, folder: Path) -> None:
     d, other = place.open_cached(folder), place.open()
     for number in range(3):
@@ -179,7 +179,7 @@ def test_what_others_change_is_seen_at_once(place: Place, folder: Path) -> None:
     assert d["a"] == 7
 
 
-@each_engine
+@any_engine
 def test_an_old_entry_put_back_into_the_cache_is_not_used(place: Place, folder: Path) -> None:
     """As by a slow process that writes to the cache what it read long ago."""
     d = place.open_cached(folder)
@@ -260,7 +260,7 @@ def test_what_moto_said_is_forgotten_with_it(bucket: str, folder: Path) -> None:
             assert d.setdefault("a", number) == number
 
 
-@each_engine
+@any_engine
 def test_another_users_cache_can_be_read(
     place: Place, proxy: Proxy, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +278,7 @@ def test_another_users_cache_can_be_read(
     assert statuses(proxy) == []
 
 
-@each_engine
+@any_engine
 def test_a_part_and_the_whole_share_their_entries(place: Place, proxy: Proxy, folder: Path) -> None:
     d = place.open_cached(folder)
     d["part", "a"] = 1

@@ -21,7 +21,7 @@ from perkey.errors import WrongParametersWarning
 from perkey.jokers import ITEM_NOT_AVAILABLE
 from s3 import workers
 from s3.crews import SIZE, Crew
-from s3.engines import each_engine
+from s3.engines import any_engine
 from s3.places import EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
@@ -66,7 +66,7 @@ def by_client(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> dict[str, Any]:
     return {"client": client, "session": None}
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("source", [by_environment, by_session, by_client])
 def test_no_secret_is_in_what_leaves_the_process(
     source: Callable[..., dict[str, Any]],
@@ -106,7 +106,7 @@ def test_no_secret_is_in_what_leaves_the_process(
 # --- Travelling -------------------------------------------------------------------------------------
 
 
-@each_engine
+@any_engine
 def test_an_unpickled_handle_works_in_another_process(place: Place, tmp_path: Path, crew: Crew) -> None:
     for d in (place.open(), place.open_cached(tmp_path / "cache"), place.open().get_subdict("part")):
         d["a"] = 1
@@ -116,7 +116,7 @@ def test_an_unpickled_handle_works_in_another_process(place: Place, tmp_path: Pa
         }
 
 
-@each_engine
+@any_engine
 def test_an_unpickled_handle_is_like_the_original(place: Place, tmp_path: Path) -> None:
     for d in (place.open(file_type="json", digest_len=3), place.open_cached(tmp_path, immutable_items=True)):
         d["a"] = 1
@@ -128,7 +128,7 @@ def test_an_unpickled_handle_is_like_the_original(place: Place, tmp_path: Path) 
         assert again == d
 
 
-@each_engine
+@any_engine
 def test_a_handle_with_a_client_of_ones_own_still_knows_its_service(place: Place, tmp_path: Path) -> None:
     """The client stays behind, and what is made of pickle or parameters must not turn to another service."""
     client = client_of(place.endpoint)
@@ -154,7 +154,7 @@ def use_after_fork(d: Dict, number: int, clients: Any) -> None:
     assert d.store.engine.client is not clients or number < 0  # type: ignore[attr-defined] # an ObjectStore
 
 
-@each_engine
+@any_engine
 def test_a_forked_child_makes_a_client_of_its_own(place: Place) -> None:
     """Both go on at the same time, so that a connection in common would mix up their replies."""
     d = place.open()
@@ -174,7 +174,7 @@ def test_a_forked_child_makes_a_client_of_its_own(place: Place) -> None:
     assert len(d) == 1 + 4 * 5 + 20
 
 
-@each_engine
+@any_engine
 def test_a_client_of_ones_own_is_used_after_a_fork_too_on_connections_of_its_own(place: Place) -> None:
     d = place.open(client=client_of(place.endpoint), session=None)
     d["shared"] = 0
@@ -191,7 +191,7 @@ def test_a_client_of_ones_own_is_used_after_a_fork_too_on_connections_of_its_own
     assert len(d) == 1 + 3 * 5 + 20
 
 
-@each_engine
+@any_engine
 def test_threads_share_one_client(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     make = boto3.session.Session.client
@@ -219,7 +219,7 @@ def test_threads_share_one_client(place: Place, monkeypatch: pytest.MonkeyPatch)
 # --- Moto -------------------------------------------------------------------------------------------
 
 
-@each_engine
+@any_engine
 def test_mock_aws_around_a_users_code_simply_works(engine: EngineName, tmp_path: Path) -> None:
     for _ in range(2):  # the second time the bucket is gone again
         with mock_aws():
@@ -243,7 +243,7 @@ def test_mock_aws_works_as_a_decorator() -> None:
 # --- Buckets ----------------------------------------------------------------------------------------
 
 
-@each_engine
+@any_engine
 def test_a_bucket_is_made_private(proxy: Proxy, bucket: str, engine: EngineName) -> None:
     Place(proxy.endpoint, bucket, engine).open()["a"] = 1
     (made,) = [request for request in proxy.requests if request.verb == "bucket"]
@@ -267,7 +267,7 @@ def test_a_bucket_is_made_in_its_region_for_its_owner_only() -> None:
 # --- Within the prefix ------------------------------------------------------------------------------
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize(
     "key",
     [
@@ -313,7 +313,7 @@ STRANGERS = [
 ]
 
 
-@each_engine
+@any_engine
 def test_what_is_no_item_is_neither_listed_nor_removed(place: Place, ministack: Server) -> None:
     client = ministack.client()
     client.create_bucket(Bucket=place.bucket)
@@ -333,7 +333,7 @@ def test_what_is_no_item_is_neither_listed_nor_removed(place: Place, ministack: 
     assert sorted(left) == sorted(STRANGERS)
 
 
-@each_engine
+@any_engine
 def test_a_bucket_without_a_prefix_is_a_dictionary_too(place: Place, ministack: Server) -> None:
     d = place.open(root_prefix="")
     d["a"] = 1
@@ -344,7 +344,7 @@ def test_a_bucket_without_a_prefix_is_a_dictionary_too(place: Place, ministack: 
     assert d.get_params()["root_prefix"] == ""
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize(
     "prefix", ["with space", "ü", "a+b", "a%20b", "a&b=c?d#e", "~", "a'b\"c", "a//b", "/a"]
 )
@@ -391,7 +391,7 @@ def test_no_real_cloud_can_be_reached_by_these_tests() -> None:
 # --- What cannot be right ---------------------------------------------------------------------------
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -10,7 +10,7 @@ from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from perkey.stores.objects.engine import Engine
 from perkey.stores.objects.probes import Probes
 from perkey.stores.objects.store import ObjectStore
-from s3.engines import each_engine
+from s3.engines import any_engine
 from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, drops_request, says, says_after
 from s3.servers import Server
@@ -75,7 +75,7 @@ def unfinished(server: Server, bucket: str) -> list[str]:
     return [upload["Key"] for upload in found.get("Uploads", [])]
 
 
-@each_engine
+@any_engine
 def test_a_large_value_takes_several_requests_and_is_read_by_one(d: Dict, proxy: Proxy) -> None:
     d["a"] = large(1)
     counts = dict(proxy.counts)
@@ -86,7 +86,7 @@ def test_a_large_value_takes_several_requests_and_is_read_by_one(d: Dict, proxy:
     assert proxy.counts == {"get": 1}
 
 
-@each_engine
+@any_engine
 def test_a_large_value_does_not_show_before_it_is_complete(d: Dict, proxy: Proxy) -> None:
     seen = []
 
@@ -101,7 +101,7 @@ def test_a_large_value_does_not_show_before_it_is_complete(d: Dict, proxy: Proxy
     assert d["a"] == large(1)
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("verb", ["begin", "part", "complete"])
 @pytest.mark.parametrize(
     "fault",
@@ -123,7 +123,7 @@ def test_a_fault_on_the_way_is_another_attempt(verb: str, fault: Fault, d: Dict,
     assert "abort" not in proxy.counts or verb == "complete"
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize(
     "fault",
     [says(503, "SlowDown"), says_after(500, "InternalError"), drops_reply],
@@ -139,7 +139,7 @@ def test_a_large_swap_or_insertion_whose_completion_is_in_doubt_is_done_once(
     assert (d["a"], d["b"]) == (large(1), large(2))
 
 
-@each_engine
+@any_engine
 def test_success_with_an_error_inside_is_an_error(d: Dict, proxy: Proxy) -> None:
     """S3 may answer 200 to a completion and find out then that it fails."""
     body = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>sorry</Message></Error>"
@@ -150,7 +150,7 @@ def test_success_with_an_error_inside_is_an_error(d: Dict, proxy: Proxy) -> None
     assert proxy.counts["complete"] == 2
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("verb", ["part", "complete"])
 def test_an_upload_that_fails_leaves_the_old_value_and_nothing_else(
     verb: str, d: Dict, proxy: Proxy, ministack: Server, bucket: str
@@ -163,7 +163,7 @@ def test_an_upload_that_fails_leaves_the_old_value_and_nothing_else(
     assert len(d) == 1
 
 
-@each_engine
+@any_engine
 def test_an_insertion_in_doubt_of_which_nothing_is_found_has_an_unknown_outcome(
     d: Dict, proxy: Proxy
 ) -> None:
@@ -173,7 +173,7 @@ def test_an_insertion_in_doubt_of_which_nothing_is_found_has_an_unknown_outcome(
     assert "b" not in d
 
 
-@each_engine
+@any_engine
 @pytest.mark.parametrize("server_name", ["ministack", "moto_server"])
 def test_conditions_hold_for_large_values_and_refused_ones_leave_nothing(
     server_name: str,

@@ -18,7 +18,7 @@ from perkey.stores.base import Store
 from perkey.stores.memory import MemoryStore
 from perkey.stores.objects.engine import Engine
 from perkey.testing.faults import FaultyStore
-from s3.engines import each_engine
+from s3.engines import any_engine
 from s3.places import EngineName, Place
 from s3.proxy import Exchange, Fault, Proxy, Reply, says
 from s3.servers import Server
@@ -85,7 +85,7 @@ def test_a_large_value_whose_condition_does_not_hold_is_not_uploaded(
     assert "b" not in d
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("small_parts")
 def test_immutable_and_write_once_items_are_not_uploaded_again(
     engine: EngineName, proxy: Proxy, made_bucket: str
@@ -176,7 +176,7 @@ def in_two_days(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("perkey.stores.objects.store.time.time", lambda: now() + 2 * DAY)
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("in_two_days")
 def test_sweeping_aborts_the_old_uploads_of_a_dictionarys_own_items(
     engine: EngineName, ministack: Server, made_bucket: str, tmp_path: Path
@@ -197,7 +197,7 @@ def test_sweeping_aborts_the_old_uploads_of_a_dictionarys_own_items(
             ministack.client().abort_multipart_upload(Bucket=made_bucket, **whose)
 
 
-@each_engine
+@any_engine
 def test_sweeping_leaves_young_uploads_alone_unless_it_is_asked_not_to(
     engine: EngineName, ministack: Server, made_bucket: str
 ) -> None:
@@ -210,7 +210,7 @@ def test_sweeping_leaves_young_uploads_alone_unless_it_is_asked_not_to(
     assert unfinished(ministack, made_bucket) == []
 
 
-@each_engine
+@any_engine
 def test_sweeping_an_absent_bucket_does_nothing(engine: EngineName, proxy: Proxy, bucket: str) -> None:
     assert opened(proxy.endpoint, bucket, engine).store.sweep() == 0
     assert proxy.counts == {"bucket": 1}
@@ -284,7 +284,7 @@ def test_a_refused_sweep_says_so(proxy: Proxy, made_bucket: str) -> None:
         opened(proxy.endpoint, made_bucket, "url").store.sweep()
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("verb", ["part", "complete"])
 @pytest.mark.parametrize("conditional", [True, False])
@@ -316,7 +316,7 @@ def test_a_living_upload_that_is_aborted_begins_again(  # noqa: PLR0917 - fixtur
     assert unfinished(ministack, made_bucket) == []
 
 
-@each_engine
+@any_engine
 @pytest.mark.usefixtures("small_parts")
 def test_a_completion_that_is_repeated_on_its_way_is_recognised(
     engine: EngineName, proxy: Proxy, made_bucket: str

@@ -103,7 +103,8 @@ def test_a_cache_in_files_heals_itself(tmp_path: os.PathLike[str]) -> None:
     for length in range(0, len(entry), 97):
         cache.write(A, entry[:length])
         assert drained(store.read(A, limit=10)) == (LARGE, version)
-        assert content_and_version(cache, A)[0] == entry
+        healed = content_and_version(cache, A)[0]  # but for its time
+        assert (len(healed), healed[-len(LARGE) :]) == (len(entry), entry[-len(LARGE) :])
 
 
 def test_an_older_entry_that_a_slow_reader_puts_back_is_not_believed(places: Places) -> None:

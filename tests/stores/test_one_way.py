@@ -26,6 +26,8 @@ ALLOWED = {
     ("files/shared.py", "fcntl.flock"): "makes SMB clients close files",
     ("files/shared.py", "fcntl.fcntl"): "the locks of shared file systems",
     ("stores/folder/tmpfile.py", "os.link"): "files without names, on local file systems only",
+    ("stores/folder/moving.py", "os.link"): "to and from quarantine; a lost reply leaves both names",
+    ("stores/folder/moving.py", "os.rename"): "the same, on local file systems without links",
     ("dataspace/exchange/export.py", "os.replace"): "what users may give as copytree; it is not called",
     ("dataspace/exchange/export.py", "os.rename"): "the same",
     ("dataspace/exchange/export.py", "shutil.move"): "the same",

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from perkey.content import Content, Data, bytes_of
+from perkey.content import Content, Data, bytes_of, read_all
 from perkey.errors import ConflictError
-from perkey.expectations import ABSENT, ANY, Expectation, Version
+from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version, expectation_of
 from perkey.naming import Name
 from perkey.stores import MemoryStore, Stat, Store
 from perkey.testing import StoreContract
@@ -293,16 +293,44 @@ class BelievesItsMemory(MemoryStore):
 class StopsAtTheFirstError(MemoryStore):
     """Gives a bulk write up when one item cannot be written."""
 
-    def write_many(self, items: Any, *, expect: Expectation = ANY) -> Iterator[tuple[Name, Any]]:
+    def write_many(self, items: Any, *, expect: Expectations = ANY) -> Iterator[tuple[Name, Any]]:
         for name, data in items:
             try:
-                yield name, self.write(name, data, expect=expect)
+                yield name, self.write(name, data, expect=expectation_of(expect, name))
             except Exception as error:  # noqa: BLE001 - that is the fault
                 yield name, error
                 return
 
 
+class ForgetsExpectationsOfMany(MemoryStore):
+    """Expects nothing of items that are written or removed many at a time."""
+
+    def write_many(self, items: Any, *, expect: Expectations = ANY) -> Iterator[tuple[Name, Any]]:
+        return super().write_many(items, expect=ANY if callable(expect) else expect)
+
+    def remove_many(self, names: Any, *, expect: Expectations = ANY) -> Iterator[tuple[Name, Any]]:
+        del expect
+        return super().remove_many(names)
+
+
+class OverwritesWhenItMoves(MemoryStore):
+    """Puts a moved item in place of another one."""
+
+    def move(self, name: Name, target: Name, *, expect: Expectation = ANY) -> None:
+        content = self.read(name)
+        self.write(target, b"" if content is None else read_all(content[0]))
+        self.remove(name, expect=expect)
+
+
 PLANTED: list[tuple[Callable[[], Store], list[str]]] = [
+    (
+        ForgetsExpectationsOfMany,
+        [
+            "test_of_many_items_each_is_replaced_only_at_its_own_version",
+            "test_of_many_items_each_is_removed_only_at_its_own_version",
+        ],
+    ),
+    (OverwritesWhenItMoves, ["test_an_item_is_moved_with_its_content_if_it_is_as_expected"]),
     (
         ChecksThenActs,
         [

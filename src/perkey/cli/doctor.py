@@ -11,9 +11,9 @@ import click
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, lines, note, working
 from perkey.files import Locking
-from perkey.tools.doctor import Diagnosis, examine, race_with_others
+from perkey.tools.diagnosis import Diagnosis, Promise
+from perkey.tools.doctor import examine, race_with_others
 from perkey.tools.meeting import MeetingError
-from perkey.tools.racing import Promise
 
 _WIDTH: Final = 80
 _MARKS: Final = {True: "yes", False: "NO", None: "unknown"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Self
 
-from perkey.arguments import check_kind
+from perkey.arguments import Duration, check_kind
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict, Policy, V, items_of
 from perkey.stores import CachedStore, PrefixStore
@@ -23,6 +23,9 @@ class CachedDict(PersiDict[V]):
         main_dict: The dictionary that counts; gives type, digests, class and immutability.
         cache_dict: A dictionary of the cache's own. Its content may be deleted at any time; it is not to be
             read or written by others, because what lies in it is not its own format.
+        max_age: For how many seconds a cached value is used, a number or a `timedelta`; then it is read anew.
+            None means that cached values do not expire. Where items are trusted, this bounds for how long a
+            value is served that was removed from the main dictionary.
 
     Raises:
         TypeError: An argument is not a `PersiDict`.
@@ -36,7 +39,13 @@ class CachedDict(PersiDict[V]):
     2
     """
 
-    def __init__(self, main_dict: PersiDict[V], cache_dict: PersiDict[Any]) -> None:
+    def __init__(
+        self,
+        main_dict: PersiDict[V],
+        cache_dict: PersiDict[Any],
+        *,
+        max_age: Duration | None = None,
+    ) -> None:
         check_kind("main_dict", main_dict, PersiDict, "a PersiDict")
         check_kind("cache_dict", cache_dict, PersiDict, "a PersiDict")
         if _place_of(main_dict) == _place_of(cache_dict):
@@ -46,15 +55,21 @@ class CachedDict(PersiDict[V]):
             )
         main = items_of(main_dict)
         rules = main.policy
-        store = CachedStore(main.store, cache_dict.store, trusting=rules.immutable)
+        store = CachedStore(main.store, cache_dict.store, trusting=rules.immutable, max_age=max_age)
         # That of a plain dictionary: to write again is an error, also where the main dictionary ignores it.
         policy = Policy(rules.immutable, rules.base_class, shares_place=rules.shares_place)
         self._items = main.over(store).under(policy)
         self._main = main_dict
         self._cache = cache_dict
+        self._max_age = max_age
 
     def get_params(self) -> dict[str, Any]:
-        return {"main_dict": self._main, "cache_dict": self._cache}
+        return {"main_dict": self._main, "cache_dict": self._cache, "max_age": self._max_age}
+
+    def read_only(self) -> Self:
+        handle = super().read_only()
+        handle._main = self._main.read_only()
+        return handle
 
     def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
         handle = super().get_subdict(prefix_key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
-from perkey.arguments import check_flag, check_kind
+from perkey.arguments import Duration, check_flag, check_kind, seconds_of
 from perkey.keys import text_of
 from perkey.mapping import PersiDict, V
 from perkey.naming import Name
@@ -138,6 +138,7 @@ class BasicS3Dict(PersiDict[V]):
 
         Cost: 1 request for 1,000 uploads, and 1 for each that is aborted.
         """
+        self._items.check_writable()
         return self._objects.sweep(self._below(), min_age=min_age, shape=self._items.naming.shape)
 
     def _below(self) -> Name:
@@ -180,6 +181,8 @@ class S3Dict(BasicS3Dict[V]):
             names of objects are case-sensitive.
         base_class_for_values: A class that all values must be of.
         max_bytes: The most that the cache may take, in bytes; 1 GiB by default.
+        max_age: For how many seconds a cached value is used, a number or a `timedelta`; then it is read anew.
+            None means that cached values do not expire.
         endpoint_url: Address of an S3 service other than AWS.
         client: A boto3 client of your own. It is not pickled with the dictionary.
         session: A boto3 session of your own. It is not pickled with the dictionary.
@@ -208,6 +211,7 @@ class S3Dict(BasicS3Dict[V]):
         base_class_for_values: type | None = None,
         *,
         max_bytes: int = 1 << 30,
+        max_age: Duration | None = None,
         endpoint_url: str | None = None,
         client: Any = None,
         session: Any = None,
@@ -236,13 +240,19 @@ class S3Dict(BasicS3Dict[V]):
             retry_for=retry_for,
             timeout=timeout,
         )
-        self._cache_params: dict[str, Any] = {"base_dir": base_dir, "max_bytes": max_bytes}
+        self._cache_params: dict[str, Any] = {
+            "base_dir": base_dir,
+            "max_bytes": max_bytes,
+            "max_age": max_age,
+        }
+        seconds_of("max_age", max_age)
         if base_dir is not None:
             # The answers of a mocked service are gone with it.
             trusting = self.immutable_items and not is_mocked()
             cache = CacheFolder(base_dir, max_bytes=max_bytes, owner=_Owner(self._objects, trusting))
             self._cache_params["base_dir"] = cache.describe()
-            self._items = self._items.over(CachedStore(self._objects, cache, trusting=trusting))
+            store = CachedStore(self._objects, cache, trusting=trusting, max_age=max_age)
+            self._items = self._items.over(store)
 
     @property
     def base_dir(self) -> str | None:

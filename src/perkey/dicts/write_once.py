@@ -11,7 +11,7 @@ from perkey.arguments import check_kind
 from perkey.content import bytes_of
 from perkey.dicts.file_dir import FileDirDict
 from perkey.errors import ConflictError, ConsistencyCheckError
-from perkey.formats.comparing import differences
+from perkey.formats import differences
 from perkey.jokers import ITEM_NOT_AVAILABLE, KEEP_CURRENT, Joker
 from perkey.keys import PersiDictKey
 from perkey.mapping import Items, PersiDict, Policy, V, items_of
@@ -163,6 +163,11 @@ class WriteOnceDict(PersiDict[V]):
 
     def get_params(self) -> dict[str, Any]:
         return {"wrapped_dict": self._wrapped, "p_consistency_checks": self._checks.probability}
+
+    def read_only(self) -> Self:
+        handle = super().read_only()
+        handle._wrapped = self._wrapped.read_only()
+        return handle
 
     def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
         handle = super().get_subdict(prefix_key)

@@ -1,35 +1,165 @@
-"""An open folder, and what a store does in it, where descriptors of folders exist (Linux, macOS).
+"""An open folder, the path to it, and the names of temporary files in it.
 
-Everything happens relative to the descriptor. So a folder that is deleted and made anew meanwhile is no
-danger: in the dead one nothing can be created, and the caller, who sees FileNotFoundError, starts again.
+Folders are opened one by one from the base folder; only the base folder's own path may contain symbolic
+links. Everything happens relative to the descriptor (Linux, macOS). So a folder may be deleted and made anew
+meanwhile: in the dead one no file can be created; the caller gets FileNotFoundError and starts again.
 """
 
 from __future__ import annotations
 
 import errno
+import io
+import itertools
 import os
+import re
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Final, Self
+from typing import Any, Final, NoReturn, Self, TypeVar
 
 from perkey.answers import system_answer
-from perkey.files.descriptors import Handle
-from perkey.files.locks import Hold, Turn, begin, end, is_nested, lock, unlock
-from perkey.files.ways import (
-    FOLDER,
-    NEEDS_NAME,
-    PASSAGE,
-    READ,
-    UNNAMED,
-    explain,
-    is_folder,
-    refuse_link,
-    use,
-)
+from perkey.files.locks import Handle, Hold, Turn, begin, end, is_nested, lock, unlock
 from perkey.naming import Name
+
+R = TypeVar("R")
+
+FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""How a folder is opened, for listing or for locking."""
+
+PASSAGE: Final = getattr(os, "O_PATH", os.O_RDONLY) | FOLDER
+"""How a folder is opened that is only passed through."""
+
+# O_NONBLOCK: a planted FIFO must not block its reader.
+READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened for reading."""
+
+READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened whose path may be or contain a symbolic link."""
+
+UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
+"""How a folder is opened to make a file in it that has no name; fails where there is no such thing."""
+
+NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP))
+"""What systems and file systems say for which each file has a name; EISDIR if they never heard of it."""
+
+
+def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: Any) -> R:
+    """Open what is called `name` below `base`, and return what `act` returns for its descriptor.
+
+    No symbolic link below `base` is followed. This is the fast form of a `Handle`, used for the most frequent
+    calls: no handler of a signal runs between opening and noting, or between forgetting and closing. The
+    outer `try` is there because an exception may come at the beginning of the inner ``finally``.
+
+    Args:
+        base: The base folder.
+        name: The way from there; at least one part.
+        flags: How the last part is opened: `READ`, `FOLDER` or `PASSAGE`.
+        act: What to do; it is called with `arguments` and the descriptor, which is closed afterwards.
+        *arguments: Its first arguments.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: It does not exist.
+        OSError: A symbolic link is in the way (ELOOP), or rights are missing.
+        Whatever `act` raises.
+    """
+    opened: list[int] = []
+    closing = map(os.close, opened)
+    try:
+        try:
+            if len(name) > 1:
+                _open(base, name, flags, opened, closing)
+            else:
+                path = f"{base}/{name[0]}"
+                try:
+                    opened.extend(map(os.open, (path,), (flags,)))
+                except system_answer(OSError) as error:
+                    explain(error, path)
+            return act(*arguments, opened[-1])
+        finally:
+            any(closing)
+    except BaseException:
+        any(closing)
+        raise
+
+
+def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterator[None]) -> None:
+    """Open two parts or more, part after part, and close all but the last."""
+    depth = 1
+    last = len(name) - 1
+    try:
+        opened.extend(map(os.open, (f"{base}/{name[0]}",), (PASSAGE,)))
+        while depth < last:
+            opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[depth],), (PASSAGE,)))
+            next(closing)
+            depth += 1
+        opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[last],), (flags,)))
+        next(closing)
+    except system_answer(OSError) as error:
+        explain(error, "/".join((base, *name[: len(opened) + 1])))
+
+
+def read_open(fd: int, size: int) -> bytes:
+    """Return the content of an open file of `size` bytes."""
+    content = os.read(fd, size)
+    if len(content) == size:
+        return content
+    buffer = io.BytesIO()
+    while content:
+        buffer.write(content)
+        content = os.read(fd, size)
+    return buffer.getvalue()
+
+
+def stat_file(base: str, name: Name) -> os.stat_result:
+    """Return the status of the file `name` below `base`; raises as `use`."""
+    if len(name) == 1:
+        found = os.stat(f"{base}/{name[0]}", follow_symlinks=False)
+    else:
+        found = use(base, name[:-1], PASSAGE, _stat_in, name[-1], "/".join((base, *name)))
+    if stat.S_ISLNK(found.st_mode):
+        refuse_link("/".join((base, *name)))
+    return found
+
+
+def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
+    try:
+        return os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+    except system_answer(OSError) as error:
+        explain(error, path)
+
+
+def explain(error: OSError, path: str) -> NoReturn:
+    """Raise `error`, of a system call, with the full path, and say so if it is due to a symbolic link.
+
+    The error itself is raised, not another one of its class, which may take other arguments.
+    """
+    if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
+        refuse_link(path)
+    error.filename = path
+    if error.filename2 is not None:
+        del error.filename2
+    raise error
+
+
+def is_folder(path: str) -> bool:
+    """Return whether a path leads to a folder; what a signal handler raises passes, unlike in `isdir`."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except system_answer(OSError):
+        return False
+
+
+def refuse_link(path: str) -> NoReturn:
+    """Raise the error about a symbolic link that is in the way."""
+    raise OSError(
+        errno.ELOOP,
+        "a symbolic link inside a dictionary's folder is not followed; remove or replace it",
+        path,
+    )
+
 
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
@@ -439,3 +569,72 @@ def refuse_dangling(path: str) -> None:
         raise FileNotFoundError(
             errno.ENOENT, f"the link leads nowhere, to {os.readlink(path)!r} (is that mounted?)", path
         )
+
+
+OURS: Final = ".@perkey-"
+"""The beginning of the names of all files that are no items; "@" is in no key."""
+
+SCRATCH: Final = ".@perkey"
+"""The folder for what is not an item or a job; beside items it would be listed as a foreign file."""
+
+TEMPORARY: Final = OURS + "tmp-"
+"""The beginning of the names of temporary files."""
+
+STALE_SECONDS: Final = 3600.0
+"""After so long without being written to, a temporary file is taken for a dead writer's."""
+
+_NOT_OURS_TO_TIDY: Final = frozenset((errno.ENOENT, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EROFS))
+
+# A process' own mark, so that two hosts with equal process numbers never meet; renewed after a fork.
+_mark = os.urandom(9).hex()
+_counter = itertools.count()
+
+
+def _renew_mark() -> None:
+    global _mark  # noqa: PLW0603 - belongs to the process
+    _mark = os.urandom(9).hex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_mark)
+
+
+def temporary_name() -> str:
+    """Return a name that no key has and no other writer uses, on whatever host."""
+    return f"{TEMPORARY}{_mark}-{next(_counter):x}"
+
+
+def signed_name() -> str:
+    """Return a name as `temporary_name` that also says which process on which host uses it."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", os.uname().nodename)[:64]
+    return f"{temporary_name()}-{os.getpid()}-{host}"
+
+
+def writer_of(name: str) -> str:
+    """Return the host and the process that a name of `signed_name` names; empty for other names."""
+    parts = name.removeprefix(TEMPORARY).split("-", 3)
+    return f"host {parts[3]}, process {parts[2]}" if len(parts) == 4 else ""  # noqa: PLR2004 - as above
+
+
+def discard(folder: Folder, temporary: str) -> None:
+    """Remove a temporary file of our own, if it is still there under that name."""
+    try:
+        folder.unlink(temporary)
+    except system_answer(FileNotFoundError):
+        pass  # renamed already, or gone with its folder
+
+
+def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
+    """Remove a temporary file that was not written to for `min_age` seconds; tell whether it did.
+
+    If its writer lives after all, it notices, and writes again.
+    """
+    try:
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime < min_age:
+            return False
+        folder.unlink(entry.name)
+    except system_answer(OSError) as error:
+        if error.errno not in _NOT_OURS_TO_TIDY:
+            raise
+        return False
+    return True

@@ -14,11 +14,8 @@ from perkey.content import Data, Streamable
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, ANY, Expectation, Verb, Version, refuse
 from perkey.files import versions as stamps
-from perkey.files.descriptors import Handle
-from perkey.files.folder import Folder, sync
-from perkey.files.locks import Turn, begin_turn
-from perkey.files.temporaries import discard, signed_name, temporary_name
-from perkey.files.ways import explain
+from perkey.files.folder import Folder, discard, explain, signed_name, sync, temporary_name
+from perkey.files.locks import Handle, Turn, begin_turn
 from perkey.naming import Name
 
 _NO_LINKS: Final = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK))

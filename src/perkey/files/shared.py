@@ -36,14 +36,11 @@ from typing import Final, TypeVar
 from perkey.answers import ignore_system_answer, system_answer
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.files import sharing
-from perkey.files.descriptors import Handle
 from perkey.files.file_systems import FileSystem, Locking
-from perkey.files.folder import Folder
-from perkey.files.locks import Hold, Turn, locked_for_outer
+from perkey.files.folder import FOLDER, TEMPORARY, Folder, discard, explain, temporary_name, writer_of
+from perkey.files.locks import Handle, Hold, Turn, locked_for_outer
 from perkey.files.sharing import Way, look_for_others, settle, way_of
 from perkey.files.syscalls import libc_function
-from perkey.files.temporaries import TEMPORARY, discard, temporary_name, writer_of
-from perkey.files.ways import FOLDER, explain
 from perkey.naming import Name
 
 if sys.platform != "win32":
@@ -144,7 +141,7 @@ def persist(act: Callable[[], R], file_system: FileSystem | None = None, seconds
 
 
 def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: Way) -> R:
-    """Open a file or folder below `base` past the client's caches; as `perkey.files.ways.use`."""
+    """Open a file or folder below `base` past the client's caches; as `perkey.files.folder.use`."""
     end = time.monotonic() + _INSERTING_SECONDS
 
     def attempt() -> R:

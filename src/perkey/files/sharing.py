@@ -16,10 +16,9 @@ from typing import Final, get_args
 from perkey.answers import ignore_system_answer, system_answer
 from perkey.arguments import check_kind
 from perkey.errors import UnknownFileSystemWarning
-from perkey.files.descriptors import Handle
 from perkey.files.file_systems import FileSystem, Locking, file_system_of
-from perkey.files.folder import LOCK_FILE, sync
-from perkey.files.ways import READ
+from perkey.files.folder import LOCK_FILE, READ, sync
+from perkey.files.locks import Handle
 
 VARIABLE: Final = "PERKEY_LOCKING"
 """The environment variable that replaces ``locking="auto"``."""

@@ -6,12 +6,10 @@ import os
 from functools import partial
 
 from perkey.answers import system_answer
-from perkey.files.descriptors import Handle
-from perkey.files.folder import Folder, refuse_dangling, sync
+from perkey.files.folder import READ_ONLY, Folder, discard, refuse_dangling, sync, temporary_name
+from perkey.files.locks import Handle
 from perkey.files.replacing import fill
 from perkey.files.shared import open_folder, persist
-from perkey.files.temporaries import discard, temporary_name
-from perkey.files.ways import READ_ONLY
 
 _ALL_MAY_READ = 0o666
 _PIECE = 1 << 16

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from perkey.arguments import check_kind
 from perkey.content import Content, Data, Streamable, read_all
-from perkey.formats.base import Format, find_format, register_format
+from perkey.formats.base import Format, can_check, find_format, register_format
+from perkey.formats.comparing import differences
 from perkey.formats.jsons import JsonFormat
 from perkey.formats.pickled import PickleFormat
 from perkey.formats.text import TextFormat
@@ -47,6 +48,8 @@ __all__ = [
     "SignedFormat",
     "Streamable",
     "TextFormat",
+    "can_check",
+    "differences",
     "find_format",
     "format_of",
     "read_all",

@@ -37,6 +37,27 @@ class Format(ABC):
             UnloadableValueError: They are sound, but the value cannot be built in this program.
         """
 
+    def check(self, content: Content) -> bool:
+        """Look for damage without running anything that the bytes name; return whether it can be seen.
+
+        A format with checksums overrides this. A subclass that overrides `decode` overrides this, too; if it
+        does not, its values count as unchecked.
+
+        Raises:
+            CorruptValueError, UnloadableValueError: As `decode`, as far as that is seen without building the
+                value.
+        """
+        del content
+        return False
+
+
+def can_check(codec: Format) -> bool:
+    """Return whether the `check` of a format is about the bytes that its `decode` reads."""
+    classes = type(codec).__mro__
+    checking = next(cls for cls in classes if "check" in vars(cls))
+    overriding = classes[: classes.index(checking)]
+    return checking is not Format and not any("decode" in vars(cls) for cls in overriding)
+
 
 _formats: dict[str, Format] = {}
 

@@ -7,7 +7,7 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 from perkey.errors import CorruptValueError, UnloadableValueError
 
@@ -130,6 +130,23 @@ def is_sound_pickle(raw: bytes) -> bool:
     except Exception:  # noqa: BLE001 - what it raises for bytes that are not a pickle is not documented
         return False
     return file.tell() == len(raw)
+
+
+def fault_of_pickle(file: BinaryIO) -> str | None:
+    """Return why a file is not one pickle from here to its end, None if its opcodes are; nothing is run.
+
+    Memory is used for one argument of an opcode at a time.
+    """
+    import pickletools  # noqa: PLC0415 - rarely needed
+
+    try:
+        for _ in pickletools.genops(file):
+            pass
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        return str(error) or type(error).__name__
+    return "foreign bytes behind the end of the pickle" if file.read(1) else None
 
 
 def _mark(head: bytes) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NoReturn
 from perkey.arguments import check_iterable, check_kind
 from perkey.content import Content, Data, bytes_of, read_all
 from perkey.errors import CorruptValueError, UnloadableValueError
-from perkey.formats.base import Format
+from perkey.formats.base import Format, can_check
 from perkey.formats.frames import FrameReader
 from perkey.formats.joblibs import as_joblib_file
 from perkey.formats.pickled import PickleFormat, RefusedError
@@ -57,11 +57,20 @@ class SignedFormat(Format):
         return _MARK + self._mac(body) + body
 
     def decode(self, content: Content) -> Any:
+        return self._inner.decode(self._body(content))
+
+    def check(self, content: Content) -> bool:
+        body = self._body(content)
+        if can_check(self._inner):
+            self._inner.check(body)
+        return True  # the signature is right
+
+    def _body(self, content: Content) -> bytes:
         signed = read_all(content)
         mac, body = signed[len(_MARK) : len(_MARK) + _MAC_BYTES], signed[len(_MARK) + _MAC_BYTES :]
         if not signed.startswith(_MARK) or not hmac.compare_digest(mac, self._mac(body)):
             raise CorruptValueError("its signature is missing or wrong")
-        return self._inner.decode(body)
+        return body
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._secret, body, "sha256")

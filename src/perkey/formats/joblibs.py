@@ -18,11 +18,19 @@ from typing import Any, BinaryIO, Final, NoReturn, Protocol
 from perkey.content import Content
 from perkey.errors import CorruptValueError, UnloadableValueError
 from perkey.formats.failures import WatchedReader, raise_if_out_of_memory
-from perkey.formats.foreign import MOST_HEAD, foreign_to_pickle, is_sound_pickle, refuse_for_pickle
+from perkey.formats.foreign import (
+    MOST_HEAD,
+    fault_of_pickle,
+    foreign_to_pickle,
+    is_sound_pickle,
+    refuse_for_pickle,
+)
 from perkey.formats.frames import MAGIC, decompressor
 
 _PICKLE: Final = b"\x80"
 _LZMA: Final = b"\x5d\x00"
+_ARRAYS: Final = b"NumpyArrayWrapper"
+"""Stands before the data of an array."""
 _MAGICS: Final = (
     _PICKLE,
     b"\x78",  # zlib
@@ -75,6 +83,33 @@ def load_joblib(content: Content) -> Any:
         watched.check()
         file.seek(start)
         explain(error, file, outer)
+
+
+def check_joblib(content: Content) -> bool:
+    """Look for damage in a file of joblib or of another pickler, without building anything.
+
+    Returns:
+        Whether that is possible: not in files of arrays without compression, whose data are no opcodes.
+
+    Raises:
+        CorruptValueError, UnloadableValueError: As `load_joblib`, as far as can be told.
+    """
+    file = as_joblib_file(content)
+    start = file.tell()
+    magic = file.read(6)
+    file.seek(start)
+    if not magic.startswith(_PICKLE):
+        head = _drained(file, magic, None)
+        if not head.startswith(_PICKLE):
+            _refuse_content(head, None)
+        return True
+    fault = fault_of_pickle(file)
+    if fault is None:
+        return True
+    file.seek(start)
+    if _ARRAYS in file.read(MOST_HEAD):
+        return False
+    raise CorruptValueError(f"not readable as a pickle: {fault}")
 
 
 def as_joblib_file(content: Content) -> BinaryIO:
@@ -130,11 +165,11 @@ def unloadable(error: Exception) -> UnloadableValueError:
     return UnloadableValueError(f"{type(error).__name__}: {error}")
 
 
-def _refuse_content(head: bytes, error: Exception) -> NoReturn:
+def _refuse_content(head: bytes, error: Exception | None) -> NoReturn:
     """Describe a sound compressed file that is not a pickle."""
     kind = foreign_to_pickle(head)
     if kind is None:
-        raise CorruptValueError(f"not a pickle: {error}") from error
+        raise CorruptValueError(f"not a pickle: {error or 'it begins as something else'}") from error
     raise UnloadableValueError(f"it seems to be {kind}, compressed") from error
 
 
@@ -166,7 +201,7 @@ def _decompressor(magic: bytes) -> _Decompressor | None:
     return lzma.LZMADecompressor()
 
 
-def _drained(file: BinaryIO, magic: bytes, error: Exception) -> bytes:
+def _drained(file: BinaryIO, magic: bytes, error: Exception | None) -> bytes:
     """Return the head of the content after all of it was decompressed, piece by piece.
 
     Raises:

@@ -87,18 +87,26 @@ class JsonFormat(Format):
         return text.encode("ascii")
 
     def decode(self, content: Content) -> Any:
-        raw = read_all(content)
-        try:
-            text = raw.decode()
-            value = json.loads(text)
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            refuse_foreign(foreign_to_json(raw), error)
-            raise CorruptValueError(f"not JSON: {error}") from error
-        except ValueError as error:
-            raise UnloadableValueError(f"a number too long for this interpreter: {error}") from error
-        except RecursionError as error:
-            raise UnloadableValueError("nested too deeply for this interpreter") from error
+        value, text = _parsed(read_all(content))
         return _restore(value, text) if _TAGGED.search(text) else value
+
+    def check(self, content: Content) -> bool:
+        _parsed(read_all(content))
+        return True
+
+
+def _parsed(raw: bytes) -> tuple[Any, str]:
+    """Return what plain JSON stands for, and its text."""
+    try:
+        text = raw.decode()
+        return json.loads(text), text
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        refuse_foreign(foreign_to_json(raw), error)
+        raise CorruptValueError(f"not JSON: {error}") from error
+    except ValueError as error:
+        raise UnloadableValueError(f"a number too long for this interpreter: {error}") from error
+    except RecursionError as error:
+        raise UnloadableValueError("nested too deeply for this interpreter") from error
 
 
 def _unstorable(value: Any, error: Exception) -> UnstorableValueError:

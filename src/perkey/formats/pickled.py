@@ -26,9 +26,10 @@ from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableVal
 from perkey.formats.base import Format
 from perkey.formats.failures import WatchedReader, WatchedWriter, raise_if_out_of_memory
 from perkey.formats.frames import FrameReader, FrameWriter, compress, decompress, is_ours
-from perkey.formats.joblibs import explain, load_joblib, unloadable
+from perkey.formats.joblibs import check_joblib, explain, load_joblib, unloadable
 
 _PLAIN: Final = b"\x80\x05\x8c\x06perkey0"
+_PICKLE: Final = b"\x80"
 
 
 class RefusedError(Exception):
@@ -155,6 +156,24 @@ class PickleFormat(Format):
         if head.startswith(_PLAIN):
             return self._decode_plain(io.BytesIO(content) if isinstance(content, bytes) else content)
         return self._load_foreign(content)
+
+    def check(self, content: Content) -> bool:
+        if isinstance(content, bytes):
+            if not is_ours(content):
+                return check_joblib(content)
+            first = decompress(content)[:1]
+        else:
+            start = content.tell()
+            head = content.read(len(_PLAIN))
+            content.seek(start)
+            if not is_ours(head):
+                return check_joblib(content)
+            reader = FrameReader(content)
+            first = reader.read(1)
+            reader.drain()
+        if first != _PICKLE:
+            raise UnloadableValueError("a sound frame of lz4 without a pickle in it")
+        return True
 
     def _decode_plain(self, content: BinaryIO) -> Any:
         watched = WatchedReader(content)

@@ -29,6 +29,10 @@ class TextFormat(Format):
         except UnicodeEncodeError as error:
             raise UnstorableValueError(f"not encodable as UTF-8: {error}") from error
 
+    def check(self, content: Content) -> bool:
+        self.decode(content)
+        return True
+
     def decode(self, content: Content) -> str:
         raw = read_all(content)
         try:

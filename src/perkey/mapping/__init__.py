@@ -1,7 +1,18 @@
 """`PersiDict`: the semantics of all dictionaries, written once."""
 
 from perkey.mapping.conditional import TransformingFunction
-from perkey.mapping.items import Items, Policy, items_of
+from perkey.mapping.fitting import digest_len_of, parameters_of
+from perkey.mapping.items import Items, Policy, items_of, rebuilt
 from perkey.mapping.persi_dict import PersiDict, V
 
-__all__ = ["Items", "PersiDict", "Policy", "TransformingFunction", "V", "items_of"]
+__all__ = [
+    "Items",
+    "PersiDict",
+    "Policy",
+    "TransformingFunction",
+    "V",
+    "digest_len_of",
+    "items_of",
+    "parameters_of",
+    "rebuilt",
+]

@@ -142,7 +142,7 @@ def discard_if(
     retrieve: RetrieveValueFlag,
 ) -> ConditionalOperationResult[V]:
     """Remove an item if a condition holds."""
-    items.policy.check_deletable()
+    items.check_deletable()
     while True:
         actual = _likely_etag(items, name, condition, expected)
         if is_satisfied(condition, expected, actual) and actual is not ITEM_NOT_AVAILABLE:
@@ -202,6 +202,8 @@ def transform(
     items: Items[V], name: Name, transformer: TransformingFunction, default: Any, n_retries: int | None
 ) -> OperationResult[V]:
     """Replace a value by a function of it, by optimistic attempts that share out fairly among writers."""
+    if items.store.read_only:
+        items.check_writable()
     attempts = 0
     last: _Overtaken | None = None
     while True:
@@ -251,7 +253,7 @@ def _attempt(
     if new is KEEP_CURRENT or (new is DELETE_CURRENT and actual is ITEM_NOT_AVAILABLE):
         return OperationResult(actual, value)
     if new is DELETE_CURRENT:
-        items.policy.check_deletable()
+        items.check_deletable()
         try:
             items.store.remove(name, expect=_as_found(actual))
         except answer(ConflictError) as error:

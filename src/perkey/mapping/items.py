@@ -25,6 +25,7 @@ from perkey.errors import (
     CorruptValueError,
     MissingItemError,
     MutationPolicyError,
+    ReadOnlyError,
     UnloadableValueError,
     UnstorableValueError,
     shown_key,
@@ -47,6 +48,7 @@ from perkey.stores import PrefixStore, Stat, Store, settled_at_once
 _NO_VALUES: Final = frozenset((Joker, ItemNotAvailableFlag, ValueNotRetrievedFlag))
 _LOOKED_THROUGH: Final = 1000
 
+D = TypeVar("D")
 V = TypeVar("V")
 S = TypeVar("S")
 T = TypeVar("T", bound=tuple[Any, ...])
@@ -269,6 +271,8 @@ class Items(Generic[V]):
 
     def encode(self, name: Name, value: Any) -> Data:
         """Return the bytes of a value that this dictionary may hold; nothing is touched if it may not."""
+        if self.store.read_only:
+            self.check_writable()
         if type(value) in _NO_VALUES:
             raise TypeError(f"{value!r} is not a value and cannot be stored here")
         base_class = self.policy.base_class
@@ -332,9 +336,20 @@ class Items(Generic[V]):
         if conflict is not None:
             self.policy.meet_conflict(self, name, value, conflict)
 
+    def check_writable(self) -> None:
+        """Raise ReadOnlyError if the store refuses every write."""
+        if self.store.read_only:
+            raise ReadOnlyError(self.store.describe())
+
+    def check_deletable(self) -> None:
+        """Raise the error of a dictionary whose items cannot be deleted, if they cannot."""
+        if self.store.read_only:
+            self.check_writable()
+        self.policy.check_deletable()
+
     def discard(self, name: Name) -> bool:
         """Remove an item; return whether it was there."""
-        self.policy.check_deletable()
+        self.check_deletable()
         try:
             self.store.remove(name)
         except answer(KeyError):
@@ -415,6 +430,20 @@ def items_of_state(state: dict[str, Any], policy: type[Policy]) -> Items[Any]:
     shares_place = state.pop("_shares_place", False)
     rules = policy(state.pop("_immutable"), state.pop("_base_class"), shares_place=shares_place)
     return Items(state.pop("_store"), names, format_of(names.file_type), rules)
+
+
+def rebuilt(handle: D, store: Store, wrap: Callable[[Format], Format]) -> D:
+    """Return a handle like another one, over another store and with its format wrapped.
+
+    Args:
+        handle: A `PersiDict`.
+        store: The store of the new handle.
+        wrap: Is given the format.
+    """
+    items = items_of(handle)
+    made: D = object.__new__(type(handle))
+    vars(made).update(vars(handle), _items=Items(store, items.naming, wrap(items.format), items.policy))
+    return made
 
 
 def add_key(error: BaseException, key: NonEmptySafeStrTuple, doing: str) -> None:

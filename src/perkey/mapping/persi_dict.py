@@ -9,7 +9,9 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from io import UnsupportedOperation
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from perkey.answers import answer
@@ -43,7 +45,8 @@ from perkey.mapping.items import Items, Policy, items_of_params, items_of_state,
 from perkey.mapping.showing import defaults_of, is_default, shown_parameter
 from perkey.mapping.views import PersiItemsView, PersiKeysView, PersiValuesView
 from perkey.naming import DEFAULT_DIGEST_LEN
-from perkey.stores import PrefixStore, Store
+from perkey.query import Filter, find
+from perkey.stores import PrefixStore, Store, read_only
 
 if TYPE_CHECKING:
     # A default (PEP 696) spares users annotations where any value will do; Python 3.11 lacks it.
@@ -158,7 +161,8 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             for name, value in self.get_params().items()
             if not is_default(value, defaults.get(name, _REQUIRED))
         )
-        return f"{type(self).__name__}({', '.join(shown)})"
+        handle = ".read_only()" if self.store.read_only else ""
+        return f"{type(self).__name__}({', '.join(shown)}){handle}"
 
     # --- One item -----------------------------------------------------------------------------------
 
@@ -272,7 +276,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         Cost: one read and one removal; the same again after each conflict.
         """
         name = self._items.name_of(key)
-        self._items.policy.check_deletable()
+        self._items.check_deletable()
         while True:
             found = self._items.load(name)
             if found is ITEM_NOT_AVAILABLE:
@@ -523,7 +527,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             KeyError: The dictionary is empty.
             MutationPolicyError: Items are immutable.
         """
-        self._items.policy.check_deletable()
+        self._items.check_deletable()
         for key in self:
             value = self.pop(key, _ABSENT)
             if value is not _ABSENT:  # else another caller popped it
@@ -540,7 +544,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         Cost: a listing, and one removal for each item; in a bucket one request for 1,000 items. For each
         claim, a read, and a removal if no process holds it.
         """
-        self._items.policy.check_deletable()
+        self._items.check_deletable()
         bulk.clear(self._items)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
@@ -663,7 +667,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         removes 1,000 items.
         """
         check_iterable("keys", keys, "keys")
-        self._items.policy.check_deletable()
+        self._items.check_deletable()
         bulk.remove_many(self._items, map(self._items.name_of, keys), Tally("delete_many", progress))
 
     # --- Times --------------------------------------------------------------------------------------
@@ -754,6 +758,77 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     def _values_of(self, keys: list[NonEmptySafeStrTuple]) -> Iterator[V]:
         found = (self._items.load(self._items.name_of(key)) for key in keys)
         return (each[0] for each in found if each is not ITEM_NOT_AVAILABLE)
+
+    # --- Looking and tending ------------------------------------------------------------------------
+
+    def size(self, key: NonEmptyPersiDictKey) -> int:
+        """Return the length of an item as it is stored, in bytes.
+
+        Args:
+            key: The key.
+
+        Raises:
+            KeyError: The key is missing.
+
+        Cost: one stat; the content is never read.
+        """
+        name = self._items.name_of(key)
+        try:
+            return self._items.store.size_of(name)
+        except answer(KeyError):
+            raise self._items.missing(name) from None
+
+    def path(self, key: NonEmptyPersiDictKey) -> Path:
+        """Return the path of the file that an item has, or would have. Cost: none.
+
+        Write to it with care: other programs see all that is in it at any moment.
+
+        Args:
+            key: The key.
+
+        Raises:
+            io.UnsupportedOperation: Items are not files here; `url` returns their addresses.
+        """
+        path = self.store.path_of(self._items.name_of(key))
+        if path is None:
+            raise UnsupportedOperation(
+                f"{self.store.describe()}: items are not files here; url() returns their addresses"
+            )
+        return Path(path)
+
+    def url(self, key: NonEmptyPersiDictKey) -> str:
+        """Return the address that an item has, or would have: ``file://``, ``s3://``, ...; without secrets.
+
+        Args:
+            key: The key.
+
+        Cost: none.
+        """
+        name = self._items.name_of(key)
+        path = self.store.path_of(name)
+        return self.store.describe(name) if path is None else Path(path).as_uri()
+
+    def read_only(self) -> Self:
+        """Return a handle on the same items that refuses every write, before anything is encoded.
+
+        So do all handles made of it: parts, wrappers, copies that went through a pickle.
+        """
+        handle = self.__copy__()
+        handle._items = self._items.over(read_only(self.store))
+        return handle
+
+    def find(
+        self,
+        filter: Filter | None = None,  # noqa: A002 - as perkey.find
+    ) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
+        """Yield key and value of each item whose value matches a filter; as `perkey.find`.
+
+        Items that are not mappings match only filters that speak of the value itself.
+
+        Args:
+            filter: The filter; None matches every item.
+        """
+        return find(self, filter)
 
     # --- Parts --------------------------------------------------------------------------------------
 

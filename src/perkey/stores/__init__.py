@@ -5,13 +5,23 @@ docs/stores.md shows how a store is written and tested.
 
 from perkey.content import Content, Data, Streamable, bytes_of
 from perkey.errors import ConflictError
-from perkey.expectations import ABSENT, ANY, ConditionKind, Expectation, Verb, Version, refuse
+from perkey.expectations import (
+    ABSENT,
+    ANY,
+    ConditionKind,
+    Expectation,
+    Expectations,
+    Verb,
+    Version,
+    refuse,
+)
 from perkey.naming import Name, Shape
-from perkey.stores.base import Stat, Store, WrapperStore, settled, settled_at_once
+from perkey.stores.base import Leftover, Stat, Store, WrapperStore, settled, settled_at_once
 from perkey.stores.cached import CachedStore
 from perkey.stores.folder import DirectoryStore
 from perkey.stores.memory import MemoryStore, NullStore
 from perkey.stores.prefix import PrefixStore
+from perkey.stores.read_only import ReadOnlyStore, read_only
 
 __all__ = [
     "ABSENT",
@@ -23,10 +33,13 @@ __all__ = [
     "Data",
     "DirectoryStore",
     "Expectation",
+    "Expectations",
+    "Leftover",
     "MemoryStore",
     "Name",
     "NullStore",
     "PrefixStore",
+    "ReadOnlyStore",
     "Shape",
     "Stat",
     "Store",
@@ -35,6 +48,7 @@ __all__ = [
     "Version",
     "WrapperStore",
     "bytes_of",
+    "read_only",
     "refuse",
     "settled",
     "settled_at_once",

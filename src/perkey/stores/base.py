@@ -10,13 +10,23 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from perkey.answers import answer
 from perkey.arguments import check_kind
-from perkey.content import Content, Data, close
+from perkey.content import STREAM_ABOVE, Content, Data, as_data, close
 from perkey.errors import ConflictError
-from perkey.expectations import ANY, ConditionKind, Expectation, Verb, Version
+from perkey.expectations import (
+    ABSENT,
+    ANY,
+    ConditionKind,
+    Expectation,
+    Expectations,
+    Verb,
+    Version,
+    expectation_of,
+    refuse,
+)
 from perkey.naming import Name, Shape
 
 A = TypeVar("A")
@@ -80,6 +90,28 @@ class Stat(NamedTuple):
     version: Version
     mtime: float
     size: int
+
+
+LeftoverKind: TypeAlias = Literal["leftover", "empty_folder", "not_a_file"]
+
+
+class Leftover(NamedTuple):
+    """Something that lies in a place, and is not an item.
+
+    Attributes:
+        kind: ``"leftover"``: an unfinished write. ``"empty_folder"``. ``"not_a_file"``: a symbolic link, a
+            socket, or another thing that is not a regular file.
+        place: Its path or address.
+        what: A description in words.
+        age: Seconds since it was last written to, by this machine's clock.
+        stale: Whether it is so old that no living writer can be at work on it.
+    """
+
+    kind: LeftoverKind
+    place: str
+    what: str
+    age: float
+    stale: bool = True
 
 
 def _weight(item: tuple[Name, Data]) -> int:
@@ -245,6 +277,9 @@ class Store(ABC):
         """Return when an item was last written, as `stat`, without its version."""
         return self.stat(name).mtime
 
+    read_only: bool = False
+    """Whether every write is refused."""
+
     workers: int = 1
     """How many operations at a time are worthwhile: more than one where each waits for a network."""
 
@@ -267,19 +302,74 @@ class Store(ABC):
         return self._each(read, names, discard=lambda found: close(found[0]))
 
     def write_many(
-        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectations = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items, and yield each name with what `try_write` returns or raises for it, in any order.
 
         Each is atomic as a single write, and as durable when its name is yielded. Iterate to the end: what
         was not yielded may not have been written.
-        """
-        results = self._each(lambda item: self.try_write(*item, expect=expect), items, weigh=_weight)
-        return ((item[0], result) for item, result in results)
 
-    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        """Remove many items, and yield each name with None or with what `remove` raises, in any order."""
-        return self._each(self.remove, names)
+        Args:
+            items: Names and contents.
+            expect: What each item must be at: the same for all, or a function that returns it for a name.
+                The function may be called from any thread, and again; what it raises is yielded.
+        """
+
+        def write(item: tuple[Name, Data]) -> Version:
+            return self.try_write(*item, expect=expect(item[0]) if callable(expect) else expect)
+
+        return ((item[0], result) for item, result in self._each(write, items, weigh=_weight))
+
+    def remove_many(
+        self, names: Iterable[Name], *, expect: Expectations = ANY
+    ) -> Iterator[tuple[Name, Exception | None]]:
+        """Remove many items, and yield each name with None or with what `remove` raises, in any order.
+
+        Args:
+            names: The items.
+            expect: As for `write_many`: ANY, a version, or a function that returns either for a name.
+        """
+        if expect is ANY:
+            return self._each(self.remove, names)
+        return self._each(lambda name: self.remove(name, expect=expectation_of(expect, name)), names)
+
+    def move(self, name: Name, target: Name, *, expect: Expectation = ANY) -> None:
+        """Give an item another name, which must be free; the content is never lost.
+
+        Both names may be those of scratch space, which no key has. The item may have both for a moment.
+
+        Args:
+            name: The item.
+            target: Its new name.
+            expect: ANY, or the version that the item must be at.
+
+        Raises:
+            KeyError: The item does not exist, and ANY was expected.
+            ConflictError: The item was at another version, or the new name is taken; nothing was changed.
+            UnsupportedConditionError: The place does not support such an expectation; nothing was changed.
+        """
+        if not self.supports("remove", "version"):
+            raise refuse(self.describe(name), "remove", "version", "the place does not compare on removal")
+        try:
+            found = self.read(name, limit=STREAM_ABOVE)
+        except answer(KeyError):
+            if expect is ANY:
+                raise
+            raise ConflictError(name, expect, ABSENT) from None
+        if found is None:
+            raise RuntimeError(f"{self!r} returned no content although no version was given")
+        content, version = found
+        try:
+            if expect not in {ANY, version}:
+                raise ConflictError(name, expect, version)
+            copy = self.write(target, as_data(content), expect=ABSENT)
+        finally:
+            close(content)
+        try:
+            self.remove(name, expect=version)
+        except answer(ConflictError):
+            self.remove(target, expect=copy)
+            raise
 
     def _each(
         self,
@@ -314,6 +404,37 @@ class Store(ABC):
         """Yield name and time of each item below `prefix`, as `scan_stats` without versions."""
         return ((name, found.mtime) for name, found in self.scan_stats(prefix))
 
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        """Yield name and `Stat` of each item as `scan_stats`, at no more than the cost of a listing.
+
+        Versions are empty where they would cost a request, or where the content would have to be read.
+        """
+        return self.scan_stats(prefix)
+
+    def size_of(self, name: Name) -> int:
+        """Return the length of an item's content in bytes, as `stat`, where the version is not needed."""
+        return self.stat(name).size
+
+    def path_of(self, name: Name = ()) -> str | None:
+        """Return the path of the file that an item is, or of the folder of all; None in other places."""
+        del name
+        return None
+
+    def now(self) -> float | None:
+        """Return the time by the clock that gives items their times, if the place has a clock of its own.
+
+        None where writers set the times by their own clocks. Cost: a few requests in a bucket.
+        """
+        return None
+
+    def leftovers(self, prefix: Name = ()) -> Iterator[Leftover]:
+        """Yield what lies below `prefix` that is not an item; nothing is changed.
+
+        Cost: a listing.
+        """
+        del prefix
+        return iter(())
+
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         """Yield once each part that follows `prefix` in the name of an item lying deeper."""
         seen = set()
@@ -338,6 +459,7 @@ class WrapperStore(Store):
         check_kind("inner", inner, Store, "a Store")
         self.inner = inner
         self.workers = inner.workers
+        self.read_only = inner.read_only
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
@@ -377,12 +499,17 @@ class WrapperStore(Store):
         return self.inner.read_many(names, limit=limit)
 
     def write_many(
-        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectations = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         return self.inner.write_many(items, expect=expect)
 
-    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        return self.inner.remove_many(names)
+    def remove_many(
+        self, names: Iterable[Name], *, expect: Expectations = ANY
+    ) -> Iterator[tuple[Name, Exception | None]]:
+        return self.inner.remove_many(names, expect=expect)
+
+    def move(self, name: Name, target: Name, *, expect: Expectation = ANY) -> None:
+        self.inner.move(name, target, expect=expect)
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         return self.inner.scan(prefix)
@@ -392,6 +519,21 @@ class WrapperStore(Store):
 
     def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
         return self.inner.scan_mtimes(prefix)
+
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return self.inner.scan_sizes(prefix)
+
+    def size_of(self, name: Name) -> int:
+        return self.inner.size_of(name)
+
+    def path_of(self, name: Name = ()) -> str | None:
+        return self.inner.path_of(name)
+
+    def now(self) -> float | None:
+        return self.inner.now()
+
+    def leftovers(self, prefix: Name = ()) -> Iterator[Leftover]:
+        return self.inner.leftovers(prefix)
 
     def count(self, shape: Shape, prefix: Name = ()) -> int:
         return self.inner.count(shape, prefix)

@@ -1,29 +1,33 @@
 """A fast store in front of a slow one.
 
-An entry of the cache is one item, so that version and content cannot part: a mark, a CRC-32 of all that
-follows, the version and the content. Whatever the order in which processes write to the main store and to the
-cache, an entry is used only for the version that it names. A damaged entry, or a cache that fails, is a miss.
+An entry of the cache is one item, so that version and content cannot part: a mark, the time at which it was
+kept, a CRC-32 of all that follows, the version and the content. Whatever the order in which processes write
+to the main store and to the cache, an entry is used only for the version that it names. A damaged entry, or a
+cache that fails, is a miss.
 """
 
 from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import BinaryIO, Final, Protocol
 
 from perkey.answers import answer
-from perkey.arguments import check_flag, check_kind, wrong_kind
+from perkey.arguments import Duration, check_flag, check_kind, seconds_of, wrong_kind
 from perkey.content import STREAM_ABOVE, Content, Data, close
 from perkey.errors import BackendError
-from perkey.expectations import ANY, Expectation, Version
+from perkey.expectations import ANY, Expectation, Expectations, Version
 from perkey.naming import Name
 from perkey.stores.base import Store, WrapperStore
+from perkey.waiting import blocking
 
-_MARK: Final = b"perkey-cache-2\n"
-_HEADER: Final = struct.Struct(f">{len(_MARK)}sHI")  # mark, length of the version, CRC-32
-_LENGTH: Final = struct.Struct(">H")
+_MARK: Final = b"perkey-cache-3\n"
+_HEADER: Final = struct.Struct(f">{len(_MARK)}sdHI")  # mark, time of keeping, length of the version, CRC-32
+_TIME_AND_LENGTH: Final = struct.Struct(">dH")
 _HEADROOM: Final = 512  # an entry is larger than its content by the header and the version
 _FAILURES: Final = (OSError, BackendError)
 """Errors of a cache that are logged and do no harm."""
@@ -61,15 +65,25 @@ class CachedStore(WrapperStore):
         cache: A store that is fast, or another `Cache`; its items are this cache's alone, and may be
             deleted at any time.
         trusting: Items never change once written, so that what is cached needs no validation.
+        max_age: For how many seconds an entry is used after it was kept; then it is removed when it is met.
+            None means that entries do not expire. The clock is that of the machine that uses the entry.
     """
 
-    def __init__(self, main: Store, cache: Cache, *, trusting: bool = False) -> None:
+    def __init__(
+        self,
+        main: Store,
+        cache: Cache,
+        *,
+        trusting: bool = False,
+        max_age: Duration | None = None,
+    ) -> None:
         check_kind("main", main, Store, "a Store")
         if not all(callable(getattr(cache, verb, None)) for verb in ("read", "write", "remove")):
             raise wrong_kind("cache", "a Store or what reads, writes and removes entries like one", cache)
         super().__init__(main)
         self.cache = cache
         self.trusting = check_flag("trusting", trusting)
+        self.max_age = seconds_of("max_age", max_age)
 
     @property
     def main(self) -> Store:
@@ -134,7 +148,7 @@ class CachedStore(WrapperStore):
         self.try_write(name, data, expect=expect)  # the same
 
     def write_many(
-        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectations = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items as the main store does, and keep those that are bytes."""
         under_way: dict[Name, bytes | None] = {}
@@ -157,8 +171,17 @@ class CachedStore(WrapperStore):
         self.inner.remove(name, expect=expect)
         self._forget(name)
 
-    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        for name, error in self.inner.remove_many(names):
+    def move(self, name: Name, target: Name, *, expect: Expectation = ANY) -> None:
+        self.inner.move(name, target, expect=expect)
+        try:
+            self._forget(name)
+        except answer(ValueError):
+            pass  # a name of scratch space, which is never cached
+
+    def remove_many(
+        self, names: Iterable[Name], *, expect: Expectations = ANY
+    ) -> Iterator[tuple[Name, Exception | None]]:
+        for name, error in self.inner.remove_many(names, expect=expect):
             if error is None:
                 self._forget(name)
             yield name, error
@@ -172,7 +195,18 @@ class CachedStore(WrapperStore):
         except answer(*_FAILURES) as error:
             _warn("cache %s cannot be read, going without: %s", self.cache.describe(), error)
             return None
-        return None if found is None else _unpack(found[0])
+        if found is None:
+            return None
+        # The whole of a large entry is read for its checksum.
+        entry = _unpack(found[0]) if isinstance(found[0], bytes) else blocking(partial(_unpack, found[0]))
+        if entry is None:
+            return None
+        content, version, kept = entry
+        if self.max_age is not None and not 0 <= time.time() - kept <= self.max_age:
+            close(content)
+            self._forget(name)
+            return None
+        return content, version
 
     def _in_cache(self, name: Name) -> bool:
         entry = self._look_up(name, STREAM_ABOVE)
@@ -184,7 +218,7 @@ class CachedStore(WrapperStore):
         """Put an entry into the cache if it takes it; return the content, a file at its start."""
         start = 0 if isinstance(content, bytes) else content.tell()
         try:
-            self.cache.write(name, _entry(content, version))
+            blocking(lambda: self.cache.write(name, _entry(content, version)))
         except answer(*_FAILURES) as error:
             _warn("cache %s cannot be written, going without: %s", self.cache.describe(), error)
         if not isinstance(content, bytes):
@@ -214,65 +248,67 @@ class _FileEntry:
         self._content = content
         self._start = content.tell()
         self._version = version
-        self._length = len(_header(version, 0)) + content.seek(0, io.SEEK_END) - self._start
+        self._kept = time.time()
+        self._length = len(_header(version, self._kept, 0)) + content.seek(0, io.SEEK_END) - self._start
 
     def __len__(self) -> int:
         return self._length
 
     def write_to(self, file: BinaryIO) -> None:
         start = file.tell()
-        file.write(_header(self._version, 0))
+        file.write(_header(self._version, self._kept, 0))
         self._content.seek(self._start)
-        crc = _crc_of_version(self._version.encode())
+        crc = _crc_of_version(self._version.encode(), self._kept)
         while piece := self._content.read(STREAM_ABOVE):
             crc = zlib.crc32(piece, crc)
             file.write(piece)
         file.seek(start)
-        file.write(_header(self._version, crc))
+        file.write(_header(self._version, self._kept, crc))
         file.seek(0, io.SEEK_END)
 
 
 def _entry(content: Content, version: Version) -> Data:
     if isinstance(content, bytes):
-        return _header(version, zlib.crc32(content, _crc_of_version(version.encode()))) + content
+        kept = time.time()
+        return _header(version, kept, zlib.crc32(content, _crc_of_version(version.encode(), kept))) + content
     return _FileEntry(content, version)
 
 
-def _header(version: Version, crc: int) -> bytes:
+def _header(version: Version, kept: float, crc: int) -> bytes:
     encoded = version.encode()
-    return _HEADER.pack(_MARK, len(encoded), crc) + encoded
+    return _HEADER.pack(_MARK, kept, len(encoded), crc) + encoded
 
 
-def _crc_of_version(version: bytes) -> int:
+def _crc_of_version(version: bytes, kept: float) -> int:
     """Return where the checksum begins: with the length, so that it is clear where the content begins."""
-    return zlib.crc32(version, zlib.crc32(_LENGTH.pack(len(version))))
+    return zlib.crc32(version, zlib.crc32(_TIME_AND_LENGTH.pack(kept, len(version))))
 
 
-def _crc(version: bytes, content: BinaryIO) -> int:
-    crc = _crc_of_version(version)
+def _crc(version: bytes, kept: float, content: BinaryIO) -> int:
+    crc = _crc_of_version(version, kept)
     while piece := content.read(STREAM_ABOVE):
         crc = zlib.crc32(piece, crc)
     return crc
 
 
-def _unpack(entry: Content) -> tuple[Content, Version] | None:
-    """Return content and version of an entry, None if it is damaged; a damaged file is closed."""
+def _unpack(entry: Content) -> tuple[Content, Version, float] | None:
+    """Return content, version and time of an entry, None if it is damaged; a damaged file is closed."""
     head = entry[: _HEADER.size] if isinstance(entry, bytes) else entry.read(_HEADER.size)
     if len(head) < _HEADER.size:
         close(entry)
         return None
-    mark, length, crc = _HEADER.unpack(head)
+    mark, kept, length, crc = _HEADER.unpack(head)
     start = _HEADER.size + length
     if isinstance(entry, bytes):
         version, content = entry[_HEADER.size : start], entry[start:]
         return (
-            (content, version.decode("ascii", "replace"))
-            if mark == _MARK and zlib.crc32(content, _crc_of_version(version)) == crc
+            (content, version.decode("ascii", "replace"), kept)
+            if mark == _MARK and zlib.crc32(content, _crc_of_version(version, kept)) == crc
             else None
         )
     version = entry.read(length)
-    if mark != _MARK or _crc(version, entry) != crc:
+    if mark != _MARK or _crc(version, kept, entry) != crc:
         entry.close()
         return None
     entry.seek(start)
-    return entry, version.decode("ascii", "replace")
+    return entry, version.decode("ascii", "replace"), kept

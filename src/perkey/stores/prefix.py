@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from perkey.arguments import check_kind
 from perkey.content import Content, Data
-from perkey.expectations import ANY, Expectation, Version
+from perkey.expectations import ANY, Expectation, Expectations, Version
 from perkey.naming import Name, Shape, check_name_length
-from perkey.stores.base import Stat, Store, WrapperStore
+from perkey.stores.base import Leftover, Stat, Store, WrapperStore
 
 R = TypeVar("R")
 
@@ -84,13 +84,18 @@ class PrefixStore(WrapperStore):
         return self._cut(self.inner.read_many(map(self._full, names), limit=limit))
 
     def write_many(
-        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectations = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         full = ((self._full(name), data) for name, data in items)
-        return self._cut(self.inner.write_many(full, expect=expect))
+        return self._cut(self.inner.write_many(full, expect=self._of_rest(expect)))
 
-    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        return self._cut(self.inner.remove_many(map(self._full, names)))
+    def remove_many(
+        self, names: Iterable[Name], *, expect: Expectations = ANY
+    ) -> Iterator[tuple[Name, Exception | None]]:
+        return self._cut(self.inner.remove_many(map(self._full, names), expect=self._of_rest(expect)))
+
+    def move(self, name: Name, target: Name, *, expect: Expectation = ANY) -> None:
+        self.inner.move(self._full(name), self._full(target), expect=expect)
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         cut = len(self.prefix)
@@ -104,6 +109,18 @@ class PrefixStore(WrapperStore):
 
     def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
         return self._cut(self.inner.scan_mtimes(self._full(prefix)))
+
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return self._cut(self.inner.scan_sizes(self._full(prefix)))
+
+    def size_of(self, name: Name) -> int:
+        return self.inner.size_of(self._full(name))
+
+    def path_of(self, name: Name = ()) -> str | None:
+        return self.inner.path_of(self._full(name))
+
+    def leftovers(self, prefix: Name = ()) -> Iterator[Leftover]:
+        return self.inner.leftovers(self._full(prefix))
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         return self.inner.folders(self._full(prefix))
@@ -120,6 +137,13 @@ class PrefixStore(WrapperStore):
     def _cut(self, results: Iterator[tuple[Name, R]]) -> Iterator[tuple[Name, R]]:
         cut = len(self.prefix)
         return ((name[cut:], result) for name, result in results)
+
+    def _of_rest(self, expect: Expectations) -> Expectations:
+        """Return what the inner store is to expect of full names."""
+        if not callable(expect):
+            return expect
+        cut = len(self.prefix)
+        return lambda name: expect(name[cut:])
 
     def _full(self, name: Name) -> Name:
         return self.prefix + name

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from perkey.answers import answer
 from perkey.content import Content, Data
-from perkey.expectations import ANY, Expectation, Version
+from perkey.expectations import ANY, Expectation, Expectations, Version
 from perkey.naming import Name, Shape
 from perkey.stores import Stat, Store, WrapperStore
 
@@ -121,14 +121,21 @@ class FaultyStore(WrapperStore):
         return self._each_call("read", names, _itself, lambda due: self.inner.read_many(due, limit=limit))
 
     def write_many(
-        self, items: Iterable[tuple[Name, Data]], *, expect: Expectation = ANY
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectations = ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         return self._each_call(
             "write", items, itemgetter(0), lambda due: self.inner.write_many(due, expect=expect)
         )
 
-    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        return self._each_call("remove", names, _itself, self.inner.remove_many)
+    def remove_many(
+        self, names: Iterable[Name], *, expect: Expectations = ANY
+    ) -> Iterator[tuple[Name, Exception | None]]:
+        return self._each_call(
+            "remove", names, _itself, lambda due: self.inner.remove_many(due, expect=expect)
+        )
+
+    def move(self, name: Name, target: Name, *, expect: Expectation = ANY) -> None:
+        self._call("remove", lambda: self.inner.move(name, target, expect=expect))
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
         return self._list("scan", lambda: self.inner.scan(prefix))
@@ -138,6 +145,12 @@ class FaultyStore(WrapperStore):
 
     def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
         return self._list("scan_stats", lambda: self.inner.scan_mtimes(prefix))
+
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        return self._list("scan_stats", lambda: self.inner.scan_sizes(prefix))
+
+    def size_of(self, name: Name) -> int:
+        return self._call("stat", lambda: self.inner.size_of(name))
 
     def count(self, shape: Shape, prefix: Name = ()) -> int:
         return self._call("scan", lambda: self.inner.count(shape, prefix))

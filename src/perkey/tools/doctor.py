@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -41,8 +41,9 @@ from perkey.files import (
 )
 from perkey.mapping import PersiDict
 from perkey.stores.folder import require_descriptors
+from perkey.tools.diagnosis import Diagnosis, Promise
 from perkey.tools.meeting import Meeting
-from perkey.tools.racing import Promise, race
+from perkey.tools.racing import race
 
 OWN: Final = OURS + "doctor"
 """The folder, in a place, that machines race in."""
@@ -67,27 +68,6 @@ _CHANGES: Final = {
     "noserverino": "mount it with the option serverino",
 }
 """What to change about a mount with an option."""
-
-
-@dataclass(slots=True)
-class Diagnosis:
-    """What perkey promises for a place.
-
-    Args:
-        place: Its path or address.
-        facts: What was found, as plain data.
-        promises: What holds there.
-        advice: What to change.
-    """
-
-    place: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    promises: list[Promise] = field(default_factory=list)
-    advice: list[str] = field(default_factory=list)
-
-    def promise(self, name: str, holds: bool | None, why: str) -> None:
-        """Add a promise."""
-        self.promises.append(Promise(name, holds, why))
 
 
 def examine(place: str, *, locking: Locking = "auto", endpoint_url: str | None = None) -> Diagnosis:
@@ -115,7 +95,7 @@ def examine(place: str, *, locking: Locking = "auto", endpoint_url: str | None =
     if _is_other_address(place):
         raise ValueError(
             f"PLACE must be the path of a folder or an address s3://bucket/prefix, not {place!r}. "
-            f"ObjectStoreDict({place!r}).store.honours('write', 'version') returns whether conditions hold"
+            f"ObjectStoreDict({place!r}).store.supports('write', 'version') returns whether conditions hold"
         )
     return examine_folder(place, locking)
 

@@ -10,7 +10,7 @@ from perkey.expectations import ConditionKind, Verb
 from perkey.mapping import PersiDict
 from perkey.stores.objects import NoSuchBucket, ObjectStore, again
 from perkey.stores.objects.boto import FOREIGN, BotoEngine
-from perkey.tools.doctor import Diagnosis
+from perkey.tools.diagnosis import Diagnosis
 
 _PATIENCE = {"retry_for": 10.0, "timeout": 60.0}
 

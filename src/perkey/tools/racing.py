@@ -21,6 +21,7 @@ from perkey.errors import (
 )
 from perkey.jokers import ANY_ETAG, ITEM_NOT_AVAILABLE
 from perkey.mapping import PersiDict
+from perkey.tools.diagnosis import Promise
 from perkey.tools.meeting import LAST, Meeting, MeetingError
 
 _MOST_KEYS: Final = 1000
@@ -36,21 +37,6 @@ EXCLUSION: Final = "exclusion"
 INSERTION: Final = "insertion"
 RACES: Final = (VISIBILITY, VERSIONS, EXCLUSION, INSERTION)
 """What is tested."""
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """Something that perkey promises for a place.
-
-    Args:
-        name: What.
-        holds: Whether it holds there; None if that is not known.
-        why: For which reason.
-    """
-
-    name: str
-    holds: bool | None
-    why: str
 
 
 @dataclass(slots=True)

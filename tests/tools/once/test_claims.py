@@ -33,11 +33,12 @@ from perkey import (
     claims,
 )
 from perkey.errors import BackendError
+from perkey.mapping import items_of
 from perkey.stores import ABSENT, CachedStore, MemoryStore, PrefixStore
 from perkey.testing.faults import FaultyStore
 from perkey.tools.once.claims import Claim, pause_after
 from perkey.tools.once.holders import Holder, started_at, this_process
-from perkey.tools.once.leases import Contender, Lease, Watch, is_passing
+from perkey.tools.once.leases import Contender, Lease, Reading, Watch, is_passing
 from perkey.tools.once.places import claim_leaf, spot_of
 from perkey.tools.once.records import Failure, Record
 from tools.once.programs import said, started
@@ -152,7 +153,9 @@ def test_all_handles_of_an_item_share_one_claim(kind: str, tmp_path: Path) -> No
             assert mine
             assert not any(is_free(*other) for other in handles)
             for other, its_key in handles:
-                assert [info.key for info in claims(other)] == [other._key_of(other._naming.name_of(its_key))]
+                assert [info.key for info in claims(other)] == [
+                    items_of(other).key_of(items_of(other).name_of(its_key))
+                ]
 
 
 def test_claims_of_two_types_in_one_place_are_two(tmp_path: Path) -> None:
@@ -205,7 +208,7 @@ def test_nothing_that_looks_at_items_sees_claims(file_type: str, digest_len: int
                 if other != file_type:
                     assert (
                         list(
-                            FileDirDict[Any](tmp_path, other, digest_len=digest_len)._keys_among(
+                            items_of(FileDirDict[Any](tmp_path, other, digest_len=digest_len)).keys_among(
                                 d.store.scan()
                             )
                         )
@@ -442,6 +445,29 @@ def test_code_that_holds_the_interpreter_for_three_leases(d: PersiDict[Any], ren
             assert token == 0
 
 
+@pytest.mark.parametrize("renewal", ["thread", "process"])
+def test_a_stopped_holder_is_replaced_after_a_lease(d: PersiDict[Any], renewal: str) -> None:
+    """Also if a helper renews for it: that looks whether its parent is stopped."""
+    with started("hold_until_killed", d.store.describe(), "a", 1.0, renewal) as process:
+        assert said(process) == "True"
+        process.send_signal(signal.SIGSTOP)
+        with claim(d, "a", wait=True) as mine:
+            assert mine
+            assert mine.token == 1
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_a_helper_ends_with_its_parent(d: PersiDict[Any], sign: signal.Signals) -> None:
+    with started("hold_until_killed", d.store.describe(), "a", 600, "process") as process:
+        assert said(process) == "True"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 1
+        process.send_signal(sign)
+        process.wait()
+        while started_at(int(children[0])) is not None:
+            threading.Event().wait(0.02)  # the test's own time limit ends this
+
+
 def test_a_helper_needs_a_place_that_processes_share() -> None:
     with pytest.raises(ValueError, match="needs a dictionary that other processes see"):
         claim(LocalDict(), "a", renewal="process")
@@ -476,7 +502,7 @@ def test_a_lost_reply_to_the_insertion_is_settled_by_reading() -> None:
     store.after = once
     with pytest.raises(BackendError):
         lease.release()
-    assert store.inner.count(d._naming.shape) == 0
+    assert store.inner.count(items_of(d).naming.shape) == 0
 
 
 def test_a_place_that_refuses_conditional_removals_keeps_a_free_claim(d: PersiDict[Any]) -> None:
@@ -537,6 +563,33 @@ def test_names_of_claims_are_legal_and_differ() -> None:
     names = {claim_leaf(leaf, leaf.rpartition(".")[2]) for leaf in leaves}
     assert len(names) == len(leaves)
     assert all(len(name) <= 255 and name.endswith("-claim") for name in names)
+
+
+def test_threads_that_share_what_they_know_do_not_take_what_another_one_has() -> None:
+    """What one reads between another's look and its write must not become that write's condition."""
+    clock = SimulatedClock()
+    store = ScriptedStore(clock)
+    d = PersiDict[int](store)
+    leave_free(d, "a")
+    spot = spot_of(d, "a")
+    got: list[Lease | None] = []
+
+    class Shared(Watch):
+        """What the first and the third know; once, the others act between two bytecodes of the first."""
+
+        def note(self, reading: Reading) -> None:
+            super().note(reading)
+            if not got:
+                got.append(Contender(spot, 60.0, watch=Watch(), clock=clock).attempt())
+                third.look()
+
+    shared = Shared()
+    first, third = (Contender(spot, 60.0, watch=shared, clock=clock) for _ in range(2))
+    lease = first.attempt()
+    assert got[0] is not None
+    assert lease is None
+    got[0].check()
+    assert got[0].renew()
 
 
 # --- Waiting ------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ def folder(path: str, **params: Any) -> PersiDict[Any]:
     return FileDirDict(path, durability="none", **params)
 
 
-def hold_until_killed(path: str, key: str, lease: float) -> None:
+def hold_until_killed(path: str, key: str, lease: float, renewal: str = "thread") -> None:
     """Say on the output that the claim is held, and never give it back."""
-    with claim(folder(path), key, lease) as mine:
+    with claim(folder(path), key, lease, renewal=renewal) as mine:  # type: ignore[arg-type] # text
         print(bool(mine), flush=True)
         time.sleep(600)
 

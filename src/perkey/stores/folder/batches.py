@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from perkey.answers import answer, system_answer
 from perkey.content import Data
-from perkey.expectations import ANY, Expectation, Version
+from perkey.expectations import ANY, Expectations, Version, expectation_of
 from perkey.files import (
     Folder,
     Handle,
@@ -25,6 +25,7 @@ from perkey.files import (
     open_folder,
     open_local_folder,
     publish,
+    raise_absent,
     remove_emptied,
     status_of,
     sync,
@@ -130,7 +131,7 @@ class WriteBatch:
     """
 
     def __init__(
-        self, base: str, items: list[Item], expect: Expectation, write_one: WriteOne, locking: Locking
+        self, base: str, items: list[Item], expect: Expectations, write_one: WriteOne, locking: Locking
     ) -> None:
         self._base = base
         self._items = items
@@ -216,9 +217,10 @@ class WriteBatch:
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
         name, temporary = self._items[index][0], self._staged[index]
+        expect = self._expect(name) if callable(self._expect) else self._expect
         with Handle() as file:
             fd = folder.open_file(temporary, file)
-            publish(folder, name, fd, temporary, self._expect, locked=locked)
+            publish(folder, name, fd, temporary, expect, locked=locked)
             return stamps.version_of(status_of(folder, fd), fd)
 
     def _conclude(self, index: int, failure: Exception | None) -> None:
@@ -229,7 +231,13 @@ class WriteBatch:
 
 
 def remove_batch(
-    base: str, batch: list[Name], remove_one: RemoveOne, *, durable: bool, locking: Locking = "auto"
+    base: str,
+    batch: list[Name],
+    remove_one: RemoveOne,
+    *,
+    durable: bool,
+    locking: Locking = "auto",
+    expect: Expectations = ANY,
 ) -> Iterator[tuple[Name, Exception | None]]:
     """Remove items and the folders that are empty then; yield each name with None or its error.
 
@@ -239,6 +247,7 @@ def remove_batch(
         remove_one: Removes one item; used where files or folders are replaced meanwhile (ESTALE).
         durable: Whether each removal is on disk when its name is yielded.
         locking: How writers exclude each other.
+        expect: What each item must be at.
     """
     by_folder: dict[Name, list[Name]] = {}
     for name in batch:
@@ -247,10 +256,10 @@ def remove_batch(
         try:
             folder = open_folder(base, parts, locking=locking)
         except system_answer(FileNotFoundError, NotADirectoryError):
-            yield from ((name, KeyError(name)) for name in names)
+            yield from ((name, attempt(_raise_absent, name, expect)) for name in names)
             continue
         try:
-            results = _remove_from(folder, names, keep=not parts, durable=durable)
+            results = _remove_from(folder, names, expect, keep=not parts, durable=durable)
         except system_answer(OSError) as error:
             if not _is_stale(error):
                 raise
@@ -264,12 +273,23 @@ def remove_batch(
         yield from zip(names, results, strict=True)
 
 
-def _remove_from(folder: Folder, names: list[Name], *, keep: bool, durable: bool) -> list[Exception | None]:
+def _raise_absent(name: Name, expect: Expectations) -> None:
+    raise_absent(name, expectation_of(expect, name))
+
+
+def _remove_one_from(folder: Folder, name: Name, expect: Expectations, *, locked: bool) -> None:
+    take_away(folder, name, expectation_of(expect, name), locked=locked)
+
+
+def _remove_from(
+    folder: Folder, names: list[Name], expect: Expectations, *, keep: bool, durable: bool
+) -> list[Exception | None]:
     """Remove items of one folder, which is closed; raises ESTALE only if nothing was removed."""
     with folder:
         locked = folder.lock()
         try:
-            results = [attempt(take_away, folder, name, ANY, locked=locked) for name in names]
+            remove = _remove_one_from if callable(expect) else take_away
+            results = [attempt(remove, folder, name, expect, locked=locked) for name in names]
             if None in results and not keep:
                 folder.remove_lock_file()
         finally:

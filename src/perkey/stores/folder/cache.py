@@ -74,6 +74,13 @@ class CacheFolder:
             pass  # evicted since, or another user's: it is read all the same
         return found
 
+    def last_used(self, name: Name) -> float | None:
+        """Return when an entry was last read or kept, to the minute; None if it is not here."""
+        try:
+            return os.stat(self._files.describe(self._hashed(name))).st_mtime
+        except system_answer(OSError):
+            return None
+
     def write(self, name: Name, data: Data) -> None:
         """Keep an entry, if it is not too large; what has a length is streamed."""
         entry = data if isinstance(data, Sized) else bytes_of(data)

@@ -8,35 +8,83 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from perkey.answers import system_answer
-from perkey.files import OURS, STALE_SECONDS, TEMPORARY, Folder, sweep
+from perkey.files import LOCK_FILE, OURS, STALE_SECONDS, TEMPORARY, Folder, sweep
 from perkey.naming import Name, Shape
+from perkey.stores.base import Leftover
 
 
-def names_in(folder: Folder, parts: Name) -> Iterator[Name]:
-    """Yield the name of each item in and below an open folder."""
+def names_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[Name]:
+    """Yield the name of each item in and below an open folder; sweep stale files if it is to be tidied."""
     with folder, folder.scan() as entries:
         for entry in entries:
             leaf = entry.name
             if not entry.is_file(follow_symlinks=False):
                 inner = _enter(folder, entry)
                 if inner is not None:
-                    yield from names_in(inner, (*parts, leaf))
+                    yield from names_in(inner, (*parts, leaf), tidy=tidy)
             elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
                 yield (*parts, leaf)
-            elif leaf.startswith(TEMPORARY):
+            elif tidy and leaf.startswith(TEMPORARY):
                 sweep(folder, entry, STALE_SECONDS)
 
 
-def items_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name]]:
-    """Yield each item in and below an open folder, with its own folder, which is open for that moment."""
+def items_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[tuple[Folder, Name]]:
+    """Yield each item in and below an open folder, with its own folder, which is open for that moment.
+
+    Stale temporary files are swept away if it is to be tidied.
+    """
     for inner, name, entry in _files_in(folder, parts):
         if not entry.name.startswith(OURS):
             yield inner, name
-        elif entry.name.startswith(TEMPORARY):
+        elif tidy and entry.name.startswith(TEMPORARY):
             sweep(inner, entry, STALE_SECONDS)
+
+
+def leftovers_in(folder: Folder) -> Iterator[Leftover]:
+    """Yield what lies in and below an open folder that is not an item."""
+    now = time.time()
+    with folder:
+        yield from _leftovers_in(folder, now)
+
+
+def _leftovers_in(folder: Folder, now: float) -> Generator[Leftover, None, bool]:
+    """Yield as `leftovers_in`, and return whether the folder has nothing but empty folders."""
+    empty = True
+    with folder.scan() as entries:
+        for entry in entries:
+            place = f"{folder.path}/{entry.name}"
+            if entry.is_file(follow_symlinks=False):
+                if entry.name == LOCK_FILE:
+                    continue
+                empty = False
+                if entry.name.startswith(TEMPORARY):
+                    age = _age(entry, now)
+                    yield Leftover("leftover", place, "an unfinished write", age, age >= STALE_SECONDS)
+            elif entry.is_dir(follow_symlinks=False):
+                inner = None if entry.name.startswith(OURS) else _enter(folder, entry)
+                if inner is None:
+                    empty = False
+                    continue
+                with inner:
+                    if (yield from _leftovers_in(inner, now)):
+                        yield Leftover("empty_folder", place, "an empty folder", _age(entry, now))
+                    else:
+                        empty = False
+            else:
+                empty = False
+                what = "a symbolic link" if entry.is_symlink() else "neither a file nor a folder"
+                yield Leftover("not_a_file", place, f"{what}, which is not read", _age(entry, now))
+    return empty
+
+
+def _age(entry: os.DirEntry[str], now: float) -> float:
+    try:
+        return max(0.0, now - entry.stat(follow_symlinks=False).st_mtime)
+    except system_answer(FileNotFoundError):
+        return 0.0  # removed since it was seen
 
 
 def count_in(folder: Folder, shape: Shape) -> int:

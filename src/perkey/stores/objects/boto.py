@@ -6,6 +6,7 @@ import contextlib
 import email.utils
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -46,6 +47,7 @@ from perkey.stores.objects.engine import (
     size_of,
     spooled,
 )
+from perkey.waiting import blocking
 
 try:
     import botocore.exceptions as foreign
@@ -210,18 +212,18 @@ class BotoEngine(Engine):
         engine reads.
         """
         if self._owner != os.getpid():
-            with _making:
-                self._make_client()
+            blocking(self._make_client)
         return self._client
 
     def _make_client(self) -> None:
-        if self._owner == os.getpid():
-            return  # another thread was faster
-        if self._is_users:
-            self._client.close()  # connections are the parent's; it opens new ones
-        else:
-            self._client = self._new_client()
-        self._owner = os.getpid()
+        with _making:
+            if self._owner == os.getpid():
+                return  # another thread was faster
+            if self._is_users:
+                self._client.close()  # connections are the parent's; it opens new ones
+            else:
+                self._client = self._new_client()
+            self._owner = os.getpid()
 
     def _new_client(self) -> Any:
         return new_client(
@@ -362,6 +364,9 @@ class BotoEngine(Engine):
         Credentials may be rotated, in the environment or in a file, while a program runs. A request that is
         rejected has no effect, so it can be repeated.
         """
+        return blocking(partial(self._sent, send))
+
+    def _sent(self, send: Callable[[Any], T]) -> T:
         client = self.client
         try:
             return send(client)

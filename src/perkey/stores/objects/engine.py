@@ -155,8 +155,10 @@ class Engine(ABC):
         part_size: The least size of a part, in bytes.
         connections: How many requests it can make at a time.
         retry: For how long failed requests are tried again.
+        is_asynchronous: Whether its requests are tasks of the event loop that drives the caller, if one does.
     """
 
+    is_asynchronous = False
     multipart_above = 64 << 20
     part_size = 16 << 20
     connections = 48

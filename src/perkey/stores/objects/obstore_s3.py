@@ -53,7 +53,9 @@ from perkey.stores.objects.responses import (
     nameable,
     parse_error,
     put_object,
+    request,
 )
+from perkey.waiting import blocking
 
 T = TypeVar("T")
 
@@ -104,6 +106,8 @@ class ObstoreEngine(BotoEngine):
         **service: as for `BotoEngine`.
     """
 
+    is_asynchronous = True
+
     def __init__(self, bucket: str, **service: Any) -> None:
         super().__init__(bucket, **service)
         self._made = _NOTHING
@@ -135,7 +139,7 @@ class ObstoreEngine(BotoEngine):
         if version is not None:
             by_boto()
         else:
-            self._do(lambda store: store.delete(key), by_boto, "remove", key)
+            self._do(lambda store: request(store, "delete", key), by_boto, "remove", key)
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
         listing = Listing(prefix, start_after)
@@ -187,11 +191,11 @@ class ObstoreEngine(BotoEngine):
                     # bucket is in.
                     break
                 told = self._retold(response, operation)
-                if attempt or not self._renew(client, told):
+                if attempt or not blocking(partial(self._renew, client, told)):
                     with self._noted():
                         raise self._translate(told, operation, key) from error
         with self._noted():
-            return by_boto()
+            return blocking(by_boto)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -216,11 +220,13 @@ class ObstoreEngine(BotoEngine):
         made = self._made
         if made.client is not client:
             # Several threads may make them, and the last ones stay.
-            idle: float = client.meta.config.read_timeout
-            upload = idle if self._is_users else max(idle, self.retry.idle(UPLOAD_IDLE_SECONDS))
-            stores = (self._make_store(client, seconds) for seconds in (idle, upload))
-            made = self._made = _Made(client, *stores)
+            made = self._made = blocking(partial(self._make_stores, client))
         return client, made.large_store if large else made.store
+
+    def _make_stores(self, client: Any) -> _Made:
+        idle: float = client.meta.config.read_timeout
+        upload = idle if self._is_users else max(idle, self.retry.idle(UPLOAD_IDLE_SECONDS))
+        return _Made(client, self._make_store(client, idle), self._make_store(client, upload))
 
     def _make_store(self, client: Any, read_timeout: float) -> S3Store | None:
         config, endpoint = client.meta.config, client.meta.endpoint_url

@@ -75,9 +75,11 @@ from perkey.stores.objects.responses import (
     head_object,
     parse_error,
     put_object,
+    request,
 )
 from perkey.stores.objects.signed import send
 from perkey.stores.objects.store import ObjectStore
+from perkey.waiting import blocking
 
 T = TypeVar("T")
 
@@ -109,6 +111,8 @@ _LATER: Final = frozenset((409, 429, 503))
 
 class UrlEngine(Engine):
     """An address through obstore; the arguments are those of `ObstoreStore`."""
+
+    is_asynchronous = True
 
     def __init__(
         self,
@@ -199,11 +203,11 @@ class UrlEngine(Engine):
                 **self._about("remove", key),
             )
             raise Unsupported(failure)
-        self._do("remove", key, lambda store: store.delete(key))
+        self._do("remove", key, lambda store: request(store, "delete", key))
 
     def delete_many(self, keys: list[str]) -> dict[str, Exception]:
         try:
-            self._do("remove", "", lambda store: store.delete(keys))
+            self._do("remove", "", lambda store: request(store, "delete", keys))
         except (BackendError, Signal):
             # The error is about one object only; each of them may be deleted or not.
             told = map_unordered(self._delete_again, keys, workers=_WORKERS, discard=_forget)
@@ -215,7 +219,7 @@ class UrlEngine(Engine):
         return listing.objects(partial(self._do, "list", prefix))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
-        found = self._do("list", prefix, lambda store: store.list_with_delimiter(prefix or None))
+        found = self._do("list", prefix, lambda store: request(store, "list_with_delimiter", prefix or None))
         return (folder[len(prefix) :] for folder in found["common_prefixes"])
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
@@ -285,7 +289,7 @@ class UrlEngine(Engine):
             )
         if self._owner != os.getpid():
             # Several threads may make them, and the last ones stay.
-            self._store, self._large_store = self._make_stores()
+            self._store, self._large_store = blocking(self._make_stores)
             self._owner = os.getpid()
         return self._large_store if large else self._store
 
@@ -511,6 +515,11 @@ class ObstoreStore(ObjectStore):
         self._kind = engine.kind
         if self._kind == "memory":
             self.workers = 1  # memory needs no waiting
+
+    def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
+        if self._kind == "gs":
+            return ((name, Stat("", float(int(head.mtime)), head.size)) for name, head in self._list(prefix))
+        return self.scan_stats(prefix)
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         """Yield name and `Stat` of each item below `prefix`; on Google one request more for each."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, TypeAlias
 
 from perkey.errors import BackendError
@@ -25,6 +26,7 @@ from perkey.stores.objects.engine import (
     Unsupported,
     again,
 )
+from perkey.waiting import blocking
 
 _Question: TypeAlias = tuple[str, str, Verb, ConditionKind, bool]
 
@@ -82,11 +84,15 @@ class Probes:
             return True
         question = (self._engine.endpoint, self._engine.describe(), verb, kind, parts)
         if question not in _answers:
-            with _turn_for(question):
-                if question not in _answers:  # no other thread was faster
-                    with (attempts or self._engine.retry.attempts()).shared():
-                        _answers[question] = self._find_out(verb, kind, parts)
+            # In a thread that may wait for the lock: a task of an event loop would wait for its own thread.
+            blocking(partial(self._ask_once, question, attempts))
         return _answers[question]
+
+    def _ask_once(self, question: _Question, attempts: Attempts | None) -> None:
+        with _turn_for(question):
+            if question not in _answers:  # no other thread was faster
+                with (attempts or self._engine.retry.attempts()).shared():
+                    _answers[question] = self._find_out(*question[2:])
 
     def _find_out(self, verb: Verb, kind: ConditionKind, parts: bool) -> bool:
         try:

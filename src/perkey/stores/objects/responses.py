@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from perkey.content import Content
@@ -24,6 +25,7 @@ from perkey.stores.objects.engine import (
     content_type,
     spooled,
 )
+from perkey.waiting import driver
 
 try:
     from obstore import exceptions
@@ -43,6 +45,28 @@ FOREIGN: Final = (exceptions.BaseError, FileNotFoundError, NotImplementedError, 
 
 
 # --- Requests ---------------------------------------------------------------------------------------
+
+
+def request(store: Any, verb: str, *arguments: Any, **options: Any) -> Any:
+    """Make a request: in this thread, or as a task of the event loop that drives this code."""
+    driving = driver()
+    if driving is None:
+        return getattr(store, verb)(*arguments, **options)
+    return driving.request(partial(getattr(store, f"{verb}_async"), *arguments, **options))
+
+
+def _drawn(stream: Any) -> Iterator[Any]:
+    """Yield the pieces of a stream; each is waited for as the code that asks for it waits."""
+    return iter(partial(_next_of, stream), None)
+
+
+def _next_of(stream: Any) -> Any:
+    driving = driver()
+    return next(stream, None) if driving is None else driving.request(partial(_next, stream))
+
+
+async def _next(stream: AsyncIterator[Any]) -> Any:
+    return await anext(stream, None)
 
 
 class Dialect:
@@ -114,19 +138,20 @@ def get_object(
     """Return content and version, as `Engine.get`."""
     condition: Any = {} if unless is None else {"if_none_match": f'"{dialect.etag(unless)}"'}
     try:
-        result = store.get(key, options=condition)
+        result = request(store, "get", key, options=condition)
     except exceptions.NotModifiedError:
         return None
     marked = Marked(dialect.version(result.meta), result.attributes.get(dialect.write_id))
     if limit is None or result.meta["size"] <= limit:
-        return bytes(result.bytes()), marked
-    return spooled(result.stream(min_chunk_size=COPY_BYTES)), marked
+        driving = driver()
+        return bytes(result.bytes() if driving is None else driving.request(result.bytes_async)), marked
+    return spooled(_drawn(result.stream(min_chunk_size=COPY_BYTES))), marked
 
 
 def head_object(store: Any, *, key: str, dialect: Dialect = S3) -> Head:
     """Return what is known of an object, as `Engine.head`."""
     # A HEAD request; the method of that name does not return the metadata.
-    result = store.get(key, options={"head": True})
+    result = request(store, "get", key, options={"head": True})
     return _head_of(result.meta, dialect, result.attributes.get(dialect.write_id))
 
 
@@ -147,7 +172,9 @@ def put_object(
         dialect.same(expect) if isinstance(expect, str) else "create" if expect is ABSENT else "overwrite"
     )
     return dialect.version(
-        store.put(
+        request(
+            store,
+            "put",
             key,
             body,
             attributes={dialect.write_id: write_id, "Content-Type": content_type(key)},
@@ -194,7 +221,7 @@ class Listing:
     def _next(self, store: Any) -> Any:
         if self._store is not store:
             about = {"offset": self.last or None, "chunk_size": PAGE}
-            self._pages, self._store = iter(store.list(self._prefix or None, **about)), store
+            self._pages, self._store = _drawn(store.list(self._prefix or None, **about)), store
         return next(self._pages, None)
 
 

@@ -13,10 +13,14 @@ from http.client import HTTPException
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 from urllib.error import HTTPError, URLError
 
-import obstore
-
 from perkey.answers import answer, interruption, raise_unchanged
+from perkey.errors import MissingExtraError
 from perkey.stores.objects.responses import Rejected, Response, read_body
+
+try:
+    import obstore
+except ImportError as error:
+    raise MissingExtraError("object stores through obstore", "obstore", "obstore") from error
 
 Method: TypeAlias = Literal["DELETE", "HEAD", "PUT"]
 

@@ -26,10 +26,19 @@ from typing import Final
 
 from perkey.content import Content, Data
 from perkey.errors import AccessDeniedError, BackendError, ConflictError, OutcomeUnknownError
-from perkey.expectations import ABSENT, ANY, ConditionKind, Expectation, Verb, Version, refuse
+from perkey.expectations import (
+    ABSENT,
+    ANY,
+    ConditionKind,
+    Expectation,
+    Expectations,
+    Verb,
+    Version,
+    refuse,
+)
 from perkey.naming import Name, Shape
 from perkey.retrying import Attempts
-from perkey.stores.base import Stat, Store, UnsettledConflict
+from perkey.stores.base import Leftover, Stat, Store, UnsettledConflict
 from perkey.stores.objects.addresses import check_prefix
 from perkey.stores.objects.engine import (
     PROBE,
@@ -195,8 +204,16 @@ class ObjectStore(Store):
                 retry=self.engine.retry,
             )
 
-    def remove_many(self, names: Iterable[Name]) -> Iterator[tuple[Name, Exception | None]]:
-        """Remove many items, 1,000 with a request; absent items are not reported."""
+    def remove_many(
+        self, names: Iterable[Name], *, expect: Expectations = ANY
+    ) -> Iterator[tuple[Name, Exception | None]]:
+        """Remove many items, 1,000 with a request; absent items are not reported.
+
+        Under an expectation each is removed, and reported, by itself.
+        """
+        if expect is not ANY:
+            yield from super().remove_many(names, expect=expect)
+            return
         source = iter(names)
         while batch := {self._key(name): name for name in islice(source, _BATCH)}:
             failed = self._remove_batch(list(batch))
@@ -236,6 +253,49 @@ class ObjectStore(Store):
         if name[-1].startswith(PROBE):
             return True
         return all(map(_PART.fullmatch, name)) and (shape is None or shape.fits(name))
+
+    def leftovers(self, prefix: Name = ()) -> Iterator[Leftover]:
+        """Yield uploads in parts that have not ended, probes, and the objects that stand for empty folders.
+
+        Uploads are left out where the client library or the service cannot list them.
+        """
+        now = time.time()
+        with contextlib.suppress(NoSuchBucket):
+            for key, head in self._objects(self._below(prefix)):
+                place, age = self.engine.describe(key), max(0.0, now - head.mtime)
+                leaf = key.rpartition("/")[2]
+                if leaf.startswith(PROBE):
+                    what = "a question to the service about its conditions"
+                    yield Leftover("leftover", place, what, age, age >= _STALE_SECONDS)
+                elif not leaf and key != self.root_prefix:
+                    yield Leftover("empty_folder", place, "an object that stands for a folder", age)
+        try:
+            uploads = again(
+                lambda: list(self.engine.uploads(self._below(prefix))), NoSuchBucket, retry=self.engine.retry
+            )
+        except (NoSuchBucket, BackendError):
+            return
+        for upload in filter(lambda upload: self._is_ours(upload.key, None), uploads):
+            age = max(0.0, now - upload.started)
+            place = self.engine.describe(upload.key)
+            yield Leftover("leftover", place, "an upload in parts", age, age >= _STALE_SECONDS)
+
+    def now(self) -> float | None:
+        """Return the service's time, to the second, by an object that is written, looked at and deleted."""
+        key = f"{self.root_prefix}{PROBE}-{os.urandom(9).hex()}"
+        try:
+            again(
+                lambda: self.engine.put(key, b"?", expect=ANY, write_id="probe"),
+                NoSuchBucket,
+                retry=self.engine.retry,
+            )
+            head = again(lambda: self.engine.head(key), NoSuchObject, NoSuchBucket, retry=self.engine.retry)
+        except (NoSuchBucket, NoSuchObject):
+            return None  # the place is empty
+        finally:
+            with contextlib.suppress(BackendError, NoSuchBucket):
+                again(lambda: self.engine.erase(key), NoSuchBucket, retry=self.engine.retry)
+        return head.mtime
 
     def describe(self, name: Name = ()) -> str:
         return self.engine.describe(self._key(name))

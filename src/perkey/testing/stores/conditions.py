@@ -9,7 +9,8 @@ import pytest
 
 from perkey.content import STREAM_ABOVE
 from perkey.errors import ConflictError
-from perkey.expectations import ABSENT
+from perkey.expectations import ABSENT, Version
+from perkey.naming import Name
 from perkey.stores import Store
 from perkey.testing.racing import elsewhere
 from perkey.testing.stores.suite import (
@@ -124,6 +125,16 @@ class ReplaceClauses(StoreSuite):
             store.write(A, b"two", expect=version)
         assert content_of(store, A) == b"new"
 
+    def test_of_many_items_each_is_replaced_only_at_its_own_version(self, store: Store) -> None:
+        old = {name: store.write(name, b"old") for name in (A, B, NESTED)}
+        more: dict[Name, Version] = {(f"{n}.pkl",): store.write((f"{n}.pkl",), b"") for n in range(20)}
+        store.write(B, b"newer")
+        expected = {**old, **more}
+        told = dict(store.write_many([(n, b"new") for n in expected], expect=expected.__getitem__))
+        assert isinstance(told.pop(B), ConflictError)
+        assert told == {name: store.stat(name).version for name in expected if name != B}
+        assert [content_of(store, name) for name in (A, B, NESTED)] == [b"new", b"newer", b"new"]
+
     def test_a_stream_overtaken_while_it_is_written_replaces_nothing(self, store: Store) -> None:
         other = self.reopen(store)
         version = store.write(A, b"old")
@@ -168,6 +179,36 @@ class RemovalClauses(StoreSuite):
             with pytest.raises(ConflictError):
                 store.remove(name, expect=version)
         assert self.names(store) == []
+
+    def test_of_many_items_each_is_removed_only_at_its_own_version(self, store: Store) -> None:
+        expected = {name: store.write(name, b"old") for name in (A, B, NESTED)}
+        store.write(B, b"newer")
+        told = dict(store.remove_many(iter(expected), expect=expected.__getitem__))
+        assert isinstance(told.pop(B), ConflictError)
+        assert told == {A: None, NESTED: None}
+        assert self.names(store) == [B]
+        assert content_of(store, B) == b"newer"
+
+    def test_an_item_is_moved_with_its_content_if_it_is_as_expected(self, store: Store) -> None:
+        versions = {name: store.write(name, b"x" * (STREAM_ABOVE + 1)) for name in (A, NESTED)}
+        for name, version in versions.items():
+            aside: Name = (".@perkey-aside", "1", *name)
+            with pytest.raises(ConflictError):
+                store.move(name, aside, expect=version + "x")
+            store.move(name, aside, expect=version)
+            assert not store.exists(name)
+            with pytest.raises(ConflictError):
+                store.move(name, aside, expect=version)
+            store.write(name, b"newer")
+            with pytest.raises(ConflictError):
+                store.move(aside, name)
+            assert content_of(store, name) == b"newer"
+            store.remove(name)
+            store.move(aside, name)
+            assert content_of(store, name) == b"x" * (STREAM_ABOVE + 1)
+        assert self.names(store) == sorted([A, NESTED])
+        with pytest.raises(KeyError):
+            store.move(B, A)
 
     def test_an_item_written_anew_is_not_removed_by_its_old_version(self, store: Store) -> None:
         version = store.write(A, b"one")

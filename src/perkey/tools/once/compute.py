@@ -415,9 +415,9 @@ class Computation(Generic[R]):
 
     def _is_held(self) -> bool:
         """Look at a claim that this call has waited for; return whether it is still held."""
-        record = self._contender.look()
-        self._note(record)
-        return record is not None and not record.free and not self._contender.is_to_be_had(record)
+        found = self._contender.look()
+        self._note(found.record)
+        return self._contender.is_held(found)
 
     def _note(self, record: Record | None) -> None:
         """Take note of the claim, and raise if the attempt that this call waited for has failed."""

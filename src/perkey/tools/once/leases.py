@@ -86,30 +86,65 @@ class Reading:
     ended: float
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Readings that found one version.
+
+    Attributes:
+        start: The first since the last gap.
+        last: The last.
+        counted: For how long the version was seen to stay before that gap.
+    """
+
+    start: Reading
+    last: Reading
+    counted: float = 0.0
+
+    def then(self, reading: Reading) -> _Seen:
+        """Return what is known after another reading."""
+        if self.last.version != reading.version or reading.record is None:
+            return _Seen(reading, reading)
+        if reading.ended - self.last.began >= reading.record.lease / _SHORT:
+            return _Seen(reading, reading, self.seconds)
+        return _Seen(self.start, reading, self.counted)
+
+    @property
+    def seconds(self) -> float:
+        """For how long the version was seen to stay."""
+        return self.counted + _between(self.start, self.last)
+
+
 class Watch:
-    """What this process has seen of one claim of another holder."""
+    """What this process has seen of one claim of another holder.
+
+    Threads share it without a lock. It is replaced as a whole: of two readings that are added at a time, one
+    is lost, but they are never mixed up.
+    """
 
     def __init__(self) -> None:
-        self._counted = 0.0
-        self._start: Reading | None = None
-        self.last: Reading | None = None
+        self._seen: _Seen | None = None
+
+    @property
+    def last(self) -> Reading | None:
+        """What was read last; None if that is not known."""
+        seen = self._seen
+        return None if seen is None else seen.last
 
     def note(self, reading: Reading) -> None:
         """Take note of what was read."""
-        last, self.last = self.last, reading
-        if last is None or self._start is None or last.version != reading.version or reading.record is None:
-            self._counted, self._start = 0.0, reading
-        elif reading.ended - last.began >= reading.record.lease / _SHORT:
-            self._counted += _between(self._start, last)
-            self._start = reading
+        seen = self._seen
+        self._seen = _Seen(reading, reading) if seen is None else seen.then(reading)
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether the holder did not renew for a whole lease."""
-        last, start = self.last, self._start
-        if last is None or start is None or last.record is None:
+    def forget(self) -> None:
+        """Forget all that was read."""
+        self._seen = None
+
+    def is_silent(self, at: Reading) -> bool:
+        """Return whether the holder did not renew what was read for a whole lease."""
+        seen = self._seen
+        if seen is None or seen.last.version != at.version or at.record is None:
             return False
-        return self._counted + _between(start, last) >= last.record.lease
+        return seen.seconds >= at.record.lease
 
 
 def _between(first: Reading, last: Reading) -> float:
@@ -160,10 +195,11 @@ class Contender:
     @property
     def seen(self) -> Record | None:
         """The claim as it was last seen; None if it did not exist."""
-        return None if self._watch.last is None else self._watch.last.record
+        last = self._watch.last
+        return None if last is None else last.record
 
-    def look(self) -> Record | None:
-        """Read the claim, and return it; None if it does not exist."""
+    def look(self) -> Reading:
+        """Read the claim. Cost: one read, without transfer if it has not changed."""
         last = self._watch.last
         unless = None if last is None else last.version
         began = self._clock.monotonic()
@@ -180,7 +216,7 @@ class Contender:
             else:
                 reading = Reading(Record.decode(found[0], self._lease), found[1], began, ended)
         self._watch.note(reading)
-        return reading.record
+        return reading
 
     def attempt(self) -> Lease | None:
         """Try once to get the claim; return None if another holder has it.
@@ -188,26 +224,25 @@ class Contender:
         Cost: one insertion if the claim does not exist. Else one read, and a write if it is free or its
             holder is silent or gone.
         """
-        if self._watch.last is None or self._watch.last.record is None:
+        if self.seen is None:
             lease = self._take(None, ABSENT)
             if lease is not None:
                 return lease
         for _ in range(_ROUNDS):
-            record, version = self.look(), self._version
-            if record is not None and not self.is_to_be_had(record):
+            found = self.look()
+            if self.is_held(found):
                 return None
-            lease = self._take(record, ABSENT if version is None else version)
+            lease = self._take(found.record, ABSENT if found.version is None else found.version)
             if lease is not None:
                 return lease
         return None
 
-    @property
-    def _version(self) -> Version | None:
-        return None if self._watch.last is None else self._watch.last.version
-
-    def is_to_be_had(self, record: Record) -> bool:
-        """Return whether a claim is free, or its holder silent or gone."""
-        return record.free or self._watch.is_silent or record.holder.is_gone()
+    def is_held(self, found: Reading) -> bool:
+        """Return whether a claim is another holder's, which is neither silent nor gone."""
+        record = found.record
+        if record is None or record.free:
+            return False
+        return not (self._watch.is_silent(found) or record.holder.is_gone())
 
     def _take(self, before: Record | None, expect: Expectation) -> Lease | None:
         """Write a claim of this process, and return its lease; None if another writer was first."""
@@ -225,7 +260,7 @@ class Contender:
         version = swap(self.spot, mine, expect)
         if version is None:
             return None
-        self._watch.last = None
+        self._watch.forget()
         return Lease(self.spot, mine, version, began + self._lease, self._clock)
 
 

@@ -19,7 +19,7 @@ from perkey.naming import Name
 from perkey.tools.once.claims import LEASE, Renewal, check_seconds, pause_after
 from perkey.tools.once.compute import ABSENT, Computation, Found, Look, Policy
 from perkey.tools.once.holders import CLOCK, Clock, this_process
-from perkey.tools.once.leases import FAILURES, Contender, Patience, log
+from perkey.tools.once.leases import FAILURES, Contender, Patience, Reading, log
 from perkey.tools.once.places import Spot, spot_of, spots
 from perkey.tools.once.records import Failure, Record
 
@@ -376,27 +376,28 @@ class _Run:
         keys = (Key(*self._prefix, *key) for key in part)
         return claimed, {key for key in keys if key in self.tasks}
 
-    def _forgive(self, claimed: set[Key]) -> dict[Key, Record | None]:
+    def _forgive(self, claimed: set[Key]) -> dict[Key, Reading]:
         """In the first pass, forgive the failures of the past if wanted; return the claims as they are."""
         if not self.retry_failed:
             return {}
         self.retry_failed = False
         seen = {key: self._contender(key).look() for key in claimed & self.tasks.keys()}
-        for key, record in seen.items():
-            if record is not None and record.failure is not None:
-                self.forgiven[key] = record.failure.count
+        for key, found in seen.items():
+            if found.record is not None and found.record.failure is not None:
+                self.forgiven[key] = found.record.failure.count
         return seen
 
     def _contender(self, key: Key) -> Contender:
         return Contender(self.tasks[key].spot, self.policy.lease, clock=self.clock)
 
-    def _take_over(self, key: Key, record: Record | None) -> bool:
+    def _take_over(self, key: Key, found: Reading | None) -> bool:
         """Look at a task that was claimed, and do it if it can be had; return whether this process did it."""
         contender = self._contender(key)
-        record = record or contender.look()
+        found = found or contender.look()
+        record = found.record
         if record is None:
             return self._take(key)  # it was released, and is done or not
-        if not contender.is_to_be_had(record):
+        if contender.is_held(found):
             self._held[key] = str(record.holder)
             return False
         if record.free and self._is_given_up(key, record.failure):
