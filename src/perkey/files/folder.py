@@ -169,8 +169,8 @@ class Folder(Handle):
     def create(self, name: str, file: Handle) -> int:
         """Create a temporary file with the rights that the umask leaves; return the descriptor for writing.
 
-        If it still has this name when the folder is closed, it is removed, unless `settle` says that it has
-        another one by then.
+        If it still has this name when the folder is closed, it is removed, unless `settle` has noted
+        that it has another one.
 
         Args:
             name: Its name, of `temporary_name`.
@@ -214,7 +214,7 @@ class Folder(Handle):
         """Make closing a file final, where a client of a file system goes on holding it open."""
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the status of a file, or None if there is none."""
+        """Return the status of a file, or None if it does not exist."""
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except system_answer(FileNotFoundError):
@@ -245,7 +245,7 @@ class Folder(Handle):
             explain(error, f"{self.path}/{name}")
 
     def insert(self, temporary: str, name: str) -> bool:
-        """Rename a file, or raise FileExistsError if the name is taken; False where there is no such call."""
+        """Rename a file, or raise FileExistsError if the name is taken; False without such a call."""
         try:
             from perkey.files.syscalls import rename_new  # loads ctypes
         except ImportError:  # an interpreter built without it
@@ -253,7 +253,7 @@ class Folder(Handle):
         return rename_new(self._fd, temporary, name, f"{self.path}/{name}")
 
     def may_have_unnamed(self) -> bool:
-        """Tell whether somebody could make a file without a name here, and link it into its place."""
+        """Return whether a process may make a file without a name here, and link it into its place."""
         try:
             with Handle() as file:
                 file.open(".", UNNAMED, 0o600, self._fd)
@@ -296,7 +296,7 @@ class Folder(Handle):
         return False
 
     def unlock(self) -> None:
-        """Let other writers in; does nothing if there is no lock."""
+        """Let other writers in; does nothing without a lock."""
         hold = self.hold
         if hold is not None:
             if hold.fd >= 0:
@@ -339,7 +339,7 @@ class Folder(Handle):
         Args:
             hold: Notes what is locked.
             take: Locks an open file, waiting for its holder; returns whether there are such locks.
-            is_current: Tells whether an open and locked file is still the lock file of the folder.
+            is_current: Returns whether an open and locked file is still the lock file of the folder.
         """
         while True:
             hold.fd = -1
@@ -351,7 +351,7 @@ class Folder(Handle):
                 return False
             if is_current(fd):
                 return True
-            # Deleted while it was waited for, with its folder say; another writer may have made a new one.
+            # Deleted during the wait, for example with its folder; another writer may have made a new one.
             self._release(fd)
 
     def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
@@ -384,7 +384,7 @@ class Folder(Handle):
             fd = self.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=here)
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
-            # Whoever may enter the folder must be able to lock it, whatever the umask.
+            # Each user who may enter the folder must be able to lock it, whatever the umask.
             os.fchmod(fd, _ALL_MAY_LOCK)
         return fd
 

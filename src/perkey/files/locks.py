@@ -1,4 +1,4 @@
-"""Advisory locks on open files and folders, and what a thread knows of those that it holds.
+"""Advisory locks on open files and folders, and a record of the locks that each thread holds.
 
 A signal handler, or the finaliser of an object, may write where the write that it interrupted holds the lock.
 The thread cannot wait for itself. So it notes what it locks (`Hold`), and a nested write that finds the lock
@@ -80,7 +80,7 @@ class Hold:
         handle: Owns the descriptor.
 
     Attributes:
-        fd: The descriptor that is locked, or is about to be; -1 if there is nothing to lock.
+        fd: The descriptor that is locked, or is about to be; -1 without a lock.
         published: The status of the turn's file in the item's place, if a nested write replaced it.
     """
 
@@ -195,7 +195,7 @@ def locked_for_outer(fd: int, try_lock: Callable[[int], bool]) -> bool:
 
 
 def lock(fd: int) -> bool:
-    """Lock an open file or folder, waiting for its holder; return False where there are no such locks.
+    """Lock an open file or folder, waiting for its holder; return False if the file system has no locks.
 
     If the holder is a write that this thread was in when a signal handler or a finaliser ran, this returns at
     once: the caller works under that write's lock.
@@ -207,7 +207,7 @@ def lock(fd: int) -> bool:
         return _lock_byte(fd)
     try:
         holds = _mine.holds
-        # The first is the outermost: if it is the caller's own, there are no outer ones.
+        # The first is the outermost: if it is the caller's own, the thread has no outer locks.
         if not holds or holds[0].fd == fd or not locked_for_outer(fd, _try_lock):
             fcntl.flock(fd, fcntl.LOCK_EX)
     except system_answer(OSError) as error:
@@ -251,7 +251,7 @@ if sys.platform == "win32":  # pragma: not on Linux
 else:
 
     def _try_lock(fd: int) -> bool:
-        """Lock if nobody else holds the lock; what `fd` holds already, it goes on holding."""
+        """Lock if no other descriptor holds the lock; `fd` keeps a lock that it holds already."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except system_answer(OSError) as error:

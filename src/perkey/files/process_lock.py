@@ -11,7 +11,8 @@ class ProcessLock(RLock):  # type: ignore[misc] # final for type checkers only
 
     For locks that live as long as their module: each is renewed in every child from then on. Entering and
     leaving a ``with`` block are C functions, in which no signal handler runs. A signal handler or a finaliser
-    that wants the lock that its own thread holds gets it; each user says what such a nested caller may do.
+    that wants the lock that its own thread holds gets it; the
+    module that uses the lock decides what such a nested caller may do.
     """
 
     def __init__(self) -> None:

@@ -84,8 +84,8 @@ def open_folder(
         parts: As for `Folder.at`.
         lockable: As for `Folder.at`.
         locking: What the caller has chosen.
-        place: The folder whose file system decides, if it is another one than `base`: that of a data space,
-            say, for the folders of its jobs.
+        place: The folder whose file system decides, if it is another one than `base`: for example
+            that of a data space, for the folders of its jobs.
     """
     way = way_of(base if place is None else place, locking, writing=lockable)
     if not way.shared:
@@ -224,7 +224,7 @@ def replace_path(source: str, target: str) -> None:
 
 
 def make_own(path: str) -> None:
-    """Make a folder under a name that nobody else uses, so that it can exist only by this very call."""
+    """Make a folder under a name that no other process uses, so that only this very call can have made it."""
     with ignore_system_answer(FileExistsError):
         persist(partial(os.mkdir, path))
 
@@ -315,7 +315,7 @@ class WatchedFolder(_LockFileFolder):
     _by_records = False
 
     def watch_way(self, way: Way) -> None:
-        """Say how the folder is used."""
+        """Set how the folder is used."""
         self._way = way
 
     def _take_lock(self, hold: Hold) -> bool:
@@ -388,7 +388,7 @@ class SharedFolder(_LockFileFolder):
     # --- Looking past caches ------------------------------------------------------------------------------
 
     def freshen(self, name: str) -> None:
-        """Make what the client knows of a name fresh."""
+        """Make the client ask the server for a name again."""
         if self._smb:
             force(self._fd, name)
             with ignore_system_answer(OSError):  # not there, or not to be renamed by this user
@@ -514,14 +514,14 @@ class SharedFolder(_LockFileFolder):
         """Give a file its final name by link(2), which the server decides, and take the temporary one away.
 
         Both calls are made by one of a function in C, so that no signal handler of this thread sees a version
-        between them, which the second call changes. Others wait for a moment (`_is_being_inserted`).
+        between them, which the second call changes. Other readers wait for a moment (`_is_being_inserted`).
         """
         if not self._link_and(temporary, name, partial(os.unlink, temporary, dir_fd=self._fd)):
             discard(self, temporary)
         return True
 
     def _link_and(self, temporary: str, name: str, *more: Callable[[], None]) -> bool:
-        """Link a file and call what comes after; return whether all that was seen to be done."""
+        """Link a file and make the calls `more`; return whether all of them are known to have succeeded."""
         mine = self._identity(temporary)
         self._require_lease(name)
         steps: list[Callable[[], None]] = [
@@ -614,7 +614,7 @@ class SharedFolder(_LockFileFolder):
         return found.st_dev, found.st_ino
 
     def _state(self, name: str) -> tuple[int, ...] | None:
-        """Return what tells a file from one that got its inode after it."""
+        """Return what distinguishes a file from a later one with the same inode."""
         try:
             return _state_of(os.stat(name, dir_fd=self._fd, follow_symlinks=False))
         except system_answer(OSError):
@@ -695,7 +695,8 @@ def _state_of(found: os.stat_result) -> tuple[int, ...]:
 def _is_being_inserted(found: os.stat_result) -> bool:
     """Return whether a file seems to have its temporary name, too, whose loss will change its version.
 
-    If its inode was changed long ago, its second name is not of an insertion: a backup made of links, say.
+    If its inode was changed long ago, its second name is not of an insertion. It may be of a backup that
+    consists of links.
     """
     return found.st_nlink > 1 and abs(time.time_ns() - found.st_ctime_ns) < _RECENT
 
@@ -727,7 +728,7 @@ def _try_lock(fd: int) -> bool:
 def force(folder: int, name: str) -> None:
     """Ask the server for the status of a file, so that the client's next answer is fresh (statx(2)).
 
-    Does nothing where there is no such call, or no such file.
+    Does nothing if the system lacks the call, or if the file does not exist.
     """
     function = libc_function(
         "statx", ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p

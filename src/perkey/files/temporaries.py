@@ -13,7 +13,7 @@ from perkey.answers import system_answer
 from perkey.files.folder import Folder
 
 OURS: Final = ".@perkey-"
-"""The beginning of the names of all files that are no items; "@" is in no key."""
+"""The beginning of the names of all files that are not items; a key cannot contain "@"."""
 
 SCRATCH: Final = ".@perkey"
 """The folder for what is not an item or a job; beside items it would be listed as a foreign file."""
@@ -46,7 +46,7 @@ def temporary_name() -> str:
 
 
 def signed_name() -> str:
-    """Return a name as `temporary_name` that also says which process on which host uses it."""
+    """Return a name as `temporary_name` that also names the process and the host that use it."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.uname().nodename)[:64]
     return f"{temporary_name()}-{os.getpid()}-{host}"
 
@@ -66,7 +66,7 @@ def discard(folder: Folder, temporary: str) -> None:
 
 
 def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
-    """Remove a temporary file that was not written to for `min_age` seconds; tell whether it did.
+    """Remove a temporary file that was not written to for `min_age` seconds; return whether it was removed.
 
     If its writer lives after all, it notices, and writes again.
     """

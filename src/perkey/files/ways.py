@@ -1,4 +1,4 @@
-"""The way from a base folder to a file, which does not follow symbolic links, and what is said of it.
+"""The way from a base folder to a file, which does not follow symbolic links, and the errors that it causes.
 
 Only the base folder's own path may contain symbolic links.
 """
@@ -32,10 +32,10 @@ READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """How a file is opened whose path may be or contain a symbolic link."""
 
 UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
-"""How a folder is opened to make a file in it that has no name; fails where there is no such thing."""
+"""How a folder is opened to make a file in it that has no name; fails where that is not supported."""
 
 NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP))
-"""What systems and file systems say for which each file has a name; EISDIR if they never heard of it."""
+"""The errors of systems and file systems on which each file has a name; EISDIR if the flag is unknown."""
 
 
 def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: Any) -> R:
@@ -124,7 +124,7 @@ def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
 
 
 def explain(error: OSError, path: str) -> NoReturn:
-    """Raise `error`, of a system call, with the full path, and say so if it is due to a symbolic link.
+    """Raise `error`, of a system call, with the full path; if a symbolic link is the cause, raise that error.
 
     The error itself is raised, not another one of its class, which may take other arguments.
     """

@@ -53,7 +53,7 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
         """Take the dictionary from ``backend_options["dict"]``, and in it the part that the location names.
 
         Raises:
-            TypeError: There is no dictionary.
+            TypeError: The dictionary is missing.
             ValueError: ``mmap_mode`` is given: an item of a dictionary is not a file that can be mapped.
         """
         options = {} if backend_options is None else backend_options
@@ -93,7 +93,7 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
         self._dict.delete_many([_key(call_id, _OUTPUT), _key(call_id, _METADATA)])
 
     def get_metadata(self, call_id: _Call) -> dict[str, Any]:
-        """Return the metadata of a result, {} if there are none."""
+        """Return the metadata of a result, {} if it has no metadata."""
         text = self._dict.get(_key(call_id, _METADATA))
         return json.loads(text) if isinstance(text, str) else {}
 

@@ -301,10 +301,10 @@ def _info(spot: Spot, d: PersiDict[Any]) -> ClaimInfo | None:
 
 
 def break_claim(d: PersiDict[Any], key: NonEmptyPersiDictKey) -> bool:
-    """Take a claim away from its holder, and return whether there was one.
+    """Take a claim away from its holder, and return whether a claim existed.
 
-    The holder notices it at its next renewal, at most a quarter of its lease later; until then its `check`
-    passes. Its work goes on, but `compute_once` inserts no second result. Use it for a holder that hangs.
+    The holder notices it at its next renewal, at most a quarter of its lease later. Its `check` raises no
+    error until then. Its work goes on, but `compute_once` inserts no second result. Use it for a holder that hangs.
 
     Args:
         d: The dictionary.

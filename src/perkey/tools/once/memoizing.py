@@ -68,12 +68,12 @@ def memoize(
         ignore: Names of parameters that do not matter for the result.
         max_age: Seconds after which a result is computed anew, by the time that the dictionary's place gives
             to its items and the date of this machine; None means never.
-        early: Seconds before that age at which one caller computes the result anew, while all others still
-            get the old one; 0 means not to. If that fails, it is logged, and the old result is returned.
+        early: Seconds before that age at which one caller computes the result anew, while all other
+            callers still get the old one; 0 means not to. If that fails, it is logged, and the old result is returned.
         key: Takes the arguments of a call and returns its key, in place of name and digest.
         name: In place of ``module.function``; required for functions of a local scope or of a program's main
             module, unless `key` is given. With `key`, the beginning of all keys.
-        when_busy: As for `compute_once`; so are the next four.
+        when_busy: As for `compute_once`.
         timeout: As for `compute_once`.
         default: As for `compute_once`.
         lease: As for `compute_once`.
@@ -81,8 +81,7 @@ def memoize(
 
     Raises:
         TypeError, ValueError: An argument is of the wrong kind or out of bounds; the function has no name of
-        its
-            own, or is a generator function.
+            its own, or is a generator function.
 
     Cost: a hit is one read, and the hash of the arguments; with `max_age` also a stat.
 
@@ -206,7 +205,7 @@ class Age:
         return cls(most, before)
 
     def left(self, d: PersiDict[Any], key: NonEmptyPersiDictKey) -> float | None:
-        """Return for how many seconds a result is still good; None if there is none."""
+        """Return for how many seconds a result is still good; None if it does not exist."""
         try:
             written = d.timestamp(key)
         except answer(KeyError):
