@@ -304,7 +304,8 @@ def break_claim(d: PersiDict[Any], key: NonEmptyPersiDictKey) -> bool:
     """Take a claim away from its holder, and return whether a claim existed.
 
     The holder notices it at its next renewal, at most a quarter of its lease later. Its `check` raises no
-    error until then. Its work goes on, but `compute_once` inserts no second result. Use it for a holder that hangs.
+    error until then. Its work goes on, but `compute_once` inserts no second result. Use this if the holder
+    hangs.
 
     Args:
         d: The dictionary.

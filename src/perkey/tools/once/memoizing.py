@@ -69,7 +69,8 @@ def memoize(
         max_age: Seconds after which a result is computed anew, by the time that the dictionary's place gives
             to its items and the date of this machine; None means never.
         early: Seconds before that age at which one caller computes the result anew, while all other
-            callers still get the old one; 0 means not to. If that fails, it is logged, and the old result is returned.
+            callers still get the old one; 0 means not to. A failure of it is logged, and the old result is
+            returned.
         key: Takes the arguments of a call and returns its key, in place of name and digest.
         name: In place of ``module.function``; required for functions of a local scope or of a program's main
             module, unless `key` is given. With `key`, the beginning of all keys.
