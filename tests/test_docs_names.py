@@ -28,7 +28,7 @@ def code_on(page: str) -> Iterator[str]:
 def missing_paths(page: str) -> list[str]:
     """List the files and folders that a page names and that do not exist.
 
-    They are relative to the package, its parent or the repository, or to a folder that the same paragraph names.
+    They are relative to the package, its parent, the repository, or a folder that the same paragraph names.
     """
     found = []
     for paragraph in re.split(r"\n(?:\n|(?=[|*-] ))", page):
