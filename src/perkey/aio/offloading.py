@@ -100,7 +100,7 @@ def batch_of(source: Iterator[T], most: int) -> list[T]:
 
 
 def close_iterator(source: Iterator[Any]) -> None:
-    """Close a generator; of another iterator nothing is to be closed."""
+    """Close a generator; other iterators need no closing."""
     if isinstance(source, Generator):
         source.close()
 

@@ -226,7 +226,7 @@ class Folder(Handle):
         return found
 
     def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
-        """Rename a file, in place of another one if there is one.
+        """Rename a file, replacing an existing one.
 
         Args:
             temporary: Its name.
@@ -405,7 +405,7 @@ def remove_emptied(base: str, parts: Name) -> None:
 
 
 def make_base(base: str, *, durable: bool) -> None:
-    """Make the base folder and all above it, if need be.
+    """Make the base folder and all above it, unless they exist.
 
     Raises:
         NotADirectoryError: A file is in its place.
@@ -430,7 +430,7 @@ def make_base(base: str, *, durable: bool) -> None:
 
 
 def refuse_dangling(path: str) -> None:
-    """Raise FileNotFoundError if there is a link that leads nowhere: what it should lead to is not absent.
+    """Raise FileNotFoundError for a link that leads nowhere, because its target may only be unreachable.
 
     Args:
         path: What was not found.

@@ -125,7 +125,7 @@ class Patience:
         self._pause = 0.001
 
     def wait(self, error: OSError) -> None:
-        """Wait a little, or raise `error` if it is another one or it is too late."""
+        """Wait a little; raise `error` if it is not ESTALE or the time is over."""
         if error.errno not in self._stale or time.monotonic() > self._end:
             raise error
         time.sleep(self._pause * random.random())  # noqa: S311 - no secret
@@ -219,7 +219,7 @@ def move_path(source: str, target: str) -> None:
 
 
 def replace_path(source: str, target: str) -> None:
-    """Rename a file in place of another one, if there is one; otherwise as `move_path`."""
+    """Rename a file, replacing an existing one; otherwise as `move_path`."""
     _rename_by(os.replace, source, target, way_of(os.path.dirname(os.path.abspath(target))))
 
 
@@ -456,11 +456,11 @@ class SharedFolder(_LockFileFolder):
     # --- Changing names, with replies that may be lost ---------------------------------------------------
 
     def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
-        """Rename a file, in place of another one if there is one; as `Folder.replace`.
+        """Rename a file, replacing an existing one; as `Folder.replace`.
 
         Raises:
-            OutcomeUnknownError: The client repeated the call after a lost reply, and both names were used by
-                others meanwhile.
+            OutcomeUnknownError: The client repeated the call after a lost reply, and other processes
+                used both names meanwhile.
         """
         mine = self._identity(temporary)
         before = None if turn is None else self._state(name)
@@ -591,7 +591,7 @@ class SharedFolder(_LockFileFolder):
             raise OSError(errno.ESTALE, "the lock may be lost, held for too long", f"{self.path}/{name}")
 
     def create(self, name: str, file: Handle) -> int:
-        """Create a file as `Folder.create`; no other process uses its name, so it can exist by this call."""
+        """Create a file as `Folder.create`, under a name that no other process uses."""
         try:
             return super().create(name, file)
         except system_answer(FileExistsError):

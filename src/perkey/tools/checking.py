@@ -161,7 +161,7 @@ class VerifyReport:
 
 @runtime_checkable
 class Checkable(Protocol):
-    """What checks and repairs itself: a project of `perkey.dataspace`."""
+    """An object that checks and repairs itself: a project of `perkey.dataspace`."""
 
     @property
     def path(self) -> str:

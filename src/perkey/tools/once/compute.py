@@ -165,7 +165,7 @@ class Policy:
 
 
 class Found(NamedTuple):
-    """There is a value.
+    """The value exists.
 
     Attributes:
         value: The value.
@@ -179,7 +179,7 @@ class Turn(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Another computes.
+    """Another call computes.
 
     Attributes:
         seconds: After how long to look again.
@@ -325,7 +325,7 @@ class Computation(Generic[R]):
             self._pause(step.seconds)
 
     def compute(self, function: Callable[[], R]) -> R:
-        """Call a function in this call's turn, and return the value that is there then."""
+        """Call a function in this call's turn, and return the value that is stored then."""
         try:
             with self.computing():
                 value = function()
@@ -497,7 +497,7 @@ class Computation(Generic[R]):
         return self._old
 
     def insert(self, value: R) -> R:
-        """Store a result, and return the value that is there then: this one, or one that was there before."""
+        """Store a result, and return the stored value: this one, or one that was stored before."""
         there = self._patience.until_done(lambda: self._store(value))
         self._claim.release(forget=True)
         return there

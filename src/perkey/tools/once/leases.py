@@ -483,7 +483,7 @@ class Patience:
 
 
 def log(message: str, *arguments: object) -> None:
-    """Log what a user should know and nothing has to be done about."""
+    """Log information that needs no action."""
     import logging
 
     logging.getLogger("perkey.tools.once").warning(message, *arguments)

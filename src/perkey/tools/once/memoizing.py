@@ -282,11 +282,11 @@ class Memoized(Generic[P, R]):
             return computation.run(call)
 
     def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Return whether a result is there, and not too old. Cost: one stat."""
+        """Return whether a result exists and is not too old. Cost: one stat."""
         return self._has(self._key(args, kwargs))
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Remove a result, so that the next call computes; return whether there was one."""
+        """Remove a result, so that the next call computes; return whether it existed."""
         return self._d.discard(self._key(args, kwargs))
 
     def recompute(self, *args: P.args, **kwargs: P.kwargs) -> R:
