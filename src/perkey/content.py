@@ -16,10 +16,10 @@ class Streamable(Protocol):
     """Data that writes itself into a file, a piece at a time."""
 
     def write_to(self, file: BinaryIO, /) -> None:
-        """Write all of it; may be called again, for example after a conflict, and then writes the same again.
+        """Write all of the data. Each call writes the same bytes; a store calls it again after a conflict.
 
         Raises:
-            UnstorableValueError: It cannot be encoded after all; what was written is to be thrown away.
+            UnstorableValueError: The data cannot be encoded; the caller must discard what was written.
         """
         ...
 

@@ -138,7 +138,7 @@ class AsyncDict(NeverSame, Generic[V]):
     # --- One item -----------------------------------------------------------------------------------
 
     def __getitem__(self, key: NonEmptyPersiDictKey) -> Awaitable[V]:
-        """Return an awaitable of the value: ``await d["a"]``; it raises KeyError if there is no item."""
+        """Return an awaitable of the value: ``await d["a"]``; KeyError if the key does not exist."""
         return self._do(lambda d: d[key])
 
     @overload
@@ -146,7 +146,7 @@ class AsyncDict(NeverSame, Generic[V]):
     @overload
     async def get(self, key: NonEmptyPersiDictKey, default: V | T) -> V | T: ...
     async def get(self, key: NonEmptyPersiDictKey, default: Any = None) -> Any:
-        """Return the value, or `default` if there is no item."""
+        """Return the value, or `default` if the key does not exist."""
         return await self._do(lambda d: d.get(key, default))
 
     async def set(self, key: NonEmptyPersiDictKey, value: V | Joker) -> None:
@@ -154,7 +154,7 @@ class AsyncDict(NeverSame, Generic[V]):
         await self._do(lambda d: d.__setitem__(key, value))
 
     async def delete(self, key: NonEmptyPersiDictKey) -> None:
-        """Delete an item, as ``del d[key]``; raises KeyError if there is no item."""
+        """Delete an item, as ``del d[key]``; raises KeyError if the key does not exist."""
         await self._do(lambda d: d.__delitem__(key))
 
     async def contains(self, key: NonEmptyPersiDictKey) -> bool:
@@ -162,7 +162,7 @@ class AsyncDict(NeverSame, Generic[V]):
         return await self._do(lambda d: key in d)
 
     async def setdefault(self, key: NonEmptyPersiDictKey, default: V = None) -> V:  # type: ignore[assignment] # as dict
-        """Return the value, after inserting `default` if there was no item; of several inserters one wins."""
+        """Return the value; insert `default` first if the key is missing. Of several inserters one wins."""
         return await self._do(lambda d: d.setdefault(key, default))
 
     async def discard(self, key: NonEmptyPersiDictKey) -> bool:
@@ -174,12 +174,12 @@ class AsyncDict(NeverSame, Generic[V]):
         return await self._do(lambda d: d.delete_if_exists(key))
 
     async def pop(self, key: NonEmptyPersiDictKey, default: Any = _NO_DEFAULT) -> Any:
-        """Delete an item and return its value; `default` if there is no item, else KeyError."""
+        """Delete an item and return its value; if the key is missing, return `default` or raise KeyError."""
         given = () if default is _NO_DEFAULT else (default,)
         return await self._do(lambda d: d.pop(key, *given))
 
     async def popitem(self) -> tuple[NonEmptySafeStrTuple, V]:
-        """Delete an arbitrary item and return its key and value; raises KeyError if there is no item."""
+        """Delete an arbitrary item, return its key and value; KeyError if the dictionary is empty."""
         return await self._do(lambda d: d.popitem())
 
     async def timestamp(self, key: NonEmptyPersiDictKey) -> float:
@@ -310,11 +310,11 @@ class AsyncDict(NeverSame, Generic[V]):
         await self._do(lambda d: d.set_many(items, progress=progress))
 
     async def delete_many(self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False) -> None:
-        """Delete several items; keys without an item are no error."""
+        """Delete several items; keys that do not exist are ignored."""
         await self._do(lambda d: d.delete_many(keys, progress=progress))
 
     async def update(self, other: Any = (), /, **more: Any) -> None:
-        """Store the items of a mapping, or pairs, and those given by name; as `set_many`."""
+        """Store the items of a mapping or of pairs, and the keyword arguments; as `set_many`."""
         await self._do(lambda d: d.update(other, **more))
 
     async def clear(self) -> None:
@@ -330,11 +330,11 @@ class AsyncDict(NeverSame, Generic[V]):
         return await self._do(len)
 
     async def is_empty(self) -> bool:
-        """Return whether there is no item, as ``not d``."""
+        """Return whether the dictionary is empty, as ``not d``."""
         return await self._do(lambda d: not d)
 
     async def random_key(self) -> NonEmptySafeStrTuple | None:
-        """Return a key, each with the same probability, or None if there is no item."""
+        """Return a key, each with the same probability, or None if the dictionary is empty."""
         return await self._do(lambda d: d.random_key())
 
     async def oldest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:

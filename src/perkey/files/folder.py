@@ -40,10 +40,10 @@ READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """How a file is opened whose path may be or contain a symbolic link."""
 
 UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
-"""How a folder is opened to make a file in it that has no name; fails where there is no such thing."""
+"""How a folder is opened to make a file in it that has no name; fails where that is not supported."""
 
 NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP))
-"""What systems and file systems say for which each file has a name; EISDIR if they never heard of it."""
+"""The errors of systems and file systems on which each file has a name; EISDIR if the flag is unknown."""
 
 
 def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: Any) -> R:
@@ -132,7 +132,7 @@ def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
 
 
 def explain(error: OSError, path: str) -> NoReturn:
-    """Raise `error`, of a system call, with the full path, and say so if it is due to a symbolic link.
+    """Raise `error`, of a system call, with the full path; if a symbolic link is the cause, raise that error.
 
     The error itself is raised, not another one of its class, which may take other arguments.
     """
@@ -299,8 +299,8 @@ class Folder(Handle):
     def create(self, name: str, file: Handle) -> int:
         """Create a temporary file with the rights that the umask leaves; return the descriptor for writing.
 
-        If it still has this name when the folder is closed, it is removed, unless `settle` says that it has
-        another one by then.
+        If it still has this name when the folder is closed, it is removed, unless `settle` has noted
+        that it has another one.
 
         Args:
             name: Its name, of `temporary_name`.
@@ -344,7 +344,7 @@ class Folder(Handle):
         """Make closing a file final, where a client of a file system goes on holding it open."""
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the status of a file, or None if there is none."""
+        """Return the status of a file, or None if it does not exist."""
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except system_answer(FileNotFoundError):
@@ -356,7 +356,7 @@ class Folder(Handle):
         return found
 
     def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
-        """Rename a file, in place of another one if there is one.
+        """Rename a file, replacing an existing one.
 
         Args:
             temporary: Its name.
@@ -375,7 +375,7 @@ class Folder(Handle):
             explain(error, f"{self.path}/{name}")
 
     def insert(self, temporary: str, name: str) -> bool:
-        """Rename a file, or raise FileExistsError if the name is taken; False where there is no such call."""
+        """Rename a file, or raise FileExistsError if the name is taken; False without such a call."""
         try:
             from perkey.files.syscalls import rename_new  # loads ctypes
         except ImportError:  # an interpreter built without it
@@ -383,7 +383,7 @@ class Folder(Handle):
         return rename_new(self._fd, temporary, name, f"{self.path}/{name}")
 
     def may_have_unnamed(self) -> bool:
-        """Tell whether somebody could make a file without a name here, and link it into its place."""
+        """Return whether a process may make a file without a name here, and link it into its place."""
         try:
             with Handle() as file:
                 file.open(".", UNNAMED, 0o600, self._fd)
@@ -426,7 +426,7 @@ class Folder(Handle):
         return False
 
     def unlock(self) -> None:
-        """Let other writers in; does nothing if there is no lock."""
+        """Let other writers in; does nothing without a lock."""
         hold = self.hold
         if hold is not None:
             if hold.fd >= 0:
@@ -469,7 +469,7 @@ class Folder(Handle):
         Args:
             hold: Notes what is locked.
             take: Locks an open file, waiting for its holder; returns whether there are such locks.
-            is_current: Tells whether an open and locked file is still the lock file of the folder.
+            is_current: Returns whether an open and locked file is still the lock file of the folder.
         """
         while True:
             hold.fd = -1
@@ -481,7 +481,7 @@ class Folder(Handle):
                 return False
             if is_current(fd):
                 return True
-            # Deleted while it was waited for, with its folder say; another writer may have made a new one.
+            # Deleted during the wait, for example with its folder; another writer may have made a new one.
             self._release(fd)
 
     def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
@@ -514,7 +514,7 @@ class Folder(Handle):
             fd = self.open(LOCK_FILE, _LOCK, _ALL_MAY_LOCK, dir_fd=here)
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
-            # Whoever may enter the folder must be able to lock it, whatever the umask.
+            # Each user who may enter the folder must be able to lock it, whatever the umask.
             os.fchmod(fd, _ALL_MAY_LOCK)
         return fd
 
@@ -535,7 +535,7 @@ def remove_emptied(base: str, parts: Name) -> None:
 
 
 def make_base(base: str, *, durable: bool) -> None:
-    """Make the base folder and all above it, if need be.
+    """Make the base folder and all above it, unless they exist.
 
     Raises:
         NotADirectoryError: A file is in its place.
@@ -560,7 +560,7 @@ def make_base(base: str, *, durable: bool) -> None:
 
 
 def refuse_dangling(path: str) -> None:
-    """Raise FileNotFoundError if there is a link that leads nowhere: what it should lead to is not absent.
+    """Raise FileNotFoundError for a link that leads nowhere, because its target may only be unreachable.
 
     Args:
         path: What was not found.
@@ -572,7 +572,7 @@ def refuse_dangling(path: str) -> None:
 
 
 OURS: Final = ".@perkey-"
-"""The beginning of the names of all files that are no items; "@" is in no key."""
+"""The beginning of the names of all files that are not items; a key cannot contain "@"."""
 
 SCRATCH: Final = ".@perkey"
 """The folder for what is not an item or a job; beside items it would be listed as a foreign file."""
@@ -605,7 +605,7 @@ def temporary_name() -> str:
 
 
 def signed_name() -> str:
-    """Return a name as `temporary_name` that also says which process on which host uses it."""
+    """Return a name as `temporary_name` that also names the process and the host that use it."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.uname().nodename)[:64]
     return f"{temporary_name()}-{os.getpid()}-{host}"
 
@@ -625,7 +625,7 @@ def discard(folder: Folder, temporary: str) -> None:
 
 
 def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
-    """Remove a temporary file that was not written to for `min_age` seconds; tell whether it did.
+    """Remove a temporary file that was not written to for `min_age` seconds; return whether it was removed.
 
     If its writer lives after all, it notices, and writes again.
     """

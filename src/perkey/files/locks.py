@@ -137,7 +137,7 @@ class ProcessLock(RLock):  # type: ignore[misc] # final for type checkers only
 
     For locks that live as long as their module: each is renewed in every child from then on. Entering and
     leaving a ``with`` block are C functions, in which no signal handler runs. A signal handler or a finaliser
-    that wants the lock that its own thread holds gets it; each user says what such a nested caller may do.
+    that wants the lock of its own thread gets it; the module that uses the lock decides what it may do.
     """
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ class Hold:
         handle: Owns the descriptor.
 
     Attributes:
-        fd: The descriptor that is locked, or is about to be; -1 if there is nothing to lock.
+        fd: The descriptor that is locked, or is about to be; -1 without a lock.
         published: The status of the turn's file in the item's place, if a nested write replaced it.
     """
 
@@ -318,7 +318,7 @@ def locked_for_outer(fd: int, try_lock: Callable[[int], bool]) -> bool:
 
 
 def lock(fd: int) -> bool:
-    """Lock an open file or folder, waiting for its holder; return False where there are no such locks.
+    """Lock an open file or folder, waiting for its holder; return False if the file system has no locks.
 
     If the holder is a write that this thread was in when a signal handler or a finaliser ran, this returns at
     once: the caller works under that write's lock.
@@ -330,7 +330,7 @@ def lock(fd: int) -> bool:
         return _lock_byte(fd)
     try:
         holds = _mine.holds
-        # The first is the outermost: if it is the caller's own, there are no outer ones.
+        # The first is the outermost: if it is the caller's own, the thread has no outer locks.
         if not holds or holds[0].fd == fd or not locked_for_outer(fd, _try_lock):
             fcntl.flock(fd, fcntl.LOCK_EX)
     except system_answer(OSError) as error:
@@ -374,7 +374,7 @@ if sys.platform == "win32":  # pragma: not on Linux
 else:
 
     def _try_lock(fd: int) -> bool:
-        """Lock if nobody else holds the lock; what `fd` holds already, it goes on holding."""
+        """Lock if no other descriptor holds the lock; `fd` keeps a lock that it holds already."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except system_answer(OSError) as error:

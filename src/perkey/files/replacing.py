@@ -44,11 +44,11 @@ def place(
         expect: What it must be at.
         durable: Whether file and folder are on disk when this returns.
         keep_mode: Whether the new file has the permissions of the old one, instead of what the umask leaves.
-        versioned: Whether anybody wants the version; if not, "" is returned, and a system call saved.
+        versioned: Whether to return the version; if not, "" is returned and a system call is saved.
 
     Raises:
         ConflictError: It is not as expected; nothing was changed.
-        FileNotFoundError: Somebody deleted the folder, or a temporary file that seemed stale.
+        FileNotFoundError: Another process deleted the folder, or a temporary file that seemed stale.
         OSError: It cannot be written; nothing was changed.
     """
     found = None
@@ -152,7 +152,7 @@ def _publish_closed(
 
 
 def _link(folder: Folder, temporary: str, leaf: str, turn: Turn, *, locked: bool) -> bool:
-    """Insert a file by link(2), or under the lock by renaming where there are no links."""
+    """Insert a file by link(2), or under the lock by renaming if the file system has no links."""
     try:
         return folder.insert(temporary, leaf)
     except system_answer(OSError) as error:
@@ -198,7 +198,7 @@ def fill(fd: int, data: Data, place: str) -> None:
 
 
 class _NewFile(io.FileIO):
-    """A file that notes its own failure, so that it is told apart from those of the data's code."""
+    """A file that notes its own failure, which distinguishes it from those of the data's code."""
 
     failure: OSError | None = None
 
@@ -252,8 +252,8 @@ def publish(
 ) -> None:
     """Give a finished file its name, if the item is as expected.
 
-    Where anything is expected nobody looks at what is replaced: that would cost a seventh of a write without
-    syncs. So only a condition makes the new time later than one that a clock of another host has set.
+    An unconditional write does not stat the file that it replaces: that would cost a seventh of a write
+    without syncs. So only a condition makes the new time later than one that a clock of another host has set.
 
     Args:
         folder: The folder of both.
@@ -308,7 +308,7 @@ def take_away(folder: Folder, name: Name, expect: Expectation, *, locked: bool) 
 
 
 def raise_absent(name: Name, expect: Expectation) -> NoReturn:
-    """Raise what is due when there is nothing to remove."""
+    """Raise the error for an item that does not exist and was to be removed."""
     if expect is ANY:
         raise KeyError(name)
     raise ConflictError(name, expect, ABSENT)
@@ -321,11 +321,11 @@ def _no_lock(folder: Folder, verb: Verb) -> Exception:
 def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool) -> bool:
     """Insert an item if absent, also of those that insert without a lock.
 
-    The last way is for where there is no lock, or no rename that refuses: the file has both names for a
+    The last way is for systems without locks, or without a rename that refuses: the file has both names for a
     moment, and a version that a reader sees in that moment is outdated by the loss of the first.
 
     Returns:
-        Whether it was done; False if there is no call for it, but all writers lock the folder.
+        Whether it was done; False if the system has no call for it, but all writers lock the folder.
     """
     if locked:
         try:

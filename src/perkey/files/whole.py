@@ -20,7 +20,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 def write_file(
     path: str, content: bytes, *, durable: bool = True, new: bool = False, mode: int = 0o666
 ) -> None:
-    """Write a file atomically: others see the old content or the new one.
+    """Write a file atomically: readers see the old content or the new one.
 
     Args:
         path: Where to; the folder must exist.
@@ -55,7 +55,7 @@ def write_new_in(folder: Folder, name: str, content: bytes, *, durable: bool) ->
 
 
 def write_new(path: str, content: bytes, *, durable: bool) -> None:
-    """Write a file into a folder that no other process knows of yet."""
+    """Write a file into a folder that no other process uses yet."""
     with Handle() as file:
         try:
             fd = file.open(path, _NEW, 0o666)
@@ -77,7 +77,7 @@ def sync_path(path: str) -> None:
 
 
 def read_file(path: str) -> bytes | None:
-    """Return what is in a file; None if there is no such file.
+    """Return the content of a file; None if it does not exist.
 
     Raises:
         FileNotFoundError: There is a link of that name, which leads nowhere.

@@ -11,7 +11,7 @@ from perkey.keys import check_part, text_of
 
 
 class Format(ABC):
-    """Value to bytes and back; stateless as far as its users can see, shared between threads.
+    """Encodes values to bytes and decodes them; without visible state, shared between threads.
 
     Attributes:
         value_class: The class all values must be of, or None.
@@ -38,7 +38,7 @@ class Format(ABC):
         """
 
     def check(self, content: Content) -> bool:
-        """Look for damage without running anything that the bytes name; return whether it can be seen.
+        """Look for damage without running anything that the bytes name; return whether that is possible.
 
         A format with checksums overrides this. A subclass that overrides `decode` overrides this, too; if it
         does not, its values count as unchecked.
@@ -63,7 +63,7 @@ _formats: dict[str, Format] = {}
 
 
 def register_format(file_type: str, new: Format, *, replace: bool = False) -> None:
-    """Let `file_type` mean a format of your own in this process, for dictionaries made from now on.
+    """Register a format for `file_type` in this process, for dictionaries that are made from now on.
 
     A dictionary handle that is unpickled elsewhere finds its format by name, so workers must register it,
     too.

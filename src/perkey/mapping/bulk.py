@@ -30,7 +30,7 @@ V = TypeVar("V")
 def read_many(
     items: Items[V], names: Iterable[Name]
 ) -> Generator[tuple[Name, V, Exception | None], None, None]:
-    """Yield each name whose item exists with its value and None, or with what reading it raises.
+    """Yield each name whose item exists, with its value and None, or with the exception of the read.
 
     An exception may also be a value, so the two are apart. Close it if it is not used to the end.
     """

@@ -1,8 +1,8 @@
 """Keys of calls: the arguments, as the signature sees them, become one part of a key.
 
 JSON-like arguments are keyed by `perkey.key_of`, which is the same on every machine and in every version.
-Arrays, numbers of numpy and bytes are keyed by their content. All others are hashed as joblib does, which
-depends on its version and on Python's; both are in the key.
+Arrays, numbers of numpy and bytes are keyed by their content. Other arguments are hashed as joblib does; such
+a hash depends on the versions of joblib and Python, which are part of the key.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _mixed(arguments: Mapping[str, Any]) -> str:
 
 
 def _described(name: str, value: Any, hashed: list[str], depth: int = 0) -> list[Any]:
-    """Return what identifies an argument, as JSON: what it is, and its content.
+    """Return what identifies an argument, as JSON: its kind and its content.
 
     Args:
         name: The name of the argument.
@@ -124,7 +124,7 @@ def _sha256(content: bytes | bytearray) -> str:
 
 
 def _hash_of(name: str, value: Any) -> str:
-    """Return joblib's hash of an argument; raises TypeError if it has none that is worth anything."""
+    """Return joblib's hash of an argument; raises TypeError if the hash would not identify it."""
     advice = _ADVICE.format(name=name)
     handle = _handle_in(value)
     if handle is not None:
@@ -147,7 +147,7 @@ def _hash_of(name: str, value: Any) -> str:
 
 
 def _handle_in(value: Any, depth: int = 0) -> Any:
-    """Return a handle that is a value or lies in its containers; None if there is none."""
+    """Return a value that is a handle, or the first handle in its containers; otherwise None."""
     if isinstance(value, NeverSame):
         return value
     if depth == _DEEPEST or not isinstance(value, (list, tuple, dict)):
