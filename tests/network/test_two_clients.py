@@ -66,7 +66,7 @@ def test_the_scenarios_see_a_fault(tmp_path: Path) -> None:
     """Where one folder is locked in two ways, they fail: the control of the control."""
     code = (
         "import sys, itertools; sys.path.insert(0, sys.argv.pop(1)); import two_clients as t;"
-        "from perkey.stores import shared; shared._try_lock = lambda fd: True;"
+        "from perkey.files import shared; shared._try_lock = lambda fd: True;"
         "sys.exit(t.main(sys.argv[1:]))"
     )
     place = str(tmp_path)
@@ -81,3 +81,15 @@ def test_the_scenarios_see_a_fault(tmp_path: Path) -> None:
 def test_the_command_that_cuts_a_client_off_refuses_wrong_arguments(wrong: list[str]) -> None:
     done = subprocess.run([HERE / "vm" / "cut.sh", *wrong], capture_output=True, text=True, check=False)
     assert (done.returncode, "down|up" in done.stderr) == (2, True)
+
+
+def test_a_report_is_printed_before_the_next_scenario_begins(tmp_path: Path) -> None:
+    """A time limit that ends the program does not hide what had failed before."""
+    code = (
+        "import sys, os; sys.path.insert(0, sys.argv.pop(1)); import two_clients as t;"
+        "t.SCENARIOS = {'insert': t.insert_once, 'count': lambda *_: os._exit(9)};"
+        "t.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, str(HERE), str(tmp_path), str(tmp_path), "--keys", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()[:2]) == (9, ["insert", "ok"])

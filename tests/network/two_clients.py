@@ -456,25 +456,33 @@ def main(arguments: list[str]) -> int:
     while not all(map(os.path.isdir, roots)):
         time.sleep(0.1)
     places = Places(roots, server, given.keys, given.kill, given.cut)
-    reports = []
-    for name, scenario in {**SCENARIOS, **ON_DEMAND}.items():
-        if name in (given.only or SCENARIOS):
-            reports.append(_timed(name, scenario, places))
+    scenarios = {
+        name: act for name, act in {**SCENARIOS, **ON_DEMAND}.items() if name in (given.only or SCENARIOS)
+    }
     if given.histories:
-        reports.append(_timed("histories", lambda at, to: histories(at, to, given.histories), places))
-    for report in reports:
-        if given.json:
-            print(json.dumps(vars(report)))
-            continue
-        result = "FAILED" if report.faults else "refused" if report.refused else "ok"
-        print(f"{report.name:10} {result:7} {report.seconds:5.1f} s {report.facts}")
-        if report.refused:
-            print(f"    refused: {report.refused}")
-        for fault, times in Counter(fault.strip().rsplit("\n", 1)[-1] for fault in report.faults).items():
-            print(f"    {times} times: {fault}")
-        if given.verbose:
-            print("\n".join(report.faults[:6]))
-    return sum(bool(report.faults or (report.refused and not given.may_refuse)) for report in reports)
+        scenarios["histories"] = lambda places, report: histories(places, report, given.histories)
+    unwanted = 0
+    for name, scenario in scenarios.items():
+        report = _timed(name, scenario, places)
+        _show(report, as_json=given.json, verbose=given.verbose)
+        unwanted += bool(report.faults or (report.refused and not given.may_refuse))
+    return unwanted
+
+
+def _show(report: Report, *, as_json: bool, verbose: bool) -> None:
+    """Print a report at once: a time limit may end the program before its next scenario has ended."""
+    if as_json:
+        print(json.dumps(vars(report)), flush=True)
+        return
+    result = "FAILED" if report.faults else "refused" if report.refused else "ok"
+    print(f"{report.name:10} {result:7} {report.seconds:5.1f} s {report.facts}")
+    if report.refused:
+        print(f"    refused: {report.refused}")
+    for fault, times in Counter(fault.strip().rsplit("\n", 1)[-1] for fault in report.faults).items():
+        print(f"    {times} times: {fault}")
+    if verbose:
+        print("\n".join(report.faults[:6]))
+    sys.stdout.flush()
 
 
 _runs = itertools.count()
