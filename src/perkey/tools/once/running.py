@@ -13,8 +13,7 @@ from perkey.answers import answer
 from perkey.arguments import check_callable, check_count, check_flag, check_iterable, check_kind
 from perkey.errors import BusyError, ComputationFailedError, shown_key
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, key_of
-from perkey.mapping import PersiDict
-from perkey.mapping.bulk import progress_bar
+from perkey.mapping import PersiDict, progress_bar
 from perkey.naming import Name
 from perkey.tools.once.claims import LEASE, Renewal, check_seconds, pause_after
 from perkey.tools.once.compute import ABSENT, Computation, Found, Look, Policy
