@@ -64,7 +64,7 @@ def test_no_dictionary_restates_an_operation(kind: type[AnyDict]) -> None:
         "get_params",
         "get_subdict",
         "read_only",
-    }  # a wrapper is refused with what it wraps
+    }
 
 
 def modules() -> list[Path]:
