@@ -178,7 +178,7 @@ def make_sqlitedict(path: Path) -> str:
 
 
 def make_persidict(path: Path) -> str:
-    found = persidict.FileDirDict(base_dir=str(path / "persi"), serialization_format="pkl")
+    found: Any = persidict.FileDirDict(base_dir=str(path / "persi"), serialization_format="pkl")
     for key, value in QUOTED.items():
         found[key] = value
     return str(path / "persi")
@@ -253,7 +253,7 @@ def test_what_is_nothing_of_these_is_refused(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "text").write_text("not a dictionary")
     with pytest.raises(ValueError, match="kind="):
         convert(tmp_path / "text", LocalDict())
-    with pytest.raises(FileNotFoundError, match="nothing"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         convert(tmp_path / "absent", LocalDict())
     source = make_diskcache(tmp_path)
     monkeypatch.setitem(sys.modules, "diskcache", None)

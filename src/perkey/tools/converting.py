@@ -22,8 +22,7 @@ from perkey.expectations import ABSENT, ANY, Expectation, refuse
 from perkey.files import SCRATCH
 from perkey.formats import format_of
 from perkey.keys import NonEmptyPersiDictKey, SafeStrTuple, quote
-from perkey.mapping import PersiDict
-from perkey.mapping.items import Items, Policy, items_of
+from perkey.mapping import Items, PersiDict, Policy, items_of
 from perkey.naming import Name, naming
 from perkey.stores import DirectoryStore, read_only, settled_at_once
 from perkey.tools.copying import Copied, Copying, CopyReport, Options, begin, digest_of
@@ -273,7 +272,7 @@ class _Converting:
         return work
 
     def _remove_equal(self) -> bool:
-        """Remove the old names of items that are equal under both; return whether others are left."""
+        """Remove the old names of items that are equal under both; return whether some are left."""
         work = self._round(None)
         equal: list[Name] = []
         versions: dict[Name, Any] = {}
@@ -378,7 +377,7 @@ class _Pouring:
         self._seen.add(mark)
 
     def _expectation(self, name: Name, data: Data) -> Expectation | None:
-        """Return what is there under a name, None if that is equal to what is to be written."""
+        """Return the state of a name in the destination, None if it is equal to what is to be written."""
         there = stat_or_none(self._there, name)
         if there is None:
             return ABSENT
@@ -462,7 +461,7 @@ def _open_perkey(place: str, *, in_place: bool) -> PersiDict[Any]:
 
 
 def _kind_of(path: str) -> str:
-    """Return what wrote a path; raises ValueError if it is nothing that can be converted."""
+    """Return what wrote a path; raises ValueError for an unknown place."""
     if os.path.isdir(path):
         return _kind_of_folder(path)
     if os.path.isfile(path):
@@ -473,10 +472,10 @@ def _kind_of(path: str) -> str:
     if _shelf_of(path) is not None:
         return "shelve"
     if not os.path.exists(path):
-        raise FileNotFoundError(f"{path}: there is nothing to convert")
+        raise FileNotFoundError(f"{path}: the path does not exist; pass the path of what is to be converted")
     raise ValueError(
         f"{path}: this is neither a dictionary of perkey nor a shelf, a file of sqlitedict, or a folder; "
-        "name what it is by kind="
+        "pass kind= if it is one of these"
     )
 
 

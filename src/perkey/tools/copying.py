@@ -1,4 +1,4 @@
-"""Copying items from one place to another: what is there and equal is passed over.
+"""Copying items from one place to another: equal items are passed over.
 
 Values are not decoded if both sides have the same format. Items are read and written in bulk, each written on
 the condition that it is still as it was seen in the destination. So what another writer does meanwhile is
@@ -31,8 +31,7 @@ from perkey.content import (
 from perkey.errors import ConflictError, MissingExtraError
 from perkey.expectations import ABSENT, ANY, Expectation, Version, refuse
 from perkey.keys import PersiDictKey
-from perkey.mapping import PersiDict
-from perkey.mapping.items import Items, items_of
+from perkey.mapping import Items, PersiDict, items_of
 from perkey.naming import Name
 from perkey.stores import (
     DirectoryStore,
@@ -73,7 +72,7 @@ class CopyReport:
     Attributes:
         source: The path or address of the source.
         destination: The path or address of the destination.
-        dry_run: Whether nothing was changed, and the report says what would be.
+        dry_run: Whether nothing was changed, and the report has what would be.
         copied: How many items were written.
         skipped: How many items were there already: equal, or with `overwrite=False` any.
         conflicts: How many items were not written, or not deleted, because another program had written them
@@ -162,7 +161,7 @@ def copy(
     workers: int | None = None,
     on_item: Callable[[Copied], object] | None = None,
 ) -> CopyReport:
-    """Copy the items of a dictionary to another one; what is there and equal is not written again.
+    """Copy the items of a dictionary to another one; equal items are not written again.
 
     Between dictionaries of the same format, bytes are copied and nothing is decoded. Between folders, items
     get the time of their source. Each item is written only if it is still as it was seen in the destination.
@@ -270,7 +269,7 @@ class _Job(NamedTuple):
 
     Attributes:
         name: Its name in the source.
-        seen: What the listing of the source says.
+        seen: Its status in the listing of the source.
         target: Its name in the destination.
         there: What is in the destination, or None.
         compares: Whether contents are to be compared before it is written.
@@ -620,7 +619,7 @@ def _nothing(name: Name) -> None:
 class _Lazy:
     """An item that is read, and encoded anew where need be, while it is written.
 
-    So however many large ones wait to be written, none is in memory or open.
+    So however many large ones wait to be written, they are neither in memory nor open.
 
     Attributes:
         mtime_ns: The time that the copy is to have; known when it is written.

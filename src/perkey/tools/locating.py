@@ -54,7 +54,7 @@ def innermost(store: Store) -> Store:
 
 
 def location(store: Store) -> tuple[object, tuple[object, ...]]:
-    """Return where a store is: something that tells places apart, and a path there.
+    """Return where a store is: something that distinguishes places, and a path there.
 
     Parts of the path of folders that exist are devices and inodes, so that links and mounts do not matter.
     """
@@ -102,7 +102,7 @@ class Listed:
     """A listing that is looked up by name; on disk, so that memory stays flat.
 
     Args:
-        found: Names and what a listing says of them.
+        found: Names and their status in a listing.
     """
 
     def __init__(self, found: Iterable[tuple[Name, Stat]]) -> None:
@@ -121,7 +121,7 @@ class Listed:
         self._table.execute("COMMIT")
 
     def find(self, name: Name) -> Stat | None:
-        """Return what the listing says of an item, or None."""
+        """Return the status of an item in the listing, or None."""
         row = self._table.execute(
             "SELECT version, mtime, size FROM items WHERE name = ?", ("/".join(name),)
         ).fetchone()

@@ -41,7 +41,7 @@ def sync(
     """Copy as `copy`, and delete from the destination what the source does not have, if asked.
 
     Items are deleted after all were copied, each only if it is still as it was seen. If an item could not be
-    copied, none is deleted.
+    copied, nothing is deleted.
 
     Args:
         src: The source, which is only read.

@@ -1,7 +1,7 @@
 """What is written and deleted in a dictionary, as it happens: by comparing listings.
 
 A listing is compared with the one before. So nothing is missed that lasts until the next look, wherever the
-items are and whoever writes them. Notifications of the file system only shorten the wait.
+items are, and also of other programs. Notifications of the file system only shorten the wait.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ class Watch(Iterator[Change], AsyncIterator[Change]):
             if key is None:
                 continue
             stat = seen
-            if not seen.version:  # of a coarse time: the content tells
+            if not seen.version:  # of a coarse time: the version is made from the content
                 try:
                     stat = self._store.stat(name)
                 except answer(KeyError):
