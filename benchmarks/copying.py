@@ -82,7 +82,12 @@ def _to_bucket(settings: Settings, src: FileDirDict[Any], items: int, endpoint: 
     def ours(engine: Any) -> None:
         bucket = f"perkey-{engine}-{secrets.token_hex(4)}"
         dst = BasicS3Dict[Any](
-            bucket, "txt", region="us-east-1", endpoint_url=endpoint, engine=engine, digest_len=src.digest_len
+            bucket,
+            file_type="txt",
+            region="us-east-1",
+            endpoint_url=endpoint,
+            engine=engine,
+            digest_len=src.digest_len,
         )
         copy(src, dst, unconditional=True)
 
