@@ -34,6 +34,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "cache_dict": (LocalDict(), [5, None, "a", {}, THING]),
     "by": ("write", [5, None, True, ["use"], THING]),
     "check": (True, NOT_A_FLAG),
+    "checksum": (False, NOT_A_FLAG),
     "client_options": ({}, NOT_A_MAPPING),
     "compression": (None, [5, True, ["lz4"], THING]),
     "condition": (perkey.ANY_ETAG, [5, None, "any", perkey.ITEM_NOT_AVAILABLE, THING]),
@@ -42,9 +43,11 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "d": (LocalDict(), [5, None, "a", {}, THING]),
     "dict_type": (FileDirDict, [5, None, dict, "FileDirDict", LocalDict(), THING]),
     "decode": (False, NOT_A_FLAG),
+    "delete": (False, NOT_A_FLAG),
     "depth": (1, NOT_A_COUNT),
     "digest_len": (8, ["8", 8.0, True, THING]),
     "dry_run": (True, NOT_A_FLAG),
+    "dst": (LocalDict(), [5, None, "a", {}, THING]),
     "durability": ("none", [5, None, True, ["sync"], THING]),
     "early": (0, ["3", None, True, [1], THING]),
     "endpoint_url": (None, NOT_TEXT_OR_NONE),
@@ -52,6 +55,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "expected_etag": (perkey.ITEM_NOT_AVAILABLE, [5, None, perkey.ANY_ETAG, THING]),
     "file_type": ("json", NOT_TEXT),
     "filter": ({}, NOT_A_MAPPING),
+    "force": (False, NOT_A_FLAG),
     "free": (False, NOT_A_FLAG),
     "function": (int, [5, None, "a", THING]),
     "ignore": ((), [5, None, "abc", THING]),
@@ -74,9 +78,11 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "name": ("a", NOT_TEXT_OR_NONE),
     "new": (JsonFormat(), [5, None, "pkl", JsonFormat, THING]),
     "older_than": (None, ["1h", True, [1], THING]),
+    "on_error": ("raise", [5, None, True, ["collect"], THING]),
     "on_fault": (None, [5, "a", THING]),
     "on_item": (None, [5, "a", THING]),
     "options": ({}, NOT_A_MAPPING),
+    "overwrite": (True, NOT_A_FLAG),
     "other": ({}, [5, None, "abc", THING]),
     "p_consistency_checks": (0.5, ["0.5", [1], THING]),
     "place": ("memory://x", [5, None, b"a", ["a"], THING]),
@@ -95,6 +101,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "secret": (b"x" * 32, [5, None, "x" * 32, THING]),
     "shared_subdicts_params": ({}, [5, None, ["a"], "abc", THING]),
     "shorten": (False, NOT_A_FLAG),
+    "src": (LocalDict(), [5, None, "a", {}, THING]),
     "store": (MemoryStore(), [5, None, "a", {}, LocalDict(), THING]),
     "text": ("a", NOT_TEXT),
     "timeout": (None, ["3", True, [1], THING]),
@@ -122,6 +129,8 @@ SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
     ("usage", "prefix"): ("a", NOT_A_KEY),
     ("prune", "prefix"): ("a", NOT_A_KEY),
     ("prune", "max_items"): (5, NOT_A_COUNT),
+    ("copy", "prefix"): ("a", NOT_A_KEY),
+    ("sync", "prefix"): ("a", NOT_A_KEY),
     ("set_many", "items"): ({}, [5, None, "abc", [5], THING]),
 }
 # Required arguments that may also be given under another name.
@@ -221,7 +230,7 @@ def test_a_wrong_kind_is_a_type_error_that_names_the_argument(
         if kinds[name].kind is inspect.Parameter.POSITIONAL_ONLY
     ]
     handle = [FileDirDict(folder)] if "." in entrance else []
-    is_prefix = (entrance in {"usage", "prune"}) and parameter == "prefix"
+    is_prefix = (entrance in {"usage", "prune", "copy", "sync"}) and parameter == "prefix"
     is_key = (parameter in {"key", "prefix_key"} and (entrance, parameter) not in SPECIAL) or is_prefix
     name = "a key" if is_key else parameter
     with pytest.raises(TypeError, match=rf"\b{name}\b"):

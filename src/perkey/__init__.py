@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
     from perkey.tools.checking import verify
+    from perkey.tools.copying import copy
+    from perkey.tools.mirroring import sync
     from perkey.tools.once import break_claim, claim, claims, compute_once, memoize
     from perkey.tools.places import open as open  # noqa: A004 - as gzip.open; not among the names of a star import
     from perkey.tools.pruning import prune
@@ -87,7 +89,9 @@ _ON_DEMAND = {
     "ObjectStoreDict": "perkey.dicts.object_store_dict",
     "S3Dict": "perkey.dicts.s3",
     "open": "perkey.tools.places",
+    "copy": "perkey.tools.copying",
     "prune": "perkey.tools.pruning",
+    "sync": "perkey.tools.mirroring",
     "usage": "perkey.tools.usage",
     "verify": "perkey.tools.checking",
     "break_claim": "perkey.tools.once",
@@ -175,6 +179,7 @@ __all__ = [
     "claim",
     "claims",
     "compute_once",
+    "copy",
     "find",
     "get_safe_chars",
     "key_of",
@@ -183,6 +188,7 @@ __all__ = [
     "quote",
     "register_format",
     "replace_unsafe_chars",
+    "sync",
     "unquote",
     "usage",
     "verify",

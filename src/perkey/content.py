@@ -31,6 +31,16 @@ Content: TypeAlias = bytes | BinaryIO
 """What a store gives back: bytes, or an open file at its start, which the taker closes."""
 
 
+class TimedBytes(bytes):
+    """Bytes with the time that a file with them is to have; places that set the times ignore it.
+
+    Attributes:
+        mtime_ns: The time in nanoseconds; None means the time of writing.
+    """
+
+    mtime_ns: int | None = None
+
+
 class DataError(Exception):
     """Carries an exception of data that writes itself through a store.
 

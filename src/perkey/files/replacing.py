@@ -71,7 +71,7 @@ def place(
         sync(fd, where)
     locked = folder.lock()
     try:
-        publish(folder, name, fd, temporary, expect, locked=locked)
+        publish(folder, name, fd, temporary, expect, locked=locked, wanted=getattr(data, "mtime_ns", None))
         published = status_of(folder, fd) if versioned else None
     finally:
         folder.unlock()
@@ -103,7 +103,7 @@ def _place_closed(
         if mode is not None:
             os.fchmod(fd, mode)
         fill(fd, data, where)
-        stamp = stamps.next_time(None)
+        stamp = getattr(data, "mtime_ns", None) or stamps.next_time(None)
         os.utime(fd, ns=(stamp, stamp))
         if durable:
             sync(fd, where)
@@ -251,7 +251,14 @@ def compare(folder: Folder, name: Name, expect: Expectation) -> os.stat_result |
 
 
 def publish(
-    folder: Folder, name: Name, fd: int, temporary: str, expect: Expectation, *, locked: bool
+    folder: Folder,
+    name: Name,
+    fd: int,
+    temporary: str,
+    expect: Expectation,
+    *,
+    locked: bool,
+    wanted: int | None = None,
 ) -> None:
     """Give a finished file its name, if the item is as expected.
 
@@ -265,6 +272,7 @@ def publish(
         temporary: The name that it has so far.
         expect: What the item must be at.
         locked: Whether the folder is locked. Without, only ANY and ABSENT can be expected.
+        wanted: The time that the file is to have, in nanoseconds; None means the time of writing.
     """
     if not locked and isinstance(expect, str):
         raise _no_lock(folder, "write")
@@ -272,7 +280,8 @@ def publish(
     replaced = False
     while not replaced:
         turn = begin_turn(folder.hold, folder.fileno(), leaf, fd)
-        stamp = stamps.next_time(None if expect is ANY else compare(folder, name, expect))
+        there = None if expect is ANY else compare(folder, name, expect)
+        stamp = wanted or stamps.next_time(there)
         os.utime(fd, ns=(stamp, stamp))
         if expect is ANY:
             folder.replace(temporary, leaf)
