@@ -207,24 +207,24 @@ def test_prune_by_age_and_size(place: str, program: Run) -> None:
 
 
 class Hostile:
-    """Makes a file when it is loaded."""
+    """Makes a folder when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return open, (self.path, "w")
+        return os.makedirs, (self.path, 0o777, True)
 
 
 def hostile_place(file_type: str, folder: Path, trap: Path) -> str:
-    """Make a place whose values make the file `trap` when they are decoded."""
+    """Make a place whose values make the folder `trap` when they are decoded."""
     path = str(folder / f"hostile-{file_type}")
     texts = perkey.FileDirDict(path, file_type="txt")
     texts["x"] = ""
     name = Path(texts.path("x"))
     content = pickle.dumps(Hostile(trap))
     if file_type == "json":
-        reduced = {"py/reduce": [{"py/function": "io.open"}, {"py/tuple": [str(trap), "w"]}]}
+        reduced = {"py/reduce": [{"py/function": "os.makedirs"}, {"py/tuple": [str(trap), 0o777, True]}]}
         keyed = {f"json://{json.dumps(reduced)}": 1}
         content = json.dumps({"kind": "dry", "value": reduced, "keyed": keyed}).encode()
     name.with_suffix(f".{file_type}").write_bytes(content)
@@ -289,7 +289,7 @@ def test_pickles_are_loaded_only_if_asked(tmp_path: Path, program: Run) -> None:
 def test_tags_of_jsonpickle_are_text(tmp_path: Path, program: Run) -> None:
     path = hostile_place("json", tmp_path, tmp_path / "trap")
     value = program("get", path, "x", "--unpickle", "--json").json
-    assert value["value"]["py/reduce"][0] == {"py/function": "io.open"}
+    assert value["value"]["py/reduce"][0] == {"py/function": "os.makedirs"}
     copied = str(tmp_path / "copied")
     program("put", copied, "--jsonl", "-", stdin=program("find", path, "--jsonl").out)
     assert program("get", copied, "x", "--json").json == value
@@ -423,3 +423,63 @@ def test_an_interruption_leaves_every_item_whole_and_says_how_to_go_on(tmp_path:
     report = perkey.verify(perkey.open(path, "r"))
     assert report.items
     assert report.ok
+
+
+# --- Copying ------------------------------------------------------------------------------------------------
+
+
+def test_copying_between_every_kind_of_place(anywhere: str, tmp_path: Path, program: Run) -> None:
+    backup = str(tmp_path / "backup")
+    planned = program("cp", anywhere, backup, "-n", "-v")
+    assert planned.err.split() == [word for key in KEYS for word in ("copy", key)] or anywhere.startswith(
+        "s3"
+    )
+    assert not Path(backup).exists()
+    assert program("cp", anywhere, backup, "--json").json["copied"] == 4
+    assert dict(perkey.open(backup)) == VALUES_BY_KEY
+    assert program("cp", anywhere, backup, "--json").json["skipped"] == 4
+
+    d = perkey.open(backup)
+    d["total"] = [3]
+    d["more"] = 1
+    assert program("cp", backup, anywhere, "--prefix", "run1", "--json").json["copied"] == 0
+    assert program("sync", backup, anywhere, "--json").json["copied"] == 2
+    assert (perkey.open(anywhere)["total"], perkey.open(anywhere)["more"]) == ([3], 1)
+    del d["more"]
+    assert program("sync", backup, anywhere, "--delete", "--json").json["deleted"] == 1
+    assert dict(perkey.open(anywhere)) == dict(d)
+
+    for key in KEYS[:3]:
+        del d[tuple(key.split("/"))]
+    refused = program("sync", backup, anywhere, "--delete")
+    assert refused.code == 1
+    assert is_one_line(refused.err)
+    assert "--force" in refused.err
+    assert program("sync", backup, anywhere, "--delete", "--force").code == 0
+    assert dict(perkey.open(anywhere)) == {("total",): [3]}
+
+
+VALUES_BY_KEY = {key if isinstance(key, tuple) else (key,): value for key, value in VALUES.items()}
+
+
+def test_another_format_needs_leave_to_load_values(place: str, tmp_path: Path, program: Run) -> None:
+    pickles = str(tmp_path / "pickles")
+    refused = program("cp", place, pickles, "--to-type", "pkl")
+    assert refused.code == 1
+    assert is_one_line(refused.err)
+    assert program("cp", place, pickles, "--to-type", "pkl", "--unpickle").code == 0
+    d = perkey.open(pickles)
+    assert (d.file_type, dict(d)) == ("pkl", VALUES_BY_KEY)
+    plain = str(tmp_path / "plain")
+    assert program("cp", place, plain, "--to-digest-len", "0").code == 0
+    assert (Path(plain) / "run1" / "loss.json").exists()
+
+
+def test_a_failure_of_one_item_is_reported_and_does_not_stop_the_others(
+    place: str, tmp_path: Path, program: Run
+) -> None:
+    Path(perkey.open(place).path("total")).write_bytes(b"{")
+    answer = program("cp", place, str(tmp_path / "pickles"), "--to-type", "pkl", "--unpickle")
+    assert answer.code == 1
+    assert answer.out.startswith("3 items")
+    assert answer.err.startswith("perkey: total: ")

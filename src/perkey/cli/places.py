@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import click
@@ -20,8 +21,12 @@ STDIO: Final = "-"
 """Stands for the standard input, or the standard output."""
 
 _S3: Final = "s3://"
+_OF_NAMES: Final = frozenset(("file_type", "digest_len"))
 _DEFAULT_TYPE: Final = "json"
 """The file type of a new place: values that are typed at a shell are text, and can be shown again."""
+
+_ARGUMENT: Final = re.compile(r"\b(delete|force|checksum|unconditional)=True")
+"""What messages of the functions name, and options are called after."""
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES: Final = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
@@ -188,11 +193,7 @@ def open_place(place: str, mode: Any = "r", **params: Any) -> perkey.PersiDict[A
     try:
         return perkey.open(place, mode, **{**parameters(place), **params})
     except perkey.AmbiguousPlaceError as error:
-        choices = " or ".join(
-            f"--file-type {choice['file_type']} --digest-len {choice['digest_len']}"
-            for choice, _ in error.choices
-        )
-        raise click.ClickException(f"{place}: the names fit several dictionaries: choose {choices}") from None
+        raise _ambiguous(place, error) from None
     except FileNotFoundError:
         raise click.ClickException(
             f"{place}: this place has no dictionary; check the address, "
@@ -200,23 +201,48 @@ def open_place(place: str, mode: Any = "r", **params: Any) -> perkey.PersiDict[A
         ) from None
 
 
-def open_to_write(place: str, **defaults: Any) -> perkey.PersiDict[Any]:
+def open_to_write(
+    place: str, params: Mapping[str, Any] | None = None, **defaults: Any
+) -> perkey.PersiDict[Any]:
     """Return the dictionary in a place, which is made if need be.
 
     Args:
         place: A path or a URL.
+        params: Parameters of the place; None means those that options give.
         **defaults: Parameters for a place that has no items yet.
     """
     given = parameters(place)
+    if params is not None:
+        given = {name: value for name, value in given.items() if name not in _OF_NAMES} | dict(params)
     try:
         found = perkey.open(place, "r+", **given)
     except FileNotFoundError:
         found = None
-    except perkey.AmbiguousPlaceError:
-        return open_place(place)  # which raises the error for people
+    except perkey.AmbiguousPlaceError as error:
+        raise _ambiguous(place, error) from None
     if found is not None and found:
         return found
-    return open_place(place, "a", **{"file_type": _DEFAULT_TYPE, **defaults, **given})
+    return perkey.open(place, "a", **{"file_type": _DEFAULT_TYPE, **defaults, **given})
+
+
+def _ambiguous(place: str, error: perkey.AmbiguousPlaceError) -> click.ClickException:
+    choices = " or ".join(
+        f"--file-type {choice['file_type']} --digest-len {choice['digest_len']}"
+        for choice, _ in error.choices
+    )
+    return click.ClickException(f"{place}: the names fit several dictionaries: choose {choices}")
+
+
+@contextmanager
+def named_as_options() -> Iterator[None]:
+    """Let errors of the functions name options where they name arguments."""
+    try:
+        yield
+    except (ValueError, perkey.PerkeyError) as error:
+        text = _ARGUMENT.sub(r"--\1", str(error))
+        if text == str(error):
+            raise
+        raise click.ClickException(text) from error
 
 
 # --- Keys ---------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ _SECTIONS: Final = {
     "Change": (
         ("put", "write values"),
         ("rm", "remove items"),
+        ("cp", "copy a dictionary"),
+        ("sync", "make a copy equal"),
         ("prune", "remove old items"),
     ),
     "Check": (

@@ -11,6 +11,7 @@ from perkey.cli.output import dumped, json_option, line, note, progress
 from perkey.cli.places import (
     Bytes,
     Duration,
+    named_as_options,
     open_place,
     place_argument,
     place_command,
@@ -77,7 +78,7 @@ def command(
             if verbose:
                 note(f"{text_of_key(item.key)} ({size_text(item.size)})")
 
-        try:
+        with named_as_options():
             report = perkey.prune(
                 d,
                 prefix_from(prefix),
@@ -89,11 +90,6 @@ def command(
                 unconditional=unconditional,
                 on_item=each,
             )
-        except perkey.UnsupportedConditionError:
-            raise click.ClickException(
-                f"{place} cannot remove an item only if it is unchanged, so nothing was removed: "
-                "--unconditional removes, and may lose items that are written meanwhile"
-            ) from None
     if as_json:
         line(dumped(report.as_dict(), indent=1))
     else:
