@@ -35,6 +35,7 @@ _SECTIONS: Final = {
         ("rm", "remove items"),
         ("cp", "copy a dictionary"),
         ("sync", "make a copy equal"),
+        ("convert", "change the format"),
         ("prune", "remove old items"),
     ),
     "Check": (
