@@ -36,6 +36,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "check": (True, NOT_A_FLAG),
     "checksum": (False, NOT_A_FLAG),
     "client_options": ({}, NOT_A_MAPPING),
+    "columns": (["a"], [5, "abc", THING]),
     "compression": (None, [5, True, ["lz4"], THING]),
     "condition": (perkey.ANY_ETAG, [5, None, "any", perkey.ITEM_NOT_AVAILABLE, THING]),
     "create": (True, NOT_A_FLAG),
@@ -61,9 +62,11 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "ignore": ((), [5, None, "abc", THING]),
     "immutable_items": (False, NOT_A_FLAG),
     "inner": (MemoryStore(), [5, None, "a", {}, THING]),
+    "interval": (1, ["3", None, True, [1], THING]),
     "items": ({}, [5, None, "abc", THING]),
     "key": ("a", NOT_A_KEY),
     "keys": (["a"], NOT_KEYS),
+    "kind": ("auto", [5, None, True, ["auto"], THING]),
     "lease": (60, ["3", None, True, [1], THING]),
     "locking": ("auto", [5, None, True, ["shared"], THING]),
     "main": (MemoryStore(), [5, None, "a", {}, THING]),
@@ -99,8 +102,10 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "retry_for": (1.0, ["3", True, None, [1], THING]),
     "root_prefix": ("", NOT_TEXT),
     "secret": (b"x" * 32, [5, None, "x" * 32, THING]),
+    "since": (b"", [5, "abc", ["a"], THING]),
     "shared_subdicts_params": ({}, [5, None, ["a"], "abc", THING]),
     "shorten": (False, NOT_A_FLAG),
+    "source": ({}, [5, None, b"a", THING]),
     "src": (LocalDict(), [5, None, "a", {}, THING]),
     "store": (MemoryStore(), [5, None, "a", {}, LocalDict(), THING]),
     "text": ("a", NOT_TEXT),
@@ -129,8 +134,13 @@ SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
     ("usage", "prefix"): ("a", NOT_A_KEY),
     ("prune", "prefix"): ("a", NOT_A_KEY),
     ("prune", "max_items"): (5, NOT_A_COUNT),
+    ("convert", "dst"): (LocalDict(), [5, b"a", {}, THING]),
+    ("convert", "file_type"): (None, NOT_TEXT_OR_NONE),
+    ("convert", "digest_len"): (None, ["8", 8.0, True, THING]),
+    ("convert", "key"): (str, [5, "a", ["a"], THING]),
     ("copy", "prefix"): ("a", NOT_A_KEY),
     ("sync", "prefix"): ("a", NOT_A_KEY),
+    ("watch", "prefix"): ("a", NOT_A_KEY),
     ("set_many", "items"): ({}, [5, None, "abc", [5], THING]),
 }
 # Required arguments that may also be given under another name.
@@ -212,6 +222,7 @@ def right_for(entrance: str, function: Callable[..., Any], folder: str) -> dict[
         elif parameter.default is parameter.empty or (entrance.rpartition(".")[2], name) in {
             *TWO_NAMES,
             ("prune", "max_items"),
+            ("convert", "dst"),
         }:
             chosen[name] = "value" if name in ANYTHING else spec(entrance, name)[0]
     return chosen
@@ -230,7 +241,7 @@ def test_a_wrong_kind_is_a_type_error_that_names_the_argument(
         if kinds[name].kind is inspect.Parameter.POSITIONAL_ONLY
     ]
     handle = [FileDirDict(folder)] if "." in entrance else []
-    is_prefix = (entrance in {"usage", "prune", "copy", "sync"}) and parameter == "prefix"
+    is_prefix = (entrance in {"usage", "prune", "copy", "sync", "watch"}) and parameter == "prefix"
     is_key = (parameter in {"key", "prefix_key"} and (entrance, parameter) not in SPECIAL) or is_prefix
     name = "a key" if is_key else parameter
     with pytest.raises(TypeError, match=rf"\b{name}\b"):

@@ -52,4 +52,4 @@ def test_requests_of_a_second_copy_are_one_listing(bucket: str, proxy: Proxy, tm
         copy(src, dst)
     proxy.requests.clear()
     assert copy(src, dst, workers=4).skipped == COUNT
-    assert proxy.counts() == {"LIST": 2}  # whether there is anything, and what
+    assert proxy.counts == {"list": 2}  # whether there is anything, and what

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,11 @@ PLACES: dict[str, Callable[[Path], PersiDict[Any]]] = {
     "part": lambda path: FileDirDict(path, "json", durability="none").get_subdict(("deep", "er")),
     "write once": lambda path: WriteOnceDict(FileDirDict(path, "json", durability="none")),
 }
-VALUES = {**{("x", f"k{n}"): {"n": n} for n in range(30)}, ("top",): "t", ("y", "z", "deep"): [1, 2]}
+VALUES: dict[tuple[str, ...], Any] = {
+    **{("x", f"k{n}"): {"n": n} for n in range(30)},
+    ("top",): "t",
+    ("y", "z", "deep"): [1, 2],
+}
 
 
 def plain(d: PersiDict[Any]) -> dict[tuple[str, ...], Any]:
@@ -145,7 +149,7 @@ class Meddling(WrapperStore):
     meddle: Callable[[], object] = bool
 
     def write_many(
-        self, items: Iterator[tuple[Name, Data]], *, expect: Expectations = perkey.stores.ANY
+        self, items: Iterable[tuple[Name, Data]], *, expect: Expectations = perkey.stores.ANY
     ) -> Iterator[tuple[Name, Version | Exception]]:
         planned = list(items)
         self.meddle()

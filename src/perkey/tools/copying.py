@@ -111,6 +111,12 @@ class CopyReport:
         """0 if the destination has all of the source, else 1."""
         return 1 if self.failed or self.conflicts else 0
 
+    def fail(self, key: tuple[str, ...], error: Exception) -> None:
+        """Take note of an error."""
+        self.failed += 1
+        if len(self.errors) < _SHOWN:
+            self.errors[key] = str(error) or type(error).__name__
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data, keys joined by slashes."""
         errors = {"/".join(key): reason for key, reason in self.errors.items()}
@@ -224,7 +230,7 @@ def begin(  # noqa: PLR0917 - those of `copy`
     check_count("workers", workers, least=1, or_none=True)
     if on_item is not None:
         check_callable("on_item", on_item)
-    options = _Options(
+    options = Options(
         check_flag("overwrite", overwrite),
         on_error == "collect",
         check_flag("dry_run", dry_run),
@@ -248,7 +254,7 @@ def begin(  # noqa: PLR0917 - those of `copy`
 # --- Items --------------------------------------------------------------------------------------------------
 
 
-class _Options(NamedTuple):
+class Options(NamedTuple):
     """What `copy` and `sync` were asked for; see there."""
 
     overwrite: bool
@@ -288,10 +294,15 @@ class Copying:
         options: What was asked for.
         same_format: Whether bytes are copied as they are.
         report: What was done so far.
+        passes_over: Returns whether a name of the source is not an item, although it looks like one.
+        on_equal: Is called with the name and status of each item that is equal in both places.
     """
 
+    passes_over: Callable[[Name], bool] | None = None
+    on_equal: Callable[[Name, Stat], object] | None = None
+
     def __init__(
-        self, source: Items[Any], target: Items[Any], below: Name, below_target: Name, options: _Options
+        self, source: Items[Any], target: Items[Any], below: Name, below_target: Name, options: Options
     ) -> None:
         self.source = source
         self.target = target
@@ -436,9 +447,7 @@ class Copying:
         """Raise an error, or take note of it if errors are to be collected."""
         if not self.options.collects:
             raise error
-        self.report.failed += 1
-        if len(self.report.errors) < _SHOWN:
-            self.report.errors[key] = str(error) or type(error).__name__
+        self.report.fail(key, error)
 
     # --- Planning -------------------------------------------------------------------------------------------
 
@@ -519,7 +528,7 @@ class Copying:
             self._settle(job, error)
             return
         if is_equal:
-            self._note(job, "skipped", "skip")
+            self._skip(job)
         elif job.there is not None and self.target.policy.immutable:
             self._note(job, "conflicts", "conflict")
         else:
@@ -531,7 +540,7 @@ class Copying:
         key_of = self.source.naming.key_of
         for name, seen in self.source.store.scan_sizes(self.below):
             key = key_of(name)
-            if key is None:
+            if key is None or (self.passes_over is not None and self.passes_over(name)):
                 continue
             job = _Job(name, seen, name, None)
             try:
@@ -547,7 +556,14 @@ class Copying:
             elif must:
                 yield job
             else:
-                self._note(job, "skipped", "skip")
+                self._skip(job)
+
+    def _skip(self, job: _Job) -> None:
+        if self.on_equal is not None:
+            seen = job.seen if job.seen.version else stat_or_none(self.source.store, job.name)
+            if seen is not None and (seen.mtime, seen.size) == (job.seen.mtime, job.seen.size):
+                self.on_equal(job.name, seen)
+        self._note(job, "skipped", "skip")
 
     def _must_write(self, job: _Job) -> bool | None:
         """Return whether an item is to be written; None if that takes a look at the content."""
@@ -577,7 +593,7 @@ class Copying:
     def _is_equal(self, job: _Job, data: Data) -> bool:
         """Return whether what is to be written is there already."""
         digest = _MD5.fullmatch(job.there.version) if job.there is not None else None
-        md5 = _digest(data)
+        md5 = digest_of(data)
         if digest is not None:
             if digest[1] == md5:
                 return True
@@ -591,7 +607,7 @@ class Copying:
         except answer(KeyError):
             return ""
         try:
-            return _digest(as_data(content))
+            return digest_of(as_data(content))
         finally:
             close(content)
 
@@ -662,7 +678,7 @@ class _Digesting:
         return len(data)
 
 
-def _digest(data: Data) -> str:
+def digest_of(data: Data) -> str:
     """Return the MD5 of data, which is what ETags of S3 are."""
     file = _Digesting()
     if isinstance(data, bytes):
