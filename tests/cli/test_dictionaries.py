@@ -521,3 +521,22 @@ def test_converting_what_other_programs_keep(tmp_path: Path, program: Run) -> No
     notes = str(tmp_path / "notes")
     assert program("convert", "--from", "files", str(tmp_path / "files"), notes, "--to-type", "txt").code == 0
     assert list(perkey.open(notes).values()) == ["text"]
+
+
+def test_an_interrupted_copy_is_whole_and_goes_on(tmp_path: Path, program: Run) -> None:
+    src, dst = str(tmp_path / "src"), tmp_path / "dst"
+    d = perkey.FileDirDict(src, file_type="json", durability="none")
+    d.set_many(((f"g{number % 100}", f"k{number}"), number) for number in range(20_000))
+    with subprocess.Popen([PROGRAM, "cp", src, dst], stderr=subprocess.PIPE, text=True) as process:
+        while not dst.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert is_one_line(errors.lstrip())
+    assert "the same command copies what is missing" in errors
+    before = len(perkey.open(dst, "r", file_type="json", digest_len=8))
+    assert perkey.verify(perkey.open(dst, "r", file_type="json", digest_len=8)).ok
+    report = program("cp", src, str(dst), "--json").json
+    assert (report["copied"], report["skipped"]) == (20_000 - before, before)
+    assert perkey.open(dst) == d

@@ -51,7 +51,7 @@ def command(
     *,
     src: str,
     dst: str | None,
-    kind: str,
+    kind: Any,
     dry_run: bool,
     fail_fast: bool,
     as_json: bool,
@@ -67,6 +67,8 @@ def command(
     resumable("every item is whole, under its old or its new name; the same command goes on")
     on_error: Literal["raise", "collect"] = "raise" if fail_fast else "collect"
     chosen = {"file_type": options["to_type"], "digest_len": options["to_digest_len"]}
+    source: Any
+    target: Any
     if kind == "perkey":
         source, target = _of_perkey(src, dst, chosen, {**options, "dry_run": dry_run}, unpickle=unpickle)
     else:
