@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from perkey.aio.driving import Driving, Workplace, can_drive, require_greenlet
 from perkey.aio.offloading import (
@@ -140,6 +140,13 @@ class AsyncDict(NeverSame, Generic[V]):
     def __getitem__(self, key: NonEmptyPersiDictKey) -> Awaitable[V]:
         """Return an awaitable of the value: ``await d["a"]``; KeyError if the key does not exist."""
         return self._do(lambda d: d[key])
+
+    # Without these two, Python would call d[0], d[1], and so on, for ever.
+    __iter__: None = None
+
+    def __contains__(self, key: object) -> NoReturn:
+        """Raise TypeError: ``key in d`` cannot be awaited, but ``await d.contains(key)`` can."""
+        raise TypeError("`in` cannot ask an AsyncDict; write `await d.contains(key)`")
 
     @overload
     async def get(self, key: NonEmptyPersiDictKey) -> V | None: ...

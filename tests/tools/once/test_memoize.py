@@ -168,6 +168,21 @@ def test_arguments_without_a_key_are_errors_that_name_them(
     assert h.key(1, argument) == ("f", "own", "1")
 
 
+def test_arguments_that_refer_to_themselves_are_hashed_at_once(d: PersiDict[Any]) -> None:
+    def tree(name: str) -> dict[str, Any]:
+        root: dict[str, Any] = {"name": name, "parent": None}
+        root["children"] = [{"name": str(number), "parent": root} for number in range(10)]
+        return root
+
+    first = memoize(d, name="tree")(len)
+    assert first.key(tree("a")) == first.key(tree("a"))
+    assert first.key(tree("a")) != first.key(tree("b"))
+    with_handle = tree("a")
+    with_handle["children"].append(d)
+    with pytest.raises(TypeError, match="a handle"):
+        first.key(with_handle)
+
+
 def test_parameters_can_be_ignored(d: PersiDict[Any]) -> None:
     f, calls = counting(d, ignore=["y", "verbose"])
     assert f(1, 5, verbose=True) == f(1, 6, verbose=False) == f(1) == 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
@@ -75,7 +75,12 @@ def _mixed(arguments: Mapping[str, Any]) -> str:
     """Return the part for arguments that are not all JSON-like."""
     hashed: list[str] = []
     # A list, so that it is unlike the mapping that stands for JSON-like arguments alone.
-    described = [{name: _described(name, value, hashed) for name, value in arguments.items()}]
+    described = [
+        {
+            name: _described(name, value, hashed, _DEEPEST if _refers_to_itself(value) else 0)
+            for name, value in arguments.items()
+        }
+    ]
     digest = key_of(described)[0]
     return f"{digest}~{_versions()}" if hashed else digest
 
@@ -146,14 +151,32 @@ def _hash_of(name: str, value: Any) -> str:
         ) from error
 
 
-def _handle_in(value: Any, depth: int = 0) -> Any:
-    """Return a value that is a handle, or the first handle in its containers; otherwise None."""
-    if isinstance(value, NeverSame):
-        return value
-    if depth == _DEEPEST or not isinstance(value, (list, tuple, dict)):
-        return None
-    inner = value.values() if isinstance(value, dict) else value
-    return next((found for each in inner if (found := _handle_in(each, depth + 1)) is not None), None)
+def _handle_in(value: Any) -> Any:
+    """Return a value that is a handle, or a handle in its containers; otherwise None."""
+    return next((each for each, _ in _walk(value) if isinstance(each, NeverSame)), None)
+
+
+def _refers_to_itself(value: Any) -> bool:
+    """Return whether a container is a part of its own parts, so that it has no description."""
+    return any(again for _, again in _walk(value))
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, bool]]:
+    """Iterate over a value and its parts, and whether each contains itself; a container is opened once."""
+    around: set[int] = set()
+    opened: dict[int, Any] = {}  # The containers stay alive, so that no other object has their id.
+    to_do = [(value, False)]
+    while to_do:
+        each, is_left = to_do.pop()
+        if is_left:
+            around.discard(id(each))
+            continue
+        yield each, id(each) in around
+        if isinstance(each, (list, tuple, dict)) and id(each) not in opened:
+            opened[id(each)] = each
+            around.add(id(each))
+            to_do.append((each, True))
+            to_do.extend((part, False) for part in (each.values() if isinstance(each, dict) else each))
 
 
 @lru_cache(1)

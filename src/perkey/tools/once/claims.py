@@ -421,7 +421,7 @@ def _thread(lease: Lease) -> _Renewer:
     # The lease is referred to weakly, so that a claim that was dropped without a release ends.
     thread = threading.Thread(
         target=_renew_until,
-        args=(stopped.wait, weakref.ref(lease), lease.record.lease / RENEWALS_PER_LEASE),
+        args=(stopped.wait, weakref.ref(lease), renewal_period(lease.record.lease)),
         name="perkey_claim",
         daemon=True,
     )
@@ -430,6 +430,11 @@ def _thread(lease: Lease) -> _Renewer:
     except RuntimeError as error:  # the interpreter is about to end, or a limit is reached
         log("claim on %s is not renewed, it is valid for one lease: %s", lease.spot.key, error)
     return _Renewer(stopped.set)
+
+
+def renewal_period(lease: float) -> float:
+    """Return the seconds between two renewals, at most as many as a thread or `select` can wait for."""
+    return min(lease / RENEWALS_PER_LEASE, threading.TIMEOUT_MAX)
 
 
 def _renew_until(stopped: Callable[[float], bool], of: weakref.ref[Lease], period: float) -> None:
