@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class PerkeyError(Exception):
@@ -83,6 +83,9 @@ class _Known(NamedTuple):
         return self.result
 
 
+_MOST_CHOICES: Final = 8  # in a message
+
+
 class AmbiguousPlaceError(PerkeyError, ValueError):
     """The names in a place fit several dictionaries; nothing was changed.
 
@@ -97,12 +100,14 @@ class AmbiguousPlaceError(PerkeyError, ValueError):
         self.choices = choices
 
     def __str__(self) -> str:
-        """List the choices, one a line."""
-        shown = "\n".join(
+        """List the choices, one a line; a command prints them on one."""
+        shown = ";\n".join(
             f"  {', '.join(f'{name}={value!r}' for name, value in chosen.items())} fits {count} names"
-            for chosen, count in self.choices
+            for chosen, count in self.choices[:_MOST_CHOICES]
         )
-        return f"{self.place}: the names here fit several dictionaries; pass one of:\n{shown}"
+        left_out = len(self.choices) - _MOST_CHOICES
+        more = f";\n  {left_out} more are in the attribute choices" if left_out > 0 else ""
+        return f"{self.place}: the names here fit several dictionaries; pass one of:\n{shown}{more}"
 
 
 class UnknownFileSystemWarning(UserWarning):

@@ -14,7 +14,8 @@ class Format(ABC):
     """Encodes values to bytes and decodes them; without visible state, shared between threads.
 
     Attributes:
-        value_class: The class all values must be of, or None.
+        value_class: The class of the values, or None. `encode` has to refuse values of other classes itself;
+            a dictionary only refuses a `base_class_for_values` that is not a subclass of this class.
     """
 
     value_class: type | None = None
@@ -69,7 +70,7 @@ def register_format(file_type: str, new: Format, *, replace: bool = False) -> No
     too.
 
     Args:
-        file_type: The ending of the files, checked like a key part.
+        file_type: The ending of the files without a dot, such as ``"csv"``; the characters of a key part.
         new: The format.
         replace: Whether an existing meaning may be replaced.
 
@@ -80,7 +81,10 @@ def register_format(file_type: str, new: Format, *, replace: bool = False) -> No
     check_kind("file_type", file_type, str, "a string")
     check_kind("new", new, Format, "a Format")
     replaces = check_flag("replace", replace)
-    file_type = check_part(text_of(file_type))
+    try:
+        file_type = check_part(text_of(file_type))
+    except ValueError as error:
+        raise ValueError(f"file_type: {error}") from None
     if file_type in _formats and not replaces:
         raise ValueError(f"file type {file_type!r} has a format already; pass replace=True to replace it")
     _formats[file_type] = new
