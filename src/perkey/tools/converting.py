@@ -484,7 +484,7 @@ def _kind_of_folder(path: str) -> str:
         return "diskcache"
     if _memories(path):
         return "joblib"
-    from perkey.mapping.fitting import parameters_of
+    from perkey.mapping import parameters_of
 
     all_fit = True
     for _, _, files in os.walk(path):
