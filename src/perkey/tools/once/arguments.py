@@ -1,10 +1,10 @@
 """Keys of calls: the arguments, as the signature sees them, become one part of a key.
 
 JSON-like arguments are keyed by `perkey.key_of`, which is the same on every machine and in every version.
-Arrays, numbers of numpy and bytes are keyed by their content. Other arguments, also instances of subclasses of
-the JSON-like types, are hashed as joblib does; such a hash depends on the versions of joblib and Python, which
-are part of the key. The object of a method, the arguments of a `functools.partial` and a callable object count
-as arguments.
+Arrays, numbers of numpy and bytes are keyed by their content. Other arguments are hashed as joblib does, also
+instances of subclasses of the JSON-like types. Such a hash depends on the versions of joblib and Python,
+which are part of the key. The object of a method, the arguments of a `functools.partial` and a callable
+object count as arguments.
 """
 
 from __future__ import annotations
