@@ -27,6 +27,7 @@ SUITES = {
     "aio": "aio",
     "scale": "scale",
     "once": "once",
+    "copying": "copying",
     "synced": "synced",
     "rewrites": "rewrites",
 }

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-CORE = frozenset(("perkey", "joblib", "jsonpickle", "lz4"))
+CORE = frozenset(("perkey", "joblib", "cloudpickle", "jsonpickle", "lz4"))  # cloudpickle is joblib's
 
 
 class Hiding(importlib.abc.MetaPathFinder):
@@ -19,7 +19,8 @@ class Hiding(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
         package = fullname.partition(".")[0]
-        if package not in CORE and package not in sys.stdlib_module_names:
+        known = package in CORE or package in sys.stdlib_module_names or package.startswith("_sysconfigdata")
+        if not known:
             return None
         found = (finder.find_spec(fullname, path, target) for finder in self._finders)
         return next(filter(None, found), None)

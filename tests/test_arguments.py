@@ -34,7 +34,9 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "cache_dict": (LocalDict(), [5, None, "a", {}, THING]),
     "by": ("write", [5, None, True, ["use"], THING]),
     "check": (True, NOT_A_FLAG),
+    "checksum": (False, NOT_A_FLAG),
     "client_options": ({}, NOT_A_MAPPING),
+    "columns": (["a"], [5, "abc", THING]),
     "compression": (None, [5, True, ["lz4"], THING]),
     "condition": (perkey.ANY_ETAG, [5, None, "any", perkey.ITEM_NOT_AVAILABLE, THING]),
     "create": (True, NOT_A_FLAG),
@@ -42,9 +44,11 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "d": (LocalDict(), [5, None, "a", {}, THING]),
     "dict_type": (FileDirDict, [5, None, dict, "FileDirDict", LocalDict(), THING]),
     "decode": (False, NOT_A_FLAG),
+    "delete": (False, NOT_A_FLAG),
     "depth": (1, NOT_A_COUNT),
     "digest_len": (8, ["8", 8.0, True, THING]),
     "dry_run": (True, NOT_A_FLAG),
+    "dst": (LocalDict(), [5, None, "a", {}, THING]),
     "durability": ("none", [5, None, True, ["sync"], THING]),
     "early": (0, ["3", None, True, [1], THING]),
     "endpoint_url": (None, NOT_TEXT_OR_NONE),
@@ -52,19 +56,23 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "expected_etag": (perkey.ITEM_NOT_AVAILABLE, [5, None, perkey.ANY_ETAG, THING]),
     "file_type": ("json", NOT_TEXT),
     "filter": ({}, NOT_A_MAPPING),
+    "force": (False, NOT_A_FLAG),
     "free": (False, NOT_A_FLAG),
     "function": (int, [5, None, "a", THING]),
     "ignore": ((), [5, None, "abc", THING]),
     "immutable_items": (False, NOT_A_FLAG),
     "inner": (MemoryStore(), [5, None, "a", {}, THING]),
+    "interval": (1, ["3", None, True, [1], THING]),
     "items": ({}, [5, None, "abc", THING]),
     "key": ("a", NOT_A_KEY),
     "keys": (["a"], NOT_KEYS),
+    "kind": ("auto", [5, None, True, ["auto"], THING]),
     "lease": (60, ["3", None, True, [1], THING]),
     "locking": ("auto", [5, None, True, ["shared"], THING]),
     "main": (MemoryStore(), [5, None, "a", {}, THING]),
     "main_dict": (LocalDict(), [5, None, "a", {}, THING]),
     "max_age": (None, ["1h", True, [1], THING]),
+    "max_attempts": (1, NOT_A_COUNT),
     "max_bytes": (1, NOT_A_COUNT),
     "max_items": (1, NOT_A_COUNT),
     "max_n": (1, NOT_A_COUNT),
@@ -74,9 +82,11 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "name": ("a", NOT_TEXT_OR_NONE),
     "new": (JsonFormat(), [5, None, "pkl", JsonFormat, THING]),
     "older_than": (None, ["1h", True, [1], THING]),
+    "on_error": ("raise", [5, None, True, ["collect"], THING]),
     "on_fault": (None, [5, "a", THING]),
     "on_item": (None, [5, "a", THING]),
     "options": ({}, NOT_A_MAPPING),
+    "overwrite": (True, NOT_A_FLAG),
     "other": ({}, [5, None, "abc", THING]),
     "p_consistency_checks": (0.5, ["0.5", [1], THING]),
     "place": ("memory://x", [5, None, b"a", ["a"], THING]),
@@ -90,12 +100,17 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "replace_with": ("-", NOT_TEXT),
     "requester_pays": (False, NOT_A_FLAG),
     "retrieve_value": (perkey.ALWAYS_RETRIEVE, [5, None, True, "always", THING]),
+    "retry_failed": (False, NOT_A_FLAG),
     "retry_for": (1.0, ["3", True, None, [1], THING]),
     "root_prefix": ("", NOT_TEXT),
     "secret": (b"x" * 32, [5, None, "x" * 32, THING]),
+    "since": (b"", [5, "abc", ["a"], THING]),
     "shared_subdicts_params": ({}, [5, None, ["a"], "abc", THING]),
     "shorten": (False, NOT_A_FLAG),
+    "source": ({}, [5, None, b"a", THING]),
+    "src": (LocalDict(), [5, None, "a", {}, THING]),
     "store": (MemoryStore(), [5, None, "a", {}, LocalDict(), THING]),
+    "tasks": ({}, [5, None, "abc", b"a", THING]),
     "text": ("a", NOT_TEXT),
     "timeout": (None, ["3", True, [1], THING]),
     "transformer": (lambda _: 1, [5, None, "a", THING]),
@@ -122,6 +137,13 @@ SPECIAL: dict[tuple[str, str], tuple[Any, list[Any]]] = {
     ("usage", "prefix"): ("a", NOT_A_KEY),
     ("prune", "prefix"): ("a", NOT_A_KEY),
     ("prune", "max_items"): (5, NOT_A_COUNT),
+    ("convert", "dst"): (LocalDict(), [5, b"a", {}, THING]),
+    ("convert", "file_type"): (None, NOT_TEXT_OR_NONE),
+    ("convert", "digest_len"): (None, ["8", 8.0, True, THING]),
+    ("convert", "key"): (str, [5, "a", ["a"], THING]),
+    ("copy", "prefix"): ("a", NOT_A_KEY),
+    ("sync", "prefix"): ("a", NOT_A_KEY),
+    ("watch", "prefix"): ("a", NOT_A_KEY),
     ("set_many", "items"): ({}, [5, None, "abc", [5], THING]),
 }
 # Required arguments that may also be given under another name.
@@ -203,6 +225,7 @@ def right_for(entrance: str, function: Callable[..., Any], folder: str) -> dict[
         elif parameter.default is parameter.empty or (entrance.rpartition(".")[2], name) in {
             *TWO_NAMES,
             ("prune", "max_items"),
+            ("convert", "dst"),
         }:
             chosen[name] = "value" if name in ANYTHING else spec(entrance, name)[0]
     return chosen
@@ -221,7 +244,7 @@ def test_a_wrong_kind_is_a_type_error_that_names_the_argument(
         if kinds[name].kind is inspect.Parameter.POSITIONAL_ONLY
     ]
     handle = [FileDirDict(folder)] if "." in entrance else []
-    is_prefix = (entrance in {"usage", "prune"}) and parameter == "prefix"
+    is_prefix = (entrance in {"usage", "prune", "copy", "sync", "watch"}) and parameter == "prefix"
     is_key = (parameter in {"key", "prefix_key"} and (entrance, parameter) not in SPECIAL) or is_prefix
     name = "a key" if is_key else parameter
     with pytest.raises(TypeError, match=rf"\b{name}\b"):

@@ -36,7 +36,7 @@ IDIOMS = {
         "what(ever)? (follows|comes|goes|there is)",
         "what(ever)? (it|they|is|was|are|were) (is|was|are|were|there|found)",
         "nor (is|are|do|does|can|may)", "not a (single )?byte", "(is|are|not) to be had",
-        "lest", "hence", "thus",         "there(in|of)", "wherein",
+        "lest", "hence", "thus", "there(in|of)", "wherein",
     ),
 }  # fmt: skip
 
@@ -45,7 +45,11 @@ PATTERN = re.compile(rf"\b(?:{EACH})\b", re.IGNORECASE)
 
 TEXT = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1)}
 
-ALLOWED: dict[str, str] = {}
+ALLOWED: dict[str, str] = {
+    '"OURS"': "the name of a constant",
+    '"said"': "a field of the records that machines of several versions exchange",
+    "nor long remember what we say here": "a quotation: the Gettysburg Address",
+}
 """Right uses: the text around an idiom, and why it stays."""
 
 

@@ -1,5 +1,6 @@
 """Many calls at a time, few arguments ahead, and every result told or put away."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -201,7 +202,12 @@ def test_heavy_arguments_count_as_many() -> None:
 
 def test_no_thread_stays() -> None:
     list(map_unordered(lambda n: n, range(100), workers=8, discard=no_discard))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("perkey")]
+    assert not workers_alive()
+
+
+def workers_alive() -> list[threading.Thread]:
+    """Return the threads of iterations; those of pools that live as long as the process have other names."""
+    return [thread for thread in threading.enumerate() if re.fullmatch(r"perkey_\d+", thread.name)]
 
 
 def attempts_until_abandoned(ended: list[int], number: int) -> int:
@@ -259,6 +265,6 @@ def test_nothing_is_abandoned_while_results_are_taken() -> None:
 
 def wait_for_no_worker() -> None:
     end = time.monotonic() + HANG
-    while any(thread.name.startswith("perkey") for thread in threading.enumerate()):
+    while workers_alive():
         assert time.monotonic() < end, "calls went on"
         time.sleep(0.001)

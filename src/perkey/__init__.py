@@ -77,24 +77,35 @@ if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
     from perkey.tools.checking import verify
-    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize
+    from perkey.tools.converting import convert
+    from perkey.tools.copying import copy
+    from perkey.tools.mirroring import sync
+    from perkey.tools.once import break_claim, claim, claims, compute_once, memoize, run_all
     from perkey.tools.places import open as open  # noqa: A004 - as gzip.open; not among the names of a star import
     from perkey.tools.pruning import prune
+    from perkey.tools.tables import to_dataframe
     from perkey.tools.usage import usage
+    from perkey.tools.watching import watch
 
 _ON_DEMAND = {
     "BasicS3Dict": "perkey.dicts.s3",
     "ObjectStoreDict": "perkey.dicts.object_store_dict",
     "S3Dict": "perkey.dicts.s3",
     "open": "perkey.tools.places",
+    "convert": "perkey.tools.converting",
+    "copy": "perkey.tools.copying",
     "prune": "perkey.tools.pruning",
+    "sync": "perkey.tools.mirroring",
+    "to_dataframe": "perkey.tools.tables",
     "usage": "perkey.tools.usage",
     "verify": "perkey.tools.checking",
+    "watch": "perkey.tools.watching",
     "break_claim": "perkey.tools.once",
     "claim": "perkey.tools.once",
     "claims": "perkey.tools.once",
     "compute_once": "perkey.tools.once",
     "memoize": "perkey.tools.once",
+    "run_all": "perkey.tools.once",
 }
 
 
@@ -175,6 +186,8 @@ __all__ = [
     "claim",
     "claims",
     "compute_once",
+    "convert",
+    "copy",
     "find",
     "get_safe_chars",
     "key_of",
@@ -183,7 +196,11 @@ __all__ = [
     "quote",
     "register_format",
     "replace_unsafe_chars",
+    "run_all",
+    "sync",
+    "to_dataframe",
     "unquote",
     "usage",
     "verify",
+    "watch",
 ]

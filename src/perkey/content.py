@@ -16,10 +16,10 @@ class Streamable(Protocol):
     """Data that writes itself into a file, a piece at a time."""
 
     def write_to(self, file: BinaryIO, /) -> None:
-        """Write all of it; may be called again, for example after a conflict, and then writes the same again.
+        """Write all of the data. Each call writes the same bytes; a store calls it again after a conflict.
 
         Raises:
-            UnstorableValueError: It cannot be encoded after all; what was written is to be thrown away.
+            UnstorableValueError: The data cannot be encoded; the caller must discard what was written.
         """
         ...
 
@@ -29,6 +29,16 @@ Data: TypeAlias = bytes | Streamable
 
 Content: TypeAlias = bytes | BinaryIO
 """What a store gives back: bytes, or an open file at its start, which the taker closes."""
+
+
+class TimedBytes(bytes):
+    """Bytes with the time that a file with them is to have; places that set the times ignore it.
+
+    Attributes:
+        mtime_ns: The time in nanoseconds; None means the time of writing.
+    """
+
+    mtime_ns: int | None = None
 
 
 class DataError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class PerkeyError(Exception):
@@ -29,7 +29,7 @@ def _rebuild(cls: type[PerkeyError], args: tuple[Any, ...], attributes: dict[str
 
 
 class MutationPolicyError(PerkeyError, TypeError):
-    """A dictionary of immutable items was asked to change or delete one; nothing was changed."""
+    """The items of the dictionary are immutable and cannot be changed or deleted; nothing was changed."""
 
     def __init__(self, policy: str, key: Any = None) -> None:
         super().__init__(policy, key)
@@ -45,8 +45,8 @@ class MutationPolicyError(PerkeyError, TypeError):
 class MissingItemError(PerkeyError, KeyError):
     """The key does not exist; ``args[0]`` is the key.
 
-    Whether the key is the beginning of other keys is looked up when the error is shown or pickled, so that a
-    missing item costs nothing more than to find it missing.
+    The error checks whether other keys begin with this key only when it is shown or pickled. So raising it
+    costs no extra request.
     """
 
     find_longer: Callable[[], Any] | None = None
@@ -83,12 +83,15 @@ class _Known(NamedTuple):
         return self.result
 
 
+_MOST_CHOICES: Final = 8  # in a message
+
+
 class AmbiguousPlaceError(PerkeyError, ValueError):
     """The names in a place fit several dictionaries; nothing was changed.
 
     Attributes:
         place: The path or address of the place.
-        choices: For each dictionary that could be meant, its parameters and how many names fit them.
+        choices: The parameters of each possible dictionary, and how many names fit them.
     """
 
     def __init__(self, place: str, choices: list[tuple[dict[str, Any], int]]) -> None:
@@ -97,24 +100,26 @@ class AmbiguousPlaceError(PerkeyError, ValueError):
         self.choices = choices
 
     def __str__(self) -> str:
-        """List the choices, one a line."""
-        shown = "\n".join(
+        """List the choices, one a line; a command prints them on one."""
+        shown = ";\n".join(
             f"  {', '.join(f'{name}={value!r}' for name, value in chosen.items())} fits {count} names"
-            for chosen, count in self.choices
+            for chosen, count in self.choices[:_MOST_CHOICES]
         )
-        return f"{self.place}: the names here fit several dictionaries; pass one of:\n{shown}"
+        left_out = len(self.choices) - _MOST_CHOICES
+        more = f";\n  {left_out} more are in the attribute choices" if left_out > 0 else ""
+        return f"{self.place}: the names here fit several dictionaries; pass one of:\n{shown}{more}"
 
 
 class UnknownFileSystemWarning(UserWarning):
-    """perkey does not know a file system, so it cannot say whether writers on several machines are safe."""
+    """perkey does not know the file system, so writers on several machines may not be safe."""
 
 
 class WrongParametersWarning(UserWarning):
-    """A dictionary sees none of the items in its place, because they were written with other parameters."""
+    """The items in the place were written with other parameters, so the dictionary sees none of them."""
 
 
 class ConflictError(PerkeyError, RuntimeError):
-    """A store found another state than the expected one; nothing was changed.
+    """The item is not in the expected state; nothing was changed.
 
     Attributes:
         name: The stored name, a tuple of parts.
@@ -135,7 +140,7 @@ class ConflictError(PerkeyError, RuntimeError):
 
 
 class ConcurrencyConflictError(PerkeyError, RuntimeError):
-    """An update was given up after `attempts` conflicts with other writers; nothing was changed by it."""
+    """An update met `attempts` conflicts with other writers and gave up; it changed nothing."""
 
     def __init__(self, key: Any, attempts: int) -> None:
         super().__init__(key, attempts)
@@ -148,7 +153,7 @@ class ConcurrencyConflictError(PerkeyError, RuntimeError):
 
 
 class ReadOnlyError(PerkeyError, io.UnsupportedOperation, PermissionError):
-    """A write was asked of a handle that only reads; nothing was encoded, and nothing was changed.
+    """The handle is read-only and refused a write; nothing was encoded, and nothing was changed.
 
     Files that are open for reading raise `io.UnsupportedOperation`, so this is one, and so an OSError and a
     ValueError as in h5py and zarr 3. It is a PermissionError, too, as in zarr 2.
@@ -167,15 +172,15 @@ class ReadOnlyError(PerkeyError, io.UnsupportedOperation, PermissionError):
 
 
 class UnsupportedConditionError(PerkeyError, NotImplementedError):
-    """The place cannot honour this kind of condition, so the operation was refused; nothing was changed."""
+    """The place does not support this kind of condition and refused the operation; nothing was changed."""
 
 
 class UnsupportedPlatformError(PerkeyError, NotImplementedError):
-    """The operating system lacks what this kind of dictionary is built on; nothing was changed."""
+    """This kind of dictionary does not work on this operating system; nothing was changed."""
 
 
 class BackendError(PerkeyError, RuntimeError):
-    """A storage service failed in a way that is not the operating system's.
+    """A storage service failed; errors of the operating system are raised as OSError instead.
 
     Attributes:
         backend: The kind of store, such as ``"s3"``.
@@ -191,11 +196,11 @@ class BackendError(PerkeyError, RuntimeError):
 
 
 class AccessDeniedError(BackendError, PermissionError):
-    """A storage service refused for lack of rights, or of valid credentials; nothing was changed."""
+    """The storage service denied access: rights or valid credentials are missing; nothing was changed."""
 
 
 class OperationTimeoutError(BackendError, TimeoutError):
-    """The `timeout` of an operation on a storage service is over; a plain write may have happened."""
+    """An operation on a storage service took longer than its `timeout`; a plain write may have happened."""
 
 
 class OutcomeUnknownError(PerkeyError, RuntimeError):
@@ -265,9 +270,9 @@ class MissingExtraError(PerkeyError, ImportError):
 
 
 class BulkOperationError(PerkeyError, RuntimeError):
-    """Several items of a bulk operation failed; all others were done.
+    """Several items of a bulk operation failed; all other items succeeded.
 
-    Where only one fails, its own error is raised instead, with a note of how many were done.
+    If only one item fails, its own error is raised instead, with a note about how many were done.
 
     Attributes:
         failures: The error of each key that failed; invalid keys are listed as given.
@@ -306,7 +311,7 @@ class _ValueAtPlaceError(PerkeyError):
 
 
 class CorruptValueError(_ValueAtPlaceError, ValueError):
-    """The stored bytes are damaged: they are not what any writer wrote. Nothing was changed.
+    """The stored bytes are damaged and cannot be decoded; nothing was changed.
 
     Attributes:
         reason: The fault.
@@ -318,10 +323,10 @@ class CorruptValueError(_ValueAtPlaceError, ValueError):
 
 
 class UnloadableValueError(_ValueAtPlaceError, ImportError):
-    """The stored bytes are sound, but the value cannot be built here.
+    """The stored bytes are not damaged, but this program cannot build the value.
 
-    Usually a class or module of it cannot be imported in this program. This is not damage: another
-    program may well load the value, so it should not be deleted for that.
+    Usually this program cannot import a class or module that the value uses. Another program may be able to
+    load the value, so do not delete it.
     """
 
     _verdict = "cannot be loaded here"
@@ -334,9 +339,9 @@ class UnstorableValueError(_ValueAtPlaceError, TypeError):
 
 
 class NestedWriteError(PerkeyError, RuntimeError):
-    """A signal handler or a finaliser wrote to what it interrupted in the middle; its write changed nothing.
+    """A signal handler or finaliser wrote while it interrupted another write; its write changed nothing.
 
-    Only buffers and Zarr raise this. Note what is to be written, and write it when the handler has returned.
+    Only buffers and Zarr raise this. Keep the data and write it after the handler has returned.
     """
 
     def __init__(self, place: str) -> None:
@@ -352,7 +357,7 @@ class NestedWriteError(PerkeyError, RuntimeError):
 
 
 class ConsistencyCheckError(MutationPolicyError, ValueError):
-    """A write-once dictionary was given another value than the one it holds; the first one stays.
+    """A later value differs from the first one of a write-once dictionary; the first one stays.
 
     Attributes:
         key: The key in question.
@@ -371,7 +376,7 @@ class ConsistencyCheckError(MutationPolicyError, ValueError):
 
 
 class BusyError(PerkeyError, TimeoutError):
-    """Another process or thread works on the item, and did not finish in time.
+    """Another process or thread works on the item and did not finish in time.
 
     Attributes:
         key: The key of the item.
@@ -395,7 +400,7 @@ class BusyError(PerkeyError, TimeoutError):
 
 
 class ClaimLostError(PerkeyError, RuntimeError):
-    """A claim is not held, or is held no more: another process may work on the item now.
+    """The claim is not held, or no longer held: another process may work on the item now.
 
     Attributes:
         key: The key of the item.

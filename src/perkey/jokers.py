@@ -29,7 +29,7 @@ class Joker(_Sentinel):
 
 
 class ETagConditionFlag(_Sentinel):
-    """How the etag found must relate to the etag expected for an operation to take place."""
+    """The condition of an operation: how the actual etag must relate to the expected one."""
 
     ANY_ETAG = "any"
     ETAG_IS_THE_SAME = "same"
@@ -37,7 +37,7 @@ class ETagConditionFlag(_Sentinel):
 
 
 class RetrieveValueFlag(_Sentinel):
-    """Whether a conditional operation also brings the value that is there."""
+    """Whether a conditional operation also returns the existing value."""
 
     ALWAYS_RETRIEVE = "always"
     NEVER_RETRIEVE = "never"
@@ -45,7 +45,7 @@ class RetrieveValueFlag(_Sentinel):
 
 
 class ItemNotAvailableFlag(_Sentinel):
-    """Stands where an etag or a value would be, had the item been there; it is false."""
+    """The item does not exist: takes the place of an etag or a value. It is false."""
 
     ITEM_NOT_AVAILABLE = "absent"
 
@@ -54,7 +54,7 @@ class ItemNotAvailableFlag(_Sentinel):
 
 
 class ValueNotRetrievedFlag(_Sentinel):
-    """Stands where the value would be, had it been asked for."""
+    """The item exists, but its value was not requested."""
 
     VALUE_NOT_RETRIEVED = "not retrieved"
 
@@ -72,16 +72,16 @@ ETAG_IS_THE_SAME: Final = ETagConditionFlag.ETAG_IS_THE_SAME
 """Holds if the item is still at the expected etag, or is absent where absence was expected."""
 
 ETAG_HAS_CHANGED: Final = ETagConditionFlag.ETAG_HAS_CHANGED
-"""Holds if the item is not at the expected etag; appearing and vanishing are changes."""
+"""Holds if the item is not at the expected etag; appearing and disappearing are changes."""
 
 ALWAYS_RETRIEVE: Final = RetrieveValueFlag.ALWAYS_RETRIEVE
-"""Bring the value in any case."""
+"""Return the value in any case."""
 
 NEVER_RETRIEVE: Final = RetrieveValueFlag.NEVER_RETRIEVE
 """Do not transfer a stored value."""
 
 IF_ETAG_CHANGED: Final = RetrieveValueFlag.IF_ETAG_CHANGED
-"""Bring the value only if its etag is not the expected one."""
+"""Return the value only if its etag is not the expected one."""
 
 ITEM_NOT_AVAILABLE: Final[Literal[ItemNotAvailableFlag.ITEM_NOT_AVAILABLE]] = (
     ItemNotAvailableFlag.ITEM_NOT_AVAILABLE
@@ -91,7 +91,7 @@ ITEM_NOT_AVAILABLE: Final[Literal[ItemNotAvailableFlag.ITEM_NOT_AVAILABLE]] = (
 VALUE_NOT_RETRIEVED: Final[Literal[ValueNotRetrievedFlag.VALUE_NOT_RETRIEVED]] = (
     ValueNotRetrievedFlag.VALUE_NOT_RETRIEVED
 )
-"""There is an item, and its value was not asked for."""
+"""The item exists, but its value was not requested."""
 
 ETagValue: TypeAlias = str
 """An opaque version of an item's content, compared only for equality."""
@@ -103,14 +103,14 @@ ValueType = TypeVar("ValueType")
 
 
 class ConditionalOperationResult(NamedTuple, Generic[ValueType]):
-    """What a conditional operation found and did.
+    """The result of a conditional operation.
 
     Attributes:
         condition_was_satisfied: Whether the condition held; if not, nothing was changed.
-        actual_etag: The etag found before the operation, or ITEM_NOT_AVAILABLE.
+        actual_etag: The etag before the operation, or ITEM_NOT_AVAILABLE.
         resulting_etag: The etag after it, or ITEM_NOT_AVAILABLE.
-        new_value: The value after it; ITEM_NOT_AVAILABLE if it does not exist, VALUE_NOT_RETRIEVED if there
-            is one that was not asked for.
+        new_value: The value after it; ITEM_NOT_AVAILABLE if it does not exist, VALUE_NOT_RETRIEVED if it
+            exists but was not requested.
     """
 
     condition_was_satisfied: bool
@@ -120,12 +120,12 @@ class ConditionalOperationResult(NamedTuple, Generic[ValueType]):
 
     @property
     def value_was_mutated(self) -> bool:
-        """Whether the item is now another than before."""
+        """Whether the operation changed the item."""
         return self.actual_etag != self.resulting_etag
 
 
 class OperationResult(NamedTuple, Generic[ValueType]):
-    """What an unconditional operation left behind.
+    """The result of an unconditional operation.
 
     Attributes:
         resulting_etag: The etag after the operation, or ITEM_NOT_AVAILABLE.
@@ -148,7 +148,7 @@ def is_satisfied(condition: ETagConditionFlag, expected: ETagIfExists, actual: E
 
 
 def wants_value(retrieve: RetrieveValueFlag, expected: ETagIfExists, actual: ETagIfExists) -> bool:
-    """Decide whether the value found is to be brought along."""
+    """Return whether the result has the existing value."""
     return retrieve is ALWAYS_RETRIEVE or (retrieve is IF_ETAG_CHANGED and actual != expected)
 
 

@@ -33,6 +33,8 @@ NOT_AWAITED = {
     "file_type": "the same",
     "immutable_items": "the same",
     "store": "the same",
+    "path": "asks nothing of the place: d.dictionary has it",
+    "url": "the same",
     "get_params": "asks nothing of the place: d.dictionary has it",
 }
 
@@ -305,6 +307,14 @@ def test_wrong_arguments_are_refused_and_named() -> None:
                 AsyncDict(LocalDict(), **{name: value})
         with pytest.raises(ValueError, match=name):
             AsyncDict(LocalDict(), **{name: 0})
+
+
+def test_what_cannot_be_awaited_is_refused_and_does_not_go_on_for_ever() -> None:
+    d: Any = AsyncDict(LocalDict())
+    with pytest.raises(TypeError, match=r"await d\.contains\(key\)"):
+        "a" in d  # noqa: B015
+    with pytest.raises(TypeError, match="not iterable"):
+        list(d)
 
 
 def test_it_is_not_pickled() -> None:

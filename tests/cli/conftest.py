@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3.conftest import _guard, bucket, ministack
 
 from perkey.cli import main
 from perkey.dataspace import Job, Project, init_project
+
+__all__ = ["_guard", "bucket", "ministack"]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from holders import is_locked
 
 from perkey import ANY_ETAG, ITEM_NOT_AVAILABLE, FileDirDict
 from perkey.files import replacing as placing
-from perkey.files.temporaries import OURS, TEMPORARY
+from perkey.files.folder import OURS, TEMPORARY
 from perkey.stores.folder.store import DirectoryStore, Durability
 
 ABSENT: Final = object()

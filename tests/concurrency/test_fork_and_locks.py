@@ -20,7 +20,7 @@ from holders import Survivor, Way, is_locked, lock_of, stopped_writer
 from workers import LockKind, with_locks
 
 from perkey import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict, MutationPolicyError
-from perkey.files import descriptors, locks
+from perkey.files import locks
 from perkey.files.folder import LOCK_FILE, Folder
 
 
@@ -150,7 +150,7 @@ def test_no_operation_leaves_a_descriptor_open(tmp_path: Path) -> None:
     for kind in ("folder", "file"):
         with_locks(kind, work)
     assert set(os.listdir("/dev/fd")) == before
-    assert not descriptors._lockable
+    assert not locks._lockable
 
 
 def test_a_child_forked_within_an_iteration_closes_nothing_of_its_own(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ sys.path[:0] = sys.argv[2:]
 opened, forked = threading.Event(), threading.Event()
 
 from holders import is_locked
-from perkey.files import descriptors, locks
+from perkey.files import locks
 
 stock = os.open
 
@@ -192,7 +192,7 @@ def opener(*arguments, **named):
     return fd
 
 def hold():
-    handle = descriptors.Handle(lockable=True)
+    handle = locks.Handle(lockable=True)
     os.open = opener
     fd = handle.open(sys.argv[1], os.O_RDONLY)
     os.open = stock
@@ -231,11 +231,11 @@ def test_a_folder_opened_while_a_fork_is_under_way_is_not_kept_by_the_child(tmp_
 
 def test_writers_are_not_held_up_for_ever_by_a_fork_that_does_not_end(tmp_path: Path) -> None:
     """A hook of another library may wait, during a fork, for what a writer holds."""
-    descriptors._begin_fork()
+    locks._begin_fork()
     try:
         run_crew("thread", [partial(set_item, FileDirDict[int](tmp_path), "a", 1)])
     finally:
-        descriptors._forking.clear()
+        locks._forking.clear()
     assert FileDirDict[int](tmp_path)["a"] == 1
 
 

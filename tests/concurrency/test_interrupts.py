@@ -26,7 +26,7 @@ from workers import LockKind, with_locks
 from perkey.content import close
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT
-from perkey.files.temporaries import TEMPORARY
+from perkey.files.folder import TEMPORARY
 from perkey.stores import DirectoryStore, MemoryStore, memory
 from perkey.stores.folder.cache import CacheFolder
 from perkey.stores.folder.store import Durability

@@ -25,7 +25,7 @@ from workers import (
 
 from perkey import FileDirDict
 from perkey.files import replacing as placing
-from perkey.files.temporaries import TEMPORARY, temporary_name
+from perkey.files.folder import TEMPORARY, temporary_name
 from perkey.naming import naming
 from perkey.stores.folder import batches
 from perkey.stores.folder.store import DirectoryStore, Durability

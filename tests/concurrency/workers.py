@@ -30,7 +30,7 @@ from perkey import (
 from perkey.files import folder as folders
 from perkey.files import locks
 from perkey.files import syscalls as libc
-from perkey.files.temporaries import temporary_name
+from perkey.files.folder import temporary_name
 from perkey.stores.folder import tmpfile
 
 Key: TypeAlias = str | tuple[str, ...]

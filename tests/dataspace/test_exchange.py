@@ -23,7 +23,7 @@ from perkey.dataspace.errors import (
 )
 from perkey.dataspace.exchange.discovery import SchemaString
 from perkey.dataspace.sync import FileSync
-from perkey.files.temporaries import OURS
+from perkey.files.folder import OURS
 
 ARCHIVES = [".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".tar.bz2", ".bz2", ".tar.xz", ".xz"]
 GRID = [{"foo": i, "bar": j, "n": {"k": i * 2}} for i in range(2) for j in range(2)]

@@ -13,7 +13,7 @@ import pytest
 from dataspace.signac_side import signac
 from dataspace.trees import write_tree
 from perkey.dataspace import Project, init_project
-from perkey.files.temporaries import OURS
+from perkey.files.folder import OURS
 
 ENDINGS = ["", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip"]
 ONLY_OURS = [".tgz", ".gz", ".bz2", ".xz"]

@@ -19,7 +19,7 @@ from perkey.dataspace import Job, Project, init_project
 from perkey.dataspace.space import transfers
 from perkey.dataspace.sync import FileSync
 from perkey.files import SCRATCH
-from perkey.files.temporaries import OURS
+from perkey.files.folder import OURS
 
 FILES = {"f": "1", "s/t/g": "2" * 5000, "s/h": ""}
 POINTS = [{"a": 1, "n": {"x": 1}}, {"a": 2, "n": {"x": 2}}]

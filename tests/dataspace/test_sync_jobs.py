@@ -14,7 +14,7 @@ from dataspace.trees import job_files, leftovers, write_tree
 from perkey.dataspace import Job, Project
 from perkey.dataspace.errors import DocumentSyncConflict, FileSyncConflict, SyncConflict
 from perkey.dataspace.sync import DocSync, FileSync, sync_jobs
-from perkey.files.temporaries import OURS
+from perkey.files.folder import OURS
 
 LONG_AGO = 1_000_000_000
 

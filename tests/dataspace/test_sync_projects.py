@@ -15,7 +15,7 @@ from dataspace.trees import contents, job_files, leftovers, write_tree
 from perkey.dataspace import Job, Project, TemporaryProject, init_project
 from perkey.dataspace.errors import DocumentSyncConflict, FileSyncConflict, SchemaSyncConflict
 from perkey.dataspace.sync import DocSync, FileSync, FileTransferStats, sync_projects
-from perkey.files.temporaries import OURS
+from perkey.files.folder import OURS
 
 
 def fill(project: Project, numbers: range, text: str = "same") -> Project:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perkey.dataspace import Job, Project
-from perkey.files.temporaries import OURS
+from perkey.files.folder import OURS
 
 
 def write_tree(folder: str | Path, files: dict[str, str]) -> None:

@@ -60,7 +60,11 @@ def test_no_dictionary_restates_an_operation(kind: type[AnyDict]) -> None:
     """They choose a place and a policy; only a part of them and their parameters are described anew."""
     classes = [base for base in kind.__mro__ if issubclass(base, PersiDict) and base is not PersiDict]
     own = {name for base in classes for name in vars(base) if not name.startswith("_")}
-    assert own & set(dir(PersiDict)) <= {"get_params", "get_subdict"}
+    assert own & set(dir(PersiDict)) <= {
+        "get_params",
+        "get_subdict",
+        "read_only",
+    }
 
 
 def modules() -> list[Path]:

@@ -1,79 +1,60 @@
 """The main job on real input: workers are killed, and nothing is lost or computed twice."""
 
-import json
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from example_programs import run_example
 
-import parameter_sweep
-from sweep.audit import Summary
-from sweep.grid import all_tasks
+from parameter_sweep import GRIDS, TASKS, report
+from perkey import FileDirDict, key_of
 
 
-def run_sweep(cwd: Path, *options: str) -> dict[str, Any]:
+def run_sweep(cwd: Path, *options: str) -> tuple[list[int], dict[str, float]]:
+    """Run the sweep; return the numbers that it printed, and the best score of each family."""
     printed = run_example("parameter_sweep", "--quick", "--folder", "sweep", *options, cwd=cwd)
-    summary: dict[str, Any] = json.loads((cwd / "sweep" / "summary.json").read_text())
-    assert f"{summary['computed']} computed now, {summary['reused']} reused" in printed
     assert "0 results lost, 0 computed twice by living workers" in printed
-    return summary
+    numbers = re.search(
+        r"(\d+) tasks: (\d+) computed now, (\d+) reused\n(\d+) workers killed, (\d+) attempts cut short",
+        printed,
+    )
+    assert numbers is not None
+    best = {
+        family: float(score) for family, score in re.findall(r"^(.+?) +(0\.\d{4}) ", printed, re.MULTILINE)
+    }
+    return [int(number) for number in numbers.groups()], best
 
 
 def test_workers_are_killed_and_every_task_is_computed_once_and_reused_afterwards(tmp_path: Path) -> None:
-    first = run_sweep(tmp_path, "--kills", "3", "--seed", "1")
-    assert (first["tasks"], first["computed"], first["reused"]) == (13, 13, 0)
-    assert (first["lost"], first["computed_twice"]) == (0, 0)
-    assert first["kills"] > 0
-    # A killed worker cuts short one attempt at most, and each attempt is either that or a result.
-    assert first["entries"] == first["computed"] + first["interrupted"]
-    assert first["interrupted"] <= first["takeovers"] <= first["kills"]
-    plot = tmp_path / "sweep" / "scores.png"
-    assert plot.read_bytes().startswith(b"\x89PNG\r\n")
-    assert {family: best["score"] > 0.9 for family, best in first["best"].items()} == dict.fromkeys(
-        {task.family for task in all_tasks()}, True
-    )
-
-    second = run_sweep(tmp_path, "--kills", "3")
-    assert (second["computed"], second["reused"], second["entries"], second["kills"]) == (0, 13, 0, 0)
-    assert (second["lost"], second["computed_twice"]) == (0, 0)
-    assert second["best"] == first["best"]
+    (tasks, computed, reused, killed, cut_short), best = run_sweep(tmp_path, "--kills", "3")
+    assert (tasks, computed, reused, killed) == (13, 13, 0, 3)
+    assert cut_short <= killed
+    assert set(best) == set(GRIDS)
+    assert min(best.values()) > 0.9
+    assert list(best.values()) == sorted(best.values(), reverse=True)
+    assert run_sweep(tmp_path, "--kills", "3") == ([13, 0, 13, 0, 0], best)
 
 
-def summary_with(**counts: int) -> Summary:
-    zeros = dict.fromkeys(("computed", "reused", "lost", "computed_twice", "entries"), 0)
-    others = dict.fromkeys(("tasks", "interrupted", "kills", "takeovers"), 0)
-    return Summary(**{**zeros, **others, **counts}, seconds=0.0, best={})
-
-
-@pytest.mark.parametrize(
-    ("summary", "exit_code"),
-    [
-        (summary_with(), 0),
-        (summary_with(lost=1), 1),
-        (summary_with(computed_twice=1), 1),
-    ],
-)
-def test_the_exit_code_tells_whether_something_was_lost_or_computed_twice(
-    summary: Summary, exit_code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_exit_code_is_1_if_a_result_was_lost_or_computed_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["parameter_sweep.py", "--folder", str(tmp_path)])
-    monkeypatch.setattr(parameter_sweep, "sweep", lambda *_, **__: summary)
-    assert parameter_sweep.main() == exit_code
-
-
-@pytest.mark.parametrize("options", [["--workers", "0"], ["--kills", "-1"], ["--seed", "x"]])
-def test_options_out_of_bounds_are_refused(
-    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["parameter_sweep.py", *options])
-    with pytest.raises(SystemExit):
-        parameter_sweep.parse_options()
-    assert options[0] in capsys.readouterr().err
+    task = TASKS[0]
+    results = FileDirDict[Any](tmp_path, "json")
+    first = {"task": task, "worker": 1, "at": 1.0}
+    again = {"task": task, "worker": 2, "at": 2.0}
+    other = {"task": TASKS[1], "worker": 1, "at": 3.0}
+    assert report([task], "now", results, [first], {}) == 1
+    assert "1 results lost, 0 computed twice" in capsys.readouterr().out
+    results[key_of(task)] = {**task, "score": 0.9, "run": "now"}
+    assert report([task], "now", results, [first], {}) == 0
+    assert report([task], "now", results, [first, again, other], {}) == 1
+    assert "0 results lost, 1 computed twice" in capsys.readouterr().out
+    assert report([task], "now", results, [again, first], {1: 2.5}) == 1
+    assert report([task], "now", results, [again, first], {1: 1.5}) == 0
+    assert report([task], "then", results, [], {}) == 0
+    assert "0 computed now, 1 reused" in capsys.readouterr().out
 
 
 def test_keys_of_tasks_are_different() -> None:
-    tasks = all_tasks()
-    assert 40 <= len({task.key for task in tasks}) == len(tasks)
-    assert {task.key for task in all_tasks(quick=True)} < {task.key for task in tasks}
+    assert 40 <= len({key_of(task) for task in TASKS}) == len(TASKS)

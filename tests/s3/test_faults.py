@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -259,10 +260,13 @@ STAYING = {
 }
 
 
+BRIEF = 0.2
+
+
 @pytest.fixture
 def brief(proxy: Proxy, bucket: str, engine: EngineName) -> Dict:
     """A dictionary whose operations go on for a fifth of a second."""
-    return prepared(Place(proxy.endpoint, bucket, engine).open(retry_for=0.2), proxy)
+    return prepared(Place(proxy.endpoint, bucket, engine).open(retry_for=BRIEF), proxy)
 
 
 @each_engine
@@ -274,12 +278,15 @@ def test_a_fault_that_stays_is_an_error_after_some_attempts_that_names_bucket_an
     d = brief
     operation = OPERATIONS[name]
     proxy.plan(fault, operation.verb, times=None)
+    began = time.monotonic()
     with pytest.raises(BackendError, match=f"s3://{bucket}/") as caught:
         operation.act(d)
+    took = time.monotonic() - began
     assert operation.key in str(caught.value)
     assert (caught.value.backend, caught.value.key or "")[0] == "s3"
     assert (caught.value.key or "").endswith(operation.key)
-    assert proxy.counts[operation.verb] > 1
+    # On a busy machine one attempt may take all the time that there is.
+    assert proxy.counts[operation.verb] > 1 or took > BRIEF
     proxy.heal()
     assert items(d) == {"a": 1}
 

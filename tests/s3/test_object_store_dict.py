@@ -305,7 +305,7 @@ def test_a_missing_bucket_is_empty_and_has_to_be_made_by_others(proxy: Proxy, bu
     assert d.get("a") is None
     assert len(d) == 0
     assert "a" not in d
-    with pytest.raises(BackendError, match=f"s3://{bucket}/p/: there is no such bucket"):
+    with pytest.raises(BackendError, match=f"s3://{bucket}/p/: the bucket or container does not exist"):
         d["a"] = 1
 
 

@@ -25,8 +25,7 @@ from perkey.dataspace import get_project, init_project
 from perkey.errors import ConflictError, OutcomeUnknownError
 from perkey.expectations import ABSENT
 from perkey.files import shared, sharing
-from perkey.files.folder import LOCK_FILE
-from perkey.files.temporaries import TEMPORARY
+from perkey.files.folder import LOCK_FILE, TEMPORARY
 from perkey.stores import DirectoryStore
 from perkey.synced import JSONDict
 

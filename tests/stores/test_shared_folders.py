@@ -28,8 +28,7 @@ from perkey.errors import ConflictError, LockTimeoutError, UnsupportedConditionE
 from perkey.expectations import ABSENT
 from perkey.files import shared, sharing
 from perkey.files.file_systems import classify
-from perkey.files.folder import LOCK_FILE
-from perkey.files.temporaries import TEMPORARY, signed_name
+from perkey.files.folder import LOCK_FILE, TEMPORARY, signed_name
 from perkey.stores import DirectoryStore, Store
 from perkey.synced import JSONDict
 from perkey.testing import InsertingStoreContract, StoreContract

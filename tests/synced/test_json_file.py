@@ -15,7 +15,7 @@ from tracing import system_calls
 
 from perkey import CorruptValueError
 from perkey.files import versions as stamps
-from perkey.files.temporaries import TEMPORARY
+from perkey.files.folder import TEMPORARY
 from perkey.synced import (
     BufferedFileError,
     BufferedJSONDict,

@@ -16,7 +16,7 @@ import pytest
 import perkey
 from perkey import AmbiguousPlaceError, FileDirDict, LocalDict, ReadOnlyError
 from perkey.dataspace import init_project
-from perkey.files.temporaries import STALE_SECONDS, TEMPORARY
+from perkey.files.folder import STALE_SECONDS, TEMPORARY
 from perkey.naming import digest
 from perkey.stores import DirectoryStore
 from perkey.tools import places
@@ -313,3 +313,11 @@ def test_the_builtin_open_stays_what_it_is() -> None:
         and any((alias.asname or alias.name) == "open" for alias in node.names)
     ]
     assert shadowing == []
+
+
+def test_of_many_choices_the_message_lists_the_first() -> None:
+    choices: list[tuple[dict[str, Any], int]] = [({"file_type": f"t{number}"}, 2) for number in range(10)]
+    text, short = (str(AmbiguousPlaceError("/p", some)) for some in (choices, choices[:2]))
+    assert text.count("fits") == 8
+    assert text.endswith(";\n  2 more are in the attribute choices")
+    assert short.endswith("'t0' fits 2 names;\n  file_type='t1' fits 2 names")

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from perkey.aio.driving import Driving, Workplace, can_drive, require_greenlet
 from perkey.aio.offloading import (
@@ -34,6 +34,7 @@ from perkey.jokers import (
 )
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, PersiDictKey
 from perkey.mapping import PersiDict, TransformingFunction, V, rebuilt
+from perkey.query import Filter
 from perkey.stores import CachedStore, MemoryStore, PrefixStore, Store
 from perkey.stores.folder import CacheFolder, DirectoryStore
 from perkey.stores.objects import ObjectStore
@@ -42,6 +43,7 @@ from perkey.waiting import driver
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_OMITTED: Any = object()
 _THREADS: Final = 8
 _REQUESTS: Final = 48
 _NO_DEFAULT: Any = object()
@@ -136,15 +138,22 @@ class AsyncDict(NeverSame, Generic[V]):
     # --- One item -----------------------------------------------------------------------------------
 
     def __getitem__(self, key: NonEmptyPersiDictKey) -> Awaitable[V]:
-        """Return an awaitable of the value: ``await d["a"]``; it raises KeyError if there is no item."""
+        """Return an awaitable of the value: ``await d["a"]``; KeyError if the key does not exist."""
         return self._do(lambda d: d[key])
+
+    # Without these two, Python would call d[0], d[1], and so on, for ever.
+    __iter__: None = None
+
+    def __contains__(self, key: object) -> NoReturn:
+        """Raise TypeError: ``key in d`` cannot be awaited, but ``await d.contains(key)`` can."""
+        raise TypeError("`in` cannot ask an AsyncDict; write `await d.contains(key)`")
 
     @overload
     async def get(self, key: NonEmptyPersiDictKey) -> V | None: ...
     @overload
     async def get(self, key: NonEmptyPersiDictKey, default: V | T) -> V | T: ...
     async def get(self, key: NonEmptyPersiDictKey, default: Any = None) -> Any:
-        """Return the value, or `default` if there is no item."""
+        """Return the value, or `default` if the key does not exist."""
         return await self._do(lambda d: d.get(key, default))
 
     async def set(self, key: NonEmptyPersiDictKey, value: V | Joker) -> None:
@@ -152,7 +161,7 @@ class AsyncDict(NeverSame, Generic[V]):
         await self._do(lambda d: d.__setitem__(key, value))
 
     async def delete(self, key: NonEmptyPersiDictKey) -> None:
-        """Delete an item, as ``del d[key]``; raises KeyError if there is no item."""
+        """Delete an item, as ``del d[key]``; raises KeyError if the key does not exist."""
         await self._do(lambda d: d.__delitem__(key))
 
     async def contains(self, key: NonEmptyPersiDictKey) -> bool:
@@ -160,7 +169,7 @@ class AsyncDict(NeverSame, Generic[V]):
         return await self._do(lambda d: key in d)
 
     async def setdefault(self, key: NonEmptyPersiDictKey, default: V = None) -> V:  # type: ignore[assignment] # as dict
-        """Return the value, after inserting `default` if there was no item; of several inserters one wins."""
+        """Return the value; insert `default` first if the key is missing. Of several inserters one wins."""
         return await self._do(lambda d: d.setdefault(key, default))
 
     async def discard(self, key: NonEmptyPersiDictKey) -> bool:
@@ -172,17 +181,21 @@ class AsyncDict(NeverSame, Generic[V]):
         return await self._do(lambda d: d.delete_if_exists(key))
 
     async def pop(self, key: NonEmptyPersiDictKey, default: Any = _NO_DEFAULT) -> Any:
-        """Delete an item and return its value; `default` if there is no item, else KeyError."""
+        """Delete an item and return its value; if the key is missing, return `default` or raise KeyError."""
         given = () if default is _NO_DEFAULT else (default,)
         return await self._do(lambda d: d.pop(key, *given))
 
     async def popitem(self) -> tuple[NonEmptySafeStrTuple, V]:
-        """Delete an arbitrary item and return its key and value; raises KeyError if there is no item."""
+        """Delete an arbitrary item, return its key and value; KeyError if the dictionary is empty."""
         return await self._do(lambda d: d.popitem())
 
     async def timestamp(self, key: NonEmptyPersiDictKey) -> float:
         """Return when an item was last written, in seconds since the epoch."""
         return await self._do(lambda d: d.timestamp(key))
+
+    async def size(self, key: NonEmptyPersiDictKey) -> int:
+        """Return the length of an item as it is stored, in bytes."""
+        return await self._do(lambda d: d.size(key))
 
     # --- Conditional operations ---------------------------------------------------------------------
 
@@ -232,17 +245,20 @@ class AsyncDict(NeverSame, Generic[V]):
     async def setdefault_if(
         self,
         key: NonEmptyPersiDictKey,
-        default_value: V,
+        default: V = _OMITTED,
         *,
         condition: ETagConditionFlag = ETAG_IS_THE_SAME,
         expected_etag: ETagIfExists = ITEM_NOT_AVAILABLE,
         retrieve_value: RetrieveValueFlag = IF_ETAG_CHANGED,
+        default_value: V = _OMITTED,
     ) -> ConditionalOperationResult[V]:
-        """Insert a value if there is no item, as `PersiDict.setdefault_if`."""
+        """Insert a value if the key is missing, as `PersiDict.setdefault_if`."""
+        names: dict[str, Any] = {"default": default, "default_value": default_value}
+        given = {name: value for name, value in names.items() if value is not _OMITTED}
         return await self._do(
             lambda d: d.setdefault_if(
                 key,
-                default_value,
+                **given,
                 condition=condition,
                 expected_etag=expected_etag,
                 retrieve_value=retrieve_value,
@@ -301,11 +317,11 @@ class AsyncDict(NeverSame, Generic[V]):
         await self._do(lambda d: d.set_many(items, progress=progress))
 
     async def delete_many(self, keys: Iterable[NonEmptyPersiDictKey], *, progress: bool = False) -> None:
-        """Delete several items; keys without an item are no error."""
+        """Delete several items; keys that do not exist are ignored."""
         await self._do(lambda d: d.delete_many(keys, progress=progress))
 
     async def update(self, other: Any = (), /, **more: Any) -> None:
-        """Store the items of a mapping, or pairs, and those given by name; as `set_many`."""
+        """Store the items of a mapping or of pairs, and the keyword arguments; as `set_many`."""
         await self._do(lambda d: d.update(other, **more))
 
     async def clear(self) -> None:
@@ -321,11 +337,11 @@ class AsyncDict(NeverSame, Generic[V]):
         return await self._do(len)
 
     async def is_empty(self) -> bool:
-        """Return whether there is no item, as ``not d``."""
+        """Return whether the dictionary is empty, as ``not d``."""
         return await self._do(lambda d: not d)
 
     async def random_key(self) -> NonEmptySafeStrTuple | None:
-        """Return a key, each with the same probability, or None if there is no item."""
+        """Return a key, each with the same probability, or None if the dictionary is empty."""
         return await self._do(lambda d: d.random_key())
 
     async def oldest_keys(self, max_n: int | None = None) -> list[NonEmptySafeStrTuple]:
@@ -374,7 +390,18 @@ class AsyncDict(NeverSame, Generic[V]):
         """Iterate over keys, values and timestamps."""
         return self._each(lambda d: d.items_and_timestamps(), VALUES_AT_ONCE)
 
+    def find(
+        self,
+        filter: Filter | None = None,  # noqa: A002 - as perkey.find
+    ) -> AsyncIterator[tuple[NonEmptySafeStrTuple, V]]:
+        """Iterate over key and value of each item whose value matches a filter."""
+        return self._each(lambda d: d.find(filter), VALUES_AT_ONCE)
+
     # --- Parts --------------------------------------------------------------------------------------
+
+    def read_only(self) -> Self:
+        """Return a handle on the same items that refuses every write; nothing is awaited."""
+        return self._part(self._dict.read_only())
 
     def get_subdict(self, prefix_key: PersiDictKey = ()) -> Self:
         """Return the dictionary of the items whose keys begin with a prefix; nothing is awaited."""

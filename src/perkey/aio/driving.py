@@ -78,7 +78,7 @@ class Workplace:
             turns.end()
 
     async def close(self) -> None:
-        """Let nothing begin any more, wait for the operations of this loop and for all threads."""
+        """Refuse new operations, and wait for those of this loop and for all threads."""
         self._closed = True
         await self.turns().until_idle()
         await self.pool.close()

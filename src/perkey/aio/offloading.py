@@ -89,7 +89,7 @@ _CONTAINERS: Final = frozenset((list, tuple, dict, set, frozenset))
 
 
 def batch_of(source: Iterator[T], most: int) -> list[T]:
-    """Return what comes next from an iterator within a few milliseconds; an empty list at its end."""
+    """Return the items that an iterator yields within a few milliseconds; an empty list at its end."""
     batch: list[T] = []
     end = time.perf_counter() + _BATCH_SECONDS
     for each in islice(source, most):
@@ -100,7 +100,7 @@ def batch_of(source: Iterator[T], most: int) -> list[T]:
 
 
 def close_iterator(source: Iterator[Any]) -> None:
-    """Close a generator; of another iterator nothing is to be closed."""
+    """Close a generator; other iterators need no closing."""
     if isinstance(source, Generator):
         source.close()
 

@@ -28,7 +28,7 @@ class Pool:
         self._owner = 0
 
     async def run(self, function: Callable[[], T], context: Context | None = None) -> T:
-        """Return what a function returns that a thread calls, in a copy of this context if none is given.
+        """Call a function in a thread and return its result; without `context` in a copy of this context.
 
         If the caller is cancelled, a call that has not begun is not made. A call under way goes on to its
         end, but it repeats no failed request.
@@ -61,7 +61,7 @@ class Pool:
 
     def _submit(self, call: _Call[Any], context: Context) -> Future[None]:
         if self._executor is None or self._owner != os.getpid():
-            # A fork copies no threads, and what they were doing is not this process's.
+            # A fork copies no threads, and their calls belong to the parent process.
             self._executor = ThreadPoolExecutor(self._size, thread_name_prefix="perkey_aio")
             self._calls = set()
             self._owner = os.getpid()
@@ -91,11 +91,11 @@ class _Call(Generic[T]):
             self._error = error
 
     def leave(self) -> None:
-        """Note that nobody takes the result."""
+        """Note that the caller no longer waits for the result."""
         self._left = True
 
     def is_left(self) -> bool:
-        """Return whether nobody takes the result."""
+        """Return whether the caller no longer waits for the result."""
         return self._left
 
     def result(self) -> T:

@@ -10,6 +10,7 @@ import click
 
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, lines, note, working
+from perkey.cli.tables import size_text
 from perkey.files import Locking
 from perkey.tools.diagnosis import Diagnosis, Promise
 from perkey.tools.doctor import examine, race_with_others
@@ -156,7 +157,7 @@ def _folder_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "locking", f"{facts['locking']['way']}, chosen by: {facts['locking']['chosen_by']}"
     yield "access", _access(facts["access"])
     files = facts["free"]["files"]
-    yield "free", _size(facts["free"]["bytes"]) + ("" if files is None else f", {files:,} files")
+    yield "free", size_text(facts["free"]["bytes"]) + ("" if files is None else f", {files:,} files")
     yield "leftovers", _leftovers(facts["leftovers"])
 
 
@@ -190,11 +191,3 @@ def _bucket_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _shortened(text: str) -> str:
     most = 3 * 60
     return text if len(text) <= most else f"{text[:most]} ... (all: --json)"
-
-
-def _size(number: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if number < 1024 or unit == "TiB":  # noqa: PLR2004 - of the next unit
-            break
-        number /= 1024
-    return f"{number:.1f} {unit}" if unit != "bytes" else f"{number:.0f} {unit}"

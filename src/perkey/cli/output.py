@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import pprint
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 T = TypeVar("T")
+
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""They move the cursor or make a terminal answer; values and names of files may have them."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -42,9 +46,23 @@ def pretty(value: Any, depth: int | None) -> str:
     return pprint.pformat(value, depth=depth or None)
 
 
+def harmless(text: str) -> str:
+    """Return a text for a terminal: control characters are shown as Python writes them."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def note(text: str) -> None:
     """Report to people, aside from the output."""
-    click.echo(text, err=True)
+    click.echo(harmless(text), err=True)
+
+
+def sentence(error: BaseException) -> str:
+    """Return the message of an error, in words for people."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if type(error) is KeyError:
+        return f"there is no {error}"
+    return str(error) or type(error).__name__
 
 
 def detail(text: str) -> None:
@@ -83,8 +101,6 @@ def each(items: Collection[T], label: str | None, act: Callable[[T], object]) ->
         label: As for `track`.
         act: Does it.
     """
-    from perkey.cli.program import sentence  # noqa: PLC0415 - which loads this
-
     failed = False
     for item in track(items, label):
         try:
@@ -104,3 +120,52 @@ def form(values: Mapping[str, Any], depth: int | None, indent: int | None, *, so
     if depth is not None:
         return pretty(dict(values), depth)
     return dumped(dict(values), indent=indent, sort=sort)
+
+
+def remark(text: str) -> None:
+    """Report to people what is not an error, unless --quiet."""
+    if not click.get_current_context().find_root().obj.get("quiet"):
+        note(text)
+
+
+@contextmanager
+def failures() -> Iterator[Callable[[str, object], None]]:
+    """Yield a function that reports the failure of one item in a line; failures exit with 1 at the end."""
+    failed = False
+
+    def report(label: str, error: object) -> None:
+        nonlocal failed
+        failed = True
+        text = sentence(error) if isinstance(error, BaseException) else str(error)
+        note(f"perkey: {label}: {' '.join(text.split())}")
+
+    yield report
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Yield a function to call for each item that is done; a terminal shows a bar, or a count.
+
+    Args:
+        label: What is done.
+        total: How many items there are, if that is known.
+    """
+    context = click.get_current_context(silent=True)
+    quiet = context is not None and context.find_root().obj.get("quiet")
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich import progress as bars  # noqa: PLC0415 - slow to import
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(label, total=total)
+        yield lambda: shown.advance(task)

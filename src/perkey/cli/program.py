@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import click
 
 from perkey import PerkeyError, __version__
 from perkey.cli.groups import LazyGroup
+from perkey.cli.output import note, sentence
 
 _EXPECTED: Final = (PerkeyError, OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError)
 _INTERRUPTED: Final = 130
@@ -19,19 +21,74 @@ _INTERRUPTED: Final = 130
 _HELP: Final[type[click.UsageError] | tuple[()]] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
+_SECTIONS: Final = {
+    "Look": (
+        ("ls", "list keys"),
+        ("tree", "draw keys as a tree"),
+        ("get", "print values"),
+        ("find", "find items by their values"),
+        ("info", "describe a place or an item"),
+        ("du", "how much it takes"),
+    ),
+    "Change": (
+        ("put", "write values"),
+        ("rm", "remove items"),
+        ("cp", "copy a dictionary"),
+        ("sync", "make a copy equal"),
+        ("convert", "change the format"),
+        ("prune", "remove old items"),
+    ),
+    "Check": (
+        ("verify", "find damage"),
+        ("doctor", "what a place guarantees"),
+        ("claims", "which process computes what"),
+    ),
+    "More": (
+        ("space", "data spaces, as signac"),
+        ("completion", "for bash, zsh, fish"),
+    ),
+}
+"""The commands as they are listed. The texts stand here, so that listing them loads no command."""
+
+
+class _Program(LazyGroup):
+    """The program; its help fits a screen of 24 lines and 80 columns."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(
+            f"Usage: {ctx.command_path} [OPTIONS] COMMAND ...\n\n"
+            "  Persistent dictionaries: a PLACE is a folder or a URL (s3://bucket/prefix),\n"
+            "  a KEY has slashes: run1/loss.  `perkey COMMAND --help` shows examples.\n\n"
+        )
+        for title, commands in _SECTIONS.items():
+            half = (len(commands) + 1) // 2
+            pairs = zip_longest(commands[:half], commands[half:], fillvalue=("", ""))
+            for number, (left, right) in enumerate(pairs):
+                head = title if not number else ""
+                text = f"{head:<8}{left[0]:<8}{left[1]:<25}{right[0]:<12}{right[1]}"
+                formatter.write(f"{text.rstrip()}\n")
+        formatter.write(
+            "\nOptions, before or after the command:\n"
+            "  -q, --quiet    no progress           -v, --verbose  details\n"
+            "  -y, --yes      yes to all questions  --debug        where an error occurred\n"
+            "  --version      the version           -h, --help     this, or a command's help\n"
+        )
+
+
 @click.group(
-    cls=LazyGroup,
-    modules={"space": "perkey.cli.space", "doctor": "perkey.cli.doctor"},
+    cls=_Program,
+    modules={name: f"perkey.cli.{name}" for commands in _SECTIONS.values() for name, _ in commands},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="perkey")
 @click.option("--debug", is_flag=True, help="Show where in the program an error occurred.")
 @click.option("-v", "--verbose", is_flag=True, help="Print details.")
+@click.option("-q", "--quiet", is_flag=True, help="Print data and errors only, no progress.")
 @click.option("-y", "--yes", is_flag=True, help="Answer all questions with yes.")
 @click.pass_context
-def perkey(context: click.Context, *, debug: bool, verbose: bool, yes: bool) -> None:
+def perkey(context: click.Context, *, debug: bool, verbose: bool, quiet: bool, yes: bool) -> None:
     """Persistent dictionaries and data spaces."""
-    say(context, debug=debug, yes=yes, verbose=verbose)
+    say(context, debug=debug, quiet=quiet, yes=yes, verbose=verbose)
 
 
 def say(context: click.Context, **flags: bool) -> None:
@@ -42,7 +99,7 @@ def say(context: click.Context, **flags: bool) -> None:
 def run(words: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see `perkey.cli.main`."""
     arguments = list(sys.argv[1:] if words is None else words)
-    said: dict[str, Any] = {"debug": False, "yes": False, "verbose": False}
+    said: dict[str, Any] = {"debug": False, "quiet": False, "yes": False, "verbose": False}
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -53,7 +110,8 @@ def run(words: Sequence[str] | None = None) -> int:
     except click.Abort as error:
         if isinstance(error.__cause__ or error.__context__, EOFError):
             return _fail("input is needed, but standard input is closed; use --yes", 1)
-        return _fail("interrupted", _INTERRUPTED)
+        advice = said.get("resume")
+        return _fail(f"interrupted: {advice}" if advice else "interrupted", _INTERRUPTED)
     except click.UsageError as error:
         if isinstance(error, _HELP):
             click.echo(error.format_message(), err=True)
@@ -81,18 +139,9 @@ def _exit_code(code: object) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"perkey: {' '.join(message.split())}", err=True)
+    note(f"perkey: {' '.join(message.split())}")
     return code
 
 
-def sentence(error: BaseException) -> str:
-    """Return the message of an error, in words for people."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    if type(error) is KeyError:
-        return f"there is no {error}"
-    return str(error) or type(error).__name__
-
-
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"perkey: warning: {message}", err=True)
+    note(f"perkey: warning: {message}")

@@ -35,7 +35,7 @@ _DEFAULT_LEVEL: Final = 9
 
 
 class Results(Sequence[Doc]):
-    """Documents that a search has found: counted, and iterated over as often as one likes."""
+    """The documents that a search found, which can be counted and iterated over several times."""
 
     def __init__(self, collection: Collection, ids: list[str]) -> None:
         self._collection = collection
@@ -278,7 +278,7 @@ class Collection:
         return self.insert_one(document)
 
     def delete_one(self, filter: Filter) -> None:
-        """Remove the first document that matches, if there is one."""
+        """Remove the first document that matches, if any."""
         for key in self._matching(filter):
             self._remove(key)
             break

@@ -45,7 +45,7 @@ class JobsCursor(NeverSame):
         self._ahead: list[str] | None = None
 
     def ids(self) -> list[str]:
-        """Return the ids of the jobs; the list is not to be changed.
+        """Return the ids of the jobs; do not change the list.
 
         Raises:
             JobsCorruptedError: The filter asks about state points, and those of some jobs cannot be read.
@@ -108,7 +108,7 @@ class JobsCursor(NeverSame):
         return job
 
     def next(self) -> Job:
-        """Return the next job, after the last one begin again. Deprecated: iterate over the cursor.
+        """Return the next job; after the last job begin again. Deprecated: iterate over the cursor.
 
         Raises:
             StopIteration: All jobs were returned.

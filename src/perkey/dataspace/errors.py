@@ -23,7 +23,7 @@ class ConfigError(Error, RuntimeError):
 
 
 class IncompatibleSchemaVersion(Error):
-    """The project's layout is newer than this library, or of no known kind."""
+    """The project's layout is unknown, or newer than this library."""
 
 
 class WorkspaceError(Error, OSError):
@@ -39,7 +39,7 @@ class WorkspaceError(Error, OSError):
 
 
 class DestinationExistsError(Error, RuntimeError):
-    """What a job was to be moved or copied to exists already; nothing was changed.
+    """The target of a move or copy of a job exists already; nothing was changed.
 
     Attributes:
         destination: A job, an id or a path.
@@ -98,7 +98,7 @@ class StatepointParsingError(Error, RuntimeError):
 
 
 class SyncConflict(Error, RuntimeError):
-    """A synchronisation met two versions of one thing and no rule to choose."""
+    """A synchronisation met two versions of a file or document, and no rule that chooses."""
 
 
 class FileSyncConflict(SyncConflict):
@@ -153,7 +153,7 @@ class SchemaSyncConflict(SyncConflict):
 
 
 class ExchangePathError(Error, RuntimeError, ValueError):
-    """The paths of an export or a view clash, lead out of it, or name what a job does not have."""
+    """The paths of an export or a view clash, lead out of it, or name a key that a job does not have."""
 
 
 class ArchiveError(Error, ValueError):

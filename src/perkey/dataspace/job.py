@@ -268,7 +268,7 @@ class Job(DataFolder):
         self.space.workspace.clear(self._id)
 
     def reset(self) -> None:
-        """Remove all data of the job, but not the job, which is made if need be."""
+        """Remove all data of the job, but not the job; a job that does not exist is made."""
         self.clear()
         self.init()
 
@@ -305,7 +305,7 @@ class Job(DataFolder):
         doc_sync: DocStrategy | str | bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """Bring this job up to date with another; all is checked before anything is changed.
+        """Bring this job up to date with another job; all checks are made before any change.
 
         Args:
             other: The job to copy from.

@@ -128,7 +128,7 @@ class Project(DataFolder):
         schema_version: int | None = None,
         durability: Durability = "sync",
     ) -> Self:
-        """Make a project, or open it if it exists; may be called by many at once.
+        """Make a project, or open it if it exists; several processes may call this at once.
 
         Args:
             name: The name of the project.
@@ -234,7 +234,7 @@ class Project(DataFolder):
 
     @property
     def id(self) -> str:
-        """The project's name; its path if it is without a name."""
+        """The project's name, or its path if it has no name."""
         return str(self.space.config.get("project") or self.path)
 
     def get_id(self) -> str:
@@ -453,7 +453,7 @@ class Project(DataFolder):
         index: None = None,
         job_ids: Iterable[str] | None = None,
     ) -> None:
-        """Give jobs that have lost their state points or ids what they have lost.
+        """Restore the state points and ids that jobs have lost.
 
         A state point is taken from a file, from the index, or from signac's cache. A folder of a wrong name,
         whose state point is sound, gets the right one. Also deletes what killed processes left behind.
@@ -472,7 +472,7 @@ class Project(DataFolder):
         repair(self.space, job_ids, fn_statepoints or (default if os.path.exists(default) else None))
 
     def update_cache(self) -> int:
-        """Bring up to date what is known of state points and documents, and the cache that signac reads.
+        """Update the index of state points and documents, and the cache that signac reads.
 
         Returns:
             The number of jobs in the cache.
@@ -643,7 +643,7 @@ class Project(DataFolder):
         selection: Iterable[Job | str] | None = None,
         **kwargs: Any,
     ) -> FileTransferStats | None:
-        """Bring this project up to date with another; all is checked before anything is changed.
+        """Bring this project up to date with another project; all checks are made before any change.
 
         Args:
             other: The project to copy from.

@@ -46,7 +46,7 @@ def as_signac() -> ModuleType:
 
 
 def modules() -> dict[str, StandIn]:
-    """Return all modules by name, made anew and not to be imported yet."""
+    """Return new modules by name, which are not imported yet."""
     made = {name: StandIn(name, home, own) for name, (home, own) in _MODULES.items()}
     for name, module in made.items():
         above, _, last = name.rpartition(".")
@@ -145,7 +145,7 @@ class Project(dataspace.Project):
         return super().create_linked_view(prefix, job_ids, path=path)
 
     def repair(self, job_ids: Iterable[str] | None = None) -> None:  # type: ignore[override] # signac's order
-        """Give jobs that have lost their state points or ids what they have lost."""
+        """Restore the state points and ids that jobs have lost."""
         super().repair(job_ids=job_ids)
 
     @contextmanager

@@ -13,19 +13,20 @@ from perkey.stores.folder import DirectoryStore
 
 
 class CachedDict(PersiDict[V]):
-    """The items of one dictionary, read through another one that is faster.
+    """A dictionary whose values are also kept in a second, faster dictionary.
 
-    All promises are the main dictionary's. A cached value is used only while the main dictionary still has
-    it at the same version, which costs it one request without transfer; where its items are immutable,
-    they are trusted, and cost it nothing.
+    The main dictionary alone decides what exists and what succeeds. A cached value is used only while
+    the item there has the same version; this check is one request without transfer. Immutable items are not
+    checked.
 
     Args:
-        main_dict: The dictionary that counts; gives type, digests, class and immutability.
-        cache_dict: A dictionary of the cache's own. Its content may be deleted at any time; it is not to be
-            read or written by others, because what lies in it is not its own format.
+        main_dict: The dictionary with the items; its file type, digest length, class of values and
+            immutability apply.
+        cache_dict: A dictionary that only the cache uses. Its content may be deleted at any time. Do not read
+            or write it otherwise, because its values are stored in a format of the cache.
         max_age: For how many seconds a cached value is used, a number or a `timedelta`; then it is read anew.
-            None means that cached values do not expire. Where items are trusted, this bounds for how long a
-            value is served that was removed from the main dictionary.
+            None means that cached values do not expire. For immutable items, this limits for how long a
+            value is returned after it was removed from the main dictionary.
 
     Raises:
         TypeError: An argument is not a `PersiDict`.

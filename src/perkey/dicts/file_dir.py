@@ -24,8 +24,8 @@ class FileDirDict(PersiDict[V]):
         immutable_items: Whether items can only be added, never changed or deleted.
         digest_len: Characters of digest added to each part of a key, 0 to 26.
         base_class_for_values: A class that all values must be of.
-        durability: ``"sync"``: a value is on disk when the assignment returns. ``"none"``: when the system
-            pleases; still atomic, but after a power failure values written last may be lost.
+        durability: ``"sync"``: a value is on disk when the assignment returns. ``"none"``: the
+            system decides when; writes are still atomic, but a power failure may lose the last ones.
         create: Whether the folder is made if it does not exist. Only a call of the constructor makes it. An
             unpickled handle whose folder does not exist raises FileNotFoundError at its first operation.
         locking: How writers exclude each other. ``"auto"``: as the file system needs it, see

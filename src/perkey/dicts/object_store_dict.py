@@ -35,8 +35,8 @@ class ObjectStoreDict(PersiDict[V]):
 
     A pickled dictionary has the address and those options that are known to be harmless. Credentials stay
     behind, and so does the provider: the other process finds its own in its environment, as obstore does.
-    What is in ``memory://NAME`` is shared by the dictionaries of this process, and gone with the last of
-    them; other processes have a memory of their own. A process forked after obstore has been used cannot
+    The dictionaries of one process share ``memory://NAME``, which ends with the last of them; other
+    processes do not see it. A process forked after obstore has been used cannot
     use it and raises `BackendError`: start processes by "spawn" or "forkserver", or before.
 
     Args:
@@ -50,8 +50,8 @@ class ObjectStoreDict(PersiDict[V]):
         base_class_for_values: A class that all values must be of.
         options: The service's options, as obstore's: ``region``, ``endpoint``, ``account_name``, keys, ...
         client_options: Options of obstore's HTTP client, such as ``read_timeout``.
-        credential_provider: What returns credentials, as obstore's.
-        trust_service: Whether conditions are relied upon without a test of the service. Set it to True only
+        credential_provider: A provider of credentials, as obstore takes it.
+        trust_service: Whether to rely on conditions without a test of the service. Set it to True only
             for a service that is known to compare, such as AWS S3; no probe objects are written then.
         retry_for: For how many seconds an operation repeats a request after throttling, an error of the
             service or a lost connection. Each retry is logged. 0 means one attempt only. Not used for a

@@ -45,7 +45,7 @@ class BasicS3Dict(PersiDict[V]):
         unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
             It is True, too, if the client or the session sends unsigned requests.
         requester_pays: Whether your account pays for the requests, as some buckets demand.
-        trust_service: Whether conditions are relied upon without a test of the endpoint. Set it to True only
+        trust_service: Whether to rely on conditions without a test of the endpoint. Set it to True only
             for a service that is known to compare, such as AWS S3; no probe objects are written then.
         retry_for: For how many seconds an operation repeats a request after throttling, an error of the
             service or a lost connection. Each retry is logged. 0 means one attempt only.
@@ -129,10 +129,10 @@ class BasicS3Dict(PersiDict[V]):
         return str(self.get_params()["root_prefix"])
 
     def sweep(self, *, min_age: float = 86_400.0) -> int:
-        """Abort the uploads of large values that killed processes left, and return how many there were.
+        """Abort the uploads of large values that killed processes left, and return how many were aborted.
 
-        Only uploads below this dictionary's prefix are aborted, of names that its items could have, that
-        began at least `min_age` seconds ago. A living writer whose upload is aborted gets an error.
+        Only uploads that began at least `min_age` seconds ago are aborted, and only those of names below this
+        dictionary's prefix that its items could have. A living writer whose upload is aborted gets an error.
 
         Needs the rights s3:ListBucketMultipartUploads and s3:AbortMultipartUpload.
 
@@ -173,7 +173,7 @@ class S3Dict(BasicS3Dict[V]):
         bucket_name: The bucket.
         region: Its region; None leaves it to boto3's configuration.
         root_prefix: The beginning of all object names, ending in a slash (added if missing).
-        base_dir: The folder in which the cache makes its own, ``.@perkey-cache``; whatever else lies there is
+        base_dir: The folder in which the cache makes its own, ``.@perkey-cache``; other files there are
             left alone. Made if it does not exist; None for no cache.
         file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
         immutable_items: Whether items can only be added, never changed or deleted.
@@ -190,7 +190,7 @@ class S3Dict(BasicS3Dict[V]):
         unsigned: Whether requests are sent without a signature, and so without credentials: for public data.
             It is True, too, if the client or the session sends unsigned requests.
         requester_pays: Whether your account pays for the requests, as some buckets demand.
-        trust_service: Whether conditions are relied upon without a test of the endpoint. Set it to True only
+        trust_service: Whether to rely on conditions without a test of the endpoint. Set it to True only
             for a service that is known to compare, such as AWS S3; no probe objects are written then.
         retry_for: For how many seconds an operation repeats a request after throttling, an error of the
             service or a lost connection. Each retry is logged. 0 means one attempt only.

@@ -68,7 +68,7 @@ class _FirstStays(Policy):
 
 
 class WriteOnceDict(PersiDict[V]):
-    """Wraps a dictionary: the first write of a key wins, atomically, and later ones are ignored.
+    """Wraps a dictionary: the first write of a key wins, atomically, and later writes are ignored.
 
     Of later writes a random share is compared with the value that is there, and a difference is an error:
     so a pipeline notices results that are not reproducible.

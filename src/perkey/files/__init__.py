@@ -1,12 +1,33 @@
 """Atomic files: folder handles, locks, replacement, temporary files, versions, whole files and trees."""
 
 from perkey.files import versions
-from perkey.files.descriptors import Handle
 from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, file_system_of, mount_of
-from perkey.files.folder import LOCK_FILE, Folder, make_base, refuse_dangling, remove_emptied, sync
-from perkey.files.locks import Turn, begin, begin_turn, end, is_nested, lock, unlock
+from perkey.files.folder import (
+    LOCK_FILE,
+    NEEDS_NAME,
+    OURS,
+    PASSAGE,
+    READ,
+    READ_ONLY,
+    SCRATCH,
+    STALE_SECONDS,
+    TEMPORARY,
+    UNNAMED,
+    Folder,
+    discard,
+    is_folder,
+    make_base,
+    read_open,
+    refuse_dangling,
+    remove_emptied,
+    stat_file,
+    sweep,
+    sync,
+    temporary_name,
+    use,
+)
+from perkey.files.locks import Handle, ProcessLock, Turn, begin, begin_turn, end, is_nested, lock, unlock
 from perkey.files.paths import folder_path
-from perkey.files.process_lock import ProcessLock
 from perkey.files.replacing import compare, fill, place, publish, raise_absent, status_of, take_away
 from perkey.files.shared import (
     Patience,
@@ -24,7 +45,6 @@ from perkey.files.shared import (
 )
 from perkey.files.sharing import VARIABLE, Way, check_locking, shared_ways, way_of
 from perkey.files.syscalls import error_of, libc_function
-from perkey.files.temporaries import OURS, SCRATCH, STALE_SECONDS, TEMPORARY, discard, sweep, temporary_name
 from perkey.files.trees import (
     Compare,
     Entry,
@@ -35,17 +55,6 @@ from perkey.files.trees import (
     entries,
     status_or_none,
     sync_tree,
-)
-from perkey.files.ways import (
-    NEEDS_NAME,
-    PASSAGE,
-    READ,
-    READ_ONLY,
-    UNNAMED,
-    is_folder,
-    read_open,
-    stat_file,
-    use,
 )
 from perkey.files.whole import read_file, sync_path, write_file, write_new, write_new_in
 

@@ -1,9 +1,9 @@
 """Which file system a folder is on, and which promises hold there.
 
-One system call on one machine says nothing about another machine: an NFS client grants a lock on a folder
-although the server never hears of it. So the decision rests on the type of the file system and the options of
+One system call on one machine proves nothing about another machine: an NFS client grants a lock on a folder
+without asking the server. So the decision rests on the type of the file system and the options of
 its mount, which Linux reports in statfs(2) and in /proc/self/mountinfo, and never on a call that happens to
-succeed. The lists below say for each type whether this was tested with perkey or is expected from the
+succeed. The lists below record for each type whether this was tested with perkey or is expected from the
 documentation of the file system.
 """
 

@@ -1,35 +1,165 @@
-"""An open folder, and what a store does in it, where descriptors of folders exist (Linux, macOS).
+"""An open folder, the path to it, and the names of temporary files in it.
 
-Everything happens relative to the descriptor. So a folder that is deleted and made anew meanwhile is no
-danger: in the dead one nothing can be created, and the caller, who sees FileNotFoundError, starts again.
+Folders are opened one by one from the base folder; only the base folder's own path may contain symbolic
+links. Everything happens relative to the descriptor (Linux, macOS). So a folder may be deleted and made anew
+meanwhile: in the dead one no file can be created; the caller gets FileNotFoundError and starts again.
 """
 
 from __future__ import annotations
 
 import errno
+import io
+import itertools
 import os
+import re
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Final, Self
+from typing import Any, Final, NoReturn, Self, TypeVar
 
 from perkey.answers import system_answer
-from perkey.files.descriptors import Handle
-from perkey.files.locks import Hold, Turn, begin, end, is_nested, lock, unlock
-from perkey.files.ways import (
-    FOLDER,
-    NEEDS_NAME,
-    PASSAGE,
-    READ,
-    UNNAMED,
-    explain,
-    is_folder,
-    refuse_link,
-    use,
-)
+from perkey.files.locks import Handle, Hold, Turn, begin, end, is_nested, lock, unlock
 from perkey.naming import Name
+
+R = TypeVar("R")
+
+FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""How a folder is opened, for listing or for locking."""
+
+PASSAGE: Final = getattr(os, "O_PATH", os.O_RDONLY) | FOLDER
+"""How a folder is opened that is only passed through."""
+
+# O_NONBLOCK: a planted FIFO must not block its reader.
+READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened for reading."""
+
+READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened whose path may be or contain a symbolic link."""
+
+UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
+"""How a folder is opened to make a file in it that has no name; fails where that is not supported."""
+
+NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP))
+"""The errors of systems and file systems on which each file has a name; EISDIR if the flag is unknown."""
+
+
+def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: Any) -> R:
+    """Open what is called `name` below `base`, and return what `act` returns for its descriptor.
+
+    No symbolic link below `base` is followed. This is the fast form of a `Handle`, used for the most frequent
+    calls: no handler of a signal runs between opening and noting, or between forgetting and closing. The
+    outer `try` is there because an exception may come at the beginning of the inner ``finally``.
+
+    Args:
+        base: The base folder.
+        name: The way from there; at least one part.
+        flags: How the last part is opened: `READ`, `FOLDER` or `PASSAGE`.
+        act: What to do; it is called with `arguments` and the descriptor, which is closed afterwards.
+        *arguments: Its first arguments.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: It does not exist.
+        OSError: A symbolic link is in the way (ELOOP), or rights are missing.
+        Whatever `act` raises.
+    """
+    opened: list[int] = []
+    closing = map(os.close, opened)
+    try:
+        try:
+            if len(name) > 1:
+                _open(base, name, flags, opened, closing)
+            else:
+                path = f"{base}/{name[0]}"
+                try:
+                    opened.extend(map(os.open, (path,), (flags,)))
+                except system_answer(OSError) as error:
+                    explain(error, path)
+            return act(*arguments, opened[-1])
+        finally:
+            any(closing)
+    except BaseException:
+        any(closing)
+        raise
+
+
+def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterator[None]) -> None:
+    """Open two parts or more, part after part, and close all but the last."""
+    depth = 1
+    last = len(name) - 1
+    try:
+        opened.extend(map(os.open, (f"{base}/{name[0]}",), (PASSAGE,)))
+        while depth < last:
+            opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[depth],), (PASSAGE,)))
+            next(closing)
+            depth += 1
+        opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[last],), (flags,)))
+        next(closing)
+    except system_answer(OSError) as error:
+        explain(error, "/".join((base, *name[: len(opened) + 1])))
+
+
+def read_open(fd: int, size: int) -> bytes:
+    """Return the content of an open file of `size` bytes."""
+    content = os.read(fd, size)
+    if len(content) == size:
+        return content
+    buffer = io.BytesIO()
+    while content:
+        buffer.write(content)
+        content = os.read(fd, size)
+    return buffer.getvalue()
+
+
+def stat_file(base: str, name: Name) -> os.stat_result:
+    """Return the status of the file `name` below `base`; raises as `use`."""
+    if len(name) == 1:
+        found = os.stat(f"{base}/{name[0]}", follow_symlinks=False)
+    else:
+        found = use(base, name[:-1], PASSAGE, _stat_in, name[-1], "/".join((base, *name)))
+    if stat.S_ISLNK(found.st_mode):
+        refuse_link("/".join((base, *name)))
+    return found
+
+
+def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
+    try:
+        return os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+    except system_answer(OSError) as error:
+        explain(error, path)
+
+
+def explain(error: OSError, path: str) -> NoReturn:
+    """Raise `error`, of a system call, with the full path; if a symbolic link is the cause, raise that error.
+
+    The error itself is raised, not another one of its class, which may take other arguments.
+    """
+    if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
+        refuse_link(path)
+    error.filename = path
+    if error.filename2 is not None:
+        del error.filename2
+    raise error
+
+
+def is_folder(path: str) -> bool:
+    """Return whether a path leads to a folder; what a signal handler raises passes, unlike in `isdir`."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except system_answer(OSError):
+        return False
+
+
+def refuse_link(path: str) -> NoReturn:
+    """Raise the error about a symbolic link that is in the way."""
+    raise OSError(
+        errno.ELOOP,
+        "a symbolic link inside a dictionary's folder is not followed; remove or replace it",
+        path,
+    )
+
 
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
@@ -170,8 +300,8 @@ class Folder(Handle):
     def create(self, name: str, file: Handle) -> int:
         """Create a temporary file with the rights that the umask leaves; return the descriptor for writing.
 
-        If it still has this name when the folder is closed, it is removed, unless `settle` says that it has
-        another one by then.
+        If it still has this name when the folder is closed, it is removed, unless `settle` has noted
+        that it has another one.
 
         Args:
             name: Its name, of `temporary_name`.
@@ -215,7 +345,7 @@ class Folder(Handle):
         """Make closing a file final, where a client of a file system goes on holding it open."""
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the status of a file, or None if there is none."""
+        """Return the status of a file, or None if it does not exist."""
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except system_answer(FileNotFoundError):
@@ -227,7 +357,7 @@ class Folder(Handle):
         return found
 
     def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
-        """Rename a file, in place of another one if there is one.
+        """Rename a file, replacing an existing one.
 
         Args:
             temporary: Its name.
@@ -246,7 +376,7 @@ class Folder(Handle):
             explain(error, f"{self.path}/{name}")
 
     def insert(self, temporary: str, name: str) -> bool:
-        """Rename a file, or raise FileExistsError if the name is taken; False where there is no such call."""
+        """Rename a file, or raise FileExistsError if the name is taken; False without such a call."""
         try:
             from perkey.files.syscalls import rename_new  # loads ctypes
         except ImportError:  # an interpreter built without it
@@ -254,7 +384,7 @@ class Folder(Handle):
         return rename_new(self._fd, temporary, name, f"{self.path}/{name}")
 
     def may_have_unnamed(self) -> bool:
-        """Tell whether somebody could make a file without a name here, and link it into its place."""
+        """Return whether a process may make a file without a name here, and link it into its place."""
         try:
             with Handle() as file:
                 file.open(".", UNNAMED, 0o600, self._fd)
@@ -297,7 +427,7 @@ class Folder(Handle):
         return False
 
     def unlock(self) -> None:
-        """Let other writers in; does nothing if there is no lock."""
+        """Let other writers in; does nothing without a lock."""
         hold = self.hold
         if hold is not None:
             if hold.fd >= 0:
@@ -340,7 +470,7 @@ class Folder(Handle):
         Args:
             hold: Notes what is locked.
             take: Locks an open file, waiting for its holder; returns whether there are such locks.
-            is_current: Tells whether an open and locked file is still the lock file of the folder.
+            is_current: Returns whether an open and locked file is still the lock file of the folder.
         """
         while True:
             hold.fd = -1
@@ -352,7 +482,7 @@ class Folder(Handle):
                 return False
             if is_current(fd):
                 return True
-            # Deleted while it was waited for, with its folder say; another writer may have made a new one.
+            # Deleted during the wait, for example with its folder; another writer may have made a new one.
             self._release(fd)
 
     def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
@@ -386,7 +516,7 @@ class Folder(Handle):
             fd = owner.open(LOCK_FILE, flags, _ALL_MAY_LOCK, dir_fd=here)
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _ALL_MAY_LOCK:
-            # Whoever may enter the folder must be able to lock it, whatever the umask.
+            # Each user who may enter the folder must be able to lock it, whatever the umask.
             os.fchmod(fd, _ALL_MAY_LOCK)
         return fd
 
@@ -407,7 +537,7 @@ def remove_emptied(base: str, parts: Name) -> None:
 
 
 def make_base(base: str, *, durable: bool) -> None:
-    """Make the base folder and all above it, if need be.
+    """Make the base folder and all above it, unless they exist.
 
     Raises:
         NotADirectoryError: A file is in its place.
@@ -432,7 +562,7 @@ def make_base(base: str, *, durable: bool) -> None:
 
 
 def refuse_dangling(path: str) -> None:
-    """Raise FileNotFoundError if there is a link that leads nowhere: what it should lead to is not absent.
+    """Raise FileNotFoundError for a link that leads nowhere, because its target may only be unreachable.
 
     Args:
         path: What was not found.
@@ -441,3 +571,72 @@ def refuse_dangling(path: str) -> None:
         raise FileNotFoundError(
             errno.ENOENT, f"the link leads nowhere, to {os.readlink(path)!r} (is that mounted?)", path
         )
+
+
+OURS: Final = ".@perkey-"
+"""The beginning of the names of all files that are not items; a key cannot contain "@"."""
+
+SCRATCH: Final = ".@perkey"
+"""The folder for what is not an item or a job; beside items it would be listed as a foreign file."""
+
+TEMPORARY: Final = OURS + "tmp-"
+"""The beginning of the names of temporary files."""
+
+STALE_SECONDS: Final = 3600.0
+"""After so long without being written to, a temporary file is taken for a dead writer's."""
+
+_NOT_OURS_TO_TIDY: Final = frozenset((errno.ENOENT, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EROFS))
+
+# A process' own mark, so that two hosts with equal process numbers never meet; renewed after a fork.
+_mark = os.urandom(9).hex()
+_counter = itertools.count()
+
+
+def _renew_mark() -> None:
+    global _mark  # noqa: PLW0603 - belongs to the process
+    _mark = os.urandom(9).hex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_mark)
+
+
+def temporary_name() -> str:
+    """Return a name that no key has and no other writer uses, on whatever host."""
+    return f"{TEMPORARY}{_mark}-{next(_counter):x}"
+
+
+def signed_name() -> str:
+    """Return a name as `temporary_name` that also names the process and the host that use it."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", os.uname().nodename)[:64]
+    return f"{temporary_name()}-{os.getpid()}-{host}"
+
+
+def writer_of(name: str) -> str:
+    """Return the host and the process that a name of `signed_name` names; empty for other names."""
+    parts = name.removeprefix(TEMPORARY).split("-", 3)
+    return f"host {parts[3]}, process {parts[2]}" if len(parts) == 4 else ""  # noqa: PLR2004 - as above
+
+
+def discard(folder: Folder, temporary: str) -> None:
+    """Remove a temporary file of our own, if it is still there under that name."""
+    try:
+        folder.unlink(temporary)
+    except system_answer(FileNotFoundError):
+        pass  # renamed already, or gone with its folder
+
+
+def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
+    """Remove a temporary file that was not written to for `min_age` seconds; return whether it was removed.
+
+    If its writer lives after all, it notices, and writes again.
+    """
+    try:
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime < min_age:
+            return False
+        folder.unlink(entry.name)
+    except system_answer(OSError) as error:
+        if error.errno not in _NOT_OURS_TO_TIDY:
+            raise
+        return False
+    return True

@@ -42,7 +42,7 @@ def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str
         )
     expanded = os.path.expanduser(text)
     if expanded.startswith("~") and expanded == text:
-        raise ValueError(f"{argument}={text!r}: there is no such user; './{text}' is a folder of that name")
+        raise ValueError(f"{argument}={text!r}: the user does not exist; './{text}' is a folder of that name")
     return os.path.abspath(expanded)
 
 

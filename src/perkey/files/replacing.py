@@ -14,11 +14,8 @@ from perkey.content import Data, Streamable
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, ANY, Expectation, Verb, Version, refuse
 from perkey.files import versions as stamps
-from perkey.files.descriptors import Handle
-from perkey.files.folder import Folder, sync
-from perkey.files.locks import Turn, begin_turn
-from perkey.files.temporaries import discard, signed_name, temporary_name
-from perkey.files.ways import explain
+from perkey.files.folder import Folder, discard, explain, signed_name, sync, temporary_name
+from perkey.files.locks import Handle, Turn, begin_turn
 from perkey.naming import Name
 
 _NO_LINKS: Final = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK))
@@ -47,11 +44,11 @@ def place(
         expect: What it must be at.
         durable: Whether file and folder are on disk when this returns.
         keep_mode: Whether the new file has the permissions of the old one, instead of what the umask leaves.
-        versioned: Whether anybody wants the version; if not, "" is returned, and a system call saved.
+        versioned: Whether to return the version; if not, "" is returned and a system call is saved.
 
     Raises:
         ConflictError: It is not as expected; nothing was changed.
-        FileNotFoundError: Somebody deleted the folder, or a temporary file that seemed stale.
+        FileNotFoundError: Another process deleted the folder, or a temporary file that seemed stale.
         OSError: It cannot be written; nothing was changed.
     """
     found = None
@@ -71,7 +68,7 @@ def place(
         sync(fd, where)
     locked = folder.lock()
     try:
-        publish(folder, name, fd, temporary, expect, locked=locked)
+        publish(folder, name, fd, temporary, expect, locked=locked, wanted=getattr(data, "mtime_ns", None))
         published = status_of(folder, fd) if versioned else None
     finally:
         folder.unlock()
@@ -103,7 +100,7 @@ def _place_closed(
         if mode is not None:
             os.fchmod(fd, mode)
         fill(fd, data, where)
-        stamp = stamps.next_time(None)
+        stamp = getattr(data, "mtime_ns", None) or stamps.next_time(None)
         os.utime(fd, ns=(stamp, stamp))
         if durable:
             sync(fd, where)
@@ -155,7 +152,7 @@ def _publish_closed(
 
 
 def _link(folder: Folder, temporary: str, leaf: str, turn: Turn, *, locked: bool) -> bool:
-    """Insert a file by link(2), or under the lock by renaming where there are no links."""
+    """Insert a file by link(2), or under the lock by renaming if the file system has no links."""
     try:
         return folder.insert(temporary, leaf)
     except system_answer(OSError) as error:
@@ -201,7 +198,7 @@ def fill(fd: int, data: Data, place: str) -> None:
 
 
 class _NewFile(io.FileIO):
-    """A file that notes its own failure, so that it is told apart from those of the data's code."""
+    """A file that notes its own failure, which distinguishes it from those of the data's code."""
 
     failure: OSError | None = None
 
@@ -251,12 +248,19 @@ def compare(folder: Folder, name: Name, expect: Expectation) -> os.stat_result |
 
 
 def publish(
-    folder: Folder, name: Name, fd: int, temporary: str, expect: Expectation, *, locked: bool
+    folder: Folder,
+    name: Name,
+    fd: int,
+    temporary: str,
+    expect: Expectation,
+    *,
+    locked: bool,
+    wanted: int | None = None,
 ) -> None:
     """Give a finished file its name, if the item is as expected.
 
-    Where anything is expected nobody looks at what is replaced: that would cost a seventh of a write without
-    syncs. So only a condition makes the new time later than one that a clock of another host has set.
+    An unconditional write does not stat the file that it replaces: that would cost a seventh of a write
+    without syncs. So only a condition makes the new time later than one that a clock of another host has set.
 
     Args:
         folder: The folder of both.
@@ -265,6 +269,7 @@ def publish(
         temporary: The name that it has so far.
         expect: What the item must be at.
         locked: Whether the folder is locked. Without, only ANY and ABSENT can be expected.
+        wanted: The time that the file is to have, in nanoseconds; None means the time of writing.
     """
     if not locked and isinstance(expect, str):
         raise _no_lock(folder, "write")
@@ -272,7 +277,8 @@ def publish(
     replaced = False
     while not replaced:
         turn = begin_turn(folder.hold, folder.fileno(), leaf, fd)
-        stamp = stamps.next_time(None if expect is ANY else compare(folder, name, expect))
+        there = None if expect is ANY else compare(folder, name, expect)
+        stamp = wanted or stamps.next_time(there)
         os.utime(fd, ns=(stamp, stamp))
         if expect is ANY:
             folder.replace(temporary, leaf)
@@ -311,7 +317,7 @@ def take_away(folder: Folder, name: Name, expect: Expectation, *, locked: bool) 
 
 
 def raise_absent(name: Name, expect: Expectation) -> NoReturn:
-    """Raise what is due when there is nothing to remove."""
+    """Raise the error for an item that does not exist and was to be removed."""
     if expect is ANY:
         raise KeyError(name)
     raise ConflictError(name, expect, ABSENT)
@@ -324,11 +330,11 @@ def _no_lock(folder: Folder, verb: Verb) -> Exception:
 def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool) -> bool:
     """Insert an item if absent, also of those that insert without a lock.
 
-    The last way is for where there is no lock, or no rename that refuses: the file has both names for a
+    The last way is for systems without locks, or without a rename that refuses: the file has both names for a
     moment, and a version that a reader sees in that moment is outdated by the loss of the first.
 
     Returns:
-        Whether it was done; False if there is no call for it, but all writers lock the folder.
+        Whether it was done; False if the system has no call for it, but all writers lock the folder.
     """
     if locked:
         try:

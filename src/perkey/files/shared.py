@@ -39,14 +39,20 @@ from typing import Final, TypeVar
 from perkey.answers import ignore_system_answer, system_answer
 from perkey.errors import LockTimeoutError, OutcomeUnknownError
 from perkey.files import sharing
-from perkey.files.descriptors import Handle
 from perkey.files.file_systems import FileSystem, Locking
-from perkey.files.folder import LOCK_FLAGS, Folder
-from perkey.files.locks import Hold, Turn, locked_for_outer
+from perkey.files.folder import (
+    FOLDER,
+    LOCK_FLAGS,
+    TEMPORARY,
+    Folder,
+    discard,
+    explain,
+    temporary_name,
+    writer_of,
+)
+from perkey.files.locks import Handle, Hold, Turn, locked_for_outer
 from perkey.files.sharing import Way, look_for_others, settle, way_of
 from perkey.files.syscalls import libc_function
-from perkey.files.temporaries import TEMPORARY, discard, temporary_name, writer_of
-from perkey.files.ways import FOLDER, explain
 from perkey.naming import Name
 
 if sys.platform != "win32":
@@ -89,8 +95,8 @@ def open_folder(
         parts: As for `Folder.at`.
         lockable: As for `Folder.at`.
         locking: What the caller has chosen.
-        place: The folder whose file system decides, if it is another one than `base`: that of a data space,
-            say, for the folders of its jobs.
+        place: The folder whose file system decides, if it is another one than `base`: for example
+            that of a data space, for the folders of its jobs.
     """
     way = way_of(base if place is None else place, locking, writing=lockable)
     if not way.shared:
@@ -130,7 +136,7 @@ class Patience:
         self._pause = 0.001
 
     def wait(self, error: OSError) -> None:
-        """Wait a little, or raise `error` if it is another one or it is too late."""
+        """Wait a little; raise `error` if it is not ESTALE or the time is over."""
         if error.errno not in self._stale or time.monotonic() > self._end:
             raise error
         time.sleep(self._pause * random.random())  # noqa: S311 - no secret
@@ -149,7 +155,7 @@ def persist(act: Callable[[], R], file_system: FileSystem | None = None, seconds
 
 
 def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: Way) -> R:
-    """Open a file or folder below `base` past the client's caches; as `perkey.files.ways.use`."""
+    """Open a file or folder below `base` past the client's caches; as `perkey.files.folder.use`."""
     end = time.monotonic() + _INSERTING_SECONDS
 
     def attempt() -> R:
@@ -224,12 +230,12 @@ def move_path(source: str, target: str) -> None:
 
 
 def replace_path(source: str, target: str) -> None:
-    """Rename a file in place of another one, if there is one; otherwise as `move_path`."""
+    """Rename a file, replacing an existing one; otherwise as `move_path`."""
     _rename_by(os.replace, source, target, way_of(os.path.dirname(os.path.abspath(target))))
 
 
 def make_own(path: str) -> None:
-    """Make a folder under a name that nobody else uses, so that it can exist only by this very call."""
+    """Make a folder under a name that no other process uses, so that only this very call can have made it."""
     with ignore_system_answer(FileExistsError):
         persist(partial(os.mkdir, path))
 
@@ -341,7 +347,7 @@ class WatchedFolder(_LockFileFolder):
     _by_records = False
 
     def watch_way(self, way: Way) -> None:
-        """Say how the folder is used."""
+        """Set how the folder is used."""
         self._way = way
 
     def _take_lock(self, hold: Hold) -> bool:
@@ -417,7 +423,7 @@ class SharedFolder(_LockFileFolder):
     # --- Looking past caches ------------------------------------------------------------------------------
 
     def freshen(self, name: str) -> None:
-        """Make what the client knows of a name fresh."""
+        """Make the client ask the server for a name again."""
         if self._smb:
             force(self._fd, name)
             with ignore_system_answer(OSError):  # not there, or not to be renamed by this user
@@ -485,11 +491,11 @@ class SharedFolder(_LockFileFolder):
     # --- Changing names, with replies that may be lost ---------------------------------------------------
 
     def replace(self, temporary: str, name: str, turn: Turn | None = None) -> bool:
-        """Rename a file, in place of another one if there is one; as `Folder.replace`.
+        """Rename a file, replacing an existing one; as `Folder.replace`.
 
         Raises:
-            OutcomeUnknownError: The client repeated the call after a lost reply, and both names were used by
-                others meanwhile.
+            OutcomeUnknownError: The client repeated the call after a lost reply, and other processes
+                used both names meanwhile.
         """
         mine = self._identity(temporary)
         before = None if turn is None else self._state(name)
@@ -543,14 +549,14 @@ class SharedFolder(_LockFileFolder):
         """Give a file its final name by link(2), which the server decides, and take the temporary one away.
 
         Both calls are made by one of a function in C, so that no signal handler of this thread sees a version
-        between them, which the second call changes. Others wait for a moment (`_is_being_inserted`).
+        between them, which the second call changes. Other readers wait for a moment (`_is_being_inserted`).
         """
         if not self._link_and(temporary, name, partial(os.unlink, temporary, dir_fd=self._fd)):
             discard(self, temporary)
         return True
 
     def _link_and(self, temporary: str, name: str, *more: Callable[[], None]) -> bool:
-        """Link a file and call what comes after; return whether all that was seen to be done."""
+        """Link a file and make the calls `more`; return whether all of them are known to have succeeded."""
         mine = self._identity(temporary)
         self._require_lease(name)
         steps: list[Callable[[], None]] = [
@@ -620,7 +626,7 @@ class SharedFolder(_LockFileFolder):
             raise OSError(errno.ESTALE, "the lock may be lost, held for too long", f"{self.path}/{name}")
 
     def create(self, name: str, file: Handle) -> int:
-        """Create a file as `Folder.create`; no other process uses its name, so it can exist by this call."""
+        """Create a file as `Folder.create`, under a name that no other process uses."""
         try:
             return super().create(name, file)
         except system_answer(FileExistsError):
@@ -643,7 +649,7 @@ class SharedFolder(_LockFileFolder):
         return found.st_dev, found.st_ino
 
     def _state(self, name: str) -> tuple[int, ...] | None:
-        """Return what tells a file from one that got its inode after it."""
+        """Return what distinguishes a file from a later one with the same inode."""
         try:
             return _state_of(os.stat(name, dir_fd=self._fd, follow_symlinks=False))
         except system_answer(OSError):
@@ -724,7 +730,8 @@ def _state_of(found: os.stat_result) -> tuple[int, ...]:
 def _is_being_inserted(found: os.stat_result) -> bool:
     """Return whether a file seems to have its temporary name, too, whose loss will change its version.
 
-    If its inode was changed long ago, its second name is not of an insertion: a backup made of links, say.
+    If its inode was changed long ago, its second name is not of an insertion. It may be of a backup that
+    consists of links.
     """
     return found.st_nlink > 1 and abs(time.time_ns() - found.st_ctime_ns) < _RECENT
 
@@ -756,7 +763,7 @@ def _try_lock(fd: int) -> bool:
 def force(folder: int, name: str) -> None:
     """Ask the server for the status of a file, so that the client's next answer is fresh (statx(2)).
 
-    Does nothing where there is no such call, or no such file.
+    Does nothing if the system lacks the call, or if the file does not exist.
     """
     function = libc_function(
         "statx", ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p

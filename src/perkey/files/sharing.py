@@ -16,10 +16,9 @@ from typing import Final, get_args
 from perkey.answers import ignore_system_answer, system_answer
 from perkey.arguments import check_kind
 from perkey.errors import UnknownFileSystemWarning
-from perkey.files.descriptors import Handle
 from perkey.files.file_systems import FileSystem, Locking, file_system_of
-from perkey.files.folder import LOCK_FILE, sync
-from perkey.files.ways import READ
+from perkey.files.folder import LOCK_FILE, READ, sync
+from perkey.files.locks import Handle
 
 VARIABLE: Final = "PERKEY_LOCKING"
 """The environment variable that replaces ``locking="auto"``."""
@@ -49,7 +48,7 @@ class Way:
         base: The base folder.
         shared: Whether by the path for several machines.
         file_system: What the base folder is on; None where the caller has chosen that it does not matter.
-        no_locks: Why there are no locks that exclude other writers; empty if there are.
+        no_locks: Why no locks exclude other writers; empty if locks do.
     """
 
     base: str
@@ -67,7 +66,7 @@ class Way:
 
 _ways: dict[tuple[str, Locking], Way] = {}
 shared_ways: Final[dict[tuple[str, Locking], Way]] = {}
-"""The ways for several machines, as far as they were found out: for readers, who do not decide."""
+"""The ways for several machines that are known so far: for readers, which do not decide."""
 
 
 def check_locking(locking: str, name: str = "locking") -> Locking:
@@ -89,7 +88,7 @@ def check_locking(locking: str, name: str = "locking") -> Locking:
 
 
 def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Way:
-    """Return how a base folder is used; found out once in a process.
+    """Return how a base folder is used; decided once in a process.
 
     Cost: one system call for a folder on a local file system, and one to look for the lock file.
 
@@ -134,7 +133,7 @@ def _decide(base: str, locking: Locking) -> Way | None:
         with Handle() as file:
             found = file_system_of(file.open(base, os.O_RDONLY | os.O_DIRECTORY))
     except system_answer(OSError):
-        return None  # it does not exist yet, or cannot be listed: the operation says so
+        return None  # it does not exist yet, or cannot be listed: the operation raises the error
     if locking == "shared":
         return Way(base, shared=True, file_system=found)
     if found.kind == "other" and not found.no_locks:
@@ -166,7 +165,7 @@ def look_for_others(base: str, way: Way) -> None:
 
 
 def settle(way: Way) -> None:
-    """Before the first write of a process, leave a mark in the base folder and let others see it.
+    """Before the first write of a process, leave a mark in the base folder and wait until it was seen.
 
     Programs that use the base folder as a local one, on the server, look for it once in a second.
     """

@@ -18,11 +18,11 @@ _UNKNOWN: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
 @cache
 def libc_function(name: str, result: Any, *arguments: Any) -> Callable[..., int] | None:
-    """Return a function of the C library, or None where there is none.
+    """Return a function of the C library, or None if the library lacks it.
 
     Args:
         name: Its name.
-        result: The ctypes type of what it returns; -1 for an error, which `error_of` tells.
+        result: The ctypes type of what it returns; -1 for an error, which `error_of` returns.
         *arguments: The ctypes types of its arguments.
     """
     if sys.platform != "linux":  # pragma: not on Linux

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from perkey.answers import ignore_system_answer, system_answer
-from perkey.files.folder import Folder
+from perkey.files.folder import OURS, SCRATCH, STALE_SECONDS, TEMPORARY, Folder, sweep, temporary_name
 from perkey.files.shared import replace_path
-from perkey.files.temporaries import OURS, SCRATCH, STALE_SECONDS, TEMPORARY, sweep, temporary_name
 from perkey.files.whole import sync_path
 
 Compare: TypeAlias = Literal["quick", "content", "size", "rounded"]
@@ -39,7 +38,7 @@ class Rules:
         owner: Whether it has its owner.
         group: Whether it has its group.
         compare: When two files are the same.
-        folders: Whether new folders have permissions and times of theirs, if nobody else is looking.
+        folders: Whether new folders get the permissions and times of the originals, if the target is private.
     """
 
     recursive: bool = False
@@ -80,7 +79,7 @@ class Entry:
     Attributes:
         name: Its path, relative to the folder.
         path: What to read for it.
-        kind: What it is.
+        kind: Whether it is a file, a link or a folder.
         stat: Size, times and permissions.
     """
 
@@ -96,8 +95,8 @@ def entries(folder: str, *, exact: bool = False) -> Iterator[Entry]:
     Args:
         folder: The folder.
         exact: Whether each link is a link, and what is neither file, folder nor link raises. Else relative
-            links that stay in the folder are links, and others are what they lead to. Links that lead nowhere
-            or around, and what is neither file nor folder, are left out with a warning.
+            links that stay in the folder are links, and other links are replaced by their targets. Links that
+            lead nowhere or around, and what is neither file nor folder, are left out with a warning.
 
     Raises:
         shutil.SpecialFileError: There is a device, pipe or socket in an exact copy.
@@ -164,7 +163,7 @@ def _entry(root: str, name: str, above: tuple[tuple[int, int], ...], *, exact: b
 
 
 def _stays_within(root: str, name: str) -> bool:
-    """Tell whether a link leads to a place in the folder, by its text and in truth."""
+    """Return whether a link leads to a place in the folder, by its text and after following it."""
     text = os.readlink(os.path.join(root, name))
     if os.path.isabs(text) or _leads_out(os.path.join(os.path.dirname(name), text)):
         return False
@@ -185,7 +184,7 @@ def copy_all(
     durable: bool,
     private: bool = False,
 ) -> None:
-    """Make files, links and folders; each file is whole at any moment, unless nobody else is looking.
+    """Make files, links and folders; each file is whole at any moment, unless the target is private.
 
     Args:
         copies: What to make.
@@ -193,7 +192,7 @@ def copy_all(
         target: The folder to copy to, which exists.
         rules: How.
         durable: Whether all is on disk when this returns.
-        private: Whether the target is a new folder that nobody else knows of.
+        private: Whether the target is a new folder that no other process uses yet.
     """
     copy = copy_new if private else copy_file
     touched = {target: None}
@@ -217,7 +216,7 @@ def copy_all(
 
 
 def copy_file(source: str, target: str, rules: Rules, *, link: bool, durable: bool) -> None:
-    """Copy a file or link over what is there; others see old or new. Arguments as for `copy_new`.
+    """Copy a file or link over the target atomically: readers see old or new. Arguments as for `copy_new`.
 
     Raises:
         OSError: It cannot be copied; the target is as it was.

@@ -3,11 +3,11 @@
 - The writer sets the time, because the kernel's own clock stands still for milliseconds: to the clock of
   the moment, in steps of 100 ns (NTFS and SMB keep no finer ones), later than any that its process has given,
   and under a condition later than the predecessor's.
-- Inode numbers are used again at once, and anybody may set an old time; the change time, which nobody can
-  set, tells such files apart.
-- A file whose time has no digits below the microsecond was stored by a coarse file system, or timed by
-  somebody else. Its version includes a digest of the content. Being a rule of the file alone, it needs no
-  knowledge of the file system, and all readers and writers agree.
+- Inode numbers are used again at once, and any program may set an old time. No program can set the
+  change time, which distinguishes such files.
+- A file whose time has no digits below the microsecond was stored by a coarse file system, or its time
+  was set by another program. Its version includes a digest of the content. The rule looks at the
+  file alone and not at the file system, so all readers and writers agree.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _latest = 0
 def next_time(predecessor: os.stat_result | None) -> int:
     """Return the time to be set on a new file, in nanoseconds: later than any that this process has given.
 
-    So what is deleted and made again within a tick of the clock can be told apart, although nobody knows the
-    predecessor's time then. A time from further ahead than a second is not followed: it was set by somebody's
-    hand or by a clock that is wrong, and timestamps are to stay honest.
+    So an item that is deleted and made again within a tick of the clock gets another version, although the
+    predecessor's time is not known then. A time more than a second ahead is not followed: it was set by hand
+    or by a clock that is wrong, and timestamps must stay true.
     """
     global _latest  # noqa: PLW0603 - belongs to the process
     now = stamp = time.time_ns()
     for earlier in (_latest, 0 if predecessor is None else predecessor.st_mtime_ns):
         if stamp <= earlier < now + _NEAR_FUTURE:
-            stamp = earlier + _COARSE  # a float of seconds tells microseconds apart, but not 100 ns
+            stamp = earlier + _COARSE  # a float of seconds distinguishes microseconds, but not 100 ns
     stamp -= stamp % _STEP
     if stamp % _COARSE == 0:
         stamp += _STEP
@@ -52,12 +52,12 @@ def next_time(predecessor: os.stat_result | None) -> int:
 
 
 def needs_digest(found: os.stat_result) -> bool:
-    """Tell whether the version of a file includes a digest of its content."""
+    """Return whether the version of a file includes a digest of its content."""
     return found.st_mtime_ns % _COARSE == 0
 
 
 def was_set(found: os.stat_result) -> bool:
-    """Tell whether a writer of ours set the time; of the kernel's own one in a hundred looks so, too."""
+    """Return whether perkey set the time; one in a hundred of the kernel's own times looks so, too."""
     return found.st_mtime_ns % _STEP == 0 and not needs_digest(found)
 
 
@@ -89,7 +89,7 @@ def _known_digest(found: os.stat_result, fd: int) -> str:
 
 
 def _is_settled(found: os.stat_result) -> bool:
-    """Tell whether a later change of the content would certainly show in the file's change time.
+    """Return whether a later change of the content would certainly show in the file's change time.
 
     That is a fine one, and its tick is over; two seconds allow for the clock of another host.
     """

@@ -6,12 +6,10 @@ import os
 from functools import partial
 
 from perkey.answers import system_answer
-from perkey.files.descriptors import Handle
-from perkey.files.folder import Folder, refuse_dangling, sync
+from perkey.files.folder import READ_ONLY, Folder, discard, refuse_dangling, sync, temporary_name
+from perkey.files.locks import Handle
 from perkey.files.replacing import fill
 from perkey.files.shared import open_folder, persist
-from perkey.files.temporaries import discard, temporary_name
-from perkey.files.ways import READ_ONLY
 
 _ALL_MAY_READ = 0o666
 _PIECE = 1 << 16
@@ -22,7 +20,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 def write_file(
     path: str, content: bytes, *, durable: bool = True, new: bool = False, mode: int = 0o666
 ) -> None:
-    """Write a file atomically: others see the old content or the new one.
+    """Write a file atomically: readers see the old content or the new one.
 
     Args:
         path: Where to; the folder must exist.
@@ -57,7 +55,7 @@ def write_new_in(folder: Folder, name: str, content: bytes, *, durable: bool) ->
 
 
 def write_new(path: str, content: bytes, *, durable: bool) -> None:
-    """Write a file into a folder that no other process knows of yet."""
+    """Write a file into a folder that no other process uses yet."""
     with Handle() as file:
         try:
             fd = file.open(path, _NEW, 0o666)
@@ -79,7 +77,7 @@ def sync_path(path: str) -> None:
 
 
 def read_file(path: str) -> bytes | None:
-    """Return what is in a file; None if there is no such file.
+    """Return the content of a file; None if it does not exist.
 
     Raises:
         FileNotFoundError: There is a link of that name, which leads nowhere.

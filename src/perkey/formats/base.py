@@ -11,10 +11,11 @@ from perkey.keys import check_part, text_of
 
 
 class Format(ABC):
-    """Value to bytes and back; stateless as far as its users can see, shared between threads.
+    """Encodes values to bytes and decodes them; without visible state, shared between threads.
 
     Attributes:
-        value_class: The class all values must be of, or None.
+        value_class: The class of the values, or None. `encode` has to refuse values of other classes itself;
+            a dictionary only refuses a `base_class_for_values` that is not a subclass of this class.
     """
 
     value_class: type | None = None
@@ -38,7 +39,7 @@ class Format(ABC):
         """
 
     def check(self, content: Content) -> bool:
-        """Look for damage without running anything that the bytes name; return whether it can be seen.
+        """Look for damage without running anything that the bytes name; return whether that is possible.
 
         A format with checksums overrides this. A subclass that overrides `decode` overrides this, too; if it
         does not, its values count as unchecked.
@@ -63,13 +64,13 @@ _formats: dict[str, Format] = {}
 
 
 def register_format(file_type: str, new: Format, *, replace: bool = False) -> None:
-    """Let `file_type` mean a format of your own in this process, for dictionaries made from now on.
+    """Register a format for `file_type` in this process, for dictionaries that are made from now on.
 
     A dictionary handle that is unpickled elsewhere finds its format by name, so workers must register it,
     too.
 
     Args:
-        file_type: The ending of the files, checked like a key part.
+        file_type: The ending of the files without a dot, such as ``"csv"``; the characters of a key part.
         new: The format.
         replace: Whether an existing meaning may be replaced.
 
@@ -80,7 +81,10 @@ def register_format(file_type: str, new: Format, *, replace: bool = False) -> No
     check_kind("file_type", file_type, str, "a string")
     check_kind("new", new, Format, "a Format")
     replaces = check_flag("replace", replace)
-    file_type = check_part(text_of(file_type))
+    try:
+        file_type = check_part(text_of(file_type))
+    except ValueError as error:
+        raise ValueError(f"file_type: {error}") from None
     if file_type in _formats and not replaces:
         raise ValueError(f"file type {file_type!r} has a format already; pass replace=True to replace it")
     _formats[file_type] = new

@@ -89,10 +89,10 @@ def check_joblib(content: Content) -> bool:
     """Look for damage in a file of joblib or of another pickler, without building anything.
 
     Returns:
-        Whether that is possible: not in files of arrays without compression, whose data are no opcodes.
+        Whether that is possible: not in files of arrays without compression, whose data are not opcodes.
 
     Raises:
-        CorruptValueError, UnloadableValueError: As `load_joblib`, as far as can be told.
+        CorruptValueError, UnloadableValueError: As `load_joblib`, as far as the bytes show it.
     """
     file = as_joblib_file(content)
     start = file.tell()

@@ -7,7 +7,7 @@ without them go to joblib, and never to the unpickler on trial, because array da
 Values with large buffers (arrays) are not pickled into memory but streamed both ways.
 
 Without compression they are plain pickles behind a mark, which is itself pickle (a string, pushed and
-dropped), so that every program can load them and none takes them for joblib's. They have no checksums: the
+dropped), so that every program can load them and does not take them for joblib's. They have no checksums: the
 cheapest one takes three times as long as reading an array from the page cache.
 """
 

@@ -22,7 +22,8 @@ class TextFormat(Format):
         if not isinstance(value, str):
             raise UnstorableValueError(
                 f"this dictionary stores text, so values must be str, not {type(value).__name__}; "
-                'use file_type="pkl" or "json" for other values'
+                'use file_type="pkl" or "json" for other values, or call perkey.register_format() before the '
+                "dictionary is made"
             )
         try:
             return value.encode()

@@ -53,7 +53,7 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
         """Take the dictionary from ``backend_options["dict"]``, and in it the part that the location names.
 
         Raises:
-            TypeError: There is no dictionary.
+            TypeError: The dictionary is missing.
             ValueError: ``mmap_mode`` is given: an item of a dictionary is not a file that can be mapped.
         """
         options = {} if backend_options is None else backend_options
@@ -74,7 +74,7 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
     # --- Results ------------------------------------------------------------------------------------
 
     def load_item(self, call_id: _Call, *_: Any, **__: Any) -> Any:
-        """Return a result; raises KeyError if it is not there."""
+        """Return a result; raises KeyError if it does not exist."""
         return self._dict[_key(call_id, _OUTPUT)]
 
     def dump_item(self, call_id: _Call, item: Any, *_: Any, **__: Any) -> None:
@@ -85,7 +85,7 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
             warnings.warn(f"the result was not cached: {error}", CacheWarning, stacklevel=2)
 
     def contains_item(self, call_id: _Call) -> bool:
-        """Return whether a result is there."""
+        """Return whether a result exists."""
         return _key(call_id, _OUTPUT) in self._dict
 
     def clear_item(self, call_id: _Call) -> None:
@@ -93,7 +93,7 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
         self._dict.delete_many([_key(call_id, _OUTPUT), _key(call_id, _METADATA)])
 
     def get_metadata(self, call_id: _Call) -> dict[str, Any]:
-        """Return the metadata of a result, {} if there are none."""
+        """Return the metadata of a result, {} if it has no metadata."""
         text = self._dict.get(_key(call_id, _METADATA))
         return json.loads(text) if isinstance(text, str) else {}
 
@@ -107,7 +107,7 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
     # --- Functions ----------------------------------------------------------------------------------
 
     def contains_path(self, call_id: _Call) -> bool:
-        """Return whether there is anything of a function."""
+        """Return whether a function has results or code here."""
         return bool(self._dict.get_subdict(_key(call_id)))
 
     def clear_path(self, call_id: _Call) -> None:

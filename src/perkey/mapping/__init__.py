@@ -1,5 +1,6 @@
 """`PersiDict`: the semantics of all dictionaries, written once."""
 
+from perkey.mapping.bulk import progress_bar
 from perkey.mapping.conditional import TransformingFunction
 from perkey.mapping.fitting import digest_len_of, parameters_of
 from perkey.mapping.items import Items, Policy, items_of, rebuilt
@@ -14,5 +15,6 @@ __all__ = [
     "digest_len_of",
     "items_of",
     "parameters_of",
+    "progress_bar",
     "rebuilt",
 ]

@@ -30,7 +30,7 @@ V = TypeVar("V")
 def read_many(
     items: Items[V], names: Iterable[Name]
 ) -> Generator[tuple[Name, V, Exception | None], None, None]:
-    """Yield each name whose item exists with its value and None, or with what reading it raises.
+    """Yield each name whose item exists, with its value and None, or with the exception of the read.
 
     An exception may also be a value, so the two are apart. Close it if it is not used to the end.
     """
@@ -207,7 +207,7 @@ class Tally:
     def __init__(self, what: str, progress: bool = False) -> None:
         self._failures: dict[Any, Exception] = {}
         self._done = 0
-        self._bar = _bar(what) if check_flag("progress", progress) else None
+        self._bar = progress_bar(what) if check_flag("progress", progress) else None
 
     def __enter__(self) -> Self:
         return self
@@ -264,9 +264,10 @@ def _hashable(key: Any) -> Any:
     return key
 
 
-def _bar(what: str) -> Any:
+def progress_bar(what: str, total: int | None = None, unit: str = "item") -> Any:
+    """Return a progress bar of tqdm, which is an extra."""
     try:
         from tqdm.auto import tqdm  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtraError("a progress bar", "progress", "tqdm") from error
-    return tqdm(desc=what, unit="item")
+    return tqdm(desc=what, total=total, unit=unit)

@@ -548,7 +548,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         bulk.clear(self._items)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
-        """Store the items of a mapping, or pairs of key and value, and those given by name.
+        """Store the items of a mapping or of pairs of key and value, and the keyword arguments.
 
         Args:
             other: A mapping, or pairs; drawn one at a time, so that it may be a generator.
@@ -823,7 +823,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     ) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
         """Yield key and value of each item whose value matches a filter; as `perkey.find`.
 
-        Items that are not mappings match only filters that speak of the value itself.
+        Values that are not mappings match only filters on the value itself.
 
         Args:
             filter: The filter; None matches every item.

@@ -9,7 +9,7 @@ the same) keys of keys. Operators are `$eq $ne $gt $gte $lt $lte $in $nin $regex
 filters are combined with `$and`, `$or` and `$not`. Nothing in a filter is ever run as code: `$where` takes a
 function.
 
-- Numbers are equal if Python says so: `1`, `1.0` and `True` are. `$type` distinguishes them.
+- Numbers are equal if `==` returns True: `1`, `1.0` and `True` are. `$type` distinguishes them.
 - A path that does not exist satisfies `{"$exists": False}` and no other operator. `$not` negates that.
 - Values that cannot be compared (`"x" > 1`) do not match. They do not raise.
 

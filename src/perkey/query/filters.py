@@ -68,7 +68,7 @@ def equal_to(expected: Any) -> Predicate:
 
 
 def _is_true(result: Any) -> bool:
-    """Return whether a comparison says yes; if it returned an array of several results, it does not."""
+    """Return whether a comparison returned True; an array of several results counts as False."""
     return result is True or (type(result).__module__ == "numpy" and result.ndim == 0 and bool(result))
 
 
@@ -345,13 +345,13 @@ def parse(filter: Filter | None, *, at: Path = ()) -> Node:
     Raises:
         TypeError: The filter is not a mapping, or one of its keys is not a str.
         ValueError: An operator is unknown, is not at the end of a path, or has a wrong argument. The message
-            says where in the filter.
+            names the place in the filter.
     """
     return AllOf(()) if filter is None else _parse(filter, at, ())
 
 
 def compile_filter(filter: Filter | None, *, at: Path = ()) -> Predicate:
-    """Return the function that tells whether a document matches; arguments and exceptions as for `parse`."""
+    """Return a function that returns whether a document matches; arguments and exceptions as for `parse`."""
     return parse(filter, at=at).matches
 
 

@@ -74,7 +74,10 @@ def settled(conflict: ConflictError, found: Version | None) -> Version | None:
 
 
 def settled_at_once(conflict: ConflictError) -> Version | None:
-    """Return the same for a caller that reads nothing after the conflict; where needed by a request."""
+    """Return the version that a write left after all, for a caller that does not read after the conflict.
+
+    None if the conflict is a true one. Cost: a request if the conflict is unsettled.
+    """
     return conflict.settle() if isinstance(conflict, UnsettledConflict) else None
 
 

@@ -26,7 +26,7 @@ Plain: TypeAlias = Any
 ATOMS: Final = frozenset((str, int, float, bool, type(None)))
 """The types of plain data that hold no other."""
 
-# What a subclass adds (an IntEnum its name, say), JSON has no place for.
+# JSON has no place for what a subclass adds, for example the name of an IntEnum.
 _VALUES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (str, str.__str__),
     (int, int.__int__),

@@ -77,7 +77,7 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
         return _Values(self)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
-        """Put in the items of a mapping, or pairs, and those given by name, as one edit.
+        """Put in the items of a mapping or of pairs, and the keyword arguments, as one edit.
 
         Raises:
             KeyTypeError, InvalidKeyError, TypeError, ValueError: It is not allowed; nothing was stored.
@@ -185,7 +185,7 @@ class AttrDict(SyncedDict):
     Methods that the classes of signac and synced_collections have, too, come before items when reading; by
     item all keys can be reached. Each other name reads the item, if there is one: so for a document with
     the key ``transform`` use the functions `perkey.synced.transform`, `editing` and `resource_of`. Names that
-    begin with two underscores are no items. Keys that are an int, a bool or None mean the strings that
+    begin with two underscores are not items. Keys that are an int, a bool or None mean the strings that
     ``str()`` makes of them; dots are not allowed.
     """
 

@@ -161,7 +161,7 @@ class VerifyReport:
 
 @runtime_checkable
 class Checkable(Protocol):
-    """What checks and repairs itself: a project of `perkey.dataspace`."""
+    """An object that checks and repairs itself: a project of `perkey.dataspace`."""
 
     @property
     def path(self) -> str:
@@ -193,7 +193,7 @@ def verify(
     """Read every value of a dictionary, and report what is wrong in its place.
 
     Without `decode`, only frames, checksums and the grammar of JSON and of pickles are looked at: nothing
-    that the bytes name is run. Claims, and items of other dictionaries in the place, are passed over. A
+    that the bytes name is run. Claims, and items of other dictionaries in the place, are skipped. A
     cache in front of the place is not asked.
 
     Args:
@@ -203,7 +203,7 @@ def verify(
             else is changed, and nothing is deleted; `unquarantine` moves them back.
         decode: Whether to build the values, too. That runs code which pickles name, and finds values whose
             classes are missing here. Do it only where you trust the writers.
-        workers: How many values are read at a time; None means as many as the place is good for.
+        workers: How many values are read at a time; None means a number that suits the place.
         on_fault: Is called with each fault, as it is found.
         on_item: Is called with the key of each item that was looked at.
 

@@ -27,7 +27,7 @@ class Diagnosis:
 
     Args:
         place: Its path or address.
-        facts: What was found, as plain data.
+        facts: The findings, as plain data.
         promises: What holds there.
         advice: What to change.
     """

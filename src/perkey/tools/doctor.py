@@ -373,7 +373,7 @@ def _advice_about_room(result: Diagnosis) -> Iterator[str]:
     free, left = result.facts["free"], result.facts["leftovers"]
     few_files = free["files"] is not None and free["files"] < _FEW_FILES
     if free["bytes"] < _FEW_BYTES or few_files:
-        yield "make room: little space, or few files, are left"
+        yield "free some space: few bytes or few files are left"
     if left["stale_files"]:
         yield "remove stale temporary files with d.store.sweep(), or by listing the dictionary once"
     if left["doctor"]:

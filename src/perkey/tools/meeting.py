@@ -35,7 +35,7 @@ class MeetingError(PerkeyError, TimeoutError):
 
 @dataclass(slots=True)
 class _Seen:
-    """What this machine knows of another one."""
+    """What this machine has read about another one."""
 
     record: dict[str, Any]
     at: float
@@ -51,7 +51,7 @@ class Meeting:
             without conditions.
         machines: How many machines take part, this one included.
         wait: Seconds for which the machines wait for each other.
-        about: What this machine says about itself.
+        about: What this machine publishes about itself.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Meeting:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Leave. If this machine gives up, the others are given the time to read why."""
+        """Leave. If this machine gives up, it waits until the other machines can have read why."""
         if error is not None and self.group:
             with suppress(PerkeyError, OSError):
                 self._renew(gave_up=str(error) or type(error).__name__)
@@ -159,7 +159,7 @@ class Meeting:
     # --- Going on together ---------------------------------------------------------------------------------
 
     def arrive(self, step: int, **said: Any) -> None:
-        """Reach a step, say something to the other machines, and wait until all have reached it.
+        """Reach a step, publish values for the other machines, and wait until all have reached it.
 
         Raises:
             MeetingError: A machine has given up or does not answer any more.
@@ -188,7 +188,7 @@ class Meeting:
         return [machine for machine in self.group if machine != self.id]
 
     def said(self, what: str) -> dict[str, Any]:
-        """Return what each machine of the group has said about something, by its id."""
+        """Return the value that each machine of the group has published under a name, by machine id."""
         records = {machine: self._record(machine) for machine in self.group}
         return {machine: record["said"].get(what) for machine, record in records.items()}
 
@@ -197,7 +197,7 @@ class Meeting:
         return _name(self._record(machine))
 
     def about(self) -> list[dict[str, Any]]:
-        """Return what the machines of the group say about themselves."""
+        """Return what the machines of the group publish about themselves."""
         shown = ("host", "process", *self._about)
         return [{name: self._record(machine)[name] for name in shown} for machine in self.group or [self.id]]
 

@@ -89,8 +89,8 @@ def open(place: str | os.PathLike[str], mode: Mode = "a", **params: Any) -> Pers
     """Return the dictionary in a place.
 
     File type and digest length that are not given are read off the names that are there, from one page of a
-    listing at most. A digest length is taken only if the digest of every name in the sample is right. An
-    empty place gives what the class has as defaults.
+    listing at most. A digest length is taken only if the digest of every name in the sample is right. For
+    an empty place, the defaults of the class apply.
 
     Args:
         place: A path (a leading ``~`` is the user's own folder), ``file:///folder``, ``s3://bucket/prefix``,

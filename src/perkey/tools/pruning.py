@@ -118,16 +118,16 @@ def prune(
     Args:
         d: The dictionary.
         prefix: Only items whose keys begin with it; empty for all.
-        older_than: Remove what was last written longer ago, in seconds or as a `timedelta`.
+        older_than: Remove items that were last written longer ago, in seconds or as a `timedelta`.
         max_items: Remove the oldest items until at most so many are left.
-        max_bytes: Remove the oldest items until what is left is at most so long, as it is stored.
+        max_bytes: Remove the oldest items until the stored items have at most so many bytes.
         by: ``"write"``: the oldest are those written longest ago. ``"use"``: those read or written longest
             ago, as the cache of an `S3Dict` on this machine knows; items that are not in it are as old as
             their last write.
         dry_run: Whether to remove nothing, and report what would be removed.
         unconditional: Whether to remove items without comparing where the place cannot compare. An item that
             is written in the moment between may then be lost.
-        on_item: Is called with each item that was removed, or would be.
+        on_item: Called with each item that was removed, or would be.
 
     Returns:
         What was removed.

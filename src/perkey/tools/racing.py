@@ -1,6 +1,6 @@
 """Races of several machines through one dictionary, which show whether its place keeps its promises.
 
-What one machine sees of a shared place says nothing about another machine. So each machine reports what its
+What one machine sees of a shared place proves nothing about another machine. So each machine reports what its
 calls have returned: how many increments were acknowledged, and which keys it has inserted. All machines
 compare the reports with what is stored in the end, and come to the same result.
 """
@@ -54,7 +54,7 @@ class _Reports:
 
 
 def race(meeting: Meeting, place: PersiDict[Any], seconds: float) -> list[Promise]:
-    """Race with the other machines of a meeting, and return what was found; the same on all machines.
+    """Race with the other machines of a meeting, and return the findings; they are the same on all machines.
 
     Args:
         meeting: The machines, gathered.
@@ -165,7 +165,7 @@ class _Racer:
             self.mine.times[kind].append(time.monotonic() - began)
 
     def _answer(self, turn: int, step: int, value: int | None) -> None:
-        """Wait until the item of this turn has a value, and say so. After a fault do not wait again."""
+        """Wait until the item of this turn has a value, and acknowledge it. After a fault, do not wait."""
         seen = None
         if not self.mine.faults[VISIBILITY]:
             seen = self._poll(lambda: self._version_with(f"item-{turn}", value))
@@ -184,7 +184,7 @@ class _Racer:
         return str(found.actual_etag) if found.new_value == value else None
 
     def _poll(self, look: Callable[[], Any], limit: float = 1.0) -> Any:
-        """Return the first answer that is not None, or None if none comes within the limit."""
+        """Return the first answer that is not None, or None after the limit."""
         # What was missed once is not waited for again.
         end = time.monotonic() + (1.0 if self.mine.faults[VISIBILITY] else limit * self._limit)
         while (answer := look()) is None and time.monotonic() < end:

@@ -39,11 +39,13 @@ class Crowd:
 
     Attributes:
         arguments: What each is started with.
+        program: The function of `workers` that each runs.
         running: Those that have not ended.
         disturbed: The ids of those that were killed, or stopped for longer than the lease.
     """
 
     arguments: tuple[Any, ...]
+    program: str = "compute_many"
     running: list[subprocess.Popen[str]] = field(default_factory=list)
     disturbed: set[int] = field(default_factory=set)
 
@@ -52,7 +54,7 @@ class Crowd:
             self.add()
 
     def add(self) -> None:
-        self.running.append(start("compute_many", *self.arguments))
+        self.running.append(start(self.program, *self.arguments))
 
     def kill_one(self) -> None:
         victim = random.choice(self.running)
@@ -100,12 +102,13 @@ def check(crowd: Crowd, place: str, logs: Path) -> None:
     assert [info for info in claims(d) if not info.gone] == []
 
 
-def test_a_crowd_on_a_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", ["compute_many", "run_many"])
+def test_a_crowd_on_a_folder(program: str, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
     place = str(tmp_path / "d")
     lease = 2.0
-    crowd = Crowd((place, logs, KEYS, 0.2, lease))
+    crowd = Crowd((place, logs, KEYS, 0.2, lease), program)
     try:
         crowd.begin()
         for number in range(DISTURBANCES):
@@ -120,16 +123,17 @@ def test_a_crowd_on_a_folder(tmp_path: Path) -> None:
     check(crowd, place, logs)
 
 
+@pytest.mark.parametrize("program", ["compute_many", "run_many"])
 @pytest.mark.parametrize("engine", ["boto3", "obstore"] if LONG else ["boto3"])
 def test_a_crowd_on_a_bucket_whose_replies_are_lost(
-    engine: str, tmp_path: Path, proxy: Proxy, bucket: str
+    engine: str, program: str, tmp_path: Path, proxy: Proxy, bucket: str
 ) -> None:
     """And which is away for a while."""
     logs = tmp_path / "logs"
     logs.mkdir()
     place = f"s3|{engine}|{bucket}|{proxy.endpoint}"
     proxy.plan(drops_reply, times=None, every=20)
-    crowd = Crowd((place, logs, KEYS, 0.2, 20.0))
+    crowd = Crowd((place, logs, KEYS, 0.2, 20.0), program)
     try:
         crowd.begin()
         for number in range(DISTURBANCES // 2):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import operator
 import pickle
 import re
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pytest
@@ -166,6 +168,21 @@ def test_arguments_without_a_key_are_errors_that_name_them(
     h, _ = counting(d, key=lambda x, _: ("own", str(x)))
     assert h(1, argument) == 1
     assert h.key(1, argument) == ("f", "own", "1")
+
+
+def test_arguments_that_refer_to_themselves_are_hashed_at_once(d: PersiDict[Any]) -> None:
+    def tree(name: str) -> dict[str, Any]:
+        root: dict[str, Any] = {"name": name, "parent": None}
+        root["children"] = [{"name": str(number), "parent": root} for number in range(10)]
+        return root
+
+    first = memoize(d, name="tree")(len)
+    assert first.key(tree("a")) == first.key(tree("a"))
+    assert first.key(tree("a")) != first.key(tree("b"))
+    with_handle = tree("a")
+    with_handle["children"].append(d)
+    with pytest.raises(TypeError, match="a handle"):
+        first.key(with_handle)
 
 
 def test_parameters_can_be_ignored(d: PersiDict[Any]) -> None:
@@ -652,3 +669,93 @@ def test_each_row_of_the_table_names_tests_that_exist() -> None:
     }
     assert len(named) > 15
     assert named <= defined
+
+
+class Quantity(np.ndarray[Any, Any]):
+    """An array with a unit."""
+
+    def __new__(cls, values: list[float], unit: str) -> Self:
+        made = np.asarray(values).view(cls)
+        made.unit = unit
+        return made
+
+    unit: str
+
+    def __reduce__(self) -> Any:
+        return Quantity, (self.tolist(), self.unit)
+
+
+class Square(NamedTuple):
+    width: int
+    height: int
+
+
+class Ellipse(NamedTuple):
+    width: int
+    height: int
+
+
+class Marked(list[int]):
+    """A list with an attribute."""
+
+    mark = ""
+
+
+def marked(mark: str) -> Marked:
+    made = Marked([1])
+    made.mark = mark
+    return made
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Quantity([1.0, 2.0], "m"), Quantity([1.0, 2.0], "km")),
+        ([Quantity([1.0], "m")], [Quantity([1.0], "km")]),
+        (np.ma.masked_array([1, 2], [True, False]), np.ma.masked_array([1, 2], [False, True])),
+        (Square(1, 2), Ellipse(1, 2)),
+        (Square(1, 2), (1, 2)),
+        (marked("a"), marked("b")),
+        (Counter("ab"), {"a": 1, "b": 1}),
+    ],
+)
+def test_arguments_of_subclasses_are_not_taken_for_others(one: Any, other: Any) -> None:
+    d = LocalDict[Any]()
+    calls: list[Any] = []
+
+    @memoize(d, name="f")
+    def f(value: Any) -> int:
+        calls.append(value)
+        return len(calls)
+
+    assert (f(one), f(other), f(one), f(other)) == (1, 2, 1, 2)
+
+
+class Factor:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def times(self, number: int) -> int:
+        return self.factor * number
+
+    def __call__(self, number: int) -> int:
+        return self.factor * number
+
+
+@pytest.mark.parametrize(
+    "bind",
+    [
+        lambda factor: Factor(factor).times,
+        Factor,
+        lambda factor: functools.partial(operator.mul, factor),
+        lambda factor: functools.partial(Factor(factor).times),
+        lambda factor: functools.partial(Factor.times, Factor(factor)),
+    ],
+)
+def test_what_a_callable_is_bound_to_is_a_part_of_the_key(
+    bind: Callable[[int], Callable[[int], int]],
+) -> None:
+    d = LocalDict[int]()
+    by_two, by_three = (memoize(d, name="f")(bind(factor)) for factor in (2, 3))
+    assert (by_two(5), by_three(5), by_two(5)) == (10, 15, 10)
+    assert len(d) == 2

@@ -22,7 +22,7 @@ class HasStatePoint(Protocol):
 
 
 def diff_jobs(*jobs: HasStatePoint) -> dict[str, dict[str, Any]]:
-    """Return by id what each job's state point has that is not in the state points of all of them.
+    """Return, by id, the part of each state point that not all of the jobs share.
 
     Raises:
         JobsCorruptedError: The state point of a job cannot be read.

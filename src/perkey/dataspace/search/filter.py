@@ -23,12 +23,12 @@ class JobFilter:
     """A filter over jobs, parsed.
 
     Args:
-        filter: Paths begin with ``sp.`` or ``doc.``; all others are of state points.
+        filter: Paths begin with ``sp.`` or ``doc.``; all other paths are of state points.
         doc_filter: Paths are of documents, all of them.
 
     Attributes:
         prefilter: A pattern that the text of each matching state point contains, see `prefilter_of`; None if
-            there is no such pattern.
+            a pattern cannot be built.
 
     Raises:
         TypeError: A filter is not a mapping, or JSON has no form for a value that is to be equal.
@@ -125,7 +125,7 @@ def _relative(path: Path) -> Path:
 
 
 def _predicate(nodes: list[Node]) -> Predicate | None:
-    """Return the predicate of all nodes together; None if there are none."""
+    """Return the predicate of all nodes together; None for an empty list."""
     return all_of(nodes).matches if nodes else None
 
 

@@ -118,7 +118,7 @@ class ProjectConfig(Mapping[str, Any]):
         return os.path.abspath(os.path.join(self.root, os.path.expanduser(os.path.expandvars(path))))
 
     def check_version(self) -> None:
-        """Raise IncompatibleSchemaVersion if the layout is not one that is known."""
+        """Raise IncompatibleSchemaVersion if the layout is unknown."""
         known = {2: (2,), 1: (0, 1)}[self.layout.version]
         if self.schema_version not in known:
             raise IncompatibleSchemaVersion(
@@ -185,7 +185,7 @@ def create(root: str, values: Mapping[str, str], layout: Layout, *, durable: boo
 
 
 def set_config_value(path: str, key: str, value: str) -> None:
-    """Set one value of a configuration file, which is made if need be; the rest of it stays.
+    """Set one value of a configuration file and keep the rest; the file is made if it does not exist.
 
     Args:
         path: The file: `ProjectConfig.path` or `global_config_path`.
@@ -193,8 +193,8 @@ def set_config_value(path: str, key: str, value: str) -> None:
         value: Its new value.
 
     Raises:
-        ConfigError: The file cannot be understood, or cannot hold this; or a section is in the place of the
-            value, or a value in that of a section. Nothing was changed.
+        ConfigError: The file cannot be parsed, or cannot hold this value; or the key is a section, or a
+            section is needed where a value is. Nothing was changed.
     """
     values = read_config(path)
     target = values

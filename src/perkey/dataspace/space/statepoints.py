@@ -47,7 +47,7 @@ def require_sound(workspace: Workspace) -> None:
 
 
 def repair(space: Space, job_ids: Iterable[str] | None, file: str | None) -> None:
-    """Give jobs that have lost their state points or ids what they have lost; see `Project.repair`.
+    """Restore the state points and ids that jobs have lost; see `Project.repair`.
 
     Args:
         space: The space.

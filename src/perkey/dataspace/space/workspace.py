@@ -119,7 +119,7 @@ class Workspace:
             raise located(error, self.path) from None
 
     def statepoint(self, job: str) -> StatePoint:
-        """Return the state point of a job, which is sure to belong to its id.
+        """Return the state point of a job, after checking that it belongs to the id.
 
         Finishes the change of a state point that was interrupted (see `rename`).
 
@@ -249,7 +249,7 @@ class Workspace:
     # --- Moving -------------------------------------------------------------------------------------
 
     def rename(self, job: str, target: str, statepoint: StatePoint) -> bool:
-        """Give a job another state point, and so another id; return whether there was such a job.
+        """Give a job another state point, and so another id; return whether the job existed.
 
         1. The new state point is written into the folder, under a name with the new id.
         2. The folder is renamed: from now on the job is the new one, for all readers.
@@ -352,7 +352,7 @@ class Workspace:
         return True
 
     def require(self, job: str) -> None:
-        """Raise FileNotFoundError if a job that a handle has seen is not there any more."""
+        """Raise FileNotFoundError if a job that a handle has seen does not exist any more."""
         if job not in self:
             raise FileNotFoundError(
                 errno.ENOENT,
@@ -362,7 +362,7 @@ class Workspace:
             )
 
     def make(self) -> None:
-        """Make the workspace, if need be; raises WorkspaceError if that fails."""
+        """Make the workspace, unless it exists; raises WorkspaceError if that fails."""
         try:
             persist(partial(make_base, self.path, durable=self.durable))
         except OSError as error:

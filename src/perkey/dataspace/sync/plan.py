@@ -35,7 +35,7 @@ class FileTransferStats(NamedTuple):
 
 @dataclass(frozen=True)
 class Policy:
-    """What the caller wants: who wins, what is left out, and how files are copied.
+    """The choices of the caller: which side wins, what is left out, and how files are copied.
 
     Attributes:
         strategy: Decides about files that differ; None raises.
@@ -115,7 +115,7 @@ class _Guarded:
 
 @dataclass(frozen=True)
 class DocumentMerge:
-    """What becomes of a document.
+    """The result of merging a document.
 
     Attributes:
         source: The document to copy from.

@@ -216,11 +216,13 @@ class WriteBatch:
                 self._conclude(index, failure)
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
-        name, temporary = self._items[index][0], self._staged[index]
+        (name, data), temporary = self._items[index], self._staged[index]
         expect = self._expect(name) if callable(self._expect) else self._expect
         with Handle() as file:
             fd = folder.open_file(temporary, file)
-            publish(folder, name, fd, temporary, expect, locked=locked)
+            publish(
+                folder, name, fd, temporary, expect, locked=locked, wanted=getattr(data, "mtime_ns", None)
+            )
             return stamps.version_of(status_of(folder, fd), fd)
 
     def _conclude(self, index: int, failure: Exception | None) -> None:

@@ -34,7 +34,7 @@ class _File(NamedTuple):
 class CacheFolder:
     """Keeps the entries of a `CachedStore` in a folder of its own, where they may vanish at any time.
 
-    That is `.@perkey-cache` in the folder that is named: whatever else lies there belongs to others, and is
+    That is `.@perkey-cache` in the folder that is named: other files there belong to other programs, and are
     neither counted nor removed.
 
     Atomic as a `DirectoryStore`, without durability. However many processes write, all files together take at

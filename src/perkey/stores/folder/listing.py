@@ -111,7 +111,7 @@ def count_in(folder: Folder, shape: Shape) -> int:
 
 
 def sweep_in(folder: Folder, parts: Name, min_age: float, is_name: Callable[[Name], bool]) -> int:
-    """Remove the temporary files not written to for `min_age` seconds, and return how many there were.
+    """Remove the temporary files not written to for `min_age` seconds, and return how many were removed.
 
     The folders below that could be of items, and are empty for as long, are removed, too.
 

@@ -374,7 +374,7 @@ class DirectoryStore(Store):
         return "/".join((self.base, *name))
 
     def sweep(self, prefix: Name = (), *, min_age: float | None = None) -> int:
-        """Remove the temporary files that dead writers left, and return how many there were.
+        """Remove the temporary files that dead writers left, and return how many were removed.
 
         Sub-folders in which nothing is left, or was for `min_age` seconds, are removed, too.
 

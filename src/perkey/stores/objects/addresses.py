@@ -117,7 +117,7 @@ def kind_of(url: str) -> str:
 
 
 def base_of(url: str) -> str:
-    """Return what names of objects follow: of memory its name only, all prefixes in it being one store."""
+    """Return the part of an address that object names are appended to; of memory its name without prefix."""
     parts = urlsplit(url)
     return f"memory://{parts.netloc}" if parts.scheme == "memory" else url.rstrip("/")
 

@@ -486,7 +486,7 @@ class ObstoreStore(ObjectStore):
         options: The service's options, as obstore's, such as ``region`` or ``account_name``.
         client_options: Options of the HTTP client, as obstore's.
         credential_provider: What returns credentials, as obstore's.
-        trust_service: Whether conditions are relied upon without a test of the service.
+        trust_service: Whether to rely on conditions without a test of the service.
         retry: For how long failed requests are tried again.
 
     Raises:

@@ -130,7 +130,7 @@ class ObjectStore(Store):
     Args:
         engine: The bucket.
         root_prefix: The beginning of all object names; a slash is added if it is missing.
-        trust_service: Whether conditions are relied upon without a test of the endpoint.
+        trust_service: Whether to rely on conditions without a test of the endpoint.
     """
 
     def __init__(self, engine: Engine, root_prefix: str = "", *, trust_service: bool = False) -> None:
@@ -221,7 +221,7 @@ class ObjectStore(Store):
                 yield name, failed.get(key)
 
     def sweep(self, prefix: Name = (), *, min_age: float | None = None, shape: Shape | None = None) -> int:
-        """Abort the uploads in parts that writers which died left, and return how many there were.
+        """Abort the uploads in parts that dead writers left, and return how many were aborted.
 
         Their parts are paid for and appear in no listing of objects. An upload is left alone if it is not
         below `prefix`, if its name cannot be that of an item, or if it began less than a day ago.

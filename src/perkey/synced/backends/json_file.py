@@ -168,7 +168,7 @@ class JSONCollection(SyncedCollection):
         filename: The path of the file; relative to the working directory of now. It need not exist.
         write_concern: Whether file and folder are on disk when an edit returns. Without, edits are as
             atomic, but after a power failure the last ones may be missing, or the file be empty.
-        data: What the document holds as long as there is no file; see `SyncedCollection`.
+        data: The content of the document as long as the file does not exist; see `SyncedCollection`.
         allow_nan: Whether NaN and infinities may be put in.
 
     Raises:

@@ -1,7 +1,7 @@
 """Documents as documents of MongoDB: ``{**uid, "data": ..., "perkey_version": ...}``.
 
 The version is random and set by each edit. A document without one was written by another program, which
-replaced ours or never knew it; then the content itself is compared.
+replaced the version or never had one; then the content itself is compared.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class MongoDocument(Resource):
         if not isinstance(uid, Mapping):
             raise TypeError(f"uid must be a mapping, not {type(uid).__name__}")
         if not uid or DATA in uid or VERSION in uid:
-            raise ValueError(f"uid must have fields, and none named {DATA!r} or {VERSION!r}: {uid!r}")
+            raise ValueError(
+                f"uid must have at least one field, and no field {DATA!r} or {VERSION!r}: {uid!r}"
+            )
         self.collection: Final = collection
         self.uid: Final = dict(uid)
 
@@ -110,7 +112,7 @@ class MongoDocument(Resource):
 
 
 def _version_of(data: Plain) -> Version:
-    """Return a version for content that has none."""
+    """Return a version for content without one."""
     return f"={hashlib.sha256(encode(data)).hexdigest()}"
 
 

@@ -94,13 +94,14 @@ def synced(
     """Return a dict or list that is the value of an item of any dictionary.
 
     It is stored in the dictionary's own format and under its policy: items that are immutable can be
-    written once. What is put in must be plain data in every format; what is there already may be more.
+    written once. What is put in must be plain data in every format; a value that is stored already may
+    hold more.
 
     Args:
         items: The dictionary.
         key: The key.
-        data: What the document holds as long as there is no item: a mapping (by default an empty one) or a
-            sequence, which decides the kind of an item that does not exist yet.
+        data: The content of the document as long as the item does not exist: a mapping (by default an empty
+            one) or a sequence, which decides the kind of an item that does not exist yet.
         allow_nan: Whether NaN and infinities may be put in.
 
     Raises:

@@ -120,7 +120,7 @@ class RedisCollection(SyncedCollection):
     Args:
         client: A ``redis.Redis``. It cannot be pickled, and so neither can the collection.
         key: The key that holds the JSON text.
-        data: What the document holds as long as there is no such key; see `SyncedCollection`.
+        data: The content of the document as long as the key does not exist; see `SyncedCollection`.
         allow_nan: Whether NaN and infinities may be put in.
 
     Raises:

@@ -51,7 +51,7 @@ class WritingStoreContract(InsertingStoreContract, ReplaceClauses, ReplaceRaces)
 
 
 class StoreContract(WritingStoreContract, RemovalClauses, RemovalRaces, ReplaceOrRemoveRaces):
-    """For a store that supports every condition: the whole page `perkey.stores.base`."""
+    """For a store that supports every condition."""
 
 
 __all__ = ["InsertingStoreContract", "StoreContract", "UnconditionalStoreContract", "WritingStoreContract"]

@@ -5,6 +5,7 @@ from perkey.tools.once.compute import compute_once
 from perkey.tools.once.holders import Holder
 from perkey.tools.once.memoizing import Memoized, memoize
 from perkey.tools.once.records import Failure
+from perkey.tools.once.running import Report, run_all
 
 __all__ = [
     "Claim",
@@ -12,10 +13,12 @@ __all__ = [
     "Failure",
     "Holder",
     "Memoized",
+    "Report",
     "break_claim",
     "claim",
     "claims",
     "compute_once",
     "memoize",
     "remove_stale",
+    "run_all",
 ]

@@ -1,16 +1,19 @@
 """Keys of calls: the arguments, as the signature sees them, become one part of a key.
 
 JSON-like arguments are keyed by `perkey.key_of`, which is the same on every machine and in every version.
-Arrays, numbers of numpy and bytes are keyed by their content. All others are hashed as joblib does, which
-depends on its version and on Python's; both are in the key.
+Arrays, numbers of numpy and bytes are keyed by their content. Other arguments are hashed as joblib does, also
+instances of subclasses of the JSON-like types. Such a hash depends on the versions of joblib and Python,
+which are part of the key. The object of a method, the arguments of a `functools.partial` and a callable
+object count as arguments.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from functools import lru_cache, partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
 
@@ -18,6 +21,8 @@ from perkey.answers import answer
 from perkey.handles import NeverSame
 from perkey.keys import key_of
 
+_ATOMS: Final = frozenset((bool, int, float, str, type(None)))
+_CONTAINERS: Final = frozenset((list, tuple, dict))
 _DEEPEST: Final = 20
 _KEYWORDS: Final = inspect.Parameter.VAR_KEYWORD
 _ADVICE: Final = "leave it out with ignore=[{name!r}], or pass key= to make the key yourself"
@@ -41,6 +46,7 @@ class ArgumentKeys:
             raise ValueError(
                 f"{function!r} has no signature; pass key= to make the keys of its calls"
             ) from error
+        self._bound = _bound_to(function)
         self._ignored = frozenset(ignore)
         parameters = self._signature.parameters
         kinds = {parameter.kind: name for name, parameter in parameters.items()}
@@ -58,6 +64,10 @@ class ArgumentKeys:
         arguments = bound.arguments
         if self._ignored:
             arguments = self._without_ignored(arguments)
+        if self._bound:
+            arguments = {**arguments, **self._bound}
+        if not _is_json_like(arguments):
+            return _mixed(arguments)
         try:
             return key_of(arguments)[0]
         except answer(TypeError, ValueError):
@@ -71,17 +81,52 @@ class ArgumentKeys:
         return kept
 
 
+def _bound_to(function: Any) -> dict[str, Any]:
+    """Return what a callable is bound to, under names that no parameter has."""
+    if isinstance(function, partial):
+        return {"partial()": [list(function.args), function.keywords, _bound_to(function.func)]}
+    if isinstance(function, MethodType):
+        # The class of a class method is in the name.
+        return {} if isinstance(function.__self__, type) else {"self()": function.__self__}
+    is_plain = isinstance(function, (FunctionType, BuiltinFunctionType, type)) or hasattr(
+        function, "__qualname__"
+    )
+    return {} if is_plain else {"self()": function}
+
+
+def _is_json_like(value: Any) -> bool:
+    """Return whether a value and its parts are of the JSON-like types themselves; cycles are not."""
+    return all(
+        type(each) in _ATOMS or (type(each) in _CONTAINERS and not again) or _is_plain(each)
+        for each, again in _walk(value)
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value counts as the number or text that it equals: of enums, of numpy."""
+    if type(value) in _ATOMS:
+        return True
+    return isinstance(value, (int, float, str)) and (
+        isinstance(value, Enum) or type(value).__module__ == "numpy"
+    )
+
+
 def _mixed(arguments: Mapping[str, Any]) -> str:
     """Return the part for arguments that are not all JSON-like."""
     hashed: list[str] = []
     # A list, so that it is unlike the mapping that stands for JSON-like arguments alone.
-    described = [{name: _described(name, value, hashed) for name, value in arguments.items()}]
+    described = [
+        {
+            name: _described(name, value, hashed, _DEEPEST if _refers_to_itself(value) else 0)
+            for name, value in arguments.items()
+        }
+    ]
     digest = key_of(described)[0]
     return f"{digest}~{_versions()}" if hashed else digest
 
 
 def _described(name: str, value: Any, hashed: list[str], depth: int = 0) -> list[Any]:
-    """Return what identifies an argument, as JSON: what it is, and its content.
+    """Return what identifies an argument, as JSON: its kind and its content.
 
     Args:
         name: The name of the argument.
@@ -89,15 +134,15 @@ def _described(name: str, value: Any, hashed: list[str], depth: int = 0) -> list
         hashed: Hashes that depend on versions are appended.
         depth: How deep the part lies.
     """
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if _is_plain(value):
         return ["plain", value]
     content = _content_of(value)
     if content is not None:
         return content
     if depth < _DEEPEST:
-        if isinstance(value, (list, tuple)):
+        if type(value) in (list, tuple):
             return ["list", *(_described(name, each, hashed, depth + 1) for each in value)]
-        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        if type(value) is dict and all(isinstance(key, str) for key in value):
             return ["dict", {key: _described(name, each, hashed, depth + 1) for key, each in value.items()}]
     hashed.append(_hash_of(name, value))
     return ["hash", hashed[-1]]
@@ -124,7 +169,7 @@ def _sha256(content: bytes | bytearray) -> str:
 
 
 def _hash_of(name: str, value: Any) -> str:
-    """Return joblib's hash of an argument; raises TypeError if it has none that is worth anything."""
+    """Return joblib's hash of an argument; raises TypeError if the hash would not identify it."""
     advice = _ADVICE.format(name=name)
     handle = _handle_in(value)
     if handle is not None:
@@ -136,24 +181,65 @@ def _hash_of(name: str, value: Any) -> str:
         raise TypeError(
             f"argument {name} is {value!r}, which has no name of its own that other programs know; {advice}"
         )
-    from joblib import hash as joblib_hash
-
     try:
-        return str(joblib_hash(value, hash_name="sha1"))
+        return str(_hasher().hash(value))
     except answer(Exception) as error:
         raise TypeError(
             f"argument {name} of type {type(value).__name__} cannot be hashed ({error}); {advice}"
         ) from error
 
 
-def _handle_in(value: Any, depth: int = 0) -> Any:
-    """Return a handle that is a value or lies in its containers; None if there is none."""
-    if isinstance(value, NeverSame):
-        return value
-    if depth == _DEEPEST or not isinstance(value, (list, tuple, dict)):
-        return None
-    inner = value.values() if isinstance(value, dict) else value
-    return next((found for each in inner if (found := _handle_in(each, depth + 1)) is not None), None)
+def _hasher() -> Any:
+    """Return joblib's hasher for one value, which also sees the attributes of subclasses of arrays."""
+    from joblib.hashing import Hasher
+
+    if "numpy" not in sys.modules:
+        return Hasher(hash_name="sha1")
+    return _array_hasher()(hash_name="sha1")
+
+
+@lru_cache(1)
+def _array_hasher() -> Any:
+    import numpy as np
+    from joblib.hashing import NumpyHasher
+
+    class ArrayHasher(NumpyHasher):  # type: ignore[misc] # joblib has no types
+        """joblib's own leaves out what a subclass of an array has besides: a unit, a mask."""
+
+        def save(self, obj: Any) -> None:
+            if isinstance(obj, np.ndarray) and type(obj) is not np.ndarray and not isinstance(obj, np.memmap):
+                obj = (type(obj), obj.view(np.ndarray), getattr(obj, "__dict__", None))
+            super().save(obj)
+
+    return ArrayHasher
+
+
+def _handle_in(value: Any) -> Any:
+    """Return a value that is a handle, or a handle in its containers; otherwise None."""
+    return next((each for each, _ in _walk(value) if isinstance(each, NeverSame)), None)
+
+
+def _refers_to_itself(value: Any) -> bool:
+    """Return whether a container is a part of its own parts, so that it has no description."""
+    return any(again for _, again in _walk(value))
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, bool]]:
+    """Iterate over a value and its parts, and whether each contains itself; a container is opened once."""
+    around: set[int] = set()
+    opened: dict[int, Any] = {}  # The containers stay alive, so that no other object has their id.
+    to_do = [(value, False)]
+    while to_do:
+        each, is_left = to_do.pop()
+        if is_left:
+            around.discard(id(each))
+            continue
+        yield each, id(each) in around
+        if isinstance(each, (list, tuple, dict)) and id(each) not in opened:
+            opened[id(each)] = each
+            around.add(id(each))
+            to_do.append((each, True))
+            to_do.extend((part, False) for part in (each.values() if isinstance(each, dict) else each))
 
 
 @lru_cache(1)

@@ -182,7 +182,7 @@ class Claim:
 
     @property
     def token(self) -> int:
-        """How often the claim was taken over; a later holder has a greater one than all that lost it.
+        """How often the claim was taken over; a later holder has a greater number than all earlier holders.
 
         Raises:
             ClaimLostError: The claim was never got.
@@ -202,7 +202,7 @@ class Claim:
         return None if record is None or record.free else record.holder
 
     def check(self) -> None:
-        """Return if the claim is held; to be called before what only one process may do.
+        """Raise ClaimLostError unless the claim is held; call this before steps that only one process may do.
 
         A process that is stopped right after the check goes on when the claim may be another's. Writes to the
         dictionary on the condition of absence or of an etag are safe all the same; for other things pass
@@ -301,10 +301,11 @@ def _info(spot: Spot, d: PersiDict[Any]) -> ClaimInfo | None:
 
 
 def break_claim(d: PersiDict[Any], key: NonEmptyPersiDictKey) -> bool:
-    """Take a claim away from its holder, and return whether there was one.
+    """Take a claim away from its holder, and return whether a claim existed.
 
-    The holder notices it at its next renewal, at most a quarter of its lease later; until then its `check`
-    passes. Its work goes on, but `compute_once` inserts no second result. Use it for a holder that hangs.
+    The holder notices it at its next renewal, at most a quarter of its lease later. Its `check` raises no
+    error until then. Its work goes on, but `compute_once` inserts no second result. Use this if the holder
+    hangs.
 
     Args:
         d: The dictionary.
@@ -420,7 +421,7 @@ def _thread(lease: Lease) -> _Renewer:
     # The lease is referred to weakly, so that a claim that was dropped without a release ends.
     thread = threading.Thread(
         target=_renew_until,
-        args=(stopped.wait, weakref.ref(lease), lease.record.lease / RENEWALS_PER_LEASE),
+        args=(stopped.wait, weakref.ref(lease), renewal_period(lease.record.lease)),
         name="perkey_claim",
         daemon=True,
     )
@@ -429,6 +430,11 @@ def _thread(lease: Lease) -> _Renewer:
     except RuntimeError as error:  # the interpreter is about to end, or a limit is reached
         log("claim on %s is not renewed, it is valid for one lease: %s", lease.spot.key, error)
     return _Renewer(stopped.set)
+
+
+def renewal_period(lease: float) -> float:
+    """Return the seconds between two renewals, at most as many as a thread or `select` can wait for."""
+    return min(lease / RENEWALS_PER_LEASE, threading.TIMEOUT_MAX)
 
 
 def _renew_until(stopped: Callable[[float], bool], of: weakref.ref[Lease], period: float) -> None:

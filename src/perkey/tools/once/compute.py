@@ -1,6 +1,6 @@
-"""Computing each value once: of any number of callers one computes, the others wait for its result.
+"""Computing each value once: one of any number of callers computes, the other callers wait for its result.
 
-A `Computation` is one call. Its `step` never waits; it says whether there is a value, whether it is this
+A `Computation` is one call. Its `step` never waits; it returns a value, or whether it is this
 call's turn to compute, or how long to wait. So the drivers for threads and for event loops are a few lines
 each.
 """
@@ -42,13 +42,13 @@ WhenBusy: TypeAlias = Literal["wait", "raise", "compute", "default"]
 """What a call does while another process or thread computes the value."""
 
 ABSENT: Final[Any] = object()
-"""In place of a value: there is none that can be used."""
+"""In place of a value: no value can be used."""
 
 _FOLLOWERS_LOOK: Final = 5.0
-"""After so many seconds a waiter that relies on another thread's looks by itself whether that goes on."""
+"""A waiter relies on its leader for so many seconds; then it checks whether the leader goes on."""
 
 _computing: ContextVar[frozenset[str]] = ContextVar("perkey_computing", default=frozenset())
-"""The nonces of the claims under which the code at hand computes."""
+"""The nonces of the claims under which the running code computes."""
 
 
 def compute_once(
@@ -65,31 +65,31 @@ def compute_once(
     default: Any = None,
     renewal: Renewal = "thread",
 ) -> R:
-    """Return the value of a key; if there is none, compute it, insert it, and return it.
+    """Return the value of a key; if the key does not exist, compute the value, insert and return it.
 
     Of any number of calls, in any number of threads, processes and machines, one computes, under a claim (see
-    `claim`), and the others wait. If the process that computes dies, another one takes over. A process that
-    lost its claim, because it was stopped for longer than the lease, may compute a value a second time. It
-    never replaces one: the value that was inserted first stays, and all calls return it.
+    `claim`), and the other calls wait. If the process that computes dies, another one takes over. A process
+    that lost its claim, because it was stopped for longer than the lease, may compute a value a second time.
+    It never replaces one: the value that was inserted first stays, and all calls return it.
 
     If the function raises, this call raises its exception. The failure is kept in the claim, never as a
     value: calls that waited for this attempt raise `ComputationFailedError`, and each later call tries again.
-    If the result cannot be stored, this call alone raises, and one of the others computes.
+    If the result cannot be stored, only this call raises, and one of the waiting calls computes.
 
-    The call that computed returns the object that the function returned; all others load it.
+    The call that computed returns the object that the function returned; all other calls load the value.
 
     Args:
         d: The dictionary.
         key: The key.
-        function: What computes the value.
+        function: Computes the value; it is called with `args` and `kwargs`.
         args: Its positional arguments.
         kwargs: Its arguments by name.
         lease: Seconds without a renewal after which another process may take over the computation.
-        timeout: Seconds to wait at most for another's computation; None for no limit. Where `when_busy` is
-            not ``"wait"``, None means not to wait.
-        when_busy: What to do if another computes and the time to wait is over: ``"wait"`` and ``"raise"``
-            raise `BusyError`, ``"compute"`` computes here, too, ``"default"`` returns `default`.
-        default: What to return then.
+        timeout: Seconds to wait at most for another call's computation; None for no limit. Where `when_busy`
+            is not ``"wait"``, None means not to wait.
+        when_busy: What to do if another call computes and the time to wait is over: ``"wait"`` and
+            ``"raise"`` raise `BusyError`, ``"compute"`` computes here, too, ``"default"`` returns `default`.
+        default: The result for ``when_busy="default"``.
         renewal: What renews the claim, as for `claim`: ``"thread"``, or ``"process"`` for functions that hold
             the interpreter's lock for longer than a lease.
 
@@ -98,7 +98,7 @@ def compute_once(
         ComputationFailedError: The attempt that this call waited for failed elsewhere.
         TypeError, ValueError: An argument is of the wrong kind or out of bounds.
         UnsupportedConditionError: The place cannot compare.
-        Exception: Whatever the function raises, and what storing its result raises.
+        Exception: The function, or storing its result, raised it.
 
     Cost: a hit is one read. A miss that computes is a read, an insertion of the claim, a second read, the
         insertion of the value, and a removal; and four writes for each lease that it takes. A waiter reads
@@ -134,7 +134,7 @@ class Policy:
         lease: Seconds without a renewal after which its claim may be taken over.
         timeout: Seconds to wait at most, or None.
         when_busy: What to do when these are over.
-        default: What to return then.
+        default: The result for ``when_busy="default"``.
         renewal: What renews the claim.
     """
 
@@ -165,7 +165,7 @@ class Policy:
 
 
 class Found(NamedTuple):
-    """There is a value.
+    """The value exists.
 
     Attributes:
         value: The value.
@@ -179,7 +179,7 @@ class Turn(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Another computes.
+    """Another call computes.
 
     Attributes:
         seconds: After how long to look again.
@@ -192,8 +192,8 @@ class Look(NamedTuple):
     """What a look at the item found.
 
     Attributes:
-        value: The value, or ABSENT if there is none that can be used.
-        etag: The etag that the item must still have to be replaced; ITEM_NOT_AVAILABLE if there is no item.
+        value: The value, or ABSENT if no value can be used.
+        etag: The etag that the item must still have to be replaced; ITEM_NOT_AVAILABLE if it is missing.
     """
 
     value: Any
@@ -205,7 +205,7 @@ class _Room:
 
     Attributes:
         changed: Notified when the claim has changed.
-        leader: The call that looks at the claim for all, or that computes; None if there is none.
+        leader: The call that looks at the claim for all, or that computes; None without such a call.
         nonce: The nonce of the holding that was seen last.
         lease: The lease of that holding.
         holder: Its process, as text.
@@ -230,7 +230,7 @@ class _Room:
 
 
 class _Rooms:
-    """The rooms of this process, by claim."""
+    """Where calls of this process for one key meet, by claim."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -265,7 +265,7 @@ class Computation(Generic[R]):
         key: The key.
         policy: How it behaves.
         look: Looks at the item; None for an item that counts if it is there.
-        old: A value that is still good enough if the function raises; ABSENT if there is none.
+        old: A value that is still good enough if the function raises; otherwise ABSENT.
         clock: The clocks.
     """
 
@@ -325,7 +325,7 @@ class Computation(Generic[R]):
             self._pause(step.seconds)
 
     def compute(self, function: Callable[[], R]) -> R:
-        """Call a function in this call's turn, and return the value that is there then."""
+        """Call a function in this call's turn, and return the value that is stored then."""
         try:
             with self.computing():
                 value = function()
@@ -373,7 +373,7 @@ class Computation(Generic[R]):
     # --- Steps --------------------------------------------------------------------------------------
 
     def step(self) -> Found | Turn | Wait:
-        """Look what is to be done; never waits.
+        """Return what the caller has to do next; never waits.
 
         Raises:
             BusyError, ComputationFailedError: As for `compute_once`.
@@ -384,7 +384,7 @@ class Computation(Generic[R]):
         try:
             found = self._contend()
         except answer(*FAILURES) as error:
-            # It has waited, and others count on it; an outage is no reason to give up.
+            # It has waited, and other calls depend on it, so it does not give up during an outage.
             self._patience.bear(error)
             return self._busy()
         self._patience.rest()
@@ -497,7 +497,7 @@ class Computation(Generic[R]):
         return self._old
 
     def insert(self, value: R) -> R:
-        """Store a result, and return the value that is there then: this one, or one that was there before."""
+        """Store a result, and return the stored value: this one, or one that was stored before."""
         there = self._patience.until_done(lambda: self._store(value))
         self._claim.release(forget=True)
         return there

@@ -12,7 +12,7 @@ import select
 import sys
 
 from perkey.answers import answer
-from perkey.tools.once.claims import RENEWALS_PER_LEASE
+from perkey.tools.once.claims import renewal_period
 from perkey.tools.once.holders import CLOCK, is_stopped
 from perkey.tools.once.leases import FAILURES, Lease, log
 
@@ -24,7 +24,7 @@ def main() -> None:
     lease = Lease(spot, record, version, CLOCK.running() + record.lease, CLOCK)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    period = record.lease / RENEWALS_PER_LEASE
+    period = renewal_period(record.lease)
     while not select.select([source], [], [], period)[0]:
         if os.getppid() != parent:
             break

@@ -28,8 +28,8 @@ class Holder:
         host: The name of its machine.
         pid: Its process id.
         boot: The id of the boot of its machine; empty if the system has no such id.
-        namespace: Where its process id counts; empty if that cannot be found out.
-        started: When it started, in clock ticks since the boot; empty if that cannot be found out.
+        namespace: Where its process id counts; empty if unknown.
+        started: When it started, in clock ticks since the boot; empty if unknown.
     """
 
     host: str
@@ -49,7 +49,7 @@ class Holder:
         return asdict(self)
 
     def is_gone(self) -> bool:
-        """Return True only if the process has provably ended; False also if that cannot be found out."""
+        """Return True only if the process has provably ended; False also if that is unknown."""
         boot, namespace = _boot_and_namespace()
         if not (self.boot and self.namespace and self.started):
             return False
@@ -76,7 +76,7 @@ def _this(token: object) -> Holder:
 
 
 def started_at(pid: int) -> str | None:
-    """Return when a process of this machine started; None if it has ended, "" if that cannot be found out."""
+    """Return when a process of this machine started; None if it has ended, "" if that is unknown."""
     if os.name != "posix":
         return ""  # os.kill does not ask there, it ends the process
     try:
@@ -92,7 +92,7 @@ def started_at(pid: int) -> str | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a process is stopped by a signal or a debugger; False if that cannot be found out."""
+    """Return whether a process is stopped by a signal or a debugger; False if that is unknown."""
     return _status(pid)[:1] in (["T"], ["t"])
 
 

@@ -49,7 +49,7 @@ _RELEASED: Final = "it was released"
 R = TypeVar("R")
 
 FAILURES: Final = (BackendError, OutcomeUnknownError, OSError)
-"""What a place fails with; an `OSError` of a full disk is one of them, `is_passing` says which may pass."""
+"""The errors of a place, an `OSError` of a full disk included; `is_passing` picks those that may pass."""
 
 PASSING: Final = frozenset(
     (
@@ -483,7 +483,7 @@ class Patience:
 
 
 def log(message: str, *arguments: object) -> None:
-    """Log what a user should know and nothing has to be done about."""
+    """Log information that needs no action."""
     import logging
 
     logging.getLogger("perkey.tools.once").warning(message, *arguments)

@@ -68,12 +68,13 @@ def memoize(
         ignore: Names of parameters that do not matter for the result.
         max_age: Seconds after which a result is computed anew, by the time that the dictionary's place gives
             to its items and the date of this machine; None means never.
-        early: Seconds before that age at which one caller computes the result anew, while all others still
-            get the old one; 0 means not to. If that fails, it is logged, and the old result is returned.
+        early: Seconds before that age at which one caller computes the result anew, while all other
+            callers still get the old one; 0 means not to. A failure of it is logged, and the old result is
+            returned.
         key: Takes the arguments of a call and returns its key, in place of name and digest.
         name: In place of ``module.function``; required for functions of a local scope or of a program's main
             module, unless `key` is given. With `key`, the beginning of all keys.
-        when_busy: As for `compute_once`; so are the next four.
+        when_busy: As for `compute_once`.
         timeout: As for `compute_once`.
         default: As for `compute_once`.
         lease: As for `compute_once`.
@@ -81,8 +82,7 @@ def memoize(
 
     Raises:
         TypeError, ValueError: An argument is of the wrong kind or out of bounds; the function has no name of
-        its
-            own, or is a generator function.
+            its own, or is a generator function.
 
     Cost: a hit is one read, and the hash of the arguments; with `max_age` also a stat.
 
@@ -206,7 +206,7 @@ class Age:
         return cls(most, before)
 
     def left(self, d: PersiDict[Any], key: NonEmptyPersiDictKey) -> float | None:
-        """Return for how many seconds a result is still good; None if there is none."""
+        """Return for how many seconds a result is still good; None if it does not exist."""
         try:
             written = d.timestamp(key)
         except answer(KeyError):
@@ -282,11 +282,11 @@ class Memoized(Generic[P, R]):
             return computation.run(call)
 
     def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Return whether a result is there, and not too old. Cost: one stat."""
+        """Return whether a result exists and is not too old. Cost: one stat."""
         return self._has(self._key(args, kwargs))
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Remove a result, so that the next call computes; return whether there was one."""
+        """Remove a result, so that the next call computes; return whether it existed."""
         return self._d.discard(self._key(args, kwargs))
 
     def recompute(self, *args: P.args, **kwargs: P.kwargs) -> R:

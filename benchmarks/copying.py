@@ -1,0 +1,127 @@
+"""Copying many small items: to a folder beside a bare loop and `cp -r`, to a bucket beside programs.
+
+`python -m benchmarks.copying FOLDER [items]` shows the most memory of copies of two sizes instead.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from typing import Any
+
+from benchmarks.measuring import FLOOR, Act, Contest, Outcome, Settings
+from benchmarks.s3 import environment, server
+from perkey import FileDirDict
+from perkey.dicts.s3 import BasicS3Dict
+from perkey.tools.copying import copy
+
+_SIZE = 1024
+
+
+def run(settings: Settings) -> Iterator[Outcome]:
+    """Measure copies to folders and to a bucket."""
+    items = settings.pick(1000, 10_000)
+    src = _filled(f"{settings.folder}/copying-source", items)
+    yield _to_folder(settings, src, items)
+    with environment(), server(f"{settings.folder}/copying-s3") as port:
+        yield _to_bucket(settings, src, items, f"http://127.0.0.1:{port}")
+
+
+def _filled(folder: str, items: int) -> FileDirDict[Any]:
+    src = FileDirDict[Any](folder, "txt", durability="none")
+    for number in range(items):
+        src[f"k{number}"] = secrets.token_hex(_SIZE // 2)
+    return src
+
+
+def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome:
+    """Each copy goes to a new folder; the bare loop and `cp -r` are not durable."""
+    numbers = count()
+
+    def target() -> str:
+        return f"{settings.folder}/copying-{next(numbers)}"
+
+    def ours(durability: Any) -> None:
+        copy(src, FileDirDict[Any](target(), "txt", durability=durability))
+
+    acts: dict[str, Act] = {
+        FLOOR: lambda: _bare(str(src.store.describe()), target()),
+        "perkey": partial(ours, "none"),
+        "perkey, durable": partial(ours, "sync"),
+    }
+    if shutil.which("cp"):
+        acts["cp -r"] = lambda: subprocess.run(["cp", "-r", src.store.describe(), target()], check=True)
+    return Contest("copy folder to folder", items, acts, rounds=settings.pick(1, 5)).hold("copying")
+
+
+def _bare(source: str, target: str) -> None:
+    """Read, write a temporary file, set its time and rename it: what each safe copy does."""
+    os.mkdir(target)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            found = entry.stat()
+            with open(entry.path, "rb") as file:
+                content = file.read()
+            temporary = f"{target}/.tmp"
+            with open(temporary, "wb") as file:
+                file.write(content)
+            os.utime(temporary, ns=(found.st_mtime_ns, found.st_mtime_ns))
+            os.rename(temporary, f"{target}/{entry.name}")
+
+
+def _to_bucket(settings: Settings, src: FileDirDict[Any], items: int, endpoint: str) -> Outcome:
+    """Each copy goes to a new bucket of one server; without conditions, as those of the programs."""
+
+    def ours(engine: Any) -> None:
+        bucket = f"perkey-{engine}-{secrets.token_hex(4)}"
+        dst = BasicS3Dict[Any](
+            bucket,
+            file_type="txt",
+            region="us-east-1",
+            endpoint_url=endpoint,
+            engine=engine,
+            digest_len=src.digest_len,
+        )
+        copy(src, dst, unconditional=True)
+
+    acts: dict[str, Act] = {"perkey, boto3": partial(ours, "boto3"), "perkey": partial(ours, "obstore")}
+    folder = src.store.describe()
+    programs = os.path.dirname(sys.executable)
+    rclone = shutil.which("rclone", path=f"{programs}{os.pathsep}{os.environ.get('PATH', '')}")
+    if rclone:
+        remote = f":s3,provider=Other,env_auth=true,endpoint='{endpoint}':"
+        acts["rclone copy"] = lambda: subprocess.run(
+            [rclone, "copy", "--transfers", "48", "--config", "", folder, f"{remote}b{secrets.token_hex(4)}"],
+            check=True,
+            capture_output=True,
+        )
+    s5cmd = shutil.which("s5cmd")
+    if s5cmd:
+        acts["s5cmd"] = partial(_s5cmd, s5cmd, endpoint, folder)
+    return Contest("copy folder to bucket", items, acts, rounds=settings.pick(1, 3)).hold("copying")
+
+
+def _s5cmd(program: str, endpoint: str, folder: str) -> None:
+    bucket = f"s3://b{secrets.token_hex(4)}"
+    for arguments in (["mb", bucket], ["cp", f"{folder}/", f"{bucket}/"]):
+        subprocess.run([program, "--endpoint-url", endpoint, *arguments], check=True, capture_output=True)
+
+
+def memory(folder: str, items: int) -> int:
+    """Return the most memory of this process in KiB after a copy of so many items."""
+    src = _filled(f"{folder}/source-{items}", items)
+    copy(src, FileDirDict[Any](f"{folder}/target-{items}", "txt", durability="none"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    most = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+    for size in (most // 10, most):
+        print(f"{size:>9,} items: at most {memory(sys.argv[1], size) / 1024:.0f} MiB")

@@ -1,0 +1,261 @@
+"""Other formats, digest lengths and places: to a new place, in place, and from what other programs keep."""
+
+from __future__ import annotations
+
+import json
+import shelve
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diskcache
+import joblib
+import persidict
+import pytest
+import sqlitedict
+import zict
+
+import perkey
+from perkey import (
+    FileDirDict,
+    LocalDict,
+    MissingExtraError,
+    PersiDict,
+    WrongParametersWarning,
+    claim,
+    convert,
+)
+from perkey.stores import MemoryStore
+
+VALUES: dict[tuple[str, ...], Any] = {
+    ("top",): [1, 2],
+    ("x", "deep", "a"): {"n": 1},
+    **{("x", f"k{n}"): n for n in range(40)},
+}
+
+
+def plain(d: PersiDict[Any]) -> dict[tuple[str, ...], Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WrongParametersWarning)  # while it is converted
+        return {tuple(key): value for key, value in d.items()}
+
+
+# --- In place -----------------------------------------------------------------------------------------------
+
+FORMS = [("pkl", 8), ("json", 8), ("json", 0), ("pkl", 5), ("json", 26)]
+changes = pytest.mark.parametrize(("old", "new"), [(a, b) for a in FORMS for b in FORMS if a != b])
+
+
+@pytest.mark.parametrize("place", ["folder", "memory"])
+@changes
+def test_in_place(place: str, old: tuple[str, int], new: tuple[str, int], tmp_path: Path) -> None:
+    store = MemoryStore()
+
+    def opened(file_type: str, digest_len: int) -> PersiDict[Any]:
+        if place == "memory":
+            return LocalDict[Any](file_type, backend=store, digest_len=digest_len)
+        return FileDirDict[Any](tmp_path, file_type, digest_len=digest_len, durability="none")
+
+    d = opened(*old)
+    d.update(VALUES)
+    planned = convert(d, file_type=new[0], digest_len=new[1], dry_run=True)
+    assert plain(d) == VALUES
+    report = convert(d, file_type=new[0], digest_len=new[1])
+    assert (report.copied, report.deleted, report.failed) == (len(VALUES), len(VALUES), 0)
+    assert (planned.copied, planned.deleted) == (report.copied, report.deleted)
+    assert plain(opened(*new)) == VALUES
+    assert len(list(d.store.scan())) == len(VALUES)
+
+
+def test_what_cannot_be_done_in_place_is_refused(tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path, "json", digest_len=0)
+    d["a"] = 1
+    for match, wrong in {
+        "already": {},
+        "distinguished": {"digest_len": 3},
+        "key must be None": {"digest_len": 8, "key": str},
+        "kind must be": {"digest_len": 8, "kind": "tar"},
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            convert(d, **wrong)  # type: ignore[arg-type] # that is the test
+    with pytest.raises(ValueError, match="destination"):
+        convert({"a": 1}, file_type="json")
+    with pytest.raises(perkey.MutationPolicyError):
+        convert(FileDirDict(tmp_path, "json", digest_len=0, immutable_items=True), digest_len=8)
+    assert plain(d) == {("a",): 1}
+
+
+def test_a_damaged_value_stays_under_its_old_name(tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path, "pkl", durability="none")
+    d.update(VALUES)
+    d.path("top").write_bytes(b"damaged")
+    with claim(d, ("x", "k1")):
+        report = convert(d, file_type="json", on_error="collect")
+    assert list(report.errors) == [("top",)]
+    assert report.deleted == len(VALUES) - 1
+    assert set(map(tuple, d)) == {("top",)}
+
+
+PROGRAM = """
+import sys, perkey
+d = perkey.open(sys.argv[1], "r+", file_type="pkl", digest_len=8)
+perkey.convert(d, file_type="json", digest_len=0)
+"""
+
+
+def test_a_conversion_that_is_killed_goes_on(tmp_path: Path) -> None:
+    values = {("x", f"k{n}"): {"n": n} for n in range(1500)}
+    old = FileDirDict[Any](tmp_path, "pkl", durability="none")
+    old.update(values)
+    new = FileDirDict[Any](tmp_path, "json", digest_len=0)
+    for pause in (0.6, 0.8, 1.0):
+        with subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)]) as program:
+            time.sleep(pause)
+            program.send_signal(signal.SIGKILL)
+        assert {**plain(old), **plain(new)} == values  # under the old name, or both, or the new one
+        both = plain(old).keys() & plain(new).keys()
+        assert all(old[key] == new[key] for key in both)
+    convert(old, file_type="json", digest_len=0)
+    assert (plain(old), plain(new)) == ({}, values)
+
+
+# --- To a new place -----------------------------------------------------------------------------------------
+
+
+def test_to_a_new_place_by_path(tmp_path: Path) -> None:
+    src = FileDirDict[Any](tmp_path / "src", "pkl")
+    src.update(VALUES)
+    assert convert(str(tmp_path / "src"), tmp_path / "planned", file_type="json", dry_run=True).copied
+    assert not (tmp_path / "planned").exists()
+    for copied in (len(VALUES), 0):
+        report = convert(str(tmp_path / "src"), tmp_path / "dst", file_type="json", digest_len=0)
+        assert report.copied == copied
+    dst = perkey.open(tmp_path / "dst", "r")
+    assert (dst.file_type, dst.digest_len, plain(dst)) == ("json", 0, VALUES)
+    assert plain(src) == VALUES
+    with pytest.raises(ValueError, match="digest_len"):
+        convert(src, dst, digest_len=5)
+
+
+def test_another_layout_of_keys(tmp_path: Path) -> None:
+    src, dst = LocalDict[Any](), FileDirDict[Any](tmp_path, "json")
+    src.update(VALUES)
+    convert(src, dst, key=lambda key: ("all", "-".join(key)))
+    assert plain(dst) == {("all", "-".join(key)): value for key, value in VALUES.items()}
+    with pytest.raises(ValueError, match="would be the same"):
+        convert(src, LocalDict(), key=lambda _: "a")
+
+
+# --- Other programs -----------------------------------------------------------------------------------------
+
+PAIRS = {"plain": {"n": 1}, "with space/slash": [1, 2], "Größe": "text"}
+QUOTED = {tuple(perkey.quote(key)): value for key, value in PAIRS.items()}
+
+
+def make_shelf(path: Path) -> str:
+    with shelve.open(str(path / "shelf")) as shelf:
+        shelf.update(PAIRS)
+    return str(path / "shelf")
+
+
+def make_diskcache(path: Path) -> str:
+    with diskcache.Cache(path / "cache") as cache:
+        for key, value in PAIRS.items():
+            cache[key] = value
+        cache.set("gone", 1, expire=-1)
+    return str(path / "cache")
+
+
+def make_sqlitedict(path: Path) -> str:
+    with sqlitedict.SqliteDict(path / "some.sqlite", autocommit=True) as found:
+        found.update(PAIRS)
+    return str(path / "some.sqlite")
+
+
+def make_persidict(path: Path) -> str:
+    found: Any = persidict.FileDirDict(base_dir=str(path / "persi"), serialization_format="pkl")
+    for key, value in QUOTED.items():
+        found[key] = value
+    return str(path / "persi")
+
+
+PROGRAMS: dict[str, Callable[[Path], str]] = {
+    "shelve": make_shelf,
+    "diskcache": make_diskcache,
+    "sqlitedict": make_sqlitedict,
+    "persidict": make_persidict,
+}
+
+
+@pytest.mark.parametrize("target", ["folder", "memory"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_from_other_programs(program: str, target: str, tmp_path: Path) -> None:
+    source = PROGRAMS[program](tmp_path)
+    dst: PersiDict[Any] = FileDirDict(tmp_path / "dst", "json") if target == "folder" else LocalDict("json")
+    assert convert(source, dst, dry_run=True).copied == len(PAIRS)
+    assert convert(source, dst).copied == len(PAIRS)
+    assert plain(dst) == QUOTED
+    again = convert(source, dst)
+    assert (again.copied, again.skipped) == (0, len(PAIRS))
+    del dst[next(iter(QUOTED))]
+    assert convert(source, dst).copied == 1
+
+
+def test_from_open_mappings(tmp_path: Path) -> None:
+    with shelve.open(make_shelf(tmp_path)) as shelf, diskcache.Cache(make_diskcache(tmp_path)) as cache:
+        for source in (shelf, cache, dict(PAIRS)):
+            dst = LocalDict[Any]()
+            convert(source, dst)
+            assert plain(dst) == QUOTED
+    with pytest.raises(ValueError, match="would be the same"):
+        convert({1: "a", "1": "b"}, LocalDict())
+
+
+def test_from_zict_and_plain_files(tmp_path: Path) -> None:
+    found = zict.File(tmp_path / "zict")
+    found["a b"] = b"bytes"
+    dst = LocalDict[Any]()
+    convert(tmp_path / "zict", dst, kind="zict")
+    assert plain(dst) == {("a=20b",): b"bytes"}
+    (tmp_path / "files" / "sub").mkdir(parents=True)
+    (tmp_path / "files" / "sub" / "one.json").write_text(json.dumps({"n": 1}))
+    (tmp_path / "files" / "read me.txt").write_text("text")
+    for file_type, values in {
+        "pkl": {("sub", "one.json"): b'{"n": 1}', ("read=20me.txt",): b"text"},
+        "txt": {("sub", "one.json"): '{"n": 1}', ("read=20me.txt",): "text"},
+        "json": {("sub", "one"): {"n": 1}, ("read=20me.txt",): b"text"},
+    }.items():
+        target = FileDirDict[Any](tmp_path / file_type, file_type)
+        convert(tmp_path / "files", target)
+        assert plain(target) == values
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def test_from_joblib(tmp_path: Path) -> None:
+    memory = joblib.Memory(tmp_path / "memory", verbose=0)
+    cached = memory.cache(double)
+    assert [cached(n) for n in range(3)] == [0, 2, 4]
+    dst = LocalDict[Any]()
+    assert convert(tmp_path / "memory", dst).copied == 3
+    assert sorted(dst.values()) == [0, 2, 4]
+    assert {key[-2] for key in dst} == {"double"}
+
+
+def test_what_is_nothing_of_these_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text").write_text("not a dictionary")
+    with pytest.raises(ValueError, match="kind="):
+        convert(tmp_path / "text", LocalDict())
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        convert(tmp_path / "absent", LocalDict())
+    source = make_diskcache(tmp_path)
+    monkeypatch.setitem(sys.modules, "diskcache", None)
+    with pytest.raises(MissingExtraError, match="diskcache"):
+        convert(source, LocalDict())
