@@ -33,9 +33,9 @@ def command(*, src: str, dst: str, **options: Any) -> None:
     Exit codes: 0 DST has all of SRC; 1 items failed, or were written by others meanwhile.
     """
     source = open_place(src)
+    resumable("every item is whole; the same command copies what is missing")
     target = destination(source, dst, options)
     check_formats(source, target.file_type, unpickle=options["unpickle"])
-    resumable("every item is whole; the same command copies what is missing")
     with named_as_options(), bar("copying") as progress:
         report = perkey.copy(
             source, target, prefix=prefix_from(options["prefix"]), progress=progress, **arguments(options)

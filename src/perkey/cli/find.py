@@ -21,7 +21,7 @@ from perkey.cli.places import (
 from perkey.cli.tables import KEY, Column, Form, Row, forms, show
 from perkey.cli.values import read_each
 from perkey.keys import SafeStrTuple
-from perkey.query import MISSING, leaves, parse, parse_filter, split, value_at
+from perkey.query import MISSING, joined, leaves, parse, parse_filter, split, value_at
 
 
 @place_command(
@@ -98,4 +98,4 @@ def _flat(value: Any) -> dict[str, Any]:
     """Return the leaves of a mapping by their paths; another value is in the column `value`."""
     if not isinstance(value, dict):
         return {"value": value}
-    return {".".join(path): leaf for path, leaf in leaves(value)}
+    return {joined(path): leaf for path, leaf in leaves(value)}

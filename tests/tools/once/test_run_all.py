@@ -512,5 +512,5 @@ def test_a_report_names_the_first_failures_only(folder: PersiDict[Any]) -> None:
     tasks = [f"k{number}" for number in range(15)]
     report = run_all(folder, Counted(bad=tuple(tasks)), tasks)
     assert isinstance(report, Report)
-    assert str(report).count("Traceback") == 10
+    assert str(report).count("failed once: ") == 10  # a traceback may have others in it
     assert str(report).endswith("and 5 more")
