@@ -4,6 +4,7 @@ import inspect
 import io
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,6 +213,12 @@ def test_the_table_knows_each_parameter() -> None:
 def folder() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as path:
         yield path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some constructors make their default folder in the working directory."""
+    monkeypatch.chdir(tmp_path)
 
 
 def right_for(entrance: str, function: Callable[..., Any], folder: str) -> dict[str, Any]:
