@@ -154,7 +154,7 @@ def test_a_missing_container_is_empty_and_has_to_be_made_first() -> None:
     d: Dict = ObjectStoreDict("az://nosuchcontainer/p", options=azurite.options())
     assert d.get("a") is None
     assert len(d) == 0
-    with pytest.raises(BackendError, match="there is no such bucket or container"):
+    with pytest.raises(BackendError, match="the bucket or container does not exist"):
         d["a"] = 1
 
 
