@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from perkey.tools.copying import copy
     from perkey.tools.mirroring import sync
     from perkey.tools.once import break_claim, claim, claims, compute_once, memoize, run_all
-    from perkey.tools.places import open as open  # noqa: A004 - as gzip.open; not among the names of a star import
+    from perkey.tools.places import open  # noqa: A004 - as gzip.open
     from perkey.tools.pruning import prune
     from perkey.tools.tables import to_dataframe
     from perkey.tools.usage import usage
@@ -118,7 +118,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted([*__all__, "open", *(name for name in globals() if name.startswith("__"))])
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 __version__ = "0.1.0"
@@ -192,6 +192,7 @@ __all__ = [
     "get_safe_chars",
     "key_of",
     "memoize",
+    "open",
     "prune",
     "quote",
     "register_format",
