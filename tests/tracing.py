@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -65,9 +66,10 @@ def at_opcode(number: int, act: Callable[[], None], function: Callable[[], Any],
     """
     passed = 0
     inside = 0 if where else 1
+    interrupted = False
 
     def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal passed, inside
+        nonlocal passed, inside, interrupted
         if not frame.f_code.co_filename.startswith(SOURCE):
             return None
         frame.f_trace_opcodes = True
@@ -77,7 +79,9 @@ def at_opcode(number: int, act: Callable[[], None], function: Callable[[], Any],
             passed += 1
             if passed == number + 1:
                 sys.settrace(None)
+                interrupted = True
                 act()
+                interrupted = False
         return trace
 
     sys.settrace(trace)
@@ -85,4 +89,6 @@ def at_opcode(number: int, act: Callable[[], None], function: Callable[[], Any],
         function()
     finally:
         sys.settrace(None)
+        if interrupted:
+            gc.enable()  # tracing interrupts also between the bytecodes of a ``finally`` that calls it
     return passed > number

@@ -94,7 +94,6 @@ def finalisers_may_swallow_interrupts() -> Iterator[None]:
 
     with mock.patch.object(sys, "unraisablehook", note):
         yield
-        gc.enable()  # tracing interrupts also between the bytecodes of a ``finally`` that calls it
         gc.collect()
     assert others == []
 
