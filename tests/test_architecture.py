@@ -33,7 +33,7 @@ ROOMS = [
     {"tools"},
     {"synced"},
     {"dataspace"},
-    {"aio", "integrations"},
+    {"aio", "integrations", "viewer"},
     {"cli"},
     {"testing"},
 ]
