@@ -120,7 +120,7 @@ def count_text(what: str, shown: int, found: int, *, complete: bool) -> str:
     """Return how many things there are, as far as one page of a listing shows.
 
     Args:
-        what: What they are, in the plural.
+        what: The word for them, in the plural.
         shown: How many of them are shown.
         found: How many of them the page has.
         complete: Whether the listing ends with the page.
@@ -172,8 +172,8 @@ def page(title: str, place: str, notes: Iterable[object] = (), parts: Iterable[M
     """Return the HTML of an object.
 
     Args:
-        title: What it is.
-        place: Where it is.
+        title: Its class, and its name if it has one.
+        place: Its path or address.
         notes: Short texts, a line each.
         parts: Tables.
     """

@@ -133,7 +133,7 @@ def _jobs_table(space: Space, jobs: list[str], counted: str) -> Markup:
 
 
 def _document(space: Space, job: str) -> Mapping[str, Any]:
-    """Return the document of a job; if it cannot be read, the name of the error, so that others are shown."""
+    """Return the document of a job; or the name of the error: one damaged file hides no other job."""
     try:
         return space.documents(job)
     except answer(CorruptValueError, OSError) as error:
