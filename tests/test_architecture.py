@@ -23,6 +23,7 @@ ROOMS = [
         "content",
         "parallel",
         "retrying",
+        "showing",
         "waiting",
     },
     {"naming", "expectations", "query", "formats"},

@@ -16,7 +16,9 @@ import os
 import re
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import lru_cache, partial
+from itertools import islice
 from numbers import Real
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
@@ -61,8 +63,8 @@ from perkey.files import (
 )
 from perkey.files import versions as stamps
 from perkey.naming import Name, Shape
-from perkey.stores.base import Leftover, Stat, Store
-from perkey.stores.folder.listing import count_in, items_in, leftovers_in, names_in, sweep_in
+from perkey.stores.base import GLIMPSE, Glimpse, Leftover, Stat, Store
+from perkey.stores.folder.listing import count_in, entries_in, items_in, leftovers_in, names_in, sweep_in
 from perkey.stores.folder.moving import move_item
 from perkey.stores.folder.tmpfile import insert_tmpfile
 
@@ -343,6 +345,23 @@ class DirectoryStore(Store):
             if found is not None:  # else removed since it was seen
                 version = "" if stamps.needs_digest(found) else stamps.plain_version_of(found)
                 yield name, Stat(version, found.st_mtime, found.st_size)
+
+    def glimpse(self, shape: Shape, most: int, prefix: Name = ()) -> Glimpse:
+        top = self._open_for_listing(prefix)
+        if top is None:
+            return Glimpse([], 0, complete=True)
+        cut, looked, found = len(prefix), 0, 0
+        items: list[tuple[Name, Stat]] = []
+        with closing(entries_in(top, prefix)) as entries:
+            for looked, entry in enumerate(islice(entries, GLIMPSE), start=1):  # noqa: B007 - the number is used
+                if entry is None or not shape.fits(entry[1][cut:]):
+                    continue
+                found += 1
+                folder, name = entry
+                status = folder.stat(name[-1]) if len(items) < most else None
+                if status is not None:
+                    items.append((name, Stat("", status.st_mtime, status.st_size)))
+        return Glimpse(items, found, looked < GLIMPSE)
 
     def size_of(self, name: Name) -> int:
         return self._stat(name).st_size
