@@ -61,6 +61,7 @@ from perkey.files import (
 )
 from perkey.files import versions as stamps
 from perkey.naming import Name, Shape
+from perkey.pages import page
 from perkey.stores.base import Leftover, Stat, Store
 from perkey.stores.folder.listing import count_in, items_in, leftovers_in, names_in, sweep_in
 from perkey.stores.folder.moving import move_item
@@ -522,7 +523,7 @@ def require_descriptors() -> None:
     if not os.supports_dir_fd:
         raise UnsupportedPlatformError(
             "dictionaries in folders need descriptors of folders, which this system does not have; "
-            "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"
+            f"LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here; see {page('concurrency')}"
         )
 
 
