@@ -123,6 +123,7 @@ def test_a_refused_condition_says_what_and_why() -> None:
     ]
     assert said[0] == (
         "/d: cannot write an item on the condition of a certain version of it: no locks. "
-        "Nothing was changed; unconditional operations work."
+        "Nothing was changed; unconditional operations work. "
+        "See the page 'concurrency' of the documentation."
     )
     assert "remove an item on the condition of that it is absent: no links" in said[1]

@@ -3,12 +3,14 @@
 A signal handler runs between any two bytecodes of the main thread, also within a system call. If it raises,
 its exception comes out of the call that it interrupted. A handler's ``TimeoutError`` must not be taken for a
 failure of the disk, nor its ``KeyError`` for a missing item. So every ``except`` clause of perkey that takes
-an exception for an answer names its classes by `answer` or `system_answer`::
+an exception for an answer names its classes by `answer` or `system_answer`:
 
-    try:
-        os.unlink(path)
-    except system_answer(FileNotFoundError):
-        ...  # the file was removed by another process
+>>> import os
+>>> try:
+...     os.unlink("removed by another process")
+... except system_answer(FileNotFoundError):
+...     print("not there")
+not there
 
 The interpreter calls handlers (and trace functions) with the frame that they interrupt, which is how they
 are recognised in a traceback.

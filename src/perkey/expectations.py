@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from perkey.errors import UnsupportedConditionError
+from perkey.pages import page
 
 Version: TypeAlias = str
 """Opaque; compared only for equality; never stands for two different contents of one name."""
@@ -49,5 +50,5 @@ def refuse(place: str, verb: Verb, kind: ConditionKind, reason: str) -> Unsuppor
     what = "that it is absent" if kind == "absent" else "a certain version of it"
     return UnsupportedConditionError(
         f"{place}: cannot {verb} an item on the condition of {what}: {reason}. Nothing was changed; "
-        "unconditional operations work."
+        f"unconditional operations work. See {page('s3' if '://' in place else 'concurrency')}."
     )

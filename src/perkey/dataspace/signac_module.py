@@ -26,11 +26,7 @@ VERSION: Final = "2.4.1"
 def as_signac() -> ModuleType:
     """Return a module that stands in for `signac`, and let ``import signac`` find it from now on.
 
-    Call it before anything imports signac::
-
-        from perkey.dataspace import as_signac
-        as_signac()
-        import flow
+    Call it before anything imports signac, as signac-flow and signac-dashboard do.
 
     Raises:
         RuntimeError: signac itself is imported already.

@@ -15,8 +15,8 @@ class FileDirDict(PersiDict[V]):
     """A persistent dictionary in a folder: each value is a file, each but the last part of a key a folder.
 
     Safe for any number of threads and processes, also on several machines if their shared file system keeps
-    locks; docs/concurrency.md lists them. A process that dies at any moment leaves the old or the new
-    value. Files written by persidict are read, and persidict reads those written here.
+    locks. The page `concurrency` of the documentation lists these file systems. A process that dies at any
+    moment leaves the old or the new value. Files written by persidict are read, and persidict reads those written here.
 
     Args:
         base_dir: The folder, made if it does not exist. A leading ``~`` is the user's own folder.
@@ -29,7 +29,7 @@ class FileDirDict(PersiDict[V]):
         create: Whether the folder is made if it does not exist. Only a call of the constructor makes it. An
             unpickled handle whose folder does not exist raises FileNotFoundError at its first operation.
         locking: How writers exclude each other. ``"auto"``: as the file system needs it, see
-            docs/concurrency.md. ``"local"``: only this machine uses the folder. ``"shared"``: several
+            the page `concurrency`. ``"local"``: only this machine uses the folder. ``"shared"``: several
             machines use it; its server arbitrates the lock. ``"none"``: conditions on versions are refused.
 
     Raises:

@@ -19,6 +19,7 @@ from perkey.errors import UnknownFileSystemWarning
 from perkey.files.file_systems import FileSystem, Locking, file_system_of
 from perkey.files.folder import LOCK_FILE, READ, sync
 from perkey.files.locks import Handle
+from perkey.pages import page
 
 VARIABLE: Final = "PERKEY_LOCKING"
 """The environment variable that replaces ``locking="auto"``."""
@@ -139,7 +140,8 @@ def _decide(base: str, locking: Locking) -> Way | None:
     if found.kind == "other" and not found.no_locks:
         warnings.warn(
             f"{base} is on a file system of type {found.type}; perkey does not know whether writers on "
-            f"several machines exclude each other there. Run: perkey doctor {base} --with-others 2",
+            f"several machines exclude each other there. Run: perkey doctor {base} --with-others 2, "
+            f"and see {page('concurrency')}",
             UnknownFileSystemWarning,
             stacklevel=2,
         )

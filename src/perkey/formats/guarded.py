@@ -1,7 +1,7 @@
 """Formats for shared places: signed values, and pickles that may only name listed classes.
 
-Neither is registered by default: both need a decision of yours. docs/security.md describes what each does and
-does not protect.
+Neither is registered by default: both need a decision of yours. The page
+`security` of the documentation describes what each does and does not protect.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A dictionary as the store of `joblib.Memory`: cached results in a folder, a bucket or any other place.
 
-Importing this module registers the backend::
+Importing this module registers the backend.
 
-    import joblib
-    import perkey.integrations.joblib
-
-    memory = joblib.Memory("cache", backend="perkey", backend_options={"dict": d})
+>>> from perkey import LocalDict
+>>> memory = joblib.Memory("cache", backend="perkey", backend_options={"dict": LocalDict()}, verbose=0)
+>>> memory.cache(len)([1, 2, 3])
+3
 """
 
 from __future__ import annotations

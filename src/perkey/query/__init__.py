@@ -1,8 +1,10 @@
 """One filter language over values of dictionaries, documents and jobs.
 
-A filter is a mapping of paths to what is expected there::
+A filter is a mapping of paths to what is expected there.
 
-    {"a": 1, "b.c": {"$gt": 2.5}, "$or": [{"kind": "x"}, {"kind": {"$regex": "^y"}}]}
+>>> wanted = {"a": 1, "b.c": {"$gt": 2.5}, "$or": [{"kind": "x"}, {"kind": {"$regex": "^y"}}]}
+>>> matches({"a": 1, "b": {"c": 3}, "kind": "yes"}, wanted)
+True
 
 All conditions of a mapping must hold. A path names a key, and with dots (or nested mappings, which mean
 the same) keys of keys. Operators are `$eq $ne $gt $gte $lt $lte $in $nin $regex $type $near $exists $where`;

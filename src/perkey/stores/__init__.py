@@ -1,6 +1,6 @@
 """Where bytes live: the contract of a store, the stores, and all that the author of a store needs.
 
-docs/stores.md shows how a store is written and tested.
+The page `stores` of the documentation shows how a store is written and tested.
 """
 
 from perkey.content import Content, Data, Streamable, bytes_of

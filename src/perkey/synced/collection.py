@@ -128,7 +128,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
                 changed the copy instead. Runs without any lock, and once for each attempt.
 
         Raises:
-            Whatever `function` raises, or `reset` for what it returns; nothing is changed then.
+            Exception: `function` raised it, or `reset` refuses the new content; nothing is changed then.
         """
         return transform(self, function)
 

@@ -2,13 +2,12 @@
 
 They need pytest, which the extra ``testing`` brings.
 
-The author of a store inherits the suite for the conditions that it supports, and overrides `make_store`::
+The author of a store inherits the suite for the conditions that it supports, and overrides `make_store`:
 
-    from perkey.testing import StoreContract
-
-    class TestMyStore(StoreContract):
-        def make_store(self):
-            return MyStore(self.tmp_path)
+>>> from perkey.stores import DirectoryStore
+>>> class TestMyStore(StoreContract):
+...     def make_store(self):
+...         return DirectoryStore(self.tmp_path)
 """
 
 from perkey.errors import MissingExtraError

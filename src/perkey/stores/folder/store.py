@@ -63,6 +63,7 @@ from perkey.files import (
 )
 from perkey.files import versions as stamps
 from perkey.naming import Name, Shape
+from perkey.pages import page
 from perkey.stores.base import GLIMPSE, Glimpse, Leftover, Stat, Store
 from perkey.stores.folder.listing import count_in, entries_in, items_in, leftovers_in, names_in, sweep_in
 from perkey.stores.folder.moving import move_item
@@ -541,7 +542,7 @@ def require_descriptors() -> None:
     if not os.supports_dir_fd:
         raise UnsupportedPlatformError(
             "dictionaries in folders need descriptors of folders, which this system does not have; "
-            "LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here"
+            f"LocalDict, ObjectStoreDict and S3Dict(base_dir=None) work here; see {page('concurrency')}"
         )
 
 
