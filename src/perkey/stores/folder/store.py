@@ -47,7 +47,9 @@ from perkey.files import (
     folder_path,
     is_folder,
     make_base,
+    make_folder,
     open_folder,
+    open_local,
     persist,
     place,
     raise_absent,
@@ -284,7 +286,7 @@ class DirectoryStore(Store):
         for each in (name, target):
             if not _is_movable(each):
                 raise _unsafe(each)
-        persist(partial(Folder.make, self.base, target[:-1], durable=self._durable))
+        persist(partial(make_folder, self.base, target[:-1], durable=self._durable))
         try:
             source = self._folder(name[:-1])
         except system_answer(FileNotFoundError, NotADirectoryError):
@@ -476,6 +478,9 @@ class DirectoryStore(Store):
         while True:
             try:
                 with self._folder(name[:-1]) as folder:
+                    if expect is ANY and not versioned:
+                        folder.put(name, data, durable=self._durable)
+                        return ""
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
             except system_answer(FileNotFoundError):
                 # Another process deleted the folder, or a temporary file that seemed stale; make it anew.
@@ -485,7 +490,7 @@ class DirectoryStore(Store):
                 if not attempts:
                     raise
                 try:
-                    persist(partial(Folder.make, self.base, name[:-1], durable=self._durable))
+                    persist(partial(make_folder, self.base, name[:-1], durable=self._durable))
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
             except system_answer(OSError) as error:
@@ -509,7 +514,9 @@ class DirectoryStore(Store):
             ) from None
 
     def _folder(self, parts: Name, *, lockable: bool = True) -> Folder:
-        return open_folder(self.base, parts, lockable=lockable, locking=self.locking)
+        # A folder that only this machine uses needs nothing of the modules about other machines.
+        folder = open_local(self.base, parts, self.locking, lockable=lockable)
+        return folder or open_folder(self.base, parts, lockable=lockable, locking=self.locking)
 
     def _has_locks(self) -> bool:
         if self.may_create:
