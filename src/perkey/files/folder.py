@@ -37,13 +37,15 @@ from typing import Any, Final, Self, TypeVar
 from perkey.answers import system_answer
 from perkey.content import Data, Streamable
 from perkey.files.file_systems import FileSystem, Locking, SharedLock, Way
-from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine, try_lock
+from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine
 from perkey.files.reading import FOLDER, PASSAGE, READ, READ_ONLY, explain, refuse_dangling, refuse_link, use
 from perkey.files.versions import COARSE, STEP
 from perkey.naming import Name
 
 if sys.platform != "win32":
     import fcntl
+
+    from perkey.files.locks import try_lock
 
 R = TypeVar("R")
 
