@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from tracing import with_own_exceptions
 
 import perkey
 from perkey import CachedDict, FileDirDict, LocalDict, PersiDict, WriteOnceDict
@@ -169,7 +170,7 @@ def interrupted_at(number: int, act: Callable[[], object], error: Exception) -> 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        act()
+        with_own_exceptions(act)
     except Exception as raised:  # noqa: BLE001 - that is what is looked at
         return lines >= number, raised
     finally:

@@ -50,6 +50,21 @@ def _visibly(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def with_own_exceptions(function: Callable[[], object]) -> None:
+    """Call a function so that no exception stays the handled one after it.
+
+    CPython ends an ``except`` clause by an opcode. If tracing raises just before it, the exception of the
+    clause stays the handled one of the thread, and becomes the ``__context__`` of all later ones. Signal
+    handlers do not run there. A generator has handled exceptions of its own, which end with it.
+    """
+
+    def run() -> Iterator[None]:
+        function()
+        yield
+
+    next(iter(run()))
+
+
 def at_opcode(number: int, act: Callable[[], None], function: Callable[[], Any], *, where: str = "") -> bool:
     """Call a function, and `act` before the opcode of that number which perkey executes in it.
 
@@ -86,7 +101,7 @@ def at_opcode(number: int, act: Callable[[], None], function: Callable[[], Any],
 
     sys.settrace(trace)
     try:
-        function()
+        with_own_exceptions(function)
     finally:
         sys.settrace(None)
         if interrupted:

@@ -18,8 +18,7 @@ from crashes import crash_everywhere, folder_in_memory
 from holders import is_locked
 
 from perkey import ANY_ETAG, ITEM_NOT_AVAILABLE, FileDirDict
-from perkey.files import replacing as placing
-from perkey.files.folder import OURS, TEMPORARY
+from perkey.files.folder import OURS, TEMPORARY, Folder
 from perkey.stores.folder.store import DirectoryStore, Durability
 
 ABSENT: Final = object()
@@ -206,14 +205,14 @@ def test_a_living_writer_whose_temporary_file_is_swept_away_writes_again(
     if change != "insertion":
         target["a"] = OLD
     swept: list[int] = []
-    publish = placing.publish
+    lock = Folder.lock
 
-    def sweep_before(*arguments: Any, **names: Any) -> Any:
+    def sweep_before(folder: Folder) -> bool:
         if not swept:
             swept.append(target.store.sweep(min_age=0))
-        return publish(*arguments, **names)
+        return lock(folder)
 
-    monkeypatch.setattr("perkey.files.replacing.publish", sweep_before)
+    monkeypatch.setattr(Folder, "lock", sweep_before)
     if change == "assignment":
         target["a"] = NEW
     elif change == "insertion":

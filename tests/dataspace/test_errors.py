@@ -9,7 +9,7 @@ import pytest
 
 from perkey.dataspace import Project, errors
 from perkey.dataspace.space.workspace import Workspace
-from perkey.files.whole import read_file, write_file
+from perkey.files import read_file, write_file
 
 
 @pytest.mark.parametrize(

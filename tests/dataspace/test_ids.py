@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from perkey.dataspace import Project
-from perkey.dataspace.space.ids import job_id, normalized
+from perkey.dataspace.space.workspace import job_id, normalized
 from perkey.synced import InvalidKeyError, KeyTypeError
 
 

@@ -12,8 +12,7 @@ import pytest
 from perkey.dataspace import Job, Project
 from perkey.dataspace.space import index as statepoint_index
 from perkey.dataspace.space import workspace
-from perkey.files import SCRATCH
-from perkey.files import whole as files
+from perkey.files import SCRATCH, folder
 from perkey.files.folder import Folder
 
 
@@ -22,17 +21,17 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.files = self.listings = 0
-        read_file, ids = files.read_file, workspace.Workspace.ids
+        read_path, ids = folder.read_path, workspace.Workspace.ids
 
-        def reading(path: str) -> bytes | None:
+        def reading(path: str) -> bytes:
             self.files += 1
-            return read_file(path)
+            return read_path(path)
 
         def listing(jobs: workspace.Workspace) -> list[str]:
             self.listings += 1
             return ids(jobs)
 
-        monkeypatch.setattr(workspace, "read_file", reading)
+        monkeypatch.setattr(workspace, "read_path", reading)
         monkeypatch.setattr(workspace.Workspace, "ids", listing)
 
     def of(self, act: Any) -> tuple[int, int]:

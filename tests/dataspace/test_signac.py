@@ -13,7 +13,7 @@ import numpy as np
 
 from dataspace.signac_side import signac
 from perkey.dataspace import Project, init_project
-from perkey.dataspace.space.ids import job_id, normalized
+from perkey.dataspace.space.workspace import job_id, normalized
 from perkey.files import SCRATCH
 
 STATEPOINTS = [

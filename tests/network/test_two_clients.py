@@ -65,8 +65,11 @@ def test_what_is_refused_is_reported_as_such(tmp_path: Path, may_refuse: list[st
 def test_the_scenarios_see_a_fault(tmp_path: Path) -> None:
     """Where one folder is locked in two ways, they fail: the control of the control."""
     code = (
-        "import sys, itertools; sys.path.insert(0, sys.argv.pop(1)); import two_clients as t;"
-        "from perkey.files import sharing; sharing._try_lock = lambda fd: True;"
+        "import sys, itertools, time; sys.path.insert(0, sys.argv.pop(1)); import two_clients as t;"
+        "from perkey.files import shared, sharing; sharing._try_lock = lambda fd: True;"
+        # So that another writer comes between comparing and renaming, however fast both are.
+        "rename = shared.SharedFolder._rename;"
+        "shared.SharedFolder._rename = lambda *args: (time.sleep(0.001), rename(*args))[1];"
         "sys.exit(t.main(sys.argv[1:]))"
     )
     place = str(tmp_path)

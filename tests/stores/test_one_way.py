@@ -16,6 +16,7 @@ CALLS = {
 # Module and call, with the reason why it may be there.
 ALLOWED = {
     ("files/folder.py", "os.replace"): "the way of folders on local file systems",
+    ("files/folder.py", "os.rename"): "the same",
     ("files/folder.py", "os.link"): "the same",
     ("files/folder.py", "os.fsync"): "the one place that syncs",
     ("files/folder.py", "fcntl.fcntl"): "the sync of macOS",

@@ -310,7 +310,7 @@ def test_a_folder_that_is_gone_for_ever_ends_in_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It neither hangs nor says that the folder is empty."""
-    monkeypatch.setattr(shared, "_ESTALE_SECONDS", 0.05)
+    monkeypatch.setattr("perkey.files.folder._ESTALE_SECONDS", 0.05)
     d = FileDirDict[int](tmp_path, locking="shared")
     d["a"] = 1
     monkeypatch.setattr(shared.SharedFolder, "_walk", be_stale_for_ever)

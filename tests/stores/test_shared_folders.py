@@ -202,7 +202,8 @@ class TestLocalOpeners:
 
     def test_the_wait_is_longer_than_the_time_between_looks(self) -> None:
         """The values as they are, not those of the fixture."""
-        code = "from perkey.files import folder, sharing; print(sharing.SETTLING_SECONDS > 2 * folder.LOOK_AGAIN_SECONDS)"
+        values = "sharing.SETTLING_SECONDS > 2 * folder.LOOK_AGAIN_SECONDS"
+        code = f"from perkey.files import folder, sharing; print({values})"
         assert subprocess.check_output([sys.executable, "-c", code]) == b"True\n"
 
     def test_and_shared_ones_edit_one_document(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,10 +89,10 @@ class _Program(LazyGroup):
 @click.pass_context
 def perkey(context: click.Context, *, debug: bool, verbose: bool, quiet: bool, yes: bool) -> None:
     """Persistent dictionaries and data spaces."""
-    say(context, debug=debug, quiet=quiet, yes=yes, verbose=verbose)
+    set_flags(context, debug=debug, quiet=quiet, yes=yes, verbose=verbose)
 
 
-def say(context: click.Context, **flags: bool) -> None:
+def set_flags(context: click.Context, **flags: bool) -> None:
     """Note the options that are for all commands; they may be given before or after ``space``."""
     context.obj |= {name: context.obj[name] or value for name, value in flags.items()}
 
@@ -100,18 +100,18 @@ def say(context: click.Context, **flags: bool) -> None:
 def run(words: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see `perkey.cli.main`."""
     arguments = list(sys.argv[1:] if words is None else words)
-    said: dict[str, Any] = {"debug": False, "quiet": False, "yes": False, "verbose": False}
+    flags: dict[str, Any] = {"debug": False, "quiet": False, "yes": False, "verbose": False}
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            code = perkey.main(arguments, "perkey", standalone_mode=False, obj=said)
+            code = perkey.main(arguments, "perkey", standalone_mode=False, obj=flags)
         sys.stdout.flush()
     except SystemExit as asked:  # of a program that was run, or click's answer to a reader that went away
         return _exit_code(asked.code)
     except click.Abort as error:
         if isinstance(error.__cause__ or error.__context__, EOFError):
             return _fail("input is needed, but standard input is closed; use --yes", 1)
-        advice = said.get("resume")
+        advice = flags.get("resume")
         return _fail(f"interrupted: {advice}" if advice else "interrupted", _INTERRUPTED)
     except click.UsageError as error:
         if isinstance(error, _HELP):
@@ -125,7 +125,7 @@ def run(words: Sequence[str] | None = None) -> int:
         sys.stdout = None  # or the interpreter flushes it once more, and complains
         return 1
     except _EXPECTED as error:
-        if said["debug"]:
+        if flags["debug"]:
             raise
         return _fail(sentence(error), 1)
     return code if isinstance(code, int) else 0  # of click.exceptions.Exit, which main() has caught

@@ -6,21 +6,29 @@ from perkey.files.folder import (
     LOCK_FILE,
     NEEDS_NAME,
     OURS,
+    REPLACED,
     SCRATCH,
     TEMPORARY,
     UNNAMED,
     Folder,
     Handle,
+    Patience,
     ProcessLock,
     begin,
     end,
     fill,
     lock,
+    make_own,
     next_time,
     open_local,
+    persist,
+    read_file,
+    read_path,
+    rename_local,
     sync,
     temporary_name,
     unlock,
+    write_new,
 )
 from perkey.files.locks import Turn, begin_turn, is_nested
 from perkey.files.paths import folder_path
@@ -36,13 +44,10 @@ from perkey.files.reading import (
 )
 from perkey.files.replacing import compare, place, publish, raise_absent, status_of, take_away
 from perkey.files.shared import (
-    Patience,
     is_there,
-    make_own,
     move_path,
     open_folder,
     open_local_folder,
-    persist,
     rename_path,
     replace_path,
     shared_status,
@@ -63,7 +68,7 @@ from perkey.files.trees import (
     status_or_none,
     sync_tree,
 )
-from perkey.files.whole import read_file, sync_path, write_file, write_new, write_new_in
+from perkey.files.whole import sync_path, write_file, write_new_in
 
 __all__ = [
     "LOCK_FILE",
@@ -72,6 +77,7 @@ __all__ = [
     "PASSAGE",
     "READ",
     "READ_ONLY",
+    "REPLACED",
     "SCRATCH",
     "STALE_SECONDS",
     "TEMPORARY",
@@ -123,8 +129,10 @@ __all__ = [
     "raise_absent",
     "read_file",
     "read_open",
+    "read_path",
     "refuse_dangling",
     "remove_emptied",
+    "rename_local",
     "rename_path",
     "replace_path",
     "shared_status",

@@ -22,6 +22,7 @@ import errno
 import io
 import itertools
 import os
+import random
 import stat
 import sys
 import threading
@@ -31,18 +32,22 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain, compress
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from perkey.answers import system_answer
 from perkey.content import Data, Streamable
-from perkey.files.file_systems import Locking, SharedLock, Way
-from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine, try_lock
-from perkey.files.reading import FOLDER, PASSAGE, READ, explain, refuse_link, use
+from perkey.files.file_systems import FileSystem, Locking, SharedLock, Way
+from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine
+from perkey.files.reading import FOLDER, PASSAGE, READ, READ_ONLY, explain, refuse_dangling, refuse_link, use
 from perkey.files.versions import COARSE, STEP
 from perkey.naming import Name
 
 if sys.platform != "win32":
     import fcntl
+
+    from perkey.files.locks import try_lock
+
+R = TypeVar("R")
 
 LOOK_AGAIN_SECONDS: Final = 1.0
 """So often a writer on a local file system looks whether other machines have begun to use the folder. The
@@ -52,6 +57,11 @@ ways: Final[dict[tuple[str, Locking], Way]] = {}
 """How base folders are used, as far as that was decided in this process; see `perkey.files.sharing`."""
 
 _UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
+_ESTALE_SECONDS: Final = 20.0
+REPLACED: Final = frozenset((errno.ESTALE, errno.EBUSY))
+"""The errors that mean that a file was replaced while it was used."""
+_PIECE: Final = 1 << 16
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _NEAR_FUTURE: Final = 1_000_000_000
 UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 """How a folder is opened to make a file in it that has no name; fails where that is not supported."""
@@ -720,3 +730,100 @@ def open_local(
     if lockable and way.look is not None and time.monotonic() - way.looked > LOOK_AGAIN_SECONDS:
         return None
     return Folder.at(base, parts, lockable=lockable, way=way)
+
+
+# --- Paths -----------------------------------------------------------------------------------------------
+
+
+def stale_errors(file_system: FileSystem | None) -> frozenset[int]:
+    """Return the numbers of errors that mean that a file was replaced while it was used."""
+    return REPLACED | {errno.EINVAL} if file_system is not None and file_system.is_smb else REPLACED
+
+
+class Patience:
+    """Decides how often an operation begins again because its files were replaced meanwhile (ESTALE).
+
+    Args:
+        file_system: Where the files are.
+        seconds: For how long; the files may be gone for ever. 20 s if not given.
+    """
+
+    def __init__(self, file_system: FileSystem | None = None, seconds: float | None = None) -> None:
+        self._stale = stale_errors(file_system)
+        self._end = time.monotonic() + (_ESTALE_SECONDS if seconds is None else seconds)
+        self._pause = 0.001
+
+    def wait(self, error: OSError) -> None:
+        """Wait a little; raise `error` if it is not ESTALE or the time is over."""
+        if error.errno not in self._stale or time.monotonic() > self._end:
+            raise error
+        time.sleep(self._pause * random.random())  # noqa: S311 - no secret
+        self._pause = min(2 * self._pause, 0.1)
+
+
+def persist(act: Callable[[], R], file_system: FileSystem | None = None, seconds: float | None = None) -> R:
+    """Call `act` again for as long as it fails only because its files were replaced meanwhile (ESTALE)."""
+    patience = None
+    while True:
+        try:
+            return act()
+        except system_answer(OSError) as error:
+            patience = patience or Patience(file_system, seconds)
+            patience.wait(error)
+
+
+def make_own(path: str) -> None:
+    """Make a folder under a name that no other process uses, so that only this very call can have made it."""
+    try:
+        persist(partial(os.mkdir, path))
+    except system_answer(FileExistsError):
+        pass  # by this very call, whose first reply was lost
+
+
+def write_new(path: str, content: bytes, *, durable: bool) -> None:
+    """Write a file into a folder that no other process uses yet."""
+    with Handle() as file:
+        try:
+            fd = file.open(path, _NEW, 0o666)
+        except system_answer(FileExistsError):  # by this very call, whose first reply was lost
+            fd = file.open(path, os.O_WRONLY | os.O_TRUNC)
+        fill(fd, content, path)
+        if durable:
+            sync(fd, path)
+
+
+def read_file(path: str) -> bytes | None:
+    """Return the content of a file; None if it does not exist.
+
+    Raises:
+        FileNotFoundError: There is a link of that name, which leads nowhere.
+        OSError: It cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
+    """
+    try:
+        return persist(partial(read_path, path))
+    except system_answer(FileNotFoundError, NotADirectoryError):
+        refuse_dangling(path)
+        return None
+
+
+def read_path(path: str) -> bytes:
+    """Return the content of a file; raises as `read_file`, and FileNotFoundError if it does not exist."""
+    with Handle() as file:
+        fd = file.open(path, READ_ONLY)
+        pieces = [os.read(fd, _PIECE)]
+        while len(pieces[-1]) == _PIECE:
+            pieces.append(os.read(fd, _PIECE))
+    return b"".join(pieces)
+
+
+def rename_local(source: str, target: str, place: str) -> bool:
+    """Rename a file or folder as `os.rename`, if it is known that only this machine uses the folder `place`.
+
+    Returns:
+        Whether that is known; else nothing was done, and `rename_path` does it.
+    """
+    way = ways.get((place, "auto"))
+    if way is None or way.shared:
+        return False
+    os.rename(source, target)
+    return True

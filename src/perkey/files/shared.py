@@ -39,8 +39,17 @@ from perkey.answers import ignore_system_answer, system_answer
 from perkey.content import Data
 from perkey.errors import OutcomeUnknownError
 from perkey.expectations import ANY
-from perkey.files.file_systems import FileSystem, Locking, Way
-from perkey.files.folder import LOCK_FLAGS, TEMPORARY, Folder, Handle, open_local, temporary_name
+from perkey.files.file_systems import Locking, Way
+from perkey.files.folder import (
+    LOCK_FLAGS,
+    TEMPORARY,
+    Folder,
+    Handle,
+    open_local,
+    persist,
+    stale_errors,
+    temporary_name,
+)
 from perkey.files.locks import Hold, Turn
 from perkey.files.reading import FOLDER, explain
 from perkey.files.replacing import place
@@ -54,7 +63,6 @@ if sys.platform != "win32":
 
 R = TypeVar("R")
 
-_ESTALE_SECONDS: Final = 20.0
 _LEASE_SECONDS: Final = 45.0
 """For how long a lock is relied on: half of the lease that servers of NFS 4 usually give."""
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
@@ -65,7 +73,6 @@ _RECENT: Final = 60_000_000_000
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_STATX_FORCE_SYNC: Final = 0x2000
 _STATX_BASIC: Final = 0x7FF
-_STALE: Final = frozenset((errno.ESTALE, errno.EBUSY))
 _MAYBE_DONE: Final = frozenset((errno.ENOENT, errno.EEXIST, errno.ESTALE))
 """What a client gets for a change of names that it has repeated, and whose first call may have succeeded."""
 
@@ -92,46 +99,9 @@ def open_folder(
     return persist(partial(SharedFolder.reach, base, parts, way, lockable=lockable), way.file_system)
 
 
-def stale_errors(file_system: FileSystem | None) -> frozenset[int]:
-    """Return the numbers of errors that mean that a file was replaced while it was used."""
-    return _STALE | {errno.EINVAL} if file_system is not None and file_system.is_smb else _STALE
-
-
 def open_local_folder(base: str, parts: Name, locking: Locking) -> Folder:
     """Open a folder on a local file system, as `open_folder`, even if other machines use it meanwhile."""
     return Folder.at(base, parts, way=way_of(base, locking))
-
-
-class Patience:
-    """Decides how often an operation begins again because its files were replaced meanwhile (ESTALE).
-
-    Args:
-        file_system: Where the files are.
-        seconds: For how long; the files may be gone for ever. 20 s if not given.
-    """
-
-    def __init__(self, file_system: FileSystem | None = None, seconds: float | None = None) -> None:
-        self._stale = stale_errors(file_system)
-        self._end = time.monotonic() + (_ESTALE_SECONDS if seconds is None else seconds)
-        self._pause = 0.001
-
-    def wait(self, error: OSError) -> None:
-        """Wait a little; raise `error` if it is not ESTALE or the time is over."""
-        if error.errno not in self._stale or time.monotonic() > self._end:
-            raise error
-        time.sleep(self._pause * random.random())  # noqa: S311 - no secret
-        self._pause = min(2 * self._pause, 0.1)
-
-
-def persist(act: Callable[[], R], file_system: FileSystem | None = None, seconds: float | None = None) -> R:
-    """Call `act` again for as long as it fails only because its files were replaced meanwhile (ESTALE)."""
-    patience = None
-    while True:
-        try:
-            return act()
-        except system_answer(OSError) as error:
-            patience = patience or Patience(file_system, seconds)
-            patience.wait(error)
 
 
 def use_shared(base: str, name: Name, flags: int, act: Callable[[int], R], way: Way) -> R:
@@ -212,12 +182,6 @@ def move_path(source: str, target: str) -> None:
 def replace_path(source: str, target: str) -> None:
     """Rename a file, replacing an existing one; otherwise as `move_path`."""
     _rename_by(os.replace, source, target, way_of(os.path.dirname(os.path.abspath(target))))
-
-
-def make_own(path: str) -> None:
-    """Make a folder under a name that no other process uses, so that only this very call can have made it."""
-    with ignore_system_answer(FileExistsError):
-        persist(partial(os.mkdir, path))
 
 
 def is_there(path: str, kind: Callable[[int], bool], way: Way) -> bool:

@@ -198,7 +198,7 @@ class RecordLock:
         self._folder = folder
 
     def take(self, hold: Hold) -> bool:
-        """Lock the lock file, waiting for its holder; return False where there are no such locks."""
+        """Lock the lock file, waiting for its holder; return False if record locks are not supported."""
         return self._folder.lock_file(hold, self._take_record, self._has_name)
 
     def _take_record(self, fd: int) -> bool:

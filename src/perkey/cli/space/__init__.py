@@ -51,7 +51,7 @@ _COMMANDS: Final = {
 @click.pass_context
 def command(context: click.Context, *, project: str | None, debug: bool, verbose: int, yes: bool) -> None:
     """Projects of jobs, each with a state point, a document and files."""
-    from perkey.cli.program import say  # noqa: PLC0415 - which loads this
+    from perkey.cli.program import set_flags  # noqa: PLC0415 - which loads this
 
     context.obj["project"] = project
-    say(context, debug=debug, verbose=bool(verbose), yes=yes)
+    set_flags(context, debug=debug, verbose=bool(verbose), yes=yes)

@@ -47,7 +47,7 @@ def paths_of(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> di
         return {job: job for job in jobs}
     if path is None:
         auto = _Auto(jobs.values(), frozenset())
-        return _told_apart({job: auto.expand(statepoint, "/") for job, statepoint in jobs.items()})
+        return _distinguished({job: auto.expand(statepoint, "/") for job, statepoint in jobs.items()})
     if callable(path):
         make = path
     elif isinstance(path, str):
@@ -202,7 +202,7 @@ def _inside(path: Any) -> str:
     return "/".join(parts)
 
 
-def _told_apart(paths: dict[str, str]) -> dict[str, str]:
+def _distinguished(paths: dict[str, str]) -> dict[str, str]:
     """Return the paths, with ids in those that clash."""
     clashing = _clashing(paths)
     paths |= {job: "/".join(part for part in (paths[job], "id", job) if part) for job in clashing}

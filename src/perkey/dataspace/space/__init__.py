@@ -3,12 +3,20 @@
 from perkey.dataspace.space import config, transfers
 from perkey.dataspace.space.config import LAYOUTS, ProjectConfig
 from perkey.dataspace.space.documents import FN_DOCUMENT, Documents, parse
-from perkey.dataspace.space.ids import ID_LENGTH, StatePoint, is_job_id, job_id, normalized
 from perkey.dataspace.space.index import Index
 from perkey.dataspace.space.space import Space, StrPath, create, find, job_folders_above
 from perkey.dataspace.space.statepoints import add_statepoints, by_id, read_statepoints, repair, require_sound
 from perkey.dataspace.space.transfers import CopyTree
-from perkey.dataspace.space.workspace import FN_STATEPOINT, Workspace, delete_tree
+from perkey.dataspace.space.workspace import (
+    FN_STATEPOINT,
+    ID_LENGTH,
+    StatePoint,
+    Workspace,
+    delete_tree,
+    is_job_id,
+    job_id,
+    normalized,
+)
 
 __all__ = [
     "FN_DOCUMENT",

@@ -27,9 +27,8 @@ from typing import Any, Final, TypeAlias
 import lz4.frame
 
 from perkey.dataspace.errors import JobsCorruptedError
-from perkey.dataspace.space.ids import StatePoint
-from perkey.dataspace.space.workspace import Workspace
-from perkey.files import Handle, open_folder, persist, read_file, write_file
+from perkey.dataspace.space.workspace import StatePoint, Workspace
+from perkey.files import REPLACED, Handle, open_folder, persist, read_file, write_file
 
 Stamp: TypeAlias = tuple[int, int, int]
 
@@ -292,9 +291,13 @@ class Index:
 
 def _stamp(path: str) -> Stamp | None:
     try:
-        found = persist(partial(os.stat, path))
+        found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno not in REPLACED:
+            raise
+        found = persist(partial(os.stat, path))
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 

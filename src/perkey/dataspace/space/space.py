@@ -11,9 +11,8 @@ from perkey.dataspace.errors import NoSuchJobError
 from perkey.dataspace.space import config as configuration
 from perkey.dataspace.space import transfers
 from perkey.dataspace.space.documents import Documents
-from perkey.dataspace.space.ids import ID_LENGTH, is_job_id
 from perkey.dataspace.space.index import Index, write_cache
-from perkey.dataspace.space.workspace import Workspace
+from perkey.dataspace.space.workspace import ID_LENGTH, Workspace, is_job_id
 from perkey.files import make_base
 from perkey.stores.folder import Durability
 

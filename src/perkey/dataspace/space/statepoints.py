@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError
-from perkey.dataspace.space.ids import StatePoint, job_id, normalized
 from perkey.dataspace.space.index import read_cache
 from perkey.dataspace.space.space import Space
-from perkey.dataspace.space.workspace import Workspace
+from perkey.dataspace.space.workspace import StatePoint, Workspace, job_id, normalized
 from perkey.files import read_file, write_file
 
 

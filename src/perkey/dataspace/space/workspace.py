@@ -1,5 +1,7 @@
 """The folder of jobs: one sub-folder a job, named by its id, with the state point in a file.
 
+The id is the MD5 of the state point's one canonical JSON text, as in signac.
+
 No locks: each change of what jobs there are is one rename of a folder.
 
 - A new job is made in a staging folder and renamed into place; who finds the place taken, throws his away.
@@ -13,36 +15,53 @@ the folder ``.@perkey`` of the workspace, which no id can be the name of, and is
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import time
-from contextlib import closing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, NoSuchJobError, located
-from perkey.dataspace.space.ids import ID_LENGTH, StatePoint, is_job_id, job_id
 from perkey.files import (
     OURS,
+    REPLACED,
     SCRATCH,
     STALE_SECONDS,
+    Folder,
     discard,
     is_there,
     make_base,
     make_own,
     open_folder,
+    open_local,
     persist,
     read_file,
+    read_path,
     refuse_dangling,
+    rename_local,
     rename_path,
     temporary_name,
     way_of,
     write_new,
     write_new_in,
 )
+from perkey.synced import InvalidKeyError, lenient_key, to_plain
+
+StatePoint: TypeAlias = dict[str, Any]
+"""Of exact JSON types; not to be changed, because it is shared."""
+
+ID_LENGTH: Final = 32
+"""An id has so many hexadecimal digits."""
+
+is_job_id = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}").fullmatch
+"""Matches what may be the id of a job."""
 
 FN_STATEPOINT: Final = "signac_statepoint.json"
 """The file of the state point in each job's folder."""
@@ -57,6 +76,40 @@ _FIRST: Final = 1000
 _COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
 # A link that leads nowhere, a folder, a socket.
 _NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
+
+
+def normalized(statepoint: Mapping[Any, Any]) -> StatePoint:
+    """Return a copy of a state point as it will be stored.
+
+    Tuples and arrays become lists, NumPy's numbers Python's, and keys that are whole numbers, truth values or
+    None their text.
+
+    Raises:
+        TypeError: It is not a mapping, or JSON has no form for a value.
+        KeyTypeError: A key is of another type.
+        InvalidKeyError: A key has a dot in it, which would make it a path.
+    """
+    if not isinstance(statepoint, Mapping):
+        raise TypeError(f"a state point is a mapping, not a {type(statepoint).__name__}")
+    found: StatePoint = to_plain(statepoint, key_of=_key)
+    return found
+
+
+def job_id(statepoint: StatePoint) -> str:
+    """Return the id of a normalised state point."""
+    return hashlib.md5(canonical(statepoint), usedforsecurity=False).hexdigest()
+
+
+def canonical(statepoint: StatePoint) -> bytes:
+    """Return the text that stands for a normalised state point, whatever the order of its keys."""
+    return json.dumps(statepoint, sort_keys=True).encode("ascii")
+
+
+def _key(key: Any) -> str:
+    text = lenient_key(key)
+    if "." in text:
+        raise InvalidKeyError(f"a key of a state point has no dot in it: {text!r}")
+    return text
 
 
 class Workspace:
@@ -117,7 +170,12 @@ class Workspace:
 
     @staticmethod
     def _list(path: str) -> list[str]:
-        return persist(partial(os.listdir, path))
+        try:
+            return os.listdir(path)
+        except OSError as error:
+            if error.errno not in REPLACED:
+                raise
+            return persist(partial(os.listdir, path))
 
     def __contains__(self, job: str) -> bool:
         """Return whether a job exists; one system call, or two if it does not.
@@ -163,8 +221,19 @@ class Workspace:
 
     def _read_statepoint(self, job: str) -> bytes | None:
         """Return the content of a job's file; nothing, which is damage, for what is not a file."""
+        path = self._statepoint_file(job)
         try:
-            return read_file(self._statepoint_file(job))
+            return read_path(path)
+        except FileNotFoundError:
+            if not os.path.islink(path):
+                return None
+        except OSError as error:
+            if error.errno in _NOT_A_FILE:
+                return b""
+            if error.errno not in {errno.ENOTDIR, *REPLACED}:
+                raise
+        try:
+            return read_file(path)  # which waits if the file is replaced meanwhile
         except OSError as error:
             if error.errno not in _NOT_A_FILE:
                 raise
@@ -217,7 +286,7 @@ class Workspace:
                 delete_tree(staging)
                 return False
             # A folder without a valid state point: give it one.
-            rename_path(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job), way_of(self.path))
+            self._rename(os.path.join(staging, FN_STATEPOINT), self._statepoint_file(job))
             self._sync(self.folder(job))
             os.rmdir(staging)
         except BaseException:
@@ -243,7 +312,7 @@ class Workspace:
         self.make_home()
         trash = os.path.join(self.home, temporary_name())
         try:
-            rename_path(self.folder(job), trash, way_of(self.path))
+            self._rename(self.folder(job), trash)
         except FileNotFoundError:
             return
         self._sync(self.path)
@@ -284,7 +353,7 @@ class Workspace:
         mark = temporary_name().removeprefix(OURS)
         intent = f"{_INTENT}{target}-{mark}"
         try:
-            folder = open_folder(self.folder(job), lockable=False, place=self.path)
+            folder = self._open(self.folder(job))
         except FileNotFoundError:
             self._require_no_dangling_link()
             return False
@@ -295,7 +364,7 @@ class Workspace:
             if self.durable:
                 folder.sync()
             try:
-                rename_path(self.folder(job), self.folder(target), way_of(self.path))
+                self._rename(self.folder(job), self.folder(target))
             except OSError as error:
                 # By descriptor: if another process was faster, the folder has another name now.
                 discard(folder, intent)
@@ -328,7 +397,7 @@ class Workspace:
                     with suppress(
                         FileNotFoundError, PermissionError
                     ):  # done by another process, or not permitted
-                        rename_path(waiting, os.path.join(path, FN_STATEPOINT), way_of(self.path))
+                        self._rename(waiting, os.path.join(path, FN_STATEPOINT))
                     return found
         return None
 
@@ -363,13 +432,21 @@ class Workspace:
     def _publish(self, staging: str, target: str) -> bool:
         self._sync(staging)
         try:
-            rename_path(staging, target, way_of(self.path))
+            self._rename(staging, target)
         except OSError as error:
             if error.errno in TAKEN:
                 return False
             raise
         self._sync(self.path)
         return True
+
+    def _rename(self, source: str, target: str) -> None:
+        if not rename_local(source, target, self.path):
+            rename_path(source, target, way_of(self.path))
+
+    def _open(self, path: str) -> Folder:
+        folder = open_local(path, (), "auto", lockable=False, place=self.path)
+        return folder or open_folder(path, lockable=False, place=self.path)
 
     def require(self, job: str) -> None:
         """Raise FileNotFoundError if a job that a handle has seen does not exist any more."""
@@ -394,7 +471,7 @@ class Workspace:
 
     def _sync(self, path: str) -> None:
         if self.durable:
-            with closing(open_folder(path, lockable=False, place=self.path)) as folder:
+            with self._open(path) as folder:
                 folder.sync()
 
     # --- Folders that are not jobs --------------------------------------------------------------------

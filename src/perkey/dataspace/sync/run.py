@@ -99,15 +99,8 @@ def sync_jobs(  # noqa: PLR0917 - signac's parameters
     """
     if src == dst:
         raise ValueError("source and destination are the same job")
-    rules = Rules(
-        recursive,
-        follow_symlinks,
-        preserve_permissions,
-        preserve_times,
-        preserve_owner,
-        preserve_group,
-        "content" if deep else compare,
-    )
+    preserved = (preserve_permissions, preserve_times, preserve_owner, preserve_group)
+    rules = Rules(recursive, follow_symlinks, *preserved, "content" if deep else compare)
     policy = Policy.of(strategy, exclude, doc_sync, rules)
     plan = SyncPlan(each for each in [plan_job(src, dst, policy)] if each)
     return _carry_out(plan, policy, dry_run=dry_run, workers=1)
@@ -167,15 +160,8 @@ def sync_projects(  # noqa: PLR0917 - signac's parameters
     """
     if source == destination:
         raise ValueError("source and destination are the same project")
-    rules = Rules(
-        recursive,
-        follow_symlinks,
-        preserve_permissions,
-        preserve_times,
-        preserve_owner,
-        preserve_group,
-        "content" if deep else compare,
-    )
+    preserved = (preserve_permissions, preserve_times, preserve_owner, preserve_group)
+    rules = Rules(recursive, follow_symlinks, *preserved, "content" if deep else compare)
     policy = Policy.of(strategy, exclude, doc_sync, rules)
     if check_schema:
         _check_schema(source.space, destination.space)

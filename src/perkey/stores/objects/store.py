@@ -437,31 +437,34 @@ class ObjectStore(Store):
             return done
         if write.deferred:
             raise UnsettledConflict(
-                write.name, write.expect, partial(self._told_by, write), partial(self._told_by_service, write)
+                write.name,
+                write.expect,
+                partial(self._outcome_by_version, write),
+                partial(self._outcome_by_service, write),
             )
         head = self._head(write.name, write.tries)
-        done = self._told_by_head(write, head)
+        done = self._outcome_by_head(write, head)
         if done is None:
             raise ConflictError(write.name, write.expect, ABSENT if head is None else head.version)
         return done
 
-    def _told_by(self, write: _Write, found: Version | None) -> Version | None:
+    def _outcome_by_version(self, write: _Write, found: Version | None) -> Version | None:
         """Return the version of a write if it took place, by the version that was read after a conflict."""
         if found is None or found == write.expect:
-            return self._told(write, found, None)
+            return self._outcome(write, found, None)
         lineage = self._lineages.of(self._key(write.name), found)
         # It is unknown if the version came from a cache that another process has filled.
-        return self._told_by_service(write) if lineage is None else self._told(write, found, lineage)
+        return self._outcome_by_service(write) if lineage is None else self._outcome(write, found, lineage)
 
-    def _told_by_service(self, write: _Write) -> Version | None:
-        return self._told_by_head(write, self._head(write.name))
+    def _outcome_by_service(self, write: _Write) -> Version | None:
+        return self._outcome_by_head(write, self._head(write.name))
 
-    def _told_by_head(self, write: _Write, head: Head | None) -> Version | None:
+    def _outcome_by_head(self, write: _Write, head: Head | None) -> Version | None:
         if head is None:
-            return self._told(write, None, None)
-        return self._told(write, str(head.version), read_lineage(head.write_id, head.version))
+            return self._outcome(write, None, None)
+        return self._outcome(write, str(head.version), read_lineage(head.write_id, head.version))
 
-    def _told(self, write: _Write, found: Version | None, lineage: Lineage | None) -> Version | None:
+    def _outcome(self, write: _Write, found: Version | None, lineage: Lineage | None) -> Version | None:
         """Return the version of a conditional write if it took place, None if it did not.
 
         Args:
@@ -504,7 +507,7 @@ class ObjectStore(Store):
             head = self._head(write.name, write.tries)
         except BackendError as error:
             raise OutcomeUnknownError(write.name, self.describe(write.name)) from error
-        done = self._told_by_head(write, head)
+        done = self._outcome_by_head(write, head)
         if done is not None:
             return done
         if lost_race or head is None or head.version != write.expect:
