@@ -87,7 +87,7 @@ results = BasicS3Dict({bucket!r}, region="us-east-1", root_prefix="root/prefix",
     assert {path.name for path in tmp_path.glob("killed-*")} == {f"killed-{n}" for n in DEADLY}
     lines = (tmp_path / "computed").read_text().splitlines()
     check_computed([(int(n), int(pid)) for n, pid in map(str.split, lines)], name)
-    assert claims(results) == []
+    assert all(info.gone for info in claims(results))  # of a worker that was killed after it had stored
 
 
 def check_computed(computed: list[tuple[int, int]], name: str) -> None:

@@ -115,9 +115,9 @@ def compute_once(
     check_callable("function", function)
     if iscoroutinefunction(function):
         raise TypeError(
-            f"function must return its result, not a coroutine as {function!r} does; in an event loop "
-            "await memoize(d, key=...)(function)(...), which takes coroutine functions, also with the dictionary of "
-            "an AsyncDict: memoize(a.dictionary, ...)"
+            f"function must return its result, not a coroutine as {function!r} does; in an event loop use "
+            "await memoize(d, key=...)(function)(...), which takes coroutine functions, also with the "
+            "dictionary of an AsyncDict: memoize(a.dictionary, ...)"
         )
     check_iterable("args", args, "arguments")
     check_kind("kwargs", kwargs, (Mapping, NoneType), "a mapping or None")
