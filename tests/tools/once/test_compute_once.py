@@ -548,4 +548,4 @@ def test_a_coroutine_function_is_refused_and_the_form_for_event_loops_is_named()
         return 1
 
     with pytest.raises(TypeError, match=r"not a coroutine.*await memoize\(.*AsyncDict"):
-        compute_once(LocalDict[Any](), "a", compute)
+        _ = compute_once(LocalDict[Any](), "a", compute)
