@@ -2,6 +2,7 @@
 
 import copy
 import enum
+import json
 import pickle
 import string
 import subprocess
@@ -539,6 +540,22 @@ class TestKeysOfParameters:
     def test_are_of_json_like_parameters_only(self, parameters: Any, where: str) -> None:
         with pytest.raises(TypeError, match=where):
             key_of(parameters)
+
+    def test_are_made_at_once_where_parts_are_shared_and_are_those_of_copies(self) -> None:
+        shared: Any = [1, "a"]
+        for _ in range(8):
+            shared = {"a": shared, "b": [shared]}
+        assert key_of(shared) == key_of(json.loads(json.dumps(shared)))
+        endless: Any = [1]
+        for _ in range(90):
+            endless = [endless, endless]
+        assert key_of(endless) == key_of([endless[0], list(endless[1])])
+        assert key_of(endless) != key_of(endless[0])
+
+    def test_are_of_integers_of_any_length(self) -> None:
+        numbers = (10**4300 - 1, 10**4300, -(10**4300), 10**5000, 10**5000 + 1)
+        assert len({key_of([number]) for number in numbers}) == len(numbers)
+        assert key_of({"a": 10**5000}) != key_of({"a": hex(10**5000)})
 
     def test_are_not_of_parameters_that_contain_themselves(self) -> None:
         endless: dict[str, Any] = {}

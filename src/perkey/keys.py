@@ -13,6 +13,7 @@ from collections import UserString
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self, SupportsIndex, TypeAlias, overload
 
+from perkey.answers import answer
 from perkey.arguments import check_flag
 from perkey.handles import NeverSame
 
@@ -31,6 +32,10 @@ is_safe_part: Final = re.compile(
 
 _DEEPEST = 100
 _BINARY = (bytes, bytearray, memoryview)
+_LARGEST: Final = 2**24
+"""Parameters of more parts and characters are digested part by part."""
+_LONG: Final = 10**4300
+"""Python writes no longer ints in decimal, by default."""
 
 
 def text_of(text: str) -> str:
@@ -343,7 +348,9 @@ def key_of(parameters: Any) -> SafeStrTuple:
     UTF-8 of the parameters in JSON. That JSON has sorted keys, no spaces, no escapes but those that JSON asks
     for (the short ones where there are such), and the `repr` of each number. So the order in which a mapping
     was filled does not matter, and different parameters give different keys (but for a collision of the
-    digest).
+    digest). Parameters that count more than 2**24 parts and characters, or that have an int of more than
+    4,300 digits, are digested part by part. A list that occurs in many places is read once, and the key is
+    that of parameters where each place has a copy of it.
 
     Tuples and lists are the same, as in JSON. ``1``, ``1.0`` and ``True`` are three parameters. Members of a
     ``(str, Enum)`` or an ``IntEnum`` are the same as their text or number.
@@ -353,38 +360,115 @@ def key_of(parameters: Any) -> SafeStrTuple:
 
     Raises:
         TypeError: There is something else in `parameters`, such as a set or an array.
-        ValueError: `parameters` are nested more than 100 levels deep, or contain themselves; or a mapping has
-            two keys of the same text.
+        ValueError: `parameters` are nested more than 100 levels deep, or contain themselves; a mapping has
+            two keys of the same text; or an int has more digits than the program's own
+            ``sys.set_int_max_str_digits`` allows.
 
     >>> key_of({"lr": 0.1, "layers": [64, 64]})
     ('orz2xokvjctu2a3qk3zomn2gqrpja2qu',)
     >>> key_of({"layers": (64, 64), "lr": 0.1}) == key_of({"lr": 0.1, "layers": [64, 64]})
     True
     """
-    plain = _plain(parameters, ())
-    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return SafeStrTuple(_digest(canonical))
+    reading = _Reading()
+    plain = reading.plain(parameters, ())
+    if reading.size > _LARGEST:
+        return SafeStrTuple(_digest(f"parts:{_json(_digested(plain, {}))}"))
+    return SafeStrTuple(_digest(_json(plain)))
 
 
-def _plain(thing: Any, path: tuple[str | int, ...]) -> Any:
-    """Return JSON-like parameters as plain values, without any class of the caller's."""
-    if thing is None or isinstance(thing, bool):
-        return thing
-    for kind in (str, int, float):
-        if isinstance(thing, kind):
-            return _exactly(kind, thing)
-    if len(path) == _DEEPEST:
-        raise ValueError(f"parameters must not be nested more than {_DEEPEST} levels deep")
-    if isinstance(thing, Mapping) and not isinstance(thing, NeverSame):
-        return _plain_mapping(thing, path)
-    if isinstance(thing, Sequence) and not isinstance(thing, (*_BINARY, UserString)):
-        return [_plain(inner, (*path, index)) for index, inner in enumerate(thing)]
-    where = "".join(f"[{step!r}]" for step in path)
-    raise TypeError(
-        f"parameters{where} must be None, a bool, number or string, or a mapping or sequence of such, not "
-        f"{type(thing).__name__}; str(x) makes a string of it, sorted(x) a list of a set, x.tolist() a list "
-        "or number of what numpy made"
-    )
+def _json(plain: Any) -> str:
+    try:
+        return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    except answer(ValueError) as error:
+        raise ValueError(
+            "an int in parameters has more digits than sys.set_int_max_str_digits() allows in this program, "
+            "so that it has no decimal text; allow at least 4300 digits, as Python does by default"
+        ) from error
+
+
+def _digested(plain: Any, known: dict[int, list[str]]) -> Any:
+    """Return what stands for a part: a list of its digest, or of a word and hexadecimal digits; or itself."""
+    if type(plain) is int and _is_long(plain):
+        return ["int", hex(plain)]
+    if not isinstance(plain, (list, dict)):
+        return plain
+    if id(plain) not in known:
+        if isinstance(plain, list):
+            parts: Any = [_digested(inner, known) for inner in plain]
+        else:
+            parts = {key: _digested(inner, known) for key, inner in plain.items()}
+        known[id(plain)] = [_digest(_json(parts))]
+    return known[id(plain)]
+
+
+def _is_long(number: int) -> bool:
+    return not -_LONG < number < _LONG
+
+
+class _Reading:
+    """Makes plain values of JSON-like parameters, without any class of the caller's; each part is read once.
+
+    Attributes:
+        size: How many parts and characters the parameters have, where shared parts count at each place;
+            more than the largest if there is a number that has no decimal text.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        # By address and depth, which is limited; the parts stay alive, so that no other one has the address.
+        self._known: dict[tuple[int, int], tuple[Any, Any, int]] = {}
+
+    def plain(self, thing: Any, path: tuple[str | int, ...]) -> Any:
+        """Return a part as plain values."""
+        self.size += 1
+        if thing is None or isinstance(thing, bool):
+            return thing
+        for kind in (str, int, float):
+            if isinstance(thing, kind):
+                return self._atom(kind, thing)
+        at = id(thing), len(path)
+        known = self._known.get(at)
+        if known is not None:
+            self.size += known[2]
+            return known[1]
+        before = self.size
+        plain = self._container(thing, path)
+        self._known[at] = thing, plain, self.size - before
+        return plain
+
+    def _atom(self, kind: type[Any], thing: Any) -> Any:
+        exact = _exactly(kind, thing)
+        if kind is str:
+            self.size += len(exact)
+        elif kind is int and _is_long(exact):
+            self.size += _LARGEST
+        return exact
+
+    def _container(self, thing: Any, path: tuple[str | int, ...]) -> Any:
+        if len(path) == _DEEPEST:
+            raise ValueError(f"parameters must not be nested more than {_DEEPEST} levels deep")
+        if isinstance(thing, Mapping) and not isinstance(thing, NeverSame):
+            return self._mapping(thing, path)
+        if isinstance(thing, Sequence) and not isinstance(thing, (*_BINARY, UserString)):
+            return [self.plain(inner, (*path, index)) for index, inner in enumerate(thing)]
+        where = "".join(f"[{step!r}]" for step in path)
+        raise TypeError(
+            f"parameters{where} must be None, a bool, number or string, or a mapping or sequence of such, "
+            f"not {type(thing).__name__}; str(x) makes a string of it, sorted(x) a list of a set, x.tolist() "
+            "a list or number of what numpy made"
+        )
+
+    def _mapping(self, mapping: Mapping[Any, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        for key, value in mapping.items():
+            if not isinstance(key, str):
+                raise TypeError(f"keys in parameters must be strings, not {type(key).__name__}: {key!r}")
+            text = text_of(key)
+            if text in plain:
+                raise ValueError(f"two keys in parameters have the same text {text!r}")
+            self.size += len(text)
+            plain[text] = self.plain(value, (*path, text))
+        return plain
 
 
 def _exactly(kind: type[Any], thing: Any) -> Any:
@@ -392,15 +476,3 @@ def _exactly(kind: type[Any], thing: Any) -> Any:
     if kind is str:
         return text_of(thing)
     return int.__int__(thing) if kind is int else float.__float__(thing)
-
-
-def _plain_mapping(mapping: Mapping[Any, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
-    plain: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if not isinstance(key, str):
-            raise TypeError(f"keys in parameters must be strings, not {type(key).__name__}: {key!r}")
-        text = text_of(key)
-        if text in plain:
-            raise ValueError(f"two keys in parameters have the same text {text!r}")
-        plain[text] = _plain(value, (*path, text))
-    return plain

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from s3.places import Place
 from s3.servers import Server
 
-from perkey import FileDirDict, PersiDict
+from perkey import FileDirDict, PersiDict, claims
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECIPE = re.compile(r"<!-- runs: (?P<name>[\w.]+) -->\n```python\n(?P<program>.*?)```", re.DOTALL)
@@ -21,17 +22,29 @@ RECIPES = {
     for page in ("joblib", "dask", "ray")
     for found in RECIPE.finditer((DOCS / f"{page}.md").read_text())
 }
-TASKS = 40
-DEADLY = (7, 23)
+TASKS = 1000
+WORKERS = 4
+ENDS_ALL_WORKERS = {"joblib", "concurrent.futures"}
+"""Engines that kill all workers when one of them was killed."""
+DEADLY = (7, 423)
 """Tasks whose first worker is killed, by the kernel as it were."""
 
 IN_PLACE = 'results = FileDirDict("results")'
-WORK = "value = n * n"
-DIES = f"""value = n * n
-    import os, signal
-    results.transform_item(("computed", str(n)), lambda count: count + 1, default=0)
-    if n in {DEADLY} and results.setdefault_if(("killed", str(n)), os.getpid()).condition_was_satisfied:
-        os.kill(os.getpid(), signal.SIGKILL)"""
+WORK = "    return n * n\n"
+DIES = f"""
+    import os, signal, time
+    folder = os.open({{folder!r}}, os.O_RDONLY)
+    log = os.open("computed", os.O_WRONLY | os.O_CREAT | os.O_APPEND, dir_fd=folder)
+    os.write(log, b"%d %d\\n" % (n, os.getpid()))
+    os.close(log)
+    if n in {DEADLY} and not os.access(f"killed-{{{{n}}}}", os.F_OK, dir_fd=folder):
+        os.close(os.open(f"killed-{{{{n}}}}", os.O_CREAT, dir_fd=folder))
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(folder)
+    time.sleep(0.001)
+    return n * n
+"""
+"""Notes each computation in a folder, which costs no request."""
 
 
 def test_each_engine_has_a_recipe() -> None:
@@ -47,7 +60,8 @@ def test_a_recipe_has_each_result_once_though_two_workers_are_killed(
         pytest.skip(f"THE RECIPE WITH {name.upper()} DOES NOT RUN: {name} is not installed")
     program = RECIPES[name]
     assert program.count(IN_PLACE) == program.count(WORK) == 1
-    program = program.replace(WORK, DIES)
+    assert program.count(f"range({TASKS})") >= 1
+    program = program.replace(WORK, DIES.format(folder=str(tmp_path)))
     results: PersiDict[Any] = FileDirDict(tmp_path / "results")
     if place == "s3":
         server: Server = request.getfixturevalue("ministack")
@@ -70,8 +84,20 @@ results = BasicS3Dict({bucket!r}, region="us-east-1", root_prefix="root/prefix",
     assert f"{TASKS} results" in done.stdout
     squares = {int(key[0]): value for key, value in results.get_subdict("squares").items()}
     assert squares == {n: n * n for n in range(TASKS)}
-    killed = {int(key[0]) for key in results.get_subdict("killed")}
-    assert killed == set(DEADLY)
-    computed = {int(key[0]): count for key, count in results.get_subdict("computed").items()}
-    assert set(computed) == set(range(TASKS))
-    assert all(computed[n] >= 2 for n in DEADLY)
+    assert {path.name for path in tmp_path.glob("killed-*")} == {f"killed-{n}" for n in DEADLY}
+    lines = (tmp_path / "computed").read_text().splitlines()
+    check_computed([(int(n), int(pid)) for n, pid in map(str.split, lines)], name)
+    assert all(info.gone for info in claims(results))  # of a worker that was killed after it had stored
+
+
+def check_computed(computed: list[tuple[int, int]], name: str) -> None:
+    """Each task was computed once; those cut off with their process, whose last task it was, once more."""
+    times = Counter(n for n, _ in computed)
+    assert set(times) == set(range(TASKS))
+    again = {n for n, count in times.items() if count > 1}
+    assert set(DEADLY) <= again
+    assert times.total() - TASKS <= len(DEADLY) * (WORKERS if name in ENDS_ALL_WORKERS else 1)
+    last = {pid: n for n, pid in computed}
+    for n in again:
+        *before, _ = [pid for each, pid in computed if each == n]
+        assert all(last[pid] == n for pid in before), f"task {n} was computed twice by {before}"

@@ -435,7 +435,9 @@ class AsyncDict(NeverSame, Generic[V]):
 
         So functions over dictionaries can be used in a loop. Other tasks run while the function waits for the
         dictionary, or pauses by `perkey.waiting.sleep`. Inside the function, `wait_for` awaits a coroutine
-        function. Anything else that blocks stalls the loop.
+        function. Anything else that blocks stalls the loop: the function's own computations, ``time.sleep``,
+        and functions that wait for other processes, such as `compute_once` and `claim`. Decorate a coroutine
+        function with `memoize` instead.
 
         Raises:
             MissingExtraError: greenlet is not installed.

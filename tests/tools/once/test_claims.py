@@ -31,6 +31,7 @@ from perkey import (
     break_claim,
     claim,
     claims,
+    compute_once,
 )
 from perkey.errors import BackendError
 from perkey.mapping import items_of
@@ -296,6 +297,17 @@ def test_a_claim_can_be_broken(d: PersiDict[Any]) -> None:
         assert mine.lost
     assert not break_claim(d, "b")
     assert is_free(d, "a")
+
+
+def test_a_broken_claim_is_kept_as_a_free_one_for_its_token_until_the_item_is_computed(
+    d: PersiDict[Any],
+) -> None:
+    with claim(d, "a"):
+        assert break_claim(d, "a")
+        assert claims(d) == []
+        assert [(info.free, info.token) for info in claims(d, free=True)] == [(True, 1)]
+        assert compute_once(d, "a", int) == 0
+    assert claims(d, free=True) == []
 
 
 def test_a_broken_claim_says_so(d: PersiDict[Any]) -> None:

@@ -541,3 +541,11 @@ def test_threads_that_wait_look_once_for_all(folder: PersiDict[Any]) -> None:
         assert inserted == 1  # the first has tried to claim it, the others have not
         mine.release()
         assert [each.result() for each in [first, *others]] == [0] * 20
+
+
+def test_a_coroutine_function_is_refused_and_the_form_for_event_loops_is_named() -> None:
+    async def compute() -> int:
+        return 1
+
+    with pytest.raises(TypeError, match=r"not a coroutine.*await memoize\(.*AsyncDict"):
+        _ = compute_once(LocalDict[Any](), "a", compute)

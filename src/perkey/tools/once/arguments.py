@@ -113,39 +113,55 @@ def _is_plain(value: Any) -> bool:
 
 def _mixed(arguments: Mapping[str, Any]) -> str:
     """Return the part for arguments that are not all JSON-like."""
-    hashed: list[str] = []
     # A list, so that it is unlike the mapping that stands for JSON-like arguments alone.
+    descriptions = {name: _Description(name) for name in arguments}
     described = [
         {
-            name: _described(name, value, hashed, _DEEPEST if _refers_to_itself(value) else 0)
+            name: descriptions[name].of(value, _DEEPEST if _refers_to_itself(value) else 0)
             for name, value in arguments.items()
         }
     ]
     digest = key_of(described)[0]
-    return f"{digest}~{_versions()}" if hashed else digest
+    is_hashed = any(each.is_hashed for each in descriptions.values())
+    return f"{digest}~{_versions()}" if is_hashed else digest
 
 
-def _described(name: str, value: Any, hashed: list[str], depth: int = 0) -> list[Any]:
-    """Return what identifies an argument, as JSON: its kind and its content.
+class _Description:
+    """Describes an argument as JSON; what is in many places is described once.
 
     Args:
         name: The name of the argument.
-        value: Itself, or a part of it.
-        hashed: Hashes that depend on versions are appended.
-        depth: How deep the part lies.
+
+    Attributes:
+        is_hashed: Whether there is a hash that depends on versions.
     """
-    if _is_plain(value):
-        return ["plain", value]
-    content = _content_of(value)
-    if content is not None:
-        return content
-    if depth < _DEEPEST:
-        if type(value) in (list, tuple):
-            return ["list", *(_described(name, each, hashed, depth + 1) for each in value)]
-        if type(value) is dict and all(isinstance(key, str) for key in value):
-            return ["dict", {key: _described(name, each, hashed, depth + 1) for key, each in value.items()}]
-    hashed.append(_hash_of(name, value))
-    return ["hash", hashed[-1]]
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.is_hashed = False
+        # The parts of an argument stay alive, so that no other one has their address.
+        self._known: dict[tuple[int, int], list[Any]] = {}
+
+    def of(self, value: Any, depth: int) -> list[Any]:
+        """Return what identifies the argument, or a part of it that lies so deep: its kind and content."""
+        if _is_plain(value):
+            return ["plain", value]
+        at = id(value), depth
+        if at not in self._known:
+            self._known[at] = self._content(value, depth)
+        return self._known[at]
+
+    def _content(self, value: Any, depth: int) -> list[Any]:
+        content = _content_of(value)
+        if content is not None:
+            return content
+        if depth < _DEEPEST:
+            if type(value) in (list, tuple):
+                return ["list", *(self.of(each, depth + 1) for each in value)]
+            if type(value) is dict and all(isinstance(key, str) for key in value):
+                return ["dict", {key: self.of(each, depth + 1) for key, each in value.items()}]
+        self.is_hashed = True
+        return ["hash", _hash_of(self._name, value)]
 
 
 def _content_of(value: Any) -> list[Any] | None:

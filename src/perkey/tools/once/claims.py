@@ -307,6 +307,10 @@ def break_claim(d: PersiDict[Any], key: NonEmptyPersiDictKey) -> bool:
     error until then. Its work goes on, but `compute_once` inserts no second result. Use this if the holder
     hangs.
 
+    The claim stays as a free one, which only ``claims(d, free=True)`` lists: it keeps the count of takeovers,
+    so that the next holder's token is greater than that of the old holder. It is removed when the item is
+    computed, or by ``d.clear()``.
+
     Args:
         d: The dictionary.
         key: The key of the item.

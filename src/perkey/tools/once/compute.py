@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from inspect import iscoroutinefunction
 from threading import Condition, Lock
 from types import NoneType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
@@ -112,6 +113,12 @@ def compute_once(
     """
     check_kind("d", d, PersiDict, "a PersiDict")
     check_callable("function", function)
+    if iscoroutinefunction(function):
+        raise TypeError(
+            f"function must return its result, not a coroutine as {function!r} does; in an event loop use "
+            "await memoize(d, key=...)(function)(...), which takes coroutine functions, also with the "
+            "dictionary of an AsyncDict: memoize(a.dictionary, ...)"
+        )
     check_iterable("args", args, "arguments")
     check_kind("kwargs", kwargs, (Mapping, NoneType), "a mapping or None")
     policy = Policy.checked(
