@@ -34,7 +34,7 @@ async def main() -> None:
             await asyncio.sleep(0)  # in place of another service
             return round(float(DIGITS.images[DIGITS.target == label].mean()), 3)
 
-        # Ten readers want the same result: one task computes it, the others wait for it.
+        # Ten readers want the same result: one task computes it, the other readers wait for it.
         print("ink of 1:", set(await asyncio.gather(*(ink(1) for _ in range(10)))))
         print("ink of 0:", await ink(0), "and again:", await ink(0))
 

@@ -37,7 +37,6 @@ def main() -> None:
         )
         print("Alan instead of Ada:", outcome.condition_was_satisfied, "- it is", outcome.new_value)
 
-        # Read a value only if it is another one than the known one.
         found = seats.get_item_if("12A", condition=ETAG_HAS_CHANGED, expected_etag=seen.actual_etag)
         print("changed since then:", found.condition_was_satisfied, "- to", found.new_value)
 

@@ -16,10 +16,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = FileDirDict(folder, file_type="json")
 
-        # Of any number of processes that ask for a result, one computes it; the others wait for it.
+        # Of any number of processes that ask for a result, one computes it; the other readers wait for it.
         @memoize(results, name="nearest", version=1, ignore=["verbose"])
         def nearest(digit: int, metric: str = "euclidean", verbose: bool = False) -> dict[str, int]:
-            print(f"  comparing the images of {digit}", "in detail" if verbose else "")
+            print(f"  comparing the images of {digit}{' in detail' * verbose}")
             images, labels = load_digits(return_X_y=True)
             distances = pairwise_distances(images[labels == digit], images[labels != digit], metric)
             neighbors = labels[labels != digit][distances.argmin(axis=1)].tolist()

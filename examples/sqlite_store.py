@@ -72,7 +72,7 @@ class SqliteStore(Store):
 
     def _row(self, name: Name) -> tuple[bytes, str, float]:
         with self._database("BEGIN") as database:
-            found = _find(database, name)
+            found: tuple[bytes, str, float] | None = _find(database, name)
         if found is None:
             raise KeyError(name)
         return found

@@ -6,7 +6,6 @@ Without a bucket of yours, `moto` stands in for S3 in this process.
 import os
 import tempfile
 from contextlib import nullcontext
-from pathlib import Path
 
 from moto import mock_aws
 from sklearn.datasets import load_wine
@@ -18,7 +17,8 @@ BUCKET = os.environ.get("CACHE_BUCKET", "of-the-team")
 
 def cache_of(person: str, folder: str) -> PersiDict[dict[str, float]]:
     """Return the cache as one member of the team opens it, with a copy of what was read on the own disk."""
-    return S3Dict(BUCKET, Path(folder, person), region="us-east-1", root_prefix="wine", file_type="json")
+    own = f"{folder}/{person}"
+    return S3Dict(BUCKET, region="us-east-1", base_dir=own, root_prefix="wine", file_type="json")
 
 
 def work(person: str, folder: str) -> None:

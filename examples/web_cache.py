@@ -1,4 +1,4 @@
-"""A web service whose handlers share a cache, in one event loop: on S3, or in memory as long as you try it."""  # CACHE_BUCKET=my-bucket uvicorn web_cache:app --workers 4
+"""A web service whose handlers share a cache, in one event loop: on S3, or in memory while you try it."""
 
 import asyncio
 import contextlib
@@ -46,14 +46,13 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
 
 
-app = Starlette(routes=[Route("/{title}", page)], lifespan=lifespan)
+app = Starlette(routes=[Route("/{title}", page)], lifespan=lifespan)  # uvicorn web_cache:app --workers 4
 
 
 async def main() -> None:
     """Ask the service some times, as browsers would."""
     async with lifespan(app), AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        for title in ("alcohol", "hue", "alcohol"):
-            print((await client.get(f"/{title}")).json())
+        print(*[(await client.get(f"/{title}")).text for title in ("alcohol", "hue", "alcohol")], sep="\n")
 
 
 if __name__ == "__main__":

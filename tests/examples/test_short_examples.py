@@ -19,6 +19,11 @@ LONGER = {"parameter_sweep": 150, "sqlite_store": 105}
 """The main job, which also kills its workers, and a whole store: more lines than 60."""
 
 
+def rounded(text: str) -> str:
+    """Return a text with scores of two digits; the others depend on the version of scikit-learn."""
+    return re.sub(r"\b(0\.\d\d)\d\d\b", r"\1", text)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_prints_what_is_kept_and_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
     printed = run_example(name, *WITH_FOLDER.get(name, []), cwd=tmp_path)
@@ -26,7 +31,7 @@ def test_an_example_prints_what_is_kept_and_leaves_nothing_behind(name: str, tmp
     kept = OUTPUT / f"{name}.txt"
     if os.environ.get("PERKEY_RECORD"):
         kept.write_text(printed, encoding="utf-8")
-    assert printed == kept.read_text(encoding="utf-8")
+    assert rounded(printed) == rounded(kept.read_text(encoding="utf-8"))
     assert left == [options[-1] for options in [WITH_FOLDER.get(name)] if options]
 
 
