@@ -13,7 +13,7 @@ from perkey import ConsistencyCheckError, FileDirDict, MutationPolicyError, Writ
 
 
 def evaluated(neighbors: int, seed: int) -> dict[str, object]:
-    """Return how many of the wines in each fold are recognised; the number decides which are in which fold."""
+    """Return how many of the wines in each fold are recognised; the folds depend on a number."""
     wine = load_wine()
     folds = KFold(4, shuffle=True, random_state=seed)
     model = KNeighborsClassifier(neighbors)
