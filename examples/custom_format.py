@@ -1,24 +1,26 @@
-"""Formats of your own: tables as CSV, and values that carry a signature."""
+"""A format of your own: tables as CSV files, which people open with a spreadsheet.
+
+The rows are of the table of wines that scikit-learn ships.
+"""
 
 import csv
 import io
-import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from perkey import CorruptValueError, FileDirDict, UnstorableValueError, register_format
+from sklearn.datasets import load_wine
+
+from perkey import CorruptValueError, FileDirDict, UnstorableValueError, register_format, verify
 from perkey.content import Content, Data, read_all
-from perkey.formats import Format, JsonFormat, SignedFormat
+from perkey.formats import Format
 
 
 class CsvFormat(Format):
-    """Stores a list of rows as CSV, for people with a spreadsheet."""
-
-    value_class = list
+    """Stores a list of rows of strings as CSV."""
 
     def encode(self, value: Any) -> Data:
-        """Return the rows as CSV; only text comes back as it was, so nothing else is taken."""
+        """Return the rows as CSV; only text comes back as it was."""
         if not all(isinstance(cell, str) for row in value for cell in row):
             raise UnstorableValueError("the cells of a table must be strings")
         text = io.StringIO()
@@ -28,45 +30,28 @@ class CsvFormat(Format):
     def decode(self, content: Content) -> list[list[str]]:
         """Return the rows."""
         try:
-            text = read_all(content).decode()
-            return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+            return list(csv.reader(io.StringIO(read_all(content).decode(), newline=""), strict=True))
         except (UnicodeDecodeError, csv.Error) as error:
             raise CorruptValueError(f"not CSV: {error}") from error
 
 
-def show_csv(folder: Path) -> None:
-    """Store a table under a name of file that other programs know."""
-    register_format("csv", CsvFormat())
-    tables = FileDirDict[list[list[str]]](folder, file_type="csv", digest_len=0)
-    tables["prices"] = [["fruit", "price"], ["apple", "0.50"], ['"exotic", rare', "9.00"]]
-    print((folder / "prices.csv").read_text().splitlines())
-    print(tables["prices"][2])
-    try:
-        tables["prices"] = [["fruit", 0.5]]  # type: ignore[list-item] # to show the error
-    except UnstorableValueError as error:
-        print("refused:", str(error).replace(str(folder), "..."))
-
-
-def show_signed(folder: Path) -> None:
-    """Store values that cannot be forged without the secret."""
-    register_format("signed", SignedFormat(JsonFormat(), secret=secrets.token_bytes(32)))
-    orders = FileDirDict[dict[str, Any]](folder, file_type="signed", digest_len=0)
-    orders["order-1"] = {"to": "alex", "amount": 100}
-    print(orders["order-1"])
-
-    path = folder / "order-1.signed"
-    path.write_bytes(path.read_bytes().replace(b"100", b"999"))
-    try:
-        print(orders["order-1"])
-    except CorruptValueError as error:
-        print("refused:", str(error).replace(str(folder), "..."))
-
-
 def main() -> None:
-    """Show both."""
+    """Store a table of each kind of wine, and meet the errors."""
+    wine = load_wine()
+    register_format("csv", CsvFormat())
     with tempfile.TemporaryDirectory() as folder:
-        show_csv(Path(folder))
-        show_signed(Path(folder))
+        tables = FileDirDict[list[list[Any]]](folder, file_type="csv", digest_len=0)
+        for number, kind in enumerate(wine.target_names):
+            rows = wine.data[wine.target == number][:3, :4]
+            tables[str(kind)] = [wine.feature_names[:4], *([f"{cell:g}" for cell in row] for row in rows)]
+        print(Path(folder, "class_0.csv").read_text())
+        print(sorted(path.name for path in Path(folder).iterdir()), tables["class_1"][1])
+        try:
+            tables["class_3"] = [["alcohol"], [14.2]]
+        except UnstorableValueError as error:
+            print("refused:", str(error).replace(folder, "..."))
+        Path(folder, "class_2.csv").write_text('alcohol,"hue')
+        print("damaged:", *(fault.key for fault in verify(tables, decode=True).faults))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""FileDirDict: types of file, keys that make folders, keys of any text, and the time of each item."""
+"""FileDirDict: types of file, keys that make folders, and keys of any text."""
 
 import tempfile
 from pathlib import Path
@@ -11,8 +11,7 @@ def show_file_types(folder: Path) -> None:
     FileDirDict(folder, file_type="pkl")["shape"] = {("any", "object"), 3.14}
     FileDirDict(folder, file_type="json")["config"] = {"depth": 3, "names": ["a", "b"]}
     FileDirDict(folder, file_type="md")["notes"] = "# Plain text\n"
-    # The ending of a file name is the type; what stands before it is a digest, for file systems that do
-    # not distinguish upper and lower case.
+    # The ending is the type; a digest before it is for file systems that ignore case.
     for path in sorted(folder.iterdir()):
         print(f"{path.name:<22} {path.read_bytes()[:4]!r}...")
 
@@ -44,19 +43,9 @@ def show_any_text(folder: Path) -> None:
     print("which means: ", *(unquote(key) for key in pages))
 
 
-def show_times(folder: Path) -> None:
-    """Ask when items were written, and for the newest and oldest of them."""
-    log = FileDirDict(folder)
-    for word in ("first", "second", "third"):
-        log[word] = word
-    log["first"] = "first, again"
-    print("oldest:", *log.oldest_keys(1), "newest:", *log.newest_keys(1))
-    print("in order:", log["second"], "before third:", log.timestamp("second") <= log.timestamp("third"))
-
-
 def main() -> None:
     """Show each of them in a folder of its own."""
-    for show in (show_file_types, show_folders, show_any_text, show_times):
+    for show in (show_file_types, show_folders, show_any_text):
         print(f"--- {show.__name__.removeprefix('show_').replace('_', ' ')}")
         with tempfile.TemporaryDirectory() as folder:
             show(Path(folder))

@@ -1,129 +1,58 @@
-"""A small parameter study from end to end: a grid, run in parallel, collected, plotted, and packed.
+"""A parameter study from end to end: a grid, run in parallel, searched, plotted, and packed for a colleague.
 
-    python examples/study.py
-
-How far does a random walker get that keeps its direction with some probability? Each combination of
-parameters is a job of a data space: a folder with its state point, a file of raw data, and a document of
-results. Results are kept: the same command again computes nothing, and after an interruption or with a larger
-grid it does the rest.
-
-What is left in the folder: the project (``workspace``, a folder for each job), ``view`` with links to
-the jobs by parameter, ``results.csv``, ``study.png``, and ``study.zip``, which `Project.import_from` makes
-a project again.
+Each combination of parameters is a job: a folder with its state point, raw data, and a document of results.
+The same command again computes nothing; with a larger grid it computes the rest.
 """
 
-from __future__ import annotations
-
-import argparse
-import csv
 import itertools
-import math
-import random
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 
-from perkey.dataspace import Job, JobsCursor, Project, init_project
+from perkey.dataspace import Job, init_project
+
+
+def compute(job: Job) -> None:
+    """Let a model read the digits; the confusion matrix goes into a file, the result into the document."""
+    images, labels = load_digits(return_X_y=True)
+    model = KNeighborsClassifier(job.sp.neighbors, weights=job.sp.weights)
+    found = cross_val_predict(model, images, labels, cv=3)
+    matrix = np.histogram2d(labels, found, bins=10)[0].astype(int)
+    np.savetxt(job.fn("confusion.csv"), matrix, fmt="%d", delimiter=",")
+    # The result comes last, and at one moment: a job that has it, is done.
+    job.doc.update(score=round(float((found == labels).mean()), 3), ones_as_eights=int(matrix[1, 8]))
 
 
 def main() -> None:
     """Run the study."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--folder", type=Path, default=Path("study"), help="where everything is kept")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time (%(default)s)")
-    parser.add_argument("--walkers", type=int, default=200, help="walkers of each job (%(default)s)")
-    options = parser.parse_args()
+    folder = Path(*sys.argv[1:] or ["study"])  # where everything is kept
+    project = init_project("digits", folder)
+    for neighbors, weights in itertools.product([1, 3, 9, 27, 81], ["uniform", "distance"]):
+        project.open_job({"neighbors": neighbors, "weights": weights}).init()
+    missing = list(project.find_jobs({"doc.score": {"$exists": False}}))
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        print(f"{len(project)} jobs, {len(list(pool.map(compute, missing)))} of them computed now")
 
-    project = init_project("walkers", options.folder)
-    make_grid(project, options.walkers)
-    computed = run(project, options.workers)
-    print(f"{len(project)} jobs, {computed} of them computed now")
-    print(project.detect_schema())
-    jobs = project.find_jobs({"walkers": options.walkers})
-    collect(jobs, options.folder / "results.csv")
-    plot(jobs, options.folder / "study.png")
-    publish(project, options.folder)
-
-
-def make_grid(project: Project, walkers: int) -> None:
-    """Make a job for each combination; what exists stays as it is."""
-    for steps, stay in itertools.product([10, 30, 100, 300], [0.0, 0.5, 0.9]):
-        project.open_job({"steps": steps, "keep_direction": stay, "walkers": walkers}).init()
-
-
-# --- Run ------------------------------------------------------------------------------------------------
-
-
-def run(project: Project, workers: int) -> int:
-    """Compute what has no result yet; return how much that was."""
-    missing = list(project.find_jobs({"doc.distance": {"$exists": False}}))
-    # Jobs travel to other processes; "spawn" works on every platform, with whatever the parent has open.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return sum(pool.map(compute, missing))
-
-
-def compute(job: Job) -> int:
-    """Let walkers walk: raw data goes into a file, the result into the document."""
-    rng = random.Random(job.id)
-    ends = [walk(job.sp.steps, job.sp.keep_direction, rng) for _ in range(job.sp.walkers)]
-    with Path(job.fn("ends.csv")).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(ends)
-    # The result comes last, and at one moment: a job that has it, is done.
-    squares = [x * x + y * y for x, y in ends]
-    job.doc.update(distance=math.sqrt(sum(squares) / len(squares)), farthest=math.sqrt(max(squares)))
-    return 1
-
-
-def walk(steps: int, keep_direction: float, rng: random.Random) -> tuple[float, float]:
-    """Return where a walker ends."""
-    x = y = angle = 0.0
-    for _ in range(steps):
-        if rng.random() >= keep_direction:
-            angle = rng.uniform(0, 2 * math.pi)
-        x += math.cos(angle)
-        y += math.sin(angle)
-    return x, y
-
-
-# --- Collect --------------------------------------------------------------------------------------------
-
-
-def collect(jobs: JobsCursor, path: Path) -> None:
-    """Write a table of parameters and results."""
-    rows = sorted((job.sp.keep_direction, job.sp.steps, job.doc.distance) for job in jobs)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["keep_direction", "steps", "distance"])
-        writer.writerows(rows)
-
-
-def plot(jobs: JobsCursor, path: Path) -> None:
-    """Draw a line for each probability."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for keep_direction, group in jobs.groupby("keep_direction"):
-        points = sorted((job.sp.steps, job.doc.distance) for job in group)
-        axes.loglog(*zip(*points, strict=True), marker="o", label=f"keeps direction: {keep_direction:.0%}")
-        print(
-            f"keeps direction {keep_direction:.0%}: distance {points[-1][1]:.1f} after {points[-1][0]} steps"
-        )
-    axes.set_xlabel("steps")
-    axes.set_ylabel("distance (root mean square)")
+    figure = Figure(layout="constrained")
+    axes = figure.add_subplot(xlabel="neighbors", ylabel="recognised", xscale="log")
+    for weights, jobs in project.groupby("weights"):
+        points = sorted((job.sp.neighbors, job.doc.score) for job in jobs)
+        axes.plot(*zip(*points, strict=True), marker="o", label=weights)
+        print(f"{weights:<9}", *(f"{neighbors}: {score:.3f}" for neighbors, score in points))
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
-
-
-def publish(project: Project, folder: Path) -> None:
-    """Make the data easy to look through, and to send to a colleague."""
-    project.create_linked_view(folder / "view")
-    archive = folder / "study.zip"
-    archive.unlink(missing_ok=True)
-    project.export_to(archive, path="keep_{keep_direction}/steps_{steps}/{{auto:_}}")
-    print(f"look into {folder / 'view'}, or send {archive}")
+    figure.savefig(folder / "study.png")
+    good = project.find_jobs({"doc.score.$gt": 0.95, "neighbors.$gt": 5})
+    print("good and large:", *sorted(f"{job.sp.neighbors}, {job.sp.weights};" for job in good))
+    project.create_linked_view(folder / "view")  # the jobs under readable paths
+    (folder / "study.zip").unlink(missing_ok=True)
+    project.export_to(folder / "study.zip", path="{weights}/{neighbors}")  # a colleague imports it again
 
 
 if __name__ == "__main__":

@@ -48,7 +48,6 @@ TEXT = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -
 ALLOWED: dict[str, str] = {
     '"OURS"': "the name of a constant",
     '"said"': "a field of the records that machines of several versions exchange",
-    "nor long remember what we say here": "a quotation: the Gettysburg Address",
 }
 """Right uses: the text around an idiom, and why it stays."""
 
