@@ -161,12 +161,18 @@ class Overviews:
                 self._thread.start()
         return self.current
 
-    def wait(self) -> Overview:
-        """Wait until the look that is under way has ended; return what it found."""
+    def ready(self, ids: Sequence[str], patience: float = 0.5) -> bool:
+        """Return whether questions about all jobs are answered without a long wait.
+
+        Args:
+            ids: The ids of all jobs.
+            patience: How many seconds to wait for the first look at all jobs.
+        """
+        self.get(ids)
         thread = self._thread
-        if thread is not None:
-            thread.join()
-        return self.current
+        if thread is not None and not self.current.is_complete:
+            thread.join(patience)
+        return self.current.is_complete
 
     def close(self) -> None:
         """End the look that is under way."""

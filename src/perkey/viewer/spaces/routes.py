@@ -20,7 +20,7 @@ from perkey.viewer import panels as adding
 from perkey.viewer.pages import Pages, Shown
 from perkey.viewer.spaces import files, plots
 from perkey.viewer.spaces.overview import Column, Overview, Overviews
-from perkey.viewer.spaces.reader import Parts, Reader, flat
+from perkey.viewer.spaces.reader import Parts, Reader, Search, flat
 from perkey.viewer.spaces.trees import cell, tree
 
 PAGE: Final = 50
@@ -87,10 +87,14 @@ class DataSpace:
     def _table(self, request: Request) -> dict[str, Any]:
         started = time.monotonic()
         asked = request.query_params
-        search = self.reader.search(asked.get("q", ""))
-        overview = self.overviews.get(self.reader.ids())
-        sort, descending = asked.get("sort", ""), asked.get("order") == "desc"
-        ids = self.reader.ordered(search.ids, sort, descending=descending) if sort else search.ids
+        typed, sort, descending = asked.get("q", ""), asked.get("sort", ""), asked.get("order") == "desc"
+        everything = self.reader.ids()
+        is_ready = self.overviews.ready(everything) if typed.strip() or sort else True
+        overview = self.overviews.get(everything)
+        search = self.reader.search(typed) if is_ready else Search(everything)
+        ids = (
+            self.reader.ordered(search.ids, sort, descending=descending) if sort and is_ready else search.ids
+        )
         last = max(0, len(ids) - 1) // PAGE
         page = min(max(_whole_number(asked.get("page", "0")), 0), last)
         rows = list(self._rows(ids[page * PAGE : (page + 1) * PAGE]))
@@ -108,6 +112,7 @@ class DataSpace:
             "last": last,
             "first_row": page * PAGE,
             "count": len(ids),
+            "is_ready": is_ready,
             "chosen": set(asked.getlist("job")),
             "q": asked.get("q", ""),
             "address": _Addresses(request, self._shown.base),
@@ -191,9 +196,9 @@ class DataSpace:
 
     def _plot(self, request: Request) -> Response:
         asked = request.query_params
-        self.overviews.get(self.reader.ids())
-        overview = self.overviews.current if "x" in asked else self.overviews.wait()
-        search = self.reader.search(asked.get("q", ""))
+        is_ready = self.overviews.ready(self.reader.ids(), patience=1)
+        overview = self.overviews.current
+        search = self.reader.search(asked.get("q", "")) if is_ready else Search(())
         x, y, group = plots.proposed(overview)
         choice = plots.Choice(
             asked.get("x", x),
@@ -203,15 +208,14 @@ class DataSpace:
             "log_x" in asked,
             "log_y" in asked,
         )
-        base = self._shown.base
-        chart = (
-            plots.draw(self.reader, search.ids, choice, lambda job: f"{base}/j/{job}") if choice.x else None
-        )
+        link = f"{self._shown.base}/j/{{}}".format
+        chart = plots.draw(self.reader, search.ids, choice, link) if choice.x and is_ready else None
         return self._respond(
             request,
             "space_plot.html",
             search=search,
             overview=overview,
+            is_ready=is_ready,
             choice=choice,
             chart=chart,
             paths=[each.path for each in (*overview.parameters(), *overview.results())],
@@ -309,7 +313,9 @@ def _whole_number(typed: str) -> int:
 
 def _digest(table: Mapping[str, Any]) -> str:
     """Return a text that is another one when the table looks different."""
-    shown = [table[name] for name in ("rows", "count", "page", "sort", "descending", "error", "search")]
+    shown = [
+        table[name] for name in ("rows", "count", "page", "sort", "descending", "error", "is_ready", "search")
+    ]
     overview: Overview = table["overview"]
     known = (overview.done, overview.total, overview.is_complete, [each.path for each in table["columns"]])
     shown[-1] = shown[-1]._replace(ids=())
