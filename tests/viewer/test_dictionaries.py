@@ -84,9 +84,10 @@ def test_search_narrows_and_keeps_the_order(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["q=%00", "q=%ff", "q='%22%3Cscript%3E", "q=%25_%5C", "sort=nonsense", "sort=id;drop", "page=0", "page=-1",
-     "page=99999999999999", "page=x", "page=900", "dir=x", "prefix=../..", "prefix=%00", "since=x", "start=-5",
-     "prefix=" + "a/" * 5000, "q=" + "a+" * 5000, "sort=key&sort=size", "open=a&open=b", "prefix=%ED%A0%80"],
+    ["q=%00", "q=%ff", "q='%22%3Cscript%3E", "q=%25_%5C", "sort=nonsense", "sort=id;drop", "page=0", "page=x",
+     "page=-1", "page=99999999999999", "page=900", "dir=x", "prefix=../..", "prefix=%00", "prefix=%ED%A0%80",
+     "since=x", "start=-5", "prefix=" + "a/" * 5000, "q=" + "a+" * 5000, "sort=key&sort=size",
+     "open=a&open=b"],
     ids=lambda query: query[:20],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/d/0/", "/d/0/keys", "/d/0/tree", "/d/0/branch"])
