@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from perkey.dataspace import Project, get_project
+from perkey.errors import PerkeyError
 from perkey.mapping import PersiDict
 from perkey.tools import places as opening
 from perkey.viewer import dictionaries, spaces
@@ -76,6 +77,9 @@ def create_app(
     def not_found(request: Request, _: Exception) -> Response:
         return pages.respond(request, "error.html", status=404, message="This page does not exist.")
 
+    def failed(request: Request, error: Exception) -> Response:
+        return pages.respond(request, "error.html", status=502, message=f"The place cannot be read: {error}")
+
     app = Starlette(
         routes=[
             Route("/", front),
@@ -83,7 +87,7 @@ def create_app(
             *routes,
         ],
         middleware=[Middleware(Guard, token=token)],
-        exception_handlers={404: not_found},
+        exception_handlers={404: not_found, PerkeyError: failed, OSError: failed},
         lifespan=lifespan,
     )
     app.state.closing = closing
