@@ -18,6 +18,7 @@ from perkey.viewer.charts import Axis, Series, line
 MOST_FILES: Final = 500
 MOST_TEXT: Final = 64 << 10
 MOST_NODES: Final = 400
+MOST_IN_GROUP: Final = 50
 MOST_DEPTH: Final = 20
 MOST_ATTRIBUTES: Final = 20
 LONGEST_ARRAY: Final = 20_000
@@ -190,18 +191,16 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _add_group(h5py: Any, group: Any, depth: int, nodes: list[Node]) -> None:
-    for name in group:
-        if len(nodes) >= MOST_NODES:
+    for count, name in enumerate(group):
+        if len(nodes) >= MOST_NODES or count == MOST_IN_GROUP:
             nodes.append(Node(depth, "…", "more is not shown"))
             return
         link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
+        if isinstance(link, h5py.HardLink):
+            _add_item(h5py, name, group[name], depth, nodes)
+        else:
             target = f"{getattr(link, 'filename', '')}{link.path}"
             nodes.append(Node(depth, name, f"link to {target}, not followed"))
-            continue
-        _add_item(h5py, name, group[name], depth, nodes)
-        if nodes[-1].name == "…":
-            return
 
 
 def _add_item(h5py: Any, name: str, item: Any, depth: int, nodes: list[Node]) -> None:
