@@ -57,7 +57,7 @@ def client(project: Project, viewer: Viewer) -> TestClient:
 def page(client: TestClient, path: str, **parameters: Any) -> str:
     response = client.get(f"/s/0/{path}", params=parameters)
     assert response.status_code == 200, response.text
-    return response.text
+    return str(response.text)
 
 
 def rows(text: str) -> list[str]:
@@ -330,6 +330,7 @@ def test_hostile_names_and_values_are_texts(viewer: Viewer, tmp_path: Path) -> N
         write(job, {HOSTILE: {HOSTILE: [HOSTILE]}, "y": index, "long": "x" * 100_000})
         Path(job.fn("<img src=x onerror=alert(1)>.txt")).write_text("a")
     made.doc[HOSTILE] = HOSTILE
+    job = next(iter(made))
     client = viewer(made)
     compared = {"job": [each.id for each in made]}
     hostile_plot = {"x": "i", "y": "doc.y", "group": HOSTILE}
