@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from perkey import FileDirDict
+from perkey import FileDirDict, quote
 from perkey.dataspace import Project, init_project
 from perkey.viewer import serve
 from viewer.conftest import until
@@ -41,7 +41,7 @@ class Served:
         self.d = FileDirDict(str(folder / "d"), file_type="json")
         for index in range(6):
             self.d[f"group{index % 2}", f"item{index}"] = {"number": index, "list": [1, 2, {"x": HOSTILE}]}
-        self.d["hostile", HOSTILE] = HOSTILE
+        self.d["hostile", quote(HOSTILE)] = HOSTILE
         self.d["big"] = "<b>x</b>" * (100 << 17)
         self.project = init_project("study", folder / "study")
         for index in range(8):
@@ -87,8 +87,8 @@ class Browser:
         return self.driver.execute_script(script)  # type: ignore[no-untyped-call]
 
     def texts(self, selector: str) -> list[str]:
-        script = f"return [...document.querySelectorAll({json.dumps(selector)})].map(each => each.textContent.trim())"
-        return list(self.run(script))
+        found = f"[...document.querySelectorAll({json.dumps(selector)})]"
+        return list(self.run(f"return {found}.map(each => each.textContent.trim())"))
 
     def type(self, selector: str, text: str) -> None:
         from selenium.webdriver.common.by import By
@@ -105,9 +105,8 @@ class Browser:
     def hosts(self) -> set[str]:
         """Return the hosts to which requests were sent since this was last asked."""
         log = [json.loads(each["message"])["message"] for each in self.driver.get_log("performance")]
-        urls = [
-            each["params"]["request"]["url"] for each in log if each["method"] == "Network.requestWillBeSent"
-        ]
+        sent = [each["params"] for each in log if each["method"] == "Network.requestWillBeSent"]
+        urls = [each["request"]["url"] for each in sent]
         return {url.split("/")[2] for url in urls if url.startswith(("http", "ws", "ftp"))}
 
     def has_alert(self) -> bool:
@@ -207,7 +206,9 @@ def test_pages_of_other_ports_get_nothing(browser: Browser, served: Served) -> N
         browser.driver.get(f"http://127.0.0.1:{server.server_port}/")
         script = f"""
             const done = arguments[0], base = {json.dumps(served.base)}, found = [];
-            const frame = document.createElement("iframe"); frame.src = base + "/s/1/"; document.body.append(frame);
+            const frame = document.createElement("iframe");
+            frame.src = base + "/s/1/";
+            document.body.append(frame);
             const image = new Image();
             const tried = [["cors", "include"], ["no-cors", "include"]].map(([mode, credentials]) =>
                 fetch(base + "/s/1/", {{mode, credentials}}).then(
@@ -227,6 +228,7 @@ def test_pages_of_other_ports_get_nothing(browser: Browser, served: Served) -> N
 
 def test_hostile_keys_and_values_are_harmless(browser: Browser, served: Served) -> None:
     browser.hosts()
+    browser.driver.get_log("browser")
     browser.open("/d/0/")
     links = [
         link
