@@ -1,7 +1,7 @@
 """Pictures of the viewer for README and the documentation: ``python -m benchmarks.screenshots``.
 
-Trains classifiers on the digits that scikit-learn ships, keeps results in a data space and confusion matrices in a
-dictionary, and takes screenshots with Chromium.
+Trains classifiers on the digits that scikit-learn ships, keeps results in a data space and confusion matrices
+in a dictionary, and takes screenshots with Chromium.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def make_places(folder: Path) -> tuple[str, str]:
     images, labels = load_digits(return_X_y=True)
     split = train_test_split(images, labels, train_size=0.5, random_state=0)
     project = init_project("digits", folder / "study")
-    d = FileDirDict(str(folder / "digits"), file_type="json")
+    d = FileDirDict(str(folder / "matrices"), file_type="json")
     for kernel in ("linear", "poly", "rbf", "sigmoid"):
         for c in (0.001, 0.01, 0.1, 1.0, 10.0, 100.0):
             for gamma in (0.0001, 0.001):
@@ -53,16 +53,16 @@ def make_places(folder: Path) -> tuple[str, str]:
                     ]
     for digit in range(10):
         d["mean_image", str(digit)] = images[labels == digit].mean(axis=0).round(2).reshape(8, 8).tolist()
-    return str(folder / "digits"), str(folder / "study")
+    return str(folder / "matrices"), str(folder / "study")
 
 
-def browser(*, dark: bool) -> webdriver.Chrome:
-    """Return a browser with a window of 1280 by 800 pixels."""
+def browser(*, dark: bool, height: int) -> webdriver.Chrome:
+    """Return a browser with a window of 1280 pixels' width."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     for each in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(each)
-    options.add_argument("--window-size=1280,900")
+    options.add_argument(f"--window-size=1280,{height}")
     made = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver") or ""))
     features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     made.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
@@ -71,34 +71,43 @@ def browser(*, dark: bool) -> webdriver.Chrome:
 
 def main() -> int:
     """Take the pictures; return 1 if one of them is too large for a page."""
-    with tempfile.TemporaryDirectory() as folder:
-        places = make_places(Path(folder))
-        announced: list[str] = []
-        options = {"browser": False, "announce": announced.append}
-        threading.Thread(target=serve, args=(places,), kwargs=options, daemon=True).start()
-        while not announced:
-            time.sleep(0.05)
-        base = announced[0].partition("/?")[0]
-        IMAGES.mkdir(exist_ok=True)
-        pages = (
-            ("viewer-dictionary", "", False),
-            ("viewer-jobs", "/s/1/?sort=doc.accuracy&order=desc&q=doc.accuracy.$gt 0.5", False),
-            (
-                "viewer-plot",
-                "/s/1/plot?x=C&y=doc.accuracy&group=kernel&kind=line&log_x=1&q=gamma 0.001",
-                True,
-            ),
-        )
-        for name, path, dark in pages:
-            driver = browser(dark=dark)
-            driver.get(announced[0])
-            if path:
-                driver.get(base + path)
-            else:
-                open_item(driver, base)
-            time.sleep(1)
-            driver.save_screenshot(str(IMAGES / f"{name}.png"))
-            driver.quit()
+    folder = Path(tempfile.gettempdir()) / "digits"  # its path is in the pictures
+    folder.mkdir()
+    try:
+        return take(make_places(folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def take(places: tuple[str, str]) -> int:
+    """Take the pictures of the viewer of a dictionary and a data space."""
+    announced: list[str] = []
+    options = {"browser": False, "announce": announced.append}
+    threading.Thread(target=serve, args=(places,), kwargs=options, daemon=True).start()
+    while not announced:
+        time.sleep(0.05)
+    base = announced[0].partition("/?")[0]
+    IMAGES.mkdir(exist_ok=True)
+    pages = (
+        ("viewer-dictionary", "", False, 900),
+        ("viewer-jobs", "/s/1/?sort=doc.accuracy&order=desc&q=doc.accuracy.$gt 0.5", False, 900),
+        (
+            "viewer-plot",
+            "/s/1/plot?x=C&y=doc.accuracy&group=kernel&kind=line&log_x=1&q=gamma 0.001",
+            True,
+            1080,
+        ),
+    )
+    for name, path, dark, height in pages:
+        driver = browser(dark=dark, height=height)
+        driver.get(announced[0])
+        if path:
+            driver.get(base + path)
+        else:
+            open_item(driver, base)
+        time.sleep(1)
+        driver.save_screenshot(str(IMAGES / f"{name}.png"))
+        driver.quit()
     sizes = {path.name: path.stat().st_size for path in sorted(IMAGES.glob("viewer-*.png"))}
     print(sizes)
     return int(max(sizes.values()) > LARGEST)
