@@ -13,6 +13,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from perkey.answers import answer, system_answer
 from perkey.dataspace.space import FN_DOCUMENT, FN_STATEPOINT
+from perkey.files import Handle
 from perkey.viewer.charts import Axis, Series, line
 
 MOST_FILES: Final = 500
@@ -35,6 +36,9 @@ IMAGES: Final = {
     ".svg": "image/svg+xml",
 }
 _PIECE: Final = 256 << 10
+_READ_AT_ONCE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Without a wait for the writer of a named pipe that took the place of a file."""
+
 _HDF5: Final = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
 
 
@@ -96,7 +100,7 @@ def opened(folder: str, path: str) -> Iterator[IO[bytes]]:
         FileNotFoundError: It does not exist, is not a regular file, or lies outside the folder.
     """
     real = real_path(folder, path)
-    with open(real, "rb", opener=_open_at_once) as file:
+    with Handle() as handle, open(handle.open(real, _READ_AT_ONCE), "rb", closefd=False) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise FileNotFoundError(f"{path!r} is not a regular file")
         yield file
@@ -183,11 +187,6 @@ def _file(home: str, path: str, full: str) -> File:
         return described(home, path)
     except answer(OSError):
         return File(path, 0, 0.0, "folder" if os.path.isdir(full) else "refused")
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; do not wait for the writer of a named pipe that took its place."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _add_group(h5py: Any, group: Any, depth: int, nodes: list[Node]) -> None:
