@@ -118,7 +118,7 @@ def open_item(driver: webdriver.Chrome, base: str) -> None:
     driver.get(f"{base}/d/0/?q=rbf")
     time.sleep(1)
     script = "return [...document.querySelectorAll('#keys tbody a')].map(each => each.href)"
-    driver.get(driver.execute_script(script)[-1])  # type: ignore[no-untyped-call]
+    driver.get(driver.execute_script(script)[-1])
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Browser:
         self.driver.get(self.served.base + path)
 
     def run(self, script: str) -> Any:
-        return self.driver.execute_script(script)  # type: ignore[no-untyped-call]
+        return self.driver.execute_script(script)
 
     def texts(self, selector: str) -> list[str]:
         found = f"[...document.querySelectorAll({json.dumps(selector)})]"
@@ -104,7 +104,7 @@ class Browser:
 
     def hosts(self) -> set[str]:
         """Return the hosts to which requests were sent since this was last asked."""
-        log = [json.loads(each["message"])["message"] for each in self.driver.get_log("performance")]
+        log = [json.loads(each["message"])["message"] for each in self.driver.get_log("performance")]  # type: ignore[no-untyped-call]
         sent = [each["params"] for each in log if each["method"] == "Network.requestWillBeSent"]
         urls = [each["request"]["url"] for each in sent]
         return {url.split("/")[2] for url in urls if url.startswith(("http", "ws", "ftp"))}
@@ -221,14 +221,14 @@ def test_pages_of_other_ports_get_nothing(browser: Browser, served: Served) -> N
                 done(found);
             }}, 500));
         """
-        found = browser.driver.execute_async_script(script)  # type: ignore[no-untyped-call]
+        found = browser.driver.execute_async_script(script)
         server.shutdown()
     assert sorted(found) in (["none", "opaque", "refused"], ["none", "refused", "refused"])
 
 
 def test_hostile_keys_and_values_are_harmless(browser: Browser, served: Served) -> None:
     browser.hosts()
-    browser.driver.get_log("browser")
+    browser.driver.get_log("browser")  # type: ignore[no-untyped-call]
     browser.open("/d/0/")
     links = [
         link
@@ -245,7 +245,7 @@ def test_hostile_keys_and_values_are_harmless(browser: Browser, served: Served) 
         )
         assert browser.run("return document.documentElement.outerHTML.length") < 2_000_000, path
     assert browser.hosts() == {served.base.partition("//")[2]}
-    complaints = [each for each in browser.driver.get_log("browser") if "Security Policy" in each["message"]]
+    complaints = [each for each in browser.driver.get_log("browser") if "Security Policy" in each["message"]]  # type: ignore[no-untyped-call]
     assert not complaints
 
 
@@ -261,7 +261,7 @@ def test_axe_finds_no_serious_fault(scheme: str, browser: Browser, served: Serve
     ):  # fmt: skip
         browser.open(path)
         browser.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
-        found = browser.driver.execute_async_script("axe.run().then(arguments[0])")  # type: ignore[no-untyped-call]
+        found = browser.driver.execute_async_script("axe.run().then(arguments[0])")
         faults += [
             f"{path}: {each['id']}: {each['nodes'][0]['html'][:200]}"
             for each in found["violations"]

@@ -79,7 +79,7 @@ def scatter(
 ) -> Markup:
     """Draw each point of each series.
 
-    If there are more than 2,000, points that lie on others are left out first, then as many as necessary at
+    If there are more than 2,000, points that cover each other are thinned out first, then as many as necessary at
     regular distances.
 
     Args:
