@@ -5,6 +5,7 @@ command ``perkey view`` does both. docs/viewer.md describes what it shows, and w
 """
 
 from perkey.viewer.app import create_app, find_project
+from perkey.viewer.panels import load as load_panels
 from perkey.viewer.serving import serve
 
-__all__ = ["create_app", "find_project", "serve"]
+__all__ = ["create_app", "find_project", "load_panels", "serve"]

@@ -16,10 +16,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from perkey.dataspace import Project, get_project
+from perkey.errors import PerkeyError
 from perkey.mapping import PersiDict
 from perkey.tools import places as opening
 from perkey.viewer import dictionaries, spaces
 from perkey.viewer.pages import HERE, Pages, Shown
+from perkey.viewer.panels import Panel
 from perkey.viewer.security import Guard
 
 Place = str | os.PathLike[str] | PersiDict[Any] | Project
@@ -30,6 +32,7 @@ def create_app(
     *,
     token: str,
     unpickle: bool = False,
+    panels: Iterable[Panel] = (),
 ) -> Starlette:
     """Return the application for some places, which are opened read-only.
 
@@ -40,6 +43,7 @@ def create_app(
         places: Paths, addresses, dictionaries and projects.
         token: What a request must show, see `perkey.viewer.security`.
         unpickle: Whether pickles are loaded, which runs code that their writers chose.
+        panels: Functions that add to the pages of jobs, see `perkey.viewer.panels`.
 
     Raises:
         FileNotFoundError, AmbiguousPlaceError, ValueError: As `perkey.open`.
@@ -47,11 +51,14 @@ def create_app(
     opened = [_open(place) for place in places]
     shown = [_shown(number, place) for number, place in enumerate(opened)]
     pages = Pages(shown)
-    closing: list[dictionaries.Dictionary] = []
+    closing: list[dictionaries.Dictionary | spaces.DataSpace] = []
+    panels = list(panels)
     routes: list[BaseRoute] = []
     for place, each in zip(opened, shown, strict=True):
         if isinstance(place, Project):
-            routes.append(Mount(each.base, routes=spaces.routes(place, pages, each)))
+            space = spaces.DataSpace(place, pages, each, panels)
+            closing.append(space)
+            routes.append(Mount(each.base, routes=space.routes()))
         else:
             dictionary = dictionaries.Dictionary(place, pages, each, unpickle=unpickle)
             closing.append(dictionary)
@@ -70,6 +77,9 @@ def create_app(
     def not_found(request: Request, _: Exception) -> Response:
         return pages.respond(request, "error.html", status=404, message="This page does not exist.")
 
+    def failed(request: Request, error: Exception) -> Response:
+        return pages.respond(request, "error.html", status=502, message=f"The place cannot be read: {error}")
+
     app = Starlette(
         routes=[
             Route("/", front),
@@ -77,7 +87,7 @@ def create_app(
             *routes,
         ],
         middleware=[Middleware(Guard, token=token)],
-        exception_handlers={404: not_found},
+        exception_handlers={404: not_found, PerkeyError: failed, OSError: failed},
         lifespan=lifespan,
     )
     app.state.closing = closing
@@ -86,8 +96,8 @@ def create_app(
 
 def close(app: Starlette) -> None:
     """End what an application does in the background."""
-    for dictionary in app.state.closing:
-        dictionary.close()
+    for place in app.state.closing:
+        place.close()
 
 
 def find_project(place: str | os.PathLike[str]) -> Project | None:

@@ -39,7 +39,7 @@ class _View(NamedTuple):
     Attributes:
         prefix: What the keys begin with.
         search: Words that occur in them.
-        order: What they are sorted by; None means keys, and the order of the listing until all are known.
+        order: The order; None means that of the keys, and the order of the listing until all are known.
         descending: Whether the greatest come first.
         page: The number of the page, from 1.
     """

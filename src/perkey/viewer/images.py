@@ -36,7 +36,7 @@ class Image(NamedTuple):
 
 
 def from_bytes(data: bytes) -> Image | None:
-    """Return the image that bytes are, None if they are none of PNG or JPEG or have too many pixels."""
+    """Return bytes as an image; None if they are neither PNG nor JPEG, or too large."""
     if len(data) > _MOST_BYTES:
         return None
     for kind, size in (("png", _png_size(data)), ("jpeg", _jpeg_size(data))):

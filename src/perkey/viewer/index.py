@@ -269,7 +269,7 @@ class Index:
         Args:
             prefix: What the keys begin with: whole parts.
             search: Words that all occur in the key, in either case; ``*`` and ``?`` stand for characters.
-            order: What they are sorted by.
+            order: The order of the rows.
             descending: Whether the greatest come first.
             offset: How many rows come before the page.
             limit: How many rows a page has.
@@ -288,8 +288,8 @@ class Index:
     def count(self, prefix: str = "", search: str = "") -> int:
         """Return how many rows there are, as `rows` finds them."""
         where, values = _condition(prefix, search)
-        (found,) = self._all(f"SELECT count(*) FROM items WHERE {where}", values)  # noqa: S608 - own words
-        return int(found[0])
+        found = self._all(f"SELECT count(*) FROM items WHERE {where}", values)  # noqa: S608 - own words
+        return int(found[0][0]) if found else 0
 
     def branches(self, prefix: str = "", after: str = "", limit: int = 200) -> list[Branch]:
         """Return what is directly below a prefix, in order.
@@ -320,17 +320,18 @@ class Index:
                 last = key
                 continue
             last = f"{start}{name}/"
-            ((items, size),) = self._all(
+            for items, total in self._all(
                 "SELECT count(*), sum(size) FROM items WHERE key > ? AND key < ?", (last, _end(last))
-            )
-            found.append(Branch(name, last[:-1], items, size))
+            ):
+                found.append(Branch(name, last[:-1], items, total or 0))
         return found
 
     def times(self, bins: int) -> tuple[float, float, list[int]]:
         """Return the first and the last time of writing, and the number of items in intervals between."""
-        ((first, last),) = self._all("SELECT min(mtime), max(mtime) FROM items", ())
-        if first is None:
+        found = self._all("SELECT min(mtime), max(mtime) FROM items HAVING count(*) > 0", ())
+        if not found:
             return 0.0, 0.0, []
+        first, last = found[0]
         width = (last - first) / bins or 1.0
         counts = [0] * bins
         for bin_, count in self._all(
@@ -352,7 +353,7 @@ class Index:
     def _all(self, query: str, values: Iterable[Any]) -> list[Any]:
         with self._news:
             if self._ended:
-                return [(0, 0)] if "count(*)" in query else []
+                return []
             return self._table.execute(query, tuple(values)).fetchall()
 
 

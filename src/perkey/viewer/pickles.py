@@ -16,6 +16,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from typing import Any, Final
 
@@ -215,7 +216,7 @@ class _Machine:
         target = self._stack[-1]
         place = target.items if isinstance(target, Made) else target
         if not isinstance(place, list):
-            raise UnreadableError("it puts items into a value that has none")
+            raise UnreadableError("it puts items into a value without items")
         place.extend(items)
 
     def _do_stack_global(self, _: Any) -> None:
@@ -246,7 +247,7 @@ class _Machine:
         (state,) = self._taken(1)
         target = self._stack[-1]
         if not isinstance(target, Made):
-            raise UnreadableError("it gives a state to a value that has none")
+            raise UnreadableError("it gives a state to a value without one")
         target.state = state
 
     def _do_persid(self, arg: Any) -> None:
@@ -325,6 +326,7 @@ _SIMPLE: Final[dict[str, Callable[[Made], Any]]] = {
     "builtins.complex": lambda made: _checked(made, complex, float, float),
     "builtins.range": lambda made: _checked(made, range, int, int, int),
     "builtins.bytearray": lambda made: _checked(made, bytearray, bytes),
+    "__builtin__.bytes": lambda made: _checked(made, bytes),
     "_codecs.encode": lambda made: _checked(made, _latin1, str, str),
     "collections.OrderedDict": lambda made: made if made.args or made.state else _dict_of(made),
 }
@@ -383,3 +385,45 @@ def _filled(data: Any, kind: Any, shape: Any, order: Any) -> Any:
     if not kind.itemsize or not data:
         return np.zeros(shape, kind)
     return np.frombuffer(bytes(data), kind).reshape(tuple(shape), order=order)
+
+
+# --- Frames of pandas ---------------------------------------------------------------------------------------
+
+
+def frame(value: Any) -> tuple[list[Any], dict[Any, list[Any]]] | None:
+    """Return the labels of the rows and the columns of a frame of pandas 2.1 or later that was read as data.
+
+    None if it is something else, or has columns of a kind that is not known here.
+    """
+    if not isinstance(value, Made) or not re.fullmatch(r"pandas\.(core\.frame\.)?DataFrame", value.name):
+        return None
+    try:
+        blocks, (names, labels) = value.state["_mgr"].args[:2]
+        columns = _sequence(names)
+        found: dict[Any, list[Any]] = {}
+        for block in blocks:
+            values, place, _ = block.args
+            rows = values if getattr(values, "ndim", 1) == 2 else [values]  # noqa: PLR2004 - rows of columns
+            found.update(zip(range(*place.args), map(_sequence, rows), strict=True))
+        return _sequence(labels), {columns[number]: found[number] for number in range(len(columns))}
+    except Exception:  # noqa: BLE001 - another version, or hostile bytes; it is shown as it is
+        return None
+
+
+def _sequence(value: Any) -> list[Any]:
+    """Return the values of an array, or of an index."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, Made):
+        return list(value.reshape(-1).tolist())
+    if value.name.endswith("._new_Index"):
+        about = value.args[1]
+        if "data" in about:
+            return _sequence(about["data"])
+        return list(islice(range(about["start"], about["stop"], about["step"]), _MOST_STEPS))
+    if value.name.endswith(".__pyx_unpickle_NDArrayBacked"):
+        if value.args[0].name.rpartition(".")[2] not in {"StringArray", "DatetimeArray", "TimedeltaArray"}:
+            raise UnreadableError(f"values of the kind {value.args[0].name}")
+        (data,) = (each for each in value.state if isinstance(each, list) or hasattr(each, "reshape"))
+        return _sequence(data)
+    raise UnreadableError(f"values of the kind {value.name}")

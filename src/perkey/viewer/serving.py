@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 
 from perkey.viewer.app import Place, close, create_app
+from perkey.viewer.panels import Panel
 
 _HOST = "127.0.0.1"
 _BACKLOG = 128
@@ -54,6 +55,7 @@ def serve(
     *,
     port: int = 0,
     unpickle: bool = False,
+    panels: Iterable[Panel] = (),
     browser: bool = True,
     announce: Callable[[str], object] = print,
 ) -> None:
@@ -63,6 +65,7 @@ def serve(
         places: As for `create_app`.
         port: The port on loopback; 0 is any free one.
         unpickle: Whether pickles are loaded, which runs code that their writers chose.
+        panels: As for `create_app`.
         browser: Whether the address is opened in a browser.
         announce: Gets the address, with the token, when the viewer answers.
 
@@ -70,7 +73,7 @@ def serve(
         OSError: The port is taken.
     """
     token = secrets.token_urlsafe(32)
-    app = create_app(places, token=token, unpickle=unpickle)
+    app = create_app(places, token=token, unpickle=unpickle, panels=panels)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((_HOST, port))

@@ -1,6 +1,6 @@
 """What a page shows of a value: trees, tables, images, plots and text, all of them bounded.
 
-Stored bytes become parts without running code of theirs: JSON by `json.loads`, with jsonpickle's tags as
+Stored bytes become parts without running code that they name: JSON by `json.loads`, with jsonpickle's tags as
 text, pickles as data (`perkey.viewer.pickles`). Only `unpickle` loads them, which runs code that their
 writers chose.
 """
@@ -8,6 +8,7 @@ writers chose.
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,6 +84,9 @@ class Table(NamedTuple):
     width: int
 
 
+_EMPTY: Final = Table([], [], 0, 0)
+
+
 def parts_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> list[Part]:
     """Return what is shown of a stored value.
 
@@ -147,7 +151,11 @@ def _parts_of_pickle(raw: bytes, *, unpickle: bool) -> list[Part]:
         note = f"The pickle cannot be shown without loading it: {error}. `perkey view --unpickle` loads it."
         return [Part("note", "", note), _head(raw)]
     parts = parts_of(value)
-    if _has_made(value):
+    found = pickles.frame(value)
+    if found is not None:
+        labels, columns = found
+        parts.insert(0, Part("table", "Table", _columns({"": labels, **columns}) or _EMPTY))
+    elif _has_made(value):
         note = (
             "The pickle was not loaded: objects are shown as their classes and what they consist of. "
             "`perkey view --unpickle` loads it, which runs code that its writer chose."
@@ -417,7 +425,7 @@ def _name(key: Any) -> str:
 
 
 def _leaf(value: Any) -> str:
-    """Return a short text for a value that is no container."""
+    """Return a short text for a value that is not a container."""
     if isinstance(value, str):
         return json.dumps(shortened(value, _LONGEST), ensure_ascii=False)
     if isinstance(value, pickles.Name):
@@ -426,6 +434,8 @@ def _leaf(value: Any) -> str:
         return f"{bytes(value[:64])!r}{'…' if len(value) > 64 else ''} ({size_text(len(value))})"  # noqa: PLR2004
     if isinstance(value, pickles.Made | list | tuple | dict):
         return _container(value)[0]
+    if isinstance(value, dt.date | dt.time | dt.timedelta):
+        return str(value)
     if type(value) is int and value.bit_length() > 10_000:  # noqa: PLR2004 - its digits would take long
         return f"an integer of {value.bit_length():,} bits"
     if type(value).__module__.partition(".")[0] in {"numpy", "pandas", "polars"} and hasattr(value, "shape"):

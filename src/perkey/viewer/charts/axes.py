@@ -24,7 +24,7 @@ _TIME_STEPS: Final = (
     _HOUR, 2 * _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR,
     _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY,
 )  # fmt: skip
-_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1_200, 2_400, 6_000, 12_000)
+_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1_200, 2_400, 6_000, 12_000, 60_000, 120_000)
 _MONTH: Final = 30.4 * _DAY
 _FIRST_TIME: Final = datetime(1, 1, 2, tzinfo=UTC).timestamp()
 _LAST_TIME: Final = datetime(9999, 12, 1, tzinfo=UTC).timestamp()

@@ -79,8 +79,8 @@ def scatter(
 ) -> Markup:
     """Draw each point of each series.
 
-    If there are more than 2,000, points that lie on others are left out first, then as many as necessary at
-    regular distances.
+    If there are more than 2,000, points that cover each other are thinned out first, then as many as
+    necessary at regular distances are left out.
 
     Args:
         series: The groups. If there are more than eight, those from the eighth on have one colour.

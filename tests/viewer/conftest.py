@@ -1,0 +1,47 @@
+"""The viewer without a server, and the ways to it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from perkey.viewer import create_app
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its advice about the package that it sends requests with
+    from starlette.testclient import TestClient
+
+__all__ = ["TestClient"]
+
+TOKEN = "the-token"
+ADDRESS = "http://127.0.0.1:8123"
+
+Viewer = Callable[..., TestClient]
+
+
+@pytest.fixture
+def viewer() -> Iterator[Viewer]:
+    """Return a function that makes a client of a viewer of places; the client has the cookie."""
+    clients: list[TestClient] = []
+
+    def make(*places: Any, **options: Any) -> TestClient:
+        client = TestClient(create_app(places, token=TOKEN, **options), base_url=ADDRESS)
+        clients.append(client.__enter__())
+        assert client.get("/static/style.css", params={"token": TOKEN}).status_code == 200
+        return client
+
+    yield make
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+def until(condition: Callable[[], bool], timeout: float = 20) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.02)

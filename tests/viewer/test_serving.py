@@ -1,0 +1,133 @@
+"""The program `perkey view`: its first line, and its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from perkey import FileDirDict
+from perkey.cli import main
+
+Start = Callable[..., tuple[subprocess.Popen[str], str]]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    FileDirDict[Any](tmp_path / "results", file_type="json")["a"] = 1
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def start(place: Path) -> Iterator[Start]:
+    """Return a function that starts the program, and returns it with its first line."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*options: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "perkey.cli", "view", *options, str(place)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        running.append(process)
+        assert process.stdout
+        return process, process.stdout.readline().strip()
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def test_the_first_line_is_the_address_with_the_token(start: Start) -> None:
+    _, address = start("--no-browser")
+    assert address.startswith("http://127.0.0.1:")
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    assert b"1 items" in opener.open(address, timeout=20).read()
+    with pytest.raises(HTTPError, match="403"):
+        urllib.request.urlopen(address.partition("?")[0], timeout=20)
+
+
+def test_it_listens_on_loopback_only(start: Start) -> None:
+    _, address = start("--no-browser")
+    port = int(address.split(":")[2].partition("/")[0])
+    listening = [
+        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{port:04X}")
+    ]  # fmt: skip
+    assert listening == [f"0100007F:{port:04X}"]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("connected", [False, True], ids=["idle", "connected"])
+def test_a_signal_ends_it_at_once(name: str, connected: bool, start: Start) -> None:
+    process, address = start("--no-browser")
+    host, port = address.removeprefix("http://").partition("/")[0].split(":")
+    connections = []
+    if connected:
+        for path in (address.partition(port)[2], "/d/0/"):
+            connection = socket.create_connection((host, int(port)))
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            assert connection.recv(100)
+            connections.append(connection)
+        half = socket.create_connection((host, int(port)))
+        half.sendall(b"GET / HTTP/1.1\r\n")
+        connections.append(half)
+    began = time.monotonic()
+    process.send_signal(signal.Signals[name])
+    _, errors = process.communicate(timeout=20)
+    assert time.monotonic() - began < 5
+    assert (process.returncode, errors) == (0, "")
+    for connection in connections:
+        connection.close()
+
+
+def test_the_browser_gets_the_address(start: Start, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    opened = tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part\nmv {opened}.part {opened}\n')
+    browser.chmod(0o755)
+    _, address = start(BROWSER=f"{browser} %s")
+    deadline = time.monotonic() + 20
+    while not opened.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert opened.read_text().strip() == address
+
+
+def test_a_port_that_is_taken_is_reported_in_a_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["view", "--no-browser", "--port", str(port), str(place)]) == 1
+    shown = capsys.readouterr()
+    assert "in use" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "jinja2"])
+def test_a_missing_package_names_the_extra(
+    package: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("perkey.cli.view.find_spec", lambda name: None if name == package else True)
+    assert main(["view", str(place)]) == 1
+    assert capsys.readouterr().err == f"perkey: perkey view needs {package}: pip install 'perkey[view]'\n"
+
+
+def test_a_place_that_does_not_exist_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["view", "--no-browser", str(tmp_path / "absent")]) == 1
+    assert "has no dictionary" in capsys.readouterr().err
+    assert not (tmp_path / "absent").exists()
