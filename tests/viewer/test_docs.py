@@ -37,6 +37,8 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     assert f"above {values.MOST_BYTES >> 20} MiB" in PAGE
     assert f"its first {values._HEAD >> 10} KiB" in PAGE
     assert f"up to {pickles.MOST_BYTES >> 20} MiB" in PAGE
+    assert f"above {pickles.MOST_BYTES >> 20} MiB for pickles" in PAGE
+    assert f"{pickles._MOST_STEPS:,} steps" in PAGE
     assert f"the first {values._ROWS} rows and {values._COLUMNS} columns" in PAGE
     assert f"first {values._HEX} bytes" in PAGE
     assert f"every {index._PAUSE:g} seconds" in PAGE

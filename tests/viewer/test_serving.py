@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ Start = Callable[..., tuple[subprocess.Popen[str], str]]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    FileDirDict[Any](tmp_path / "results", file_type="json")["a"] = 1
+    d = FileDirDict[Any](tmp_path / "results", file_type="json")
+    d["a"], d["large"] = 1, "x" * 30_000_000
     return tmp_path / "results"
 
 
@@ -55,7 +57,7 @@ def test_the_first_line_is_the_address_with_the_token(start: Start) -> None:
     _, address = start("--no-browser")
     assert address.startswith("http://127.0.0.1:")
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    assert b"1 items" in opener.open(address, timeout=20).read()
+    assert b"2 items" in opener.open(address, timeout=20).read()
     with pytest.raises(HTTPError, match="403"):
         urllib.request.urlopen(address.partition("?")[0], timeout=20)
 
@@ -82,6 +84,14 @@ def test_a_signal_ends_it_at_once(name: str, connected: bool, start: Start) -> N
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
             assert connection.recv(100)
             connections.append(connection)
+        # A client that does not read what it asked for: the response cannot end.
+        stuck = socket.create_connection((host, int(port)))
+        cookie = f"perkey-{port}={address.partition('token=')[2]}"
+        stuck.sendall(
+            f"GET /d/0/raw?key=large HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode()
+        )
+        assert b"200 OK" in stuck.recv(100)
+        connections.append(stuck)
         half = socket.create_connection((host, int(port)))
         half.sendall(b"GET / HTTP/1.1\r\n")
         connections.append(half)
@@ -131,3 +141,20 @@ def test_a_place_that_does_not_exist_is_reported(tmp_path: Path, capsys: pytest.
     assert main(["view", "--no-browser", str(tmp_path / "absent")]) == 1
     assert "has no dictionary" in capsys.readouterr().err
     assert not (tmp_path / "absent").exists()
+
+
+def test_it_ends_although_a_thread_waits_for_a_place(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    waiting = threading.Thread(target=over.wait, args=(60,))
+    codes: list[int] = []
+    monkeypatch.setattr("perkey.viewer.serve", lambda *_, **__: waiting.start())
+    monkeypatch.setattr("perkey.cli.view.os._exit", codes.append)
+    try:
+        assert main(["view", "--no-browser", str(place)]) == 0
+    finally:
+        over.set()
+        waiting.join()
+    assert codes == [0]
+    monkeypatch.setattr("perkey.viewer.serve", lambda *_, **__: None)
+    assert main(["view", "--no-browser", str(place)]) == 0
+    assert codes == [0], "without such threads the process ends as others do"

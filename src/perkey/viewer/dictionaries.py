@@ -202,7 +202,7 @@ class Dictionary:
             content = self._d.store.content(name, limit=0)
         except KeyError:
             return self._missing(request)
-        raw = _first_bytes(content, values.MOST_BYTES)
+        raw = _first_bytes(content, values.most_bytes(self._d.file_type))
         size = max(stat.size, len(raw))
         try:
             parts = values.parts_of_bytes(raw, size, self._d.file_type, unpickle=self._unpickle)
@@ -222,7 +222,10 @@ class Dictionary:
     def _program(self, key: tuple[str, ...]) -> str:
         """Return the line of Python that reads an item."""
         place = self._d.store.describe()
-        params = f"file_type={self._d.file_type!r}, digest_len={self._d.digest_len}"
+        needed = {"file_type": self._d.file_type, "digest_len": self._d.digest_len}
+        service = {name: self._d.get_params().get(name) for name in ("region", "endpoint_url")}
+        needed |= {name: value for name, value in service.items() if value is not None}
+        params = ", ".join(f"{name}={value!r}" for name, value in needed.items())
         shown = repr(key[0]) if len(key) == 1 else ", ".join(map(repr, key))
         return f'perkey.open({place!r}, "r", {params})[{shown}]'
 

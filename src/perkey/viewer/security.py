@@ -93,7 +93,7 @@ class Guard:
         """Return the response to a request with a token or without a cookie; None if its cookie is right."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         shown = [value for name, value in query if name == "token"]
-        cookie = f"perkey-{scope['server'][1]}"  # cookies are shared by all ports of a host
+        cookie = f"perkey-{_port(scope)}"  # cookies are shared by all ports of a host
         if shown:
             if not all(self._is_token(each) for each in shown):
                 return _no_token()
@@ -110,9 +110,15 @@ class Guard:
 
 
 def _hosts(scope: Scope) -> set[str]:
-    port = scope["server"][1]
+    port = _port(scope)
     named = {f"{host}:{port}" for host in _LOOPBACK}
     return named.union(_LOOPBACK) if port == 80 else named  # noqa: PLR2004 - browsers leave it out
+
+
+def _port(scope: Scope) -> int | None:
+    """Return the port of the connection; None for a socket of the file system."""
+    server = scope.get("server")
+    return server[1] if server else None
 
 
 def _cookies(headers: Headers) -> dict[str, str]:

@@ -23,7 +23,7 @@ from perkey.viewer.text import shortened, size_text
 Kind: TypeAlias = Literal["note", "tree", "table", "image", "plot", "text"]
 
 MOST_BYTES: Final = 8 << 20
-"""Of a stored value that is read; of a larger one, its first bytes are shown as text."""
+"""Of a stored value that is read; of a larger one, its first bytes are shown as text. See `most_bytes`."""
 _HEAD: Final = 64 << 10
 _MOST_NODES: Final = 3000
 _MOST_CHILDREN: Final = 200
@@ -87,11 +87,16 @@ class Table(NamedTuple):
 _EMPTY: Final = Table([], [], 0, 0)
 
 
+def most_bytes(file_type: str) -> int:
+    """Return how many bytes of a value of a type are read: arrays in pickles take more than text."""
+    return pickles.MOST_BYTES if file_type == "pkl" else MOST_BYTES
+
+
 def parts_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> list[Part]:
     """Return what is shown of a stored value.
 
     Args:
-        raw: Its bytes; only the first `MOST_BYTES` of a longer one.
+        raw: Its bytes; only the first `most_bytes` of a longer one.
         size: How many there are.
         file_type: The file type.
         unpickle: Whether a pickle is loaded.
@@ -248,10 +253,14 @@ def _parts_of_array(array: Any) -> list[Part]:
         parts += _lines(array)
     if array.ndim <= 2:  # noqa: PLR2004 - rows and columns
         wide = array.reshape(len(array), -1) if array.size else array.reshape(0, 0)
-        rows = [[_cell(each) for each in row[:_COLUMNS].tolist()] for row in wide[:_ROWS]]
+        rows = [[_number(each) for each in row[:_COLUMNS].tolist()] for row in wide[:_ROWS]]
         names = [str(n) for n in range(min(wide.shape[1], _COLUMNS))]
         parts.append(Part("table", "Numbers", Table(names, rows, *wide.shape)))
     return parts
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else _cell(value)
 
 
 def _range(array: Any) -> str:
