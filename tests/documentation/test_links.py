@@ -6,6 +6,7 @@ import posixpath
 import re
 
 import pytest
+
 from documentation.pages import ROOT, pages
 
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -45,5 +46,7 @@ def test_each_link_leads_somewhere(page: str) -> None:
 
 
 def test_the_search_finds_broken_links() -> None:
-    text = "[a](docs/gone.md), [b](docs/s3.md#gone), [c](docs/s3.md#rights), [d](https://example.org), `[e](f)`"
+    text = (
+        "[a](docs/gone.md), [b](docs/s3.md#gone), [c](docs/s3.md#rights), [d](https://example.org), `[e](f)`"
+    )
     assert broken("README.md", text) == ["README.md: docs/gone.md#", "README.md: docs/s3.md#gone"]

@@ -9,9 +9,9 @@ import re
 from collections import Counter
 
 import pytest
-from documentation.pages import ROOT
 
 import perkey
+from documentation.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "api"
 MODULES = (
@@ -76,7 +76,9 @@ def test_each_listed_class_and_function_has_a_docstring() -> None:
 def test_each_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
     pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
-    assert [page for page in pages if not re.search(rf"[ :] {re.escape(page)}$", navigation, re.MULTILINE)] == []
+    assert [
+        page for page in pages if not re.search(rf"[ :] {re.escape(page)}$", navigation, re.MULTILINE)
+    ] == []
 
 
 def test_the_tests_that_prove_the_guarantees_exist() -> None:
@@ -92,6 +94,8 @@ def test_messages_and_docstrings_name_pages_that_exist() -> None:
         text = path.read_text()
         assert not re.search(r"docs/\w+\.md", text), f"{path}: an installed package has no such file"
         named.update(re.findall(r"\bpage\s+`(\w+)`", text))
-        named.update(name for call in re.findall(r"\bpage\((.*?)\)", text) for name in re.findall(r"'(\w+)'", call))
+        named.update(
+            name for call in re.findall(r"\bpage\((.*?)\)", text) for name in re.findall(r"'(\w+)'", call)
+        )
     assert named >= {"s3", "concurrency", "stores", "security"}
     assert [name for name in named if not (ROOT / f"docs/{name}.md").is_file()] == []
