@@ -153,7 +153,7 @@ TWO_NAMES = frozenset((("setdefault_if", "default"),))
 OPEN = frozenset(("more", "params", "service", "individual_subdicts_params"))
 # Called by stores and formats with what these have, not by users.
 INNER = frozenset(("Naming", "Shape", "Stat", "Streamable", "differences", "find_format", "read_all"))
-INNER |= {"Leftover", "bytes_of", "can_check", "refuse", "settled", "settled_at_once"}
+INNER |= {"Glimpse", "Leftover", "bytes_of", "can_check", "refuse", "settled", "settled_at_once"}
 # The vocabulary of results and errors is made by the library itself.
 MADE_HERE = ("Error", "Warning", "Result", "Flag", "Joker", "Key", "Tuple", "Function", "ETag")
 

@@ -27,7 +27,7 @@ from perkey import (
     replace_unsafe_chars,
     unquote,
 )
-from perkey.keys import SAFE_STRING_MAX_LENGTH
+from perkey.keys import SAFE_STRING_MAX_LENGTH, check_part, is_safe_part
 from perkey.naming import digest, naming
 
 PARTS = st.text(sorted(get_safe_chars()), min_size=1, max_size=60).filter(
@@ -556,3 +556,18 @@ class TestKeysOfParameters:
 
         with pytest.raises(ValueError, match="same text 'a'"):
             key_of({"a": 1, Own("a"): 2})
+
+
+@given(st.text("aZ9()_-~.=/ \né", max_size=4) | st.text("a.", min_size=250, max_size=256))
+@example("..")
+@example("...")
+@example("a\n")
+@example("a" * SAFE_STRING_MAX_LENGTH)
+@example("a" * (SAFE_STRING_MAX_LENGTH + 1))
+def test_the_two_checks_of_a_part_agree(part: str) -> None:
+    try:
+        check_part(part)
+    except ValueError:
+        assert not is_safe_part(part)
+    else:
+        assert is_safe_part(part)

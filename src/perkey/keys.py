@@ -23,6 +23,12 @@ SAFE_STRING_MAX_LENGTH: Final = 253
 """The most characters that one part of a key may have, before digest and file type are added."""
 
 _SAFE = re.compile(r"[A-Za-z0-9()_\-~.=]+")
+
+is_safe_part: Final = re.compile(
+    rf"(?!\.{{1,2}}\Z)[A-Za-z0-9()_\-~.=]{{1,{SAFE_STRING_MAX_LENGTH}}}"
+).fullmatch
+"""Matches a string that `check_part` accepts; of a key that it matches, nothing else needs to be checked."""
+
 _DEEPEST = 100
 _BINARY = (bytes, bytearray, memoryview)
 

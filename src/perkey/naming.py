@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from perkey.answers import answer
 from perkey.arguments import check_kind, wrong_kind
-from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part, text_of
+from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part, is_safe_part, text_of
 
 try:
     # The interpreter's own: half the price of OpenSSL's for some bytes, and there where FIPS forbids that.
@@ -159,7 +159,8 @@ class Naming:
             TypeError: `key` is not a string or a sequence of strings.
             ValueError: `key` is empty, has an unsafe part, or its name would be too long.
         """
-        parts = NonEmptySafeStrTuple(key)
+        # The most frequent key, a plain string, is checked at once.
+        parts = (key,) if type(key) is str and is_safe_part(key) else NonEmptySafeStrTuple(key)
         *folders, last = (self._suffixed(part) for part in parts)
         for folder in folders:
             self._check_folder(folder)

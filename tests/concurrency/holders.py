@@ -19,7 +19,7 @@ from crews import HANG
 from workers import LockKind, with_locks
 
 from perkey import FileDirDict
-from perkey.files import locks as descriptors
+from perkey.files import folder as descriptors
 from perkey.files.folder import LOCK_FILE
 
 Way: TypeAlias = Literal["os.fork", "multiprocessing", "subprocess"]

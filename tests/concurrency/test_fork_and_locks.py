@@ -20,7 +20,7 @@ from holders import Survivor, Way, is_locked, lock_of, stopped_writer
 from workers import LockKind, with_locks
 
 from perkey import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict, MutationPolicyError
-from perkey.files import locks
+from perkey.files import folder as folders
 from perkey.files.folder import LOCK_FILE, Folder
 
 
@@ -150,7 +150,7 @@ def test_no_operation_leaves_a_descriptor_open(tmp_path: Path) -> None:
     for kind in ("folder", "file"):
         with_locks(kind, work)
     assert set(os.listdir("/dev/fd")) == before
-    assert not locks._lockable
+    assert not folders._lockable
 
 
 def test_a_child_forked_within_an_iteration_closes_nothing_of_its_own(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ sys.path[:0] = sys.argv[2:]
 opened, forked = threading.Event(), threading.Event()
 
 from holders import is_locked
-from perkey.files import locks
+from perkey.files import folder as folders
 
 stock = os.open
 
@@ -192,11 +192,11 @@ def opener(*arguments, **named):
     return fd
 
 def hold():
-    handle = locks.Handle(lockable=True)
+    handle = folders.Handle(lockable=True)
     os.open = opener
     fd = handle.open(sys.argv[1], os.O_RDONLY)
     os.open = stock
-    assert locks.lock(fd)
+    assert folders.lock(fd)
     os.close(fd)  # as when a process is killed: closed, but never unlocked
 
 holder = threading.Thread(target=hold)
@@ -231,17 +231,17 @@ def test_a_folder_opened_while_a_fork_is_under_way_is_not_kept_by_the_child(tmp_
 
 def test_writers_are_not_held_up_for_ever_by_a_fork_that_does_not_end(tmp_path: Path) -> None:
     """A hook of another library may wait, during a fork, for what a writer holds."""
-    locks._begin_fork()
+    folders._begin_fork()
     try:
         run_crew("thread", [partial(set_item, FileDirDict[int](tmp_path), "a", 1)])
     finally:
-        locks._forking.clear()
+        folders._forking.clear()
     assert FileDirDict[int](tmp_path)["a"] == 1
 
 
 def test_a_lock_file_that_was_deleted_while_it_was_waited_for_is_not_relied_upon(tmp_path: Path) -> None:
     """Others would lock its successor; so the lock counts only on the file that is in the folder."""
-    original = locks.lock
+    original = folders.lock
     waited = 0
 
     def lock(fd: int) -> bool:

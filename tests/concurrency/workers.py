@@ -28,7 +28,6 @@ from perkey import (
     WriteOnceDict,
 )
 from perkey.files import folder as folders
-from perkey.files import locks
 from perkey.files import syscalls as libc
 from perkey.files.folder import temporary_name
 from perkey.stores.folder import tmpfile
@@ -48,7 +47,7 @@ def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any
     """
     if kind == "folder":
         return work(*arguments)
-    original = locks.lock
+    original = folders.lock
 
     def lock(fd: int) -> bool:
         return kind == "file" and not stat.S_ISDIR(os.fstat(fd).st_mode) and original(fd)

@@ -210,7 +210,7 @@ except MissingExtraError as error:
     assert "perkey[pandas]" in str(error)
 else:
     raise AssertionError
-assert "filter=None" in project._repr_html_()
+assert "filter=None" in project.find_jobs()._repr_html_()
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
 

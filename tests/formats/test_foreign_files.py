@@ -23,7 +23,7 @@ import pytest
 from perkey import CorruptValueError, FileDirDict, UnloadableValueError
 from perkey.content import bytes_of
 from perkey.formats import AllowListPickleFormat, JsonFormat, PickleFormat, SignedFormat, TextFormat
-from perkey.formats.frames import compress
+from perkey.formats.pickled import compress
 
 DOCUMENT = {"a": [1, 2, {"b": None}], "c": "é"}
 TEXT = json.dumps(DOCUMENT).encode()

@@ -16,7 +16,7 @@ from perkey import CorruptValueError, FileDirDict, UnloadableValueError, registe
 from perkey.content import bytes_of
 from perkey.formats import AllowListPickleFormat, Format, JsonFormat, PickleFormat, SignedFormat, TextFormat
 from perkey.formats import base as registry
-from perkey.formats.frames import compress
+from perkey.formats.pickled import compress
 
 SECRET = b"sixteen bytes or more"
 

@@ -15,7 +15,7 @@ from perkey import CorruptValueError, FileDirDict, UnloadableValueError
 from perkey.content import bytes_of
 from perkey.formats import AllowListPickleFormat, JsonFormat, PickleFormat, SignedFormat, TextFormat
 from perkey.formats.failures import raise_if_out_of_memory
-from perkey.formats.frames import compress
+from perkey.formats.pickled import compress
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")
 

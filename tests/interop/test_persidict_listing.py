@@ -10,7 +10,7 @@ import pytest
 
 from perkey import FileDirDict, OverlappingMultiDict
 from perkey.files import folder as folders
-from perkey.files.locks import lock
+from perkey.files.folder import lock
 
 # persidict lets jsonpickle use the defaults whose change in its version 5 is announced.
 pytestmark = pytest.mark.filterwarnings("ignore:keys will default to True:DeprecationWarning")

@@ -66,7 +66,7 @@ def test_the_scenarios_see_a_fault(tmp_path: Path) -> None:
     """Where one folder is locked in two ways, they fail: the control of the control."""
     code = (
         "import sys, itertools; sys.path.insert(0, sys.argv.pop(1)); import two_clients as t;"
-        "from perkey.files import shared; shared._try_lock = lambda fd: True;"
+        "from perkey.files import sharing; sharing._try_lock = lambda fd: True;"
         "sys.exit(t.main(sys.argv[1:]))"
     )
     place = str(tmp_path)

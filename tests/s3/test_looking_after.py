@@ -21,6 +21,7 @@ from perkey.naming import naming
 from perkey.tools import pruning
 from perkey.tools.checking import unquarantine
 from s3.places import ENGINES, EngineName, Place, shared_session
+from s3.proxy import Proxy
 from s3.servers import Server
 
 
@@ -272,3 +273,28 @@ def test_by_last_use_as_the_cache_notes_it(ministack: Server, bucket: str, tmp_p
     assert d["used"] == "x"
     assert perkey.prune(d, max_items=1, by="use").removed == 1
     assert list(d) == [("used",)]
+
+
+# --- Notebooks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_notebook_shows_a_bucket_by_one_request(
+    engine: EngineName, cached: bool, proxy: Proxy, bucket: str, tmp_path: Path
+) -> None:
+    place = Place(proxy.endpoint, bucket, engine)
+    d: PersiDict[Any] = (
+        place.open_cached(tmp_path, file_type="json") if cached else place.open(file_type="json")
+    )
+    assert "0 items" in d._repr_html_()  # there is no bucket yet
+    d.set_many({("a", f"k{number:04}"): number for number in range(1010)})
+    handle: PersiDict[Any]
+    for handle in (d, d.read_only(), d.get_subdict("a")):
+        proxy.forget()
+        assert "at least 1,000 items, of which 20 are shown" in handle._repr_html_()
+        assert proxy.counts == {"list": 1}
+    other: PersiDict[Any] = place.open(file_type="txt")
+    proxy.forget()
+    assert "no items on the first page of the listing" in other._repr_html_()
+    assert proxy.counts == {"list": 1}

@@ -11,7 +11,7 @@ import pytest
 
 from perkey import FileDirDict
 from perkey.files import folder as folder_module
-from perkey.files.locks import lock
+from perkey.files.folder import lock
 from perkey.stores import DirectoryStore
 
 LONG = bool(os.environ.get("PERKEY_LONG"))

@@ -17,8 +17,9 @@ from tracing import system_calls
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict, UnknownFileSystemWarning
 from perkey.errors import UnsupportedConditionError
 from perkey.files import file_systems, sharing
+from perkey.files import folder as folders
 from perkey.files.file_systems import FileSystem, Locking, classify, file_system_of, parse_mount
-from perkey.files.folder import LOCK_FILE
+from perkey.files.folder import LOCK_FILE, ways
 from perkey.stores import DirectoryStore
 
 NFS = "rw,vers=3,rsize=1048576,hard,proto=tcp,local_lock=none,addr=10.0.1.1"
@@ -95,7 +96,7 @@ VALUES: tuple[Locking, ...] = ("auto", "local", "shared", "none")
 
 @pytest.fixture(autouse=True)
 def _decide_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "_ways", {})
+    ways.clear()
     monkeypatch.setattr(sharing, "SETTLING_SECONDS", 0.0)
     monkeypatch.delenv(sharing.VARIABLE, raising=False)
 
@@ -239,7 +240,7 @@ class TestChoosing:
         for value in VALUES:
             monkeypatch.setenv(sharing.VARIABLE, value)
             for locking in VALUES:
-                sharing._ways.clear()
+                ways.clear()
                 way = sharing.way_of(str(tmp_path), locking)
                 chosen = value if locking == "auto" else locking
                 assert way.shared == (chosen in {"shared", "none"})
@@ -314,7 +315,7 @@ class TestCost:
             d = FileDirDict[int](tmp_path / locking, locking=locking, digest_len=8)
             d["a"], d["x", "y"] = 1, 1
             assert len(list(d)) == 2  # what is imported late is imported now
-            for way in sharing._ways.values():
+            for way in ways.values():
                 way.looked = float("inf")
             calls.append({name: system_calls(lambda act=act, d=d: act(d)) for name, act in acts.items()})  # type: ignore[misc]
         assert calls[0] == calls[1]
@@ -326,7 +327,7 @@ class TestCost:
         looked = way.looked
         d["a"] = 2
         assert way.looked == looked
-        way.looked = looked - sharing.LOOK_AGAIN_SECONDS - 0.1
+        way.looked = looked - folders.LOOK_AGAIN_SECONDS - 0.1
         before = system_calls(lambda: d["a"])
         assert "access" not in before  # readers need no lock, and do not look for one
         assert way.looked < looked
@@ -337,7 +338,7 @@ class TestCost:
         monkeypatch.setattr(sharing, "_MOST_WAYS", 3)
         for number in range(10):
             FileDirDict[int](tmp_path / str(number))["a"] = number
-        assert len(sharing._ways) <= 3
+        assert len(ways) <= 3
 
 
 def test_a_folder_that_does_not_exist_yet_is_decided_on_when_it_does(tmp_path: Path) -> None:

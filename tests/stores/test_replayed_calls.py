@@ -25,7 +25,7 @@ from perkey.dataspace import get_project, init_project
 from perkey.errors import ConflictError, OutcomeUnknownError
 from perkey.expectations import ABSENT
 from perkey.files import shared, sharing
-from perkey.files.folder import LOCK_FILE, TEMPORARY
+from perkey.files.folder import LOCK_FILE, TEMPORARY, ways
 from perkey.stores import DirectoryStore
 from perkey.synced import JSONDict
 
@@ -168,7 +168,7 @@ WITH_VERSIONS: dict[str, tuple[Act, dict[tuple[str, ...], bytes]]] = {
 
 @pytest.fixture(autouse=True)
 def _settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "_ways", {})
+    ways.clear()
     monkeypatch.setattr(sharing, "SETTLING_SECONDS", 0.0)
     monkeypatch.setattr(shared, "_INSERTING_SECONDS", 0.0)
 

@@ -11,7 +11,7 @@ from strangers import HERE, NOBODY, as_user, needs_root, tree
 
 from perkey import FileDirDict
 from perkey.files import folder as folders
-from perkey.files.locks import lock
+from perkey.files.folder import lock
 
 pytestmark = [needs_root, pytest.mark.timeout(120)]
 

@@ -28,7 +28,7 @@ from perkey.errors import ConflictError, LockTimeoutError, UnsupportedConditionE
 from perkey.expectations import ABSENT
 from perkey.files import shared, sharing
 from perkey.files.file_systems import classify
-from perkey.files.folder import LOCK_FILE, TEMPORARY, signed_name
+from perkey.files.folder import LOCK_FILE, TEMPORARY, ways
 from perkey.stores import DirectoryStore, Store
 from perkey.synced import JSONDict
 from perkey.testing import InsertingStoreContract, StoreContract
@@ -40,9 +40,9 @@ NAME = ("x", "a.pkl")
 @pytest.fixture(autouse=True)
 def _settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let local openers look at each write, so that other machines need not wait for them."""
-    monkeypatch.setattr(sharing, "_ways", {})
+    ways.clear()
     monkeypatch.setattr(sharing, "SETTLING_SECONDS", 0.0)
-    monkeypatch.setattr(sharing, "LOOK_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr("perkey.files.folder.LOOK_AGAIN_SECONDS", -1.0)
     monkeypatch.delenv(sharing.VARIABLE, raising=False)
 
 
@@ -115,9 +115,9 @@ def is_locked(path: Path) -> bool:
     """Return whether a process holds the record lock of a file."""
     fd = os.open(path, os.O_RDWR)
     try:
-        fcntl.fcntl(fd, shared._SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        fcntl.fcntl(fd, sharing._SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
     except OSError as error:
-        if error.errno not in shared._TAKEN:
+        if error.errno not in sharing._TAKEN:
             raise
         return True
     finally:
@@ -196,13 +196,13 @@ class TestLocalOpeners:
         monkeypatch.setattr(time, "sleep", waits.append)
         FileDirDict[int](tmp_path, locking="shared")["a"] = 1
         FileDirDict[int](tmp_path, locking="shared")["x", "b"] = 2
-        sharing._ways.clear()  # as in another process
+        ways.clear()  # as in another process
         FileDirDict[int](tmp_path, locking="shared")["a"] = 1
         assert waits.count(123.0) == 1
 
     def test_the_wait_is_longer_than_the_time_between_looks(self) -> None:
         """The values as they are, not those of the fixture."""
-        code = "from perkey.files import sharing as s; print(s.SETTLING_SECONDS > 2 * s.LOOK_AGAIN_SECONDS)"
+        code = "from perkey.files import folder, sharing; print(sharing.SETTLING_SECONDS > 2 * folder.LOOK_AGAIN_SECONDS)"
         assert subprocess.check_output([sys.executable, "-c", code]) == b"True\n"
 
     def test_and_shared_ones_edit_one_document(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ class TestLocalOpeners:
         jobs = [partial(edit, tmp_path / "d.json", str(number), turns) for number in range(3)]
         run_crew("fork", jobs)
         monkeypatch.setenv(sharing.VARIABLE, "shared")
-        sharing._ways.clear()
+        ways.clear()
         edit(tmp_path / "d.json", "mine", turns)
         assert len(JSONDict(tmp_path / "d.json")()) == 4 * turns
 
@@ -260,7 +260,7 @@ class TestLock:
         d = FileDirDict[int](tmp_path, locking="shared")
         d["a"] = 1
         monkeypatch.setenv("PERKEY_LOCK_SECONDS", "0.2")
-        mine = tmp_path / signed_name()
+        mine = tmp_path / sharing.signed_name()
         mine.write_bytes(b"")
         with held(tmp_path / LOCK_FILE), pytest.raises(LockTimeoutError) as caught:
             d["a"] = 2
@@ -345,13 +345,13 @@ class TestLock:
         """
         monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", "cache=none,nolease"))
         monkeypatch.setenv("PERKEY_LOCK_SECONDS", "20")
-        monkeypatch.setattr(shared, "_SMB_OPEN_SECONDS", 0.0)
+        monkeypatch.setattr(sharing, "_SMB_OPEN_SECONDS", 0.0)
         d = FileDirDict[int](tmp_path)
         d["a"] = 1
         lock_file = tmp_path / LOCK_FILE
         opened: list[int] = []
         locked: list[bool] = []
-        try_lock = shared._try_lock
+        try_lock = sharing._try_lock
 
         def look(_: float) -> None:
             opened.append(times_open(lock_file))
@@ -364,7 +364,7 @@ class TestLock:
             return locked[-1]
 
         monkeypatch.setattr(time, "sleep", look)
-        monkeypatch.setattr(shared, "_try_lock", try_and_note)
+        monkeypatch.setattr(sharing, "_try_lock", try_and_note)
         holder = held(lock_file)
         holder.__enter__()
         before = len(os.listdir("/proc/self/fd"))
@@ -379,7 +379,7 @@ class TestLock:
     ) -> None:
         monkeypatch.setattr(sharing, "file_system_of", lambda _: classify("cifs", "cache=none,nolease"))
         monkeypatch.setenv("PERKEY_LOCK_SECONDS", "20")
-        monkeypatch.setattr(shared, "_SMB_OPEN_SECONDS", 0.0)
+        monkeypatch.setattr(sharing, "_SMB_OPEN_SECONDS", 0.0)
         d = FileDirDict[int](tmp_path / "d", digest_len=0)
         d["folder", "a"] = 1
         folder = tmp_path / "d" / "folder"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from perkey.files import folder, next_time
 from perkey.files import versions as stamps
 
 NOW = 1_790_000_000_123_456_700
@@ -27,8 +28,8 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock, of a process that has given no time yet."""
     clock = Clock()
-    monkeypatch.setattr(stamps, "time", clock)
-    monkeypatch.setattr(stamps, "_latest", 0)
+    monkeypatch.setattr(folder, "time", clock)
+    monkeypatch.setattr(folder, "_latest", 0)
     return clock
 
 
@@ -41,13 +42,13 @@ def status(tmp_path: Path, mtime: int) -> os.stat_result:
 
 def test_it_is_the_clocks_in_steps_that_other_file_systems_keep(clock: Clock) -> None:
     clock.now += 42
-    assert stamps.next_time(None) == NOW
+    assert next_time(None) == NOW
 
 
 def test_it_is_never_one_of_a_coarse_clock(clock: Clock, tmp_path: Path) -> None:
     """Such times make readers compute a digest of the content."""
     clock.now -= clock.now % 1000
-    given = stamps.next_time(None)
+    given = next_time(None)
     assert given == clock.now + 100
     assert not stamps.needs_digest(status(tmp_path, given))
     assert stamps.was_set(status(tmp_path, given))
@@ -58,7 +59,7 @@ def test_while_the_clock_stands_still_or_goes_back_times_go_on(clock: Clock, ste
     """Each is later than the one before, also as a float of seconds."""
     given = []
     for _ in range(200):
-        given.append(stamps.next_time(None))
+        given.append(next_time(None))
         clock.now += step // 200
     assert given == sorted(set(given))
     seconds = [each / 1e9 for each in given]
@@ -68,21 +69,21 @@ def test_while_the_clock_stands_still_or_goes_back_times_go_on(clock: Clock, ste
 
 def test_it_is_later_than_the_predecessors_by_another_hosts_clock(clock: Clock, tmp_path: Path) -> None:
     ahead = clock.now + SECOND // 2
-    given = stamps.next_time(status(tmp_path, ahead))
+    given = next_time(status(tmp_path, ahead))
     assert ahead < given < ahead + 10_000
-    assert stamps.next_time(None) > given
+    assert next_time(None) > given
 
 
 def test_a_time_that_somebody_set_by_hand_is_not_followed(clock: Clock, tmp_path: Path) -> None:
-    assert stamps.next_time(status(tmp_path, clock.now + SECOND)) == NOW
+    assert next_time(status(tmp_path, clock.now + SECOND)) == NOW
 
 
 def test_after_a_clock_that_was_far_ahead_the_right_one_is_followed(clock: Clock) -> None:
     clock.now += 3600 * SECOND
-    stamps.next_time(None)
+    next_time(None)
     clock.now = NOW
-    assert stamps.next_time(None) == NOW
+    assert next_time(None) == NOW
 
 
 def test_an_earlier_predecessor_changes_nothing(clock: Clock, tmp_path: Path) -> None:
-    assert stamps.next_time(status(tmp_path, clock.now - 5)) == NOW
+    assert next_time(status(tmp_path, clock.now - 5)) == NOW

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from perkey.expectations import Version
+from perkey.files import LOCK_FILE, lock, use
 from perkey.files import folder as folder_module
-from perkey.files.folder import LOCK_FILE, use
-from perkey.files.locks import lock
 from perkey.naming import Name
 from perkey.stores import CachedStore, DirectoryStore, MemoryStore, PrefixStore, Store
 from perkey.stores.folder import store as directory_module

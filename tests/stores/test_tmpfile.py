@@ -17,7 +17,7 @@ from tracing import system_calls
 from perkey.content import read_all
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT
-from perkey.files.locks import lock
+from perkey.files.folder import lock
 from perkey.naming import Name
 from perkey.stores import DirectoryStore
 

@@ -15,7 +15,7 @@ import pytest
 import perkey
 from perkey import AmbiguousPlaceError, FileDirDict, LocalDict, ReadOnlyError
 from perkey.dataspace import init_project
-from perkey.files.folder import STALE_SECONDS, TEMPORARY
+from perkey.files import STALE_SECONDS, TEMPORARY
 from perkey.naming import digest
 from perkey.stores import DirectoryStore
 from perkey.tools import places

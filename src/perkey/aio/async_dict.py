@@ -33,7 +33,7 @@ from perkey.jokers import (
     RetrieveValueFlag,
 )
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, PersiDictKey
-from perkey.mapping import PersiDict, TransformingFunction, V, rebuilt
+from perkey.mapping import PersiDict, TransformingFunction, V, items_of, place_html, rebuilt
 from perkey.query import Filter
 from perkey.stores import CachedStore, MemoryStore, PrefixStore, Store
 from perkey.stores.folder import CacheFolder, DirectoryStore
@@ -113,6 +113,10 @@ class AsyncDict(NeverSame, Generic[V]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._dict!r})"
+
+    def _repr_html_(self) -> str:
+        """Return where the dictionary is, for a notebook; a request would block the loop."""
+        return place_html(type(self).__name__, items_of(self._dict), self.__repr__)
 
     def __reduce__(self) -> Any:
         raise TypeError("an AsyncDict belongs to its process: pickle its `dictionary` instead")

@@ -12,7 +12,7 @@ from perkey.content import Content, Data, Streamable
 from perkey.expectations import ANY, ConditionKind, Expectation, Expectations, Verb, Version
 from perkey.formats import Format
 from perkey.naming import Name, Shape
-from perkey.stores import Leftover, Stat, WrapperStore
+from perkey.stores import Glimpse, Leftover, Stat, WrapperStore
 from perkey.waiting import blocking
 
 T = TypeVar("T")
@@ -179,6 +179,9 @@ class OffLoopStore(WrapperStore):
 
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return _from_thread(lambda: self.inner.scan_sizes(prefix))
+
+    def glimpse(self, shape: Shape, most: int, prefix: Name = ()) -> Glimpse:
+        return blocking(lambda: self.inner.glimpse(shape, most, prefix))
 
     def size_of(self, name: Name) -> int:
         return blocking(lambda: self.inner.size_of(name))

@@ -10,8 +10,8 @@ import click
 
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, lines, note, working
-from perkey.cli.tables import size_text
 from perkey.files import Locking
+from perkey.showing import size_text
 from perkey.tools.diagnosis import Diagnosis, Promise
 from perkey.tools.doctor import examine, race_with_others
 from perkey.tools.meeting import MeetingError

@@ -17,7 +17,8 @@ from perkey.cli.places import (
     place_command,
     text_of_key,
 )
-from perkey.cli.tables import count_text, size_text, time_of, time_text
+from perkey.cli.tables import count_text, time_of, time_text
+from perkey.showing import size_text
 
 
 @place_command(

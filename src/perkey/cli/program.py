@@ -29,6 +29,7 @@ _SECTIONS: Final = {
         ("find", "find items by their values"),
         ("info", "describe a place or an item"),
         ("du", "how much it takes"),
+        ("view", "places in a browser"),
     ),
     "Change": (
         ("put", "write values"),

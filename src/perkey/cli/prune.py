@@ -19,7 +19,8 @@ from perkey.cli.places import (
     resumable,
     text_of_key,
 )
-from perkey.cli.tables import count_text, size_text
+from perkey.cli.tables import count_text
+from perkey.showing import size_text
 
 
 @place_command(

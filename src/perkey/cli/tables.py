@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 import click
 
 from perkey.cli.output import dumped, harmless, line, lines
+from perkey.showing import size_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,8 +23,6 @@ Row: TypeAlias = Mapping[str, Any]
 
 _LONGEST: Final = 2000
 """A table of more rows takes long to lay out; more are printed as plain lines."""
-_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_STEP: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -119,19 +118,6 @@ def _table(columns: list[Column], rows: Iterable[Row]) -> None:
 def _shown(column: Column, row: Row) -> str:
     value = row[column.name]
     return "" if value is None else column.show(value)
-
-
-def size_text(number: float) -> str:
-    """Return a number of bytes for people.
-
-    >>> size_text(10), size_text(2048)
-    ('10 bytes', '2.0 KiB')
-    """
-    for unit in _UNITS:
-        if number < _STEP or unit == _UNITS[-1]:
-            break
-        number /= _STEP
-    return f"{number:.1f} {unit}" if unit != "bytes" else f"{number:.0f} {unit}"
 
 
 def count_text(number: int) -> str:

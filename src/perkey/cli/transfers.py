@@ -13,8 +13,9 @@ import click
 from perkey import LocalDict, PersiDict
 from perkey.cli.output import detail, dumped, json_option, line, note
 from perkey.cli.places import open_to_write, text_of_key, unpickle_option
-from perkey.cli.tables import count_text, size_text
+from perkey.cli.tables import count_text
 from perkey.cli.values import is_text
+from perkey.showing import size_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,8 +10,9 @@ import click
 
 from perkey.cli.output import dumped, json_option, line, lines
 from perkey.cli.places import open_place, place_argument, place_command, prefix_from, text_of_key
-from perkey.cli.tables import count_text, size_text
+from perkey.cli.tables import count_text
 from perkey.naming import naming
+from perkey.showing import size_text
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ from perkey.cli.places import (
     text_of_key,
     unpickle_option,
 )
-from perkey.cli.tables import Column, Form, count_text, forms, show, size_text
+from perkey.cli.tables import Column, Form, count_text, forms, show
+from perkey.showing import size_text
 
 _COLUMNS = tuple(map(Column, ("kind", "place", "detail", "moved_to")))
 _PROJECTS = (os.path.join(".signac", "config"), "signac.rc")  # noqa: PTH118 - text, as places are

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
 from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import deprecated
-from perkey.dataspace.search import JobFilter, by_document, by_job, group, to_dataframe
-from perkey.errors import MissingExtraError
+from perkey.dataspace.search import JobFilter, by_document, by_job, group, jobs_html, to_dataframe
 from perkey.handles import NeverSame
 
 if TYPE_CHECKING:
@@ -191,8 +189,6 @@ class JobsCursor(NeverSame):
         return f"{type(self).__name__}(project={self._project!r}, filter={self._filter!r})"
 
     def _repr_html_(self) -> str:
-        text = escape(repr(self))
-        try:
-            return text + str(self.to_dataframe()._repr_html_())
-        except MissingExtraError:
-            return text
+        """Return the first of these jobs as a table for a notebook; no search is made for it."""
+        found = None if self._found is None else self._found[1]
+        return jobs_html(type(self).__name__, self._project.space, self._compiled, found, self.__repr__)

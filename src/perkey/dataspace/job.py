@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from perkey.dataspace.errors import JobsCorruptedError
 from perkey.dataspace.legacy import deprecated
 from perkey.dataspace.members import DataFolder, DocumentFile
+from perkey.dataspace.search import job_html
 from perkey.dataspace.space import (
     FN_DOCUMENT,
     FN_STATEPOINT,
@@ -363,6 +364,11 @@ class Job(DataFolder):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(project={self._project!r}, statepoint={self._plain_statepoint()!r})"
+
+    def _repr_html_(self) -> str:
+        """Return state point, document and files as tables for a notebook."""
+        title = f"{type(self).__name__} {self._id}"
+        return job_html(title, self.space, self._id, self._known, lambda: title)
 
     def __copy__(self) -> Self:
         """Return another name for this handle: both are the same job for ever, also when it moves."""

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from perkey.dataspace.cursor import JobsCursor
@@ -15,7 +14,7 @@ from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import deprecated, refuse_index, replaced
 from perkey.dataspace.members import DataFolder, DocumentFile
-from perkey.dataspace.search import ProjectSchema, neighbors_of
+from perkey.dataspace.search import ProjectSchema, neighbors_of, project_html
 from perkey.dataspace.space import (
     LAYOUTS,
     CopyTree,
@@ -683,14 +682,9 @@ class Project(DataFolder):
         return f"{type(self).__name__}({self.path!r})"
 
     def _repr_html_(self) -> str:
-        facts = {
-            "Project": self.id,
-            "Root": self.path,
-            "Workspace": self.workspace(),
-            "Size": str(len(self)),
-        }
-        lines = "<br>".join(f"<strong>{name}:</strong> {escape(fact)}" for name, fact in facts.items())
-        return f"<p>{lines}</p>{self.find_jobs()._repr_html_()}"
+        """Return the first jobs as a table for a notebook."""
+        title = f"{type(self).__name__} {self.config.get('project', '')}".strip()
+        return project_html(title, self.space, self.__repr__)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What a subclass has added travels, and its constructor, which may take anything, is not called.

@@ -9,6 +9,7 @@ from perkey.arguments import check_kind
 from perkey.handles import NeverSame
 from perkey.keys import text_of
 from perkey.mapping import PersiDict, items_of
+from perkey.showing import page, shown, table
 
 
 class OverlappingMultiDict(NeverSame):
@@ -102,3 +103,14 @@ class OverlappingMultiDict(NeverSame):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._subdicts.values()))})"
+
+    def _repr_html_(self) -> str:
+        """Return the dictionaries as a table for a notebook; their place is not asked."""
+        return shown(self._html, lambda: type(self).__name__)
+
+    def _html(self) -> str:
+        rows = [
+            (file_type, type(each).__name__, each.store.describe())
+            for file_type, each in self._subdicts.items()
+        ]
+        return page(type(self).__name__, "", (), [table(("file type", "class", "place"), rows)])

@@ -1,34 +1,40 @@
 """Atomic files: folder handles, locks, replacement, temporary files, versions, whole files and trees."""
 
 from perkey.files import versions
-from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, file_system_of, mount_of
+from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, Way, file_system_of, mount_of
 from perkey.files.folder import (
     LOCK_FILE,
     NEEDS_NAME,
     OURS,
-    PASSAGE,
-    READ,
-    READ_ONLY,
     SCRATCH,
-    STALE_SECONDS,
     TEMPORARY,
     UNNAMED,
     Folder,
-    discard,
-    is_folder,
-    make_base,
-    read_open,
-    refuse_dangling,
-    remove_emptied,
-    stat_file,
-    sweep,
+    Handle,
+    ProcessLock,
+    begin,
+    end,
+    fill,
+    lock,
+    next_time,
+    open_local,
     sync,
     temporary_name,
+    unlock,
+)
+from perkey.files.locks import Turn, begin_turn, is_nested
+from perkey.files.paths import folder_path
+from perkey.files.reading import (
+    PASSAGE,
+    READ,
+    READ_ONLY,
+    is_folder,
+    read_open,
+    refuse_dangling,
+    stat_file,
     use,
 )
-from perkey.files.locks import Handle, ProcessLock, Turn, begin, begin_turn, end, is_nested, lock, unlock
-from perkey.files.paths import folder_path
-from perkey.files.replacing import compare, fill, place, publish, raise_absent, status_of, take_away
+from perkey.files.replacing import compare, place, publish, raise_absent, status_of, take_away
 from perkey.files.shared import (
     Patience,
     is_there,
@@ -43,8 +49,9 @@ from perkey.files.shared import (
     stat_shared,
     use_shared,
 )
-from perkey.files.sharing import VARIABLE, Way, check_locking, shared_ways, way_of
+from perkey.files.sharing import VARIABLE, check_locking, shared_ways, way_of
 from perkey.files.syscalls import error_of, libc_function
+from perkey.files.tidying import STALE_SECONDS, discard, make_base, make_folder, remove_emptied, sweep
 from perkey.files.trees import (
     Compare,
     Entry,
@@ -102,10 +109,13 @@ __all__ = [
     "libc_function",
     "lock",
     "make_base",
+    "make_folder",
     "make_own",
     "mount_of",
     "move_path",
+    "next_time",
     "open_folder",
+    "open_local",
     "open_local_folder",
     "persist",
     "place",

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from perkey.answers import system_answer
 from perkey.files.syscalls import libc_function
@@ -140,6 +141,52 @@ class FileSystem:
     def syncs_whole(self) -> bool:
         """Whether syncfs(2) brings all data to the disk."""
         return self.type in _SYNCS_WHOLE
+
+
+class SharedLock(Protocol):
+    """A lock of a folder that excludes writers on other machines."""
+
+    def take(self, hold: Any, /) -> bool:
+        """Lock, waiting for the holder; note the descriptor in the `Hold` before."""
+
+    def release(self, fd: int, /) -> None:
+        """Release the lock on a descriptor."""
+
+
+def _no_lock(folder: Any) -> SharedLock:
+    raise NotImplementedError(f"{folder.path} is used by this machine only")
+
+
+@dataclass(slots=True)
+class Way:
+    """How the folders below a base folder are used.
+
+    Args:
+        base: The base folder.
+        shared: Whether by the path for several machines.
+        file_system: What the base folder is on; None where the caller has chosen that it does not matter.
+        no_locks: Why no locks exclude other writers; empty if locks do.
+        look: Looks whether other machines have begun to use the folder; None if that does not matter.
+        lock_of: Makes the lock of a `Folder` that excludes other machines.
+
+    Attributes:
+        looked: When `look` was called last, by the monotonic clock.
+        settled: Whether other machines know that this process uses the folder.
+    """
+
+    base: str
+    shared: bool
+    file_system: FileSystem | None
+    no_locks: str = ""
+    look: Callable[[Way], None] | None = None
+    lock_of: Callable[[Any], SharedLock] = _no_lock
+    looked: float = 0.0
+    settled: bool = False
+
+    @property
+    def is_smb(self) -> bool:
+        """Whether the folders are used by way of an SMB client."""
+        return self.file_system is not None and self.file_system.is_smb
 
 
 LOCAL: Final = FileSystem("local", "local", "expected")

@@ -1,8 +1,19 @@
-"""An open folder, the path to it, and the names of temporary files in it.
+"""An open folder: its descriptors, its lock, its temporary files, and the writing of a file in it.
 
-Folders are opened one by one from the base folder; only the base folder's own path may contain symbolic
-links. Everything happens relative to the descriptor (Linux, macOS). So a folder may be deleted and made anew
+Everything that a write on a local file system does is here; conditions are added by `perkey.files.replacing`.
+
+Everything happens relative to the descriptor (Linux, macOS). So a folder may be deleted and made anew
 meanwhile: in the dead one no file can be created; the caller gets FileNotFoundError and starts again.
+
+**Interrupts.** The handler of a signal (Ctrl-C, an alarm) may raise an exception between any two bytecodes,
+also between the call that opens a file and the assignment of its number. So each descriptor is opened and
+noted within one call of a function written in C (``opened.extend(map(os.open, ...))``), and forgotten and
+closed within one (``any(map(os.close, ...))`` over the iterator of that list). Python calls no handler in
+between.
+
+**Forks.** An flock belongs to the open file, which a forked child shares: while the child lives, its copy of
+the descriptor would keep the lock of a parent that was killed. So each `Handle` whose files may be locked is
+registered here, and a child closes its copies at once (closing does not unlock the parent; unlocking would).
 """
 
 from __future__ import annotations
@@ -11,175 +22,45 @@ import errno
 import io
 import itertools
 import os
-import re
 import stat
 import sys
+import threading
 import time
+from _thread import RLock
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final, NoReturn, Self, TypeVar
+from itertools import chain, compress
+from typing import Any, Final, Self
 
 from perkey.answers import system_answer
-from perkey.files.locks import Handle, Hold, Turn, begin, end, is_nested, lock, unlock
+from perkey.content import Data, Streamable
+from perkey.files.file_systems import Locking, SharedLock, Way
+from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine, try_lock
+from perkey.files.reading import FOLDER, PASSAGE, READ, explain, refuse_link, use
+from perkey.files.versions import COARSE, STEP
 from perkey.naming import Name
 
-R = TypeVar("R")
+if sys.platform != "win32":
+    import fcntl
 
-FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-"""How a folder is opened, for listing or for locking."""
+LOOK_AGAIN_SECONDS: Final = 1.0
+"""So often a writer on a local file system looks whether other machines have begun to use the folder. The
+first of those waits for longer before its first write."""
 
-PASSAGE: Final = getattr(os, "O_PATH", os.O_RDONLY) | FOLDER
-"""How a folder is opened that is only passed through."""
+ways: Final[dict[tuple[str, Locking], Way]] = {}
+"""How base folders are used, as far as that was decided in this process; see `perkey.files.sharing`."""
 
-# O_NONBLOCK: a planted FIFO must not block its reader.
-READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""How a file is opened for reading."""
-
-READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-"""How a file is opened whose path may be or contain a symbolic link."""
-
+_UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
+_NEAR_FUTURE: Final = 1_000_000_000
 UNNAMED: Final = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 """How a folder is opened to make a file in it that has no name; fails where that is not supported."""
 
 NEEDS_NAME: Final = frozenset((errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.EOPNOTSUPP))
 """The errors of systems and file systems on which each file has a name; EISDIR if the flag is unknown."""
 
-
-def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: Any) -> R:
-    """Open what is called `name` below `base`, and return what `act` returns for its descriptor.
-
-    No symbolic link below `base` is followed. This is the fast form of a `Handle`, used for the most frequent
-    calls: no handler of a signal runs between opening and noting, or between forgetting and closing. The
-    outer `try` is there because an exception may come at the beginning of the inner ``finally``.
-
-    Args:
-        base: The base folder.
-        name: The way from there; at least one part.
-        flags: How the last part is opened: `READ`, `FOLDER` or `PASSAGE`.
-        act: What to do; it is called with `arguments` and the descriptor, which is closed afterwards.
-        *arguments: Its first arguments.
-
-    Raises:
-        FileNotFoundError, NotADirectoryError: It does not exist.
-        OSError: A symbolic link is in the way (ELOOP), or rights are missing.
-        Whatever `act` raises.
-    """
-    opened: list[int] = []
-    closing = map(os.close, opened)
-    try:
-        try:
-            if len(name) > 1:
-                _open(base, name, flags, opened, closing)
-            else:
-                path = f"{base}/{name[0]}"
-                try:
-                    opened.extend(map(os.open, (path,), (flags,)))
-                except system_answer(OSError) as error:
-                    explain(error, path)
-            return act(*arguments, opened[-1])
-        finally:
-            any(closing)
-    except BaseException:
-        any(closing)
-        raise
-
-
-def _open(base: str, name: Name, flags: int, opened: list[int], closing: Iterator[None]) -> None:
-    """Open two parts or more, part after part, and close all but the last."""
-    depth = 1
-    last = len(name) - 1
-    try:
-        opened.extend(map(os.open, (f"{base}/{name[0]}",), (PASSAGE,)))
-        while depth < last:
-            opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[depth],), (PASSAGE,)))
-            next(closing)
-            depth += 1
-        opened.extend(map(partial(os.open, dir_fd=opened[-1]), (name[last],), (flags,)))
-        next(closing)
-    except system_answer(OSError) as error:
-        explain(error, "/".join((base, *name[: len(opened) + 1])))
-
-
-def read_open(fd: int, size: int) -> bytes:
-    """Return the content of an open file of `size` bytes."""
-    content = os.read(fd, size)
-    if len(content) == size:
-        return content
-    buffer = io.BytesIO()
-    while content:
-        buffer.write(content)
-        content = os.read(fd, size)
-    return buffer.getvalue()
-
-
-def stat_file(base: str, name: Name) -> os.stat_result:
-    """Return the status of the file `name` below `base`; raises as `use`."""
-    if len(name) == 1:
-        found = os.stat(f"{base}/{name[0]}", follow_symlinks=False)
-    else:
-        found = use(base, name[:-1], PASSAGE, _stat_in, name[-1], "/".join((base, *name)))
-    if stat.S_ISLNK(found.st_mode):
-        refuse_link("/".join((base, *name)))
-    return found
-
-
-def _stat_in(leaf: str, path: str, folder: int) -> os.stat_result:
-    try:
-        return os.stat(leaf, dir_fd=folder, follow_symlinks=False)
-    except system_answer(OSError) as error:
-        explain(error, path)
-
-
-def explain(error: OSError, path: str) -> NoReturn:
-    """Raise `error`, of a system call, with the full path; if a symbolic link is the cause, raise that error.
-
-    The error itself is raised, not another one of its class, which may take other arguments.
-    """
-    if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
-        refuse_link(path)
-    error.filename = path
-    if error.filename2 is not None:
-        del error.filename2
-    raise error
-
-
-def is_folder(path: str) -> bool:
-    """Return whether a path leads to a folder; what a signal handler raises passes, unlike in `isdir`."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except system_answer(OSError):
-        return False
-
-
-def refuse_link(path: str) -> NoReturn:
-    """Raise the error about a symbolic link that is in the way."""
-    raise OSError(
-        errno.ELOOP,
-        "a symbolic link inside a dictionary's folder is not followed; remove or replace it",
-        path,
-    )
-
-
 LOCK_FILE: Final = ".@perkey-lock"
 """Stands in for the lock on the folder itself where a file system refuses that; no key has this name."""
-
-_KEEPS_FOLDER: Final = frozenset(
-    (
-        errno.ENOTEMPTY,
-        errno.EEXIST,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.ELOOP,
-        errno.EBUSY,
-        errno.EINVAL,
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ESTALE,
-    )
-)
-"""Why a folder that may be empty stays."""
 
 _BASE: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -210,12 +91,273 @@ def _sync(fd: int) -> None:
         os.fsync(fd)
 
 
+# --- Descriptors ----------------------------------------------------------------------------------------
+
+_PATIENCE: Final = 100
+
+_lockable: dict[int, list[Iterator[object]]] = {}
+"""Handles, by their ids, to the stages of their closing."""
+
+_forking: set[int] = set()
+_forks = 0
+
+
+class Handle(io.IOBase):
+    """Owns descriptors; a ``with`` block closes all of them, in the order of their opening.
+
+    `close` and ``__exit__`` are C functions (those of `io.IOBase`), so that no handler of a signal runs
+    between their beginning and the closing. A handle that is garbage closes what is still open.
+
+    Args:
+        lockable: Whether the files may be locked. Children forked meanwhile close their copies then.
+
+    Attributes:
+        pending: An iterator over the descriptors that are open; only its length may be asked for.
+    """
+
+    def __init__(self, *, lockable: bool = False) -> None:
+        opened: list[int] = []
+        self._opened = opened
+        self.pending = iter(opened)
+        closing = map(os.close, self.pending)
+        stages: list[Iterator[object]] = [closing]
+        self._stages = stages
+        self._lockable = lockable
+        if lockable:
+            # Draws what `pop` returns, and yields nothing.
+            stages.append(compress(map(_lockable.pop, (id(self),), (None,)), (False,)))
+        # All stages yield None or nothing, so that one call goes through all; `__exit__` returns its result.
+        self.close = partial(any, chain.from_iterable(stages))  # type: ignore[method-assign, assignment]
+        if lockable:
+            _lockable[id(self)] = stages  # at last: from now on, closing removes it
+
+    def open(self, path: str, flags: int, mode: int = 0o777, dir_fd: int | None = None) -> int:
+        """Open a file as `os.open`, and return its descriptor, which belongs to this handle."""
+        act = os.open if dir_fd is None else partial(os.open, dir_fd=dir_fd)
+        opened = self._opened
+        if not self._lockable:
+            opened.extend(map(act, (path,), (flags,), (mode,)))
+            return opened[-1]
+        for _ in range(_PATIENCE):
+            if _forking:
+                time.sleep(0.001)
+                continue
+            forks = _forks
+            opened.extend(map(act, (path,), (flags,), (mode,)))
+            if forks == _forks and not _forking:
+                return opened[-1]
+            # 1. here: opened   2. another thread: forked   3. here: noted, too late for that child.
+            # The child keeps an open file that is never locked; take a new one.
+        # A fork that does not end: one of its hooks may be waiting for this very thread.
+        opened.extend(map(act, (path,), (flags,), (mode,)))
+        return opened[-1]
+
+    def redirect(self, fd: int, other: int) -> None:
+        """Close what a descriptor of this handle leads to, and let it lead to what `other` leads to.
+
+        Its number belongs to this handle throughout, so that no interrupt can lose it.
+        """
+        os.dup2(other, fd, inheritable=False)
+
+    def before_closing(self, stage: Iterator[object]) -> None:
+        """Exhaust an iterator when this is closed, before the descriptors are; a forked child does not."""
+        self._stages.insert(0, stage)
+
+
+def _begin_fork() -> None:
+    global _forks  # noqa: PLW0603 - a process forks as a whole
+    _forking.add(threading.get_ident())
+    _forks += 1
+
+
+def _end_fork() -> None:
+    global _forks  # noqa: PLW0603 - as above
+    _forks += 1
+    _forking.discard(threading.get_ident())
+
+
+def _close_copies() -> None:
+    _forking.clear()
+    handles = list(_lockable.values())
+    _lockable.clear()
+    for stages in handles:
+        closing = stages[-2]
+        stages.clear()  # what else is to be done when a handle is closed, the parent does
+        any(closing)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_begin_fork, after_in_parent=_end_fork, after_in_child=_close_copies)
+
+
+class ProcessLock(RLock):  # type: ignore[misc] # final for type checkers only
+    """A lock that a forked child gets anew: the thread that held it does not exist there.
+
+    For locks that live as long as their module: each is renewed in every child from then on. Entering and
+    leaving a ``with`` block are C functions, in which no signal handler runs. A signal handler or a finaliser
+    that wants the lock of its own thread gets it; the module that uses the lock decides what it may do.
+    """
+
+    def __init__(self) -> None:
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
+
+
+# --- Locks ----------------------------------------------------------------------------------------------
+
+
+def begin(handle: Handle) -> Hold:
+    """Note that this thread is about to lock a descriptor of a handle; `end` it after unlocking."""
+    holds = mine.holds
+    if holds:  # an interrupt may have left some
+        holds[:] = [hold for hold in holds if hold.is_alive()]
+    hold = Hold()
+    hold.pending = handle.pending
+    holds.append(hold)
+    return hold
+
+
+def end(hold: Hold) -> None:
+    """Note that a lock was released."""
+    holds = mine.holds
+    if hold in holds:
+        holds.remove(hold)
+
+
+def lock(fd: int) -> bool:
+    """Lock an open file or folder, waiting for its holder; return False if the file system has no locks.
+
+    If the holder is a write that this thread was in when a signal handler or a finaliser ran, this returns at
+    once: the caller works under that write's lock.
+
+    Raises:
+        OSError: It failed for another reason.
+    """
+    if sys.platform == "win32":  # pragma: not on Linux
+        from perkey.files.locks import lock_byte
+
+        return lock_byte(fd)
+    try:
+        holds = mine.holds
+        # The first is the outermost: if it is the caller's own, the thread has no outer locks.
+        if not holds or holds[0].fd == fd or not locked_for_outer(fd, try_lock):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+    except system_answer(OSError) as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        return False
+    return True
+
+
+def unlock(fd: int) -> None:
+    """Release a lock; also one that a forked child would otherwise go on holding."""
+    if sys.platform == "win32":  # pragma: not on Linux
+        from perkey.files.locks import unlock_byte
+
+        unlock_byte(fd)
+    else:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+# --- Files ----------------------------------------------------------------------------------------------
+
+OURS: Final = ".@perkey-"
+"""The beginning of the names of all files that are not items; a key cannot contain "@"."""
+
+SCRATCH: Final = ".@perkey"
+"""The folder for what is not an item or a job; beside items it would be listed as a foreign file."""
+
+TEMPORARY: Final = OURS + "tmp-"
+"""The beginning of the names of temporary files."""
+
+# A process' own mark, so that two hosts with equal process numbers never meet; renewed after a fork.
+_mark = os.urandom(9).hex()
+_counter = itertools.count()
+
+
+def _renew_mark() -> None:
+    global _mark  # noqa: PLW0603 - belongs to the process
+    _mark = os.urandom(9).hex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_mark)
+
+
+def temporary_name() -> str:
+    """Return a name that no key has and no other writer uses, on whatever host."""
+    return f"{TEMPORARY}{_mark}-{next(_counter):x}"
+
+
+_latest = 0
+
+
+def next_time(predecessor: os.stat_result | None) -> int:
+    """Return the time to be set on a new file, in nanoseconds: later than any that this process has given.
+
+    So an item that is deleted and made again within a tick of the clock gets another version, although the
+    predecessor's time is not known then. A time more than a second ahead is not followed: it was set by hand
+    or by a clock that is wrong, and timestamps must stay true.
+    """
+    global _latest  # noqa: PLW0603 - belongs to the process
+    now = stamp = time.time_ns()
+    for earlier in (_latest, 0 if predecessor is None else predecessor.st_mtime_ns):
+        if stamp <= earlier < now + _NEAR_FUTURE:
+            stamp = earlier + COARSE  # a float of seconds distinguishes microseconds, but not 100 ns
+    stamp -= stamp % STEP
+    if stamp % COARSE == 0:
+        stamp += STEP
+    _latest = stamp
+    return stamp
+
+
+def fill(fd: int, data: Data, place: str) -> None:
+    """Write `data` into a new file; an OSError of the file names `place`."""
+    if isinstance(data, bytes):
+        try:
+            _write_all(fd, data)
+        except system_answer(OSError) as error:
+            explain(error, place)
+    else:
+        _stream(fd, data, place)
+
+
+class _NewFile(io.FileIO):
+    """A file that notes its own failure, which distinguishes it from those of the data's code."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except system_answer(OSError) as error:
+            self.failure = error
+            raise
+
+
+def _stream(fd: int, data: Streamable, place: str) -> None:
+    raw = _NewFile(fd, "wb", closefd=False)
+    try:
+        with io.BufferedWriter(raw) as file:
+            data.write_to(file)
+    except system_answer(OSError) as error:
+        if error is raw.failure:
+            explain(error, place)
+        raise  # as it is: it is of the data's own code
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
+
+
 class Folder(Handle):
     """An open folder; use it in a ``with`` block, which closes it and removes the temporary files left in it.
 
     **Locks.** `lock` chooses the kind of lock and `unlock` releases it. Each kind is a method that notes in a
     `Hold` which descriptor it locks, before it locks it, and returns whether the file system supports this
-    kind. `_take_lock` tries them; on file systems of several machines `SharedFolder` has another one.
+    kind. `_take_lock` tries them. Where other machines use the folder, it is a lock of the `Way`.
 
     Args:
         path: Its path, for messages.
@@ -228,7 +370,13 @@ class Folder(Handle):
     no_locks = "its file system has no locks (flock)"
     """Why conditions on versions are refused where `lock` returns False."""
     hold: Hold | None = None
-    _lock_flags = LOCK_FLAGS
+    way: Way | None = None
+    """How the folder is used, if other machines may come; they have a lock of their own."""
+
+    lock_flags = LOCK_FLAGS
+    """How the lock file is opened."""
+
+    _shared_lock: SharedLock | None = None
     _fd = -1
     _temporaries: list[str] | None = None
 
@@ -237,18 +385,21 @@ class Folder(Handle):
         self.path = path
 
     @classmethod
-    def at(cls, base: str, parts: Name, *, lockable: bool = True) -> Self:
+    def at(cls, base: str, parts: Name, *, lockable: bool = True, way: Way | None = None) -> Self:
         """Open a folder.
 
         Args:
             base: The base folder, whose own path may contain symbolic links.
             parts: The folder below it, none for the base itself.
             lockable: Whether it may be locked.
+            way: How it is used.
 
         Raises:
-            FileNotFoundError: It does not exist (`make` makes it).
+            FileNotFoundError: It does not exist (`make_folder` makes it).
         """
         folder = cls("/".join((base, *parts)), lockable=lockable)
+        if way is not None and way.look is not None:
+            folder.way = way
         try:
             if not parts:
                 folder._fd = folder.open(base, _BASE)
@@ -266,27 +417,6 @@ class Folder(Handle):
             self._fd = self.open(path, FOLDER, dir_fd=dir_fd)
         except system_answer(OSError) as error:
             explain(error, self.path)
-
-    @staticmethod
-    def make(base: str, parts: Name, *, durable: bool) -> None:
-        """Make a folder and all above it, as the umask wants; those that exist are left as they are.
-
-        Args:
-            base: The base folder.
-            parts: The folder below it.
-            durable: Whether the new folders are on disk when this returns.
-        """
-        make_base(base, durable=durable)
-        for depth in range(len(parts)):
-            with Folder.at(base, parts[:depth]) as above:
-                try:
-                    os.mkdir(parts[depth], dir_fd=above.fileno())
-                    if durable:
-                        above.sync()
-                except system_answer(FileExistsError):
-                    pass
-                except system_answer(OSError) as error:
-                    explain(error, f"{above.path}/{parts[depth]}")
 
     def fileno(self) -> int:
         """Return the descriptor."""
@@ -409,39 +539,78 @@ class Folder(Handle):
         except system_answer(OSError) as error:
             explain(error, f"{self.path}/{name}")
 
+    def put(self, name: Name, data: Data, *, durable: bool) -> None:
+        """Write a file without a condition and without a version; otherwise as `place`.
+
+        It does not stat the file that it replaces: that would cost a seventh of a write without syncs.
+
+        Args:
+            name: The item.
+            data: Its new content.
+            durable: Whether file and folder are on disk when this returns.
+
+        Raises:
+            FileNotFoundError: Another process deleted the folder, or a temporary file that seemed stale.
+            OSError: It cannot be written; nothing was changed.
+        """
+        leaf = name[-1]
+        where = f"{self.path}/{leaf}"
+        temporary = temporary_name()
+        fd = self.create(temporary, self)
+        fill(fd, data, where)
+        if durable:
+            sync(fd, where)
+        self.lock()
+        try:
+            if len(mine.holds) > 1 or self.hold is None:
+                begin_turn(self.hold, self._fd, leaf, fd)  # a write that this one interrupted compares again
+            stamp = getattr(data, "mtime_ns", None) or next_time(None)
+            os.utime(fd, ns=(stamp, stamp))
+            self.replace(temporary, leaf)
+            self.settle(temporary)
+        finally:
+            self.unlock()
+        if durable:
+            self.sync()
+
     def sync(self) -> None:
         """Bring the names in this folder to the disk."""
         sync(self._fd, self.path)
 
     def lock(self) -> bool:
-        """Exclude all other writers of this folder; return False where no kind of lock is supported.
+        """Exclude all other writers of this folder; return False where conditions cannot rely on the lock.
 
         Within a write of the same thread to the same folder, which a signal handler or a finaliser
         interrupted, this returns at once; see `perkey.files.locks`.
         """
         hold = self.hold = begin(self)
-        if self._take_lock(hold):
-            return True
-        self.hold = None
-        end(hold)
-        return False
+        locked = self._take_lock(hold)
+        if not locked:
+            self.hold = None
+            end(hold)
+        if self.way is not None and self.way.no_locks:
+            self.no_locks = self.way.no_locks
+            return False  # even if there is a lock
+        return locked
 
     def unlock(self) -> None:
         """Let other writers in; does nothing without a lock."""
         hold = self.hold
         if hold is not None:
             if hold.fd >= 0:
-                self._release(hold.fd)
+                self.release(hold.fd)
             self.hold = None
             end(hold)
 
     def remove_lock_file(self) -> None:
         """Remove the lock file, if the lock is held by it and nothing else is in the folder.
 
-        Another writer may have the lock from then on.
+        Another writer may have the lock from then on. A lock file of other machines stays: they may have it
+        open.
         """
         if (
-            self.hold is not None
+            self._shared_lock is None
+            and self.hold is not None
             and self.hold.fd not in {self._fd, -1}
             and os.listdir(self._fd) == [LOCK_FILE]
         ):
@@ -453,18 +622,29 @@ class Folder(Handle):
 
     def _take_lock(self, hold: Hold) -> bool:
         """Lock the folder itself, or where that is refused the file in it; return False if both are."""
-        return self._lock_itself(hold) or self._lock_file(hold, lock, self._is_lock_file)
+        way = self.way
+        if way is not None and way.look is not None:
+            # Again: the folder may have been open for long, as data was written that takes long to be made.
+            if not way.shared and time.monotonic() - way.looked > LOOK_AGAIN_SECONDS:
+                way.look(way)
+            if way.shared:
+                self._shared_lock = way.lock_of(self)
+                return not way.no_locks and self._shared_lock.take(hold)
+        return self._lock_itself(hold) or self.lock_file(hold, lock, self._is_lock_file)
 
-    def _release(self, fd: int) -> None:
+    def release(self, fd: int) -> None:
         """Release a lock of `_take_lock`."""
-        unlock(fd)
+        if self._shared_lock is None:
+            unlock(fd)
+        else:
+            self._shared_lock.release(fd)
 
     def _lock_itself(self, hold: Hold) -> bool:
         """Lock the folder's own descriptor."""
         hold.fd = self._fd
         return lock(hold.fd)
 
-    def _lock_file(self, hold: Hold, take: Callable[[int], bool], is_current: Callable[[int], bool]) -> bool:
+    def lock_file(self, hold: Hold, take: Callable[[int], bool], is_current: Callable[[int], bool]) -> bool:
         """Lock a file in the folder, which is made if it is missing.
 
         Args:
@@ -475,7 +655,7 @@ class Folder(Handle):
         while True:
             hold.fd = -1
             try:
-                hold.fd = fd = self._open_lock_file(self)
+                hold.fd = fd = self.open_lock_file(self)
             except system_answer(FileNotFoundError):
                 return True  # the folder was deleted: nothing can be put into it any more
             if not take(fd):
@@ -483,7 +663,7 @@ class Folder(Handle):
             if is_current(fd):
                 return True
             # Deleted during the wait, for example with its folder; another writer may have made a new one.
-            self._release(fd)
+            self.release(fd)
 
     def scan(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         """Return an iterator over the entries, whose `stat` works as long as this folder is open."""
@@ -506,9 +686,10 @@ class Folder(Handle):
         found = self.stat(LOCK_FILE)
         return found is not None and os.path.samestat(found, os.fstat(fd))
 
-    def _open_lock_file(self, owner: Handle) -> int:
+    def open_lock_file(self, owner: Handle) -> int:
+        """Open the lock file, which is made if it is missing; `owner` closes it."""
         here = self._fd
-        flags = self._lock_flags
+        flags = self.lock_flags
         try:
             # An existing one first without O_CREAT, which Linux refuses for others' files in sticky folders.
             fd = owner.open(LOCK_FILE, flags & ~os.O_CREAT, dir_fd=here)
@@ -521,122 +702,21 @@ class Folder(Handle):
         return fd
 
 
-def remove_emptied(base: str, parts: Name) -> None:
-    """Remove a folder and those above it, but not the base folder, as long as they are empty.
-
-    A writer that is about to put something there notices, and makes the folder again.
-    """
-    for depth in range(len(parts), 0, -1):
-        try:
-            with Folder.at(base, parts[: depth - 1], lockable=False) as above:
-                os.rmdir(parts[depth - 1], dir_fd=above.fileno())
-        except system_answer(OSError) as error:
-            if error.errno not in _KEEPS_FOLDER:
-                raise
-            return
-
-
-def make_base(base: str, *, durable: bool) -> None:
-    """Make the base folder and all above it, unless they exist.
-
-    Raises:
-        NotADirectoryError: A file is in its place.
-    """
-    missing = []
-    path = base
-    while not is_folder(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for path in reversed(missing):
-        try:
-            os.mkdir(path)
-        except system_answer(FileExistsError):
-            refuse_dangling(path)
-            if not is_folder(path):
-                raise NotADirectoryError(
-                    errno.ENOTDIR, "a file is where the folder should be", path
-                ) from None
-        if durable:
-            with Folder.at(os.path.dirname(path), (), lockable=False) as above:
-                above.sync()
-
-
-def refuse_dangling(path: str) -> None:
-    """Raise FileNotFoundError for a link that leads nowhere, because its target may only be unreachable.
+def open_local(
+    base: str, parts: Name, locking: Locking, *, lockable: bool = True, place: str | None = None
+) -> Folder | None:
+    """Open a folder if it is known that only this machine uses it; else return None.
 
     Args:
-        path: What was not found.
+        base: As for `Folder.at`.
+        parts: As for `Folder.at`.
+        locking: What the caller has chosen.
+        lockable: As for `Folder.at`.
+        place: The folder whose file system decides, if it is another one than `base`.
     """
-    if os.path.islink(path) and not os.path.exists(path):
-        raise FileNotFoundError(
-            errno.ENOENT, f"the link leads nowhere, to {os.readlink(path)!r} (is that mounted?)", path
-        )
-
-
-OURS: Final = ".@perkey-"
-"""The beginning of the names of all files that are not items; a key cannot contain "@"."""
-
-SCRATCH: Final = ".@perkey"
-"""The folder for what is not an item or a job; beside items it would be listed as a foreign file."""
-
-TEMPORARY: Final = OURS + "tmp-"
-"""The beginning of the names of temporary files."""
-
-STALE_SECONDS: Final = 3600.0
-"""After so long without being written to, a temporary file is taken for a dead writer's."""
-
-_NOT_OURS_TO_TIDY: Final = frozenset((errno.ENOENT, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EROFS))
-
-# A process' own mark, so that two hosts with equal process numbers never meet; renewed after a fork.
-_mark = os.urandom(9).hex()
-_counter = itertools.count()
-
-
-def _renew_mark() -> None:
-    global _mark  # noqa: PLW0603 - belongs to the process
-    _mark = os.urandom(9).hex()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_mark)
-
-
-def temporary_name() -> str:
-    """Return a name that no key has and no other writer uses, on whatever host."""
-    return f"{TEMPORARY}{_mark}-{next(_counter):x}"
-
-
-def signed_name() -> str:
-    """Return a name as `temporary_name` that also names the process and the host that use it."""
-    host = re.sub(r"[^A-Za-z0-9.-]", "-", os.uname().nodename)[:64]
-    return f"{temporary_name()}-{os.getpid()}-{host}"
-
-
-def writer_of(name: str) -> str:
-    """Return the host and the process that a name of `signed_name` names; empty for other names."""
-    parts = name.removeprefix(TEMPORARY).split("-", 3)
-    return f"host {parts[3]}, process {parts[2]}" if len(parts) == 4 else ""  # noqa: PLR2004 - as above
-
-
-def discard(folder: Folder, temporary: str) -> None:
-    """Remove a temporary file of our own, if it is still there under that name."""
-    try:
-        folder.unlink(temporary)
-    except system_answer(FileNotFoundError):
-        pass  # renamed already, or gone with its folder
-
-
-def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
-    """Remove a temporary file that was not written to for `min_age` seconds; return whether it was removed.
-
-    If its writer lives after all, it notices, and writes again.
-    """
-    try:
-        if time.time() - entry.stat(follow_symlinks=False).st_mtime < min_age:
-            return False
-        folder.unlink(entry.name)
-    except system_answer(OSError) as error:
-        if error.errno not in _NOT_OURS_TO_TIDY:
-            raise
-        return False
-    return True
+    way = ways.get((base if place is None else place, locking))
+    if way is None or way.shared:
+        return None
+    if lockable and way.look is not None and time.monotonic() - way.looked > LOOK_AGAIN_SECONDS:
+        return None
+    return Folder.at(base, parts, lockable=lockable, way=way)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import stat as modes
 import time
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from perkey.answers import system_answer
-from perkey.content import Data, Streamable
+from perkey.content import Data
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, ANY, Expectation, Verb, Version, refuse
 from perkey.files import versions as stamps
-from perkey.files.folder import Folder, discard, explain, signed_name, sync, temporary_name
-from perkey.files.locks import Handle, Turn, begin_turn
+from perkey.files.folder import Folder, Handle, fill, next_time, sync, temporary_name
+from perkey.files.locks import Turn, begin_turn
+from perkey.files.sharing import signed_name
+from perkey.files.tidying import discard
 from perkey.naming import Name
 
 _NO_LINKS: Final = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK))
@@ -100,7 +101,7 @@ def _place_closed(
         if mode is not None:
             os.fchmod(fd, mode)
         fill(fd, data, where)
-        stamp = getattr(data, "mtime_ns", None) or stamps.next_time(None)
+        stamp = getattr(data, "mtime_ns", None) or next_time(None)
         os.utime(fd, ns=(stamp, stamp))
         if durable:
             sync(fd, where)
@@ -133,7 +134,7 @@ def _publish_closed(
         turn = begin_turn(folder.hold, folder.fileno(), leaf)
         there = None if expect is ANY else compare(folder, name, expect)
         if there is not None and mine.st_mtime_ns <= there.st_mtime_ns:
-            stamp = stamps.next_time(there)
+            stamp = next_time(there)
             os.utime(temporary, ns=(stamp, stamp), dir_fd=folder.fileno())
             mine = os.stat(temporary, dir_fd=folder.fileno(), follow_symlinks=False)
         if expect is not ABSENT:
@@ -184,41 +185,6 @@ def _look_at_version(folder: Folder, name: Name, mine: os.stat_result) -> Versio
     with Handle() as file:
         fd = folder.open_file(name[-1], file)
         return stamps.version_of(os.fstat(fd), fd)
-
-
-def fill(fd: int, data: Data, place: str) -> None:
-    """Write `data` into a new file; an OSError of the file names `place`."""
-    if isinstance(data, bytes):
-        try:
-            _write_all(fd, data)
-        except system_answer(OSError) as error:
-            explain(error, place)
-    else:
-        _stream(fd, data, place)
-
-
-class _NewFile(io.FileIO):
-    """A file that notes its own failure, which distinguishes it from those of the data's code."""
-
-    failure: OSError | None = None
-
-    def write(self, data: Any, /) -> int:
-        try:
-            return super().write(data)
-        except system_answer(OSError) as error:
-            self.failure = error
-            raise
-
-
-def _stream(fd: int, data: Streamable, place: str) -> None:
-    raw = _NewFile(fd, "wb", closefd=False)
-    try:
-        with io.BufferedWriter(raw) as file:
-            data.write_to(file)
-    except system_answer(OSError) as error:
-        if error is raw.failure:
-            explain(error, place)
-        raise  # as it is: it is of the data's own code
 
 
 def compare(folder: Folder, name: Name, expect: Expectation) -> os.stat_result | None:
@@ -278,7 +244,7 @@ def publish(
     while not replaced:
         turn = begin_turn(folder.hold, folder.fileno(), leaf, fd)
         there = None if expect is ANY else compare(folder, name, expect)
-        stamp = wanted or stamps.next_time(there)
+        stamp = wanted or next_time(there)
         os.utime(fd, ns=(stamp, stamp))
         if expect is ANY:
             folder.replace(temporary, leaf)
@@ -352,9 +318,3 @@ def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool
             raise ConflictError(name, ABSENT) from None
     discard(folder, temporary)  # gone already if it seemed stale; the item is there all the same
     return True
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])

@@ -27,7 +27,6 @@ import ctypes
 import errno
 import os
 import random
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,22 +36,17 @@ from operator import call
 from typing import Final, TypeVar
 
 from perkey.answers import ignore_system_answer, system_answer
-from perkey.errors import LockTimeoutError, OutcomeUnknownError
-from perkey.files import sharing
-from perkey.files.file_systems import FileSystem, Locking
-from perkey.files.folder import (
-    FOLDER,
-    LOCK_FLAGS,
-    TEMPORARY,
-    Folder,
-    discard,
-    explain,
-    temporary_name,
-    writer_of,
-)
-from perkey.files.locks import Handle, Hold, Turn, locked_for_outer
-from perkey.files.sharing import Way, look_for_others, settle, way_of
+from perkey.content import Data
+from perkey.errors import OutcomeUnknownError
+from perkey.expectations import ANY
+from perkey.files.file_systems import FileSystem, Locking, Way
+from perkey.files.folder import LOCK_FLAGS, TEMPORARY, Folder, Handle, open_local, temporary_name
+from perkey.files.locks import Hold, Turn
+from perkey.files.reading import FOLDER, explain
+from perkey.files.replacing import place
+from perkey.files.sharing import RecordLock, way_of
 from perkey.files.syscalls import libc_function
+from perkey.files.tidying import discard
 from perkey.naming import Name
 
 if sys.platform != "win32":
@@ -61,28 +55,19 @@ if sys.platform != "win32":
 R = TypeVar("R")
 
 _ESTALE_SECONDS: Final = 20.0
-_LOCK_SECONDS: Final = 300.0
 _LEASE_SECONDS: Final = 45.0
 """For how long a lock is relied on: half of the lease that servers of NFS 4 usually give."""
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
-_PAUSE: Final = 0.05
-_SMB_PAUSE: Final = 0.2
-"""How long a writer waits at most until it tries to lock again. On SMB a try costs the server much more."""
-_SMB_OPEN_SECONDS: Final = 2.0
-"""From then on, a writer that waits for a lock on SMB closes the lock file between two attempts."""
 _OPEN_SECONDS: Final = 3.0
 _TRIES: Final = 8
 _INSERTING_SECONDS: Final = 0.25
 _RECENT: Final = 60_000_000_000
-_SETLK: Final = 37  # F_OFD_SETLK of Linux
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_STATX_FORCE_SYNC: Final = 0x2000
 _STATX_BASIC: Final = 0x7FF
 _STALE: Final = frozenset((errno.ESTALE, errno.EBUSY))
 _MAYBE_DONE: Final = frozenset((errno.ENOENT, errno.EEXIST, errno.ESTALE))
 """What a client gets for a change of names that it has repeated, and whose first call may have succeeded."""
-_TAKEN: Final = frozenset((errno.EACCES, errno.EAGAIN))
-_UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
 def open_folder(
@@ -98,9 +83,12 @@ def open_folder(
         place: The folder whose file system decides, if it is another one than `base`: for example
             that of a data space, for the folders of its jobs.
     """
+    folder = open_local(base, parts, locking, lockable=lockable, place=place)
+    if folder is not None:
+        return folder
     way = way_of(base if place is None else place, locking, writing=lockable)
     if not way.shared:
-        return _open_local(base, parts, way, lockable=lockable)
+        return Folder.at(base, parts, lockable=lockable, way=way)
     return persist(partial(SharedFolder.reach, base, parts, way, lockable=lockable), way.file_system)
 
 
@@ -111,15 +99,7 @@ def stale_errors(file_system: FileSystem | None) -> frozenset[int]:
 
 def open_local_folder(base: str, parts: Name, locking: Locking) -> Folder:
     """Open a folder on a local file system, as `open_folder`, even if other machines use it meanwhile."""
-    return _open_local(base, parts, way_of(base, locking), lockable=True)
-
-
-def _open_local(base: str, parts: Name, way: Way, *, lockable: bool) -> Folder:
-    if not lockable or way.file_system is None:
-        return Folder.at(base, parts, lockable=lockable)
-    folder = WatchedFolder.at(base, parts, lockable=lockable)
-    folder.watch_way(way)
-    return folder
+    return Folder.at(base, parts, way=way_of(base, locking))
 
 
 class Patience:
@@ -259,119 +239,7 @@ def open_shared(path: str, way: Way, *, lockable: bool = False) -> SharedFolder:
     return persist(partial(SharedFolder.reach, path, (), way, lockable=lockable), way.file_system)
 
 
-class _LockFileFolder(Folder):
-    """A folder that can be locked by the lock file in it, which the server arbitrates."""
-
-    _way: Way
-    _locked = 0.0
-
-    def lock(self) -> bool:
-        """Lock as `Folder.lock`; return False where conditions are refused, even if there is a lock."""
-        locked = super().lock()
-        self._locked = _seconds()
-        if self._way.no_locks:
-            self.no_locks = self._way.no_locks
-            return False
-        return locked
-
-    def _lock_shared(self, hold: Hold) -> bool:
-        return self._lock_file(hold, self._take_record, self._has_name)
-
-    def _take_record(self, fd: int) -> bool:
-        settle(self._way)
-        return locked_for_outer(fd, _try_lock) or self._wait_for(fd)
-
-    def _has_name(self, fd: int) -> bool:
-        # On SMB a file that is open is not deleted, and the client's count of links may be wrong.
-        return self._way.is_smb or os.fstat(fd).st_nlink > 0
-
-    def _wait_for(self, fd: int) -> bool:
-        """Lock the lock file; return False where the file system has no such locks."""
-        limit = float(os.environ.get("PERKEY_LOCK_SECONDS") or _LOCK_SECONDS)
-        end = time.monotonic() + limit
-        pause = 0.0005
-        while True:
-            try:
-                if _try_lock(fd):
-                    return True
-            except system_answer(OSError) as error:
-                if error.errno not in _UNSUPPORTED:
-                    raise
-                return False
-            if time.monotonic() > end:
-                raise LockTimeoutError(self.path, limit, self._oldest_writer())
-            seconds = pause * (0.5 + random.random())  # noqa: S311 - no secret
-            if not self._way.is_smb or time.monotonic() < end - limit + _SMB_OPEN_SECONDS:
-                time.sleep(seconds)
-            elif not self._sleep_without(fd, seconds):
-                return True
-            pause = min(1.5 * pause, _SMB_PAUSE if self._way.is_smb else _PAUSE)
-
-    def _sleep_without(self, fd: int, seconds: float) -> bool:
-        """Close the lock file, sleep, and open it again; return False if the folder was deleted meanwhile.
-
-        An SMB client may let programs that open a file in the same way share one handle of the server. If one
-        of them is killed while it asks for the lock, the server has locked the file, and the client does not
-        know that. The lock is released when all programs of that client have closed the file. The number of
-        the descriptor stays, because the owner of the folder closes it, also after an interrupt.
-        """
-        self.redirect(fd, self._fd)
-        time.sleep(seconds)
-        try:
-            with Handle(lockable=True) as again:
-                self.redirect(fd, self._open_lock_file(again))
-        except system_answer(FileNotFoundError):
-            return False  # nothing can be put into the folder any more
-        return True
-
-    def _oldest_writer(self) -> str:
-        """Return host and process of the oldest unfinished write in the folder; empty if all are finished."""
-        oldest: tuple[float, str] | None = None
-        with ignore_system_answer(OSError), self.scan() as entries:
-            for entry in entries:
-                if entry.name.startswith(TEMPORARY):
-                    seen = (entry.stat(follow_symlinks=False).st_mtime, writer_of(entry.name))
-                    oldest = seen if oldest is None else min(oldest, seen)
-        return "" if oldest is None else oldest[1]
-
-    def _unlock_shared(self, fd: int) -> None:
-        """Release the lock; closing the file does so if this fails, as it was seen to on SMB (EIO)."""
-        if not self._way.is_smb:
-            with ignore_system_answer(OSError):
-                _set_lock(fd, fcntl.F_UNLCK)
-
-
-class WatchedFolder(_LockFileFolder):
-    """An open folder on a local file system; takes the lock of other machines as soon as these have come."""
-
-    _by_records = False
-
-    def watch_way(self, way: Way) -> None:
-        """Set how the folder is used."""
-        self._way = way
-
-    def _take_lock(self, hold: Hold) -> bool:
-        # Again: the folder may have been open for long, as data was written that takes long to be made.
-        if not self._way.shared and time.monotonic() - self._way.looked > sharing.LOOK_AGAIN_SECONDS:
-            look_for_others(self._way.base, self._way)
-        self._by_records = self._way.shared
-        if not self._way.shared:
-            return super()._take_lock(hold)
-        return not self._way.no_locks and self._lock_shared(hold)
-
-    def _release(self, fd: int) -> None:
-        if self._by_records:
-            self._unlock_shared(fd)
-        else:
-            super()._release(fd)
-
-    def remove_lock_file(self) -> None:
-        """Do nothing if the lock file is that of other machines."""
-        if not self._way.shared:
-            super().remove_lock_file()
-
-
-class SharedFolder(_LockFileFolder):
+class SharedFolder(Folder):
     """An open folder that other machines use, too.
 
     Args:
@@ -381,16 +249,18 @@ class SharedFolder(_LockFileFolder):
     """
 
     shared = True
+    _locked = 0.0
 
     def __init__(self, path: str, way: Way, *, lockable: bool) -> None:
         super().__init__(path, lockable=lockable)
-        self._way = way
+        self.way: Way = way
+        self._shared_lock: RecordLock = RecordLock(way, self)
         self._base = path
         self._parts: Name = ()
         self._smb = way.is_smb
         if self._smb:
             # Clients share handles of files that are open for reading (Linux before 6.14).
-            self._lock_flags = LOCK_FLAGS & ~os.O_RDWR | os.O_WRONLY
+            self.lock_flags = LOCK_FLAGS & ~os.O_RDWR | os.O_WRONLY
 
     @classmethod
     def reach(cls, base: str, parts: Name, way: Way, *, lockable: bool) -> SharedFolder:
@@ -463,11 +333,11 @@ class SharedFolder(_LockFileFolder):
             try:
                 return act()
             except system_answer(OSError) as error:
-                if error.errno not in stale_errors(self._way.file_system):
+                if error.errno not in stale_errors(self.way.file_system):
                     raise
             if self.hold is None and not self._temporaries:
-                persist(self._walk, self._way.file_system)
-        return persist(act, self._way.file_system, seconds=0.1)
+                persist(self._walk, self.way.file_system)
+        return persist(act, self.way.file_system, seconds=0.1)
 
     def _stat_once(self, name: str) -> os.stat_result | None:
         with Handle() as again:
@@ -487,6 +357,10 @@ class SharedFolder(_LockFileFolder):
         fd = super().open_file(name, file)
         self.close_at_once(fd)
         return fd
+
+    def put(self, name: Name, data: Data, *, durable: bool) -> None:
+        """Write a file as `Folder.put`."""
+        place(self, name, data, ANY, durable=durable, versioned=False)
 
     # --- Changing names, with replies that may be lost ---------------------------------------------------
 
@@ -539,7 +413,7 @@ class SharedFolder(_LockFileFolder):
             time.sleep(0.005 + 0.01 * random.random())  # noqa: S311 - no secret
         if turn is not None and not self.unlink(name, turn):
             return False
-        return persist(partial(self._rename, temporary, name, None), self._way.file_system)
+        return persist(partial(self._rename, temporary, name, None), self.way.file_system)
 
     def link(self, temporary: str, name: str) -> None:
         """Give a file a second name; raises FileExistsError if that is taken by another file."""
@@ -657,6 +531,12 @@ class SharedFolder(_LockFileFolder):
 
     # --- Locking -------------------------------------------------------------------------------------------
 
+    def lock(self) -> bool:
+        """Lock as `Folder.lock`, and note when."""
+        locked = super().lock()
+        self._locked = _seconds()
+        return locked
+
     def lock_for_reading(self) -> None:
         """Lock the folder, if this user may.
 
@@ -667,15 +547,9 @@ class SharedFolder(_LockFileFolder):
             self.lock()
 
     def _take_lock(self, hold: Hold) -> bool:
-        system = self._way.file_system
+        system = self.way.file_system
         locks_anyway = system is not None and system.locks_anyway
-        return (not self._way.no_locks or locks_anyway) and self._lock_shared(hold)
-
-    def remove_lock_file(self) -> None:
-        """Do nothing: other machines may hold the lock file open, and the folder stays for them."""
-
-    def _release(self, fd: int) -> None:
-        self._unlock_shared(fd)
+        return (not self.way.no_locks or locks_anyway) and self._shared_lock.take(hold)
 
     def sync(self) -> None:
         """Bring the names in this folder to the disk, where the client has a call for that.
@@ -694,7 +568,7 @@ class SharedFolder(_LockFileFolder):
         return self._afresh(partial(self._enter_once, name))
 
     def _enter_once(self, name: str) -> Folder:
-        inner = SharedFolder(f"{self.path}/{name}", self._way, lockable=False)
+        inner = SharedFolder(f"{self.path}/{name}", self.way, lockable=False)
         inner._base, inner._parts = self._base, (*self._parts, name)
         inner._fd = inner.open(name, FOLDER, dir_fd=self._fd)
         return inner
@@ -739,25 +613,6 @@ def _is_being_inserted(found: os.stat_result) -> bool:
 def _unlink_quietly(folder: int, name: str) -> None:
     with ignore_system_answer(OSError):  # gone by a call whose reply was lost; or swept later
         os.unlink(name, dir_fd=folder)
-
-
-def _set_lock(fd: int, kind: int) -> None:
-    """Set or release an open file's own record lock on the whole file, without waiting."""
-    if sys.platform == "linux":
-        fcntl.fcntl(fd, _SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
-    else:  # pragma: not on Linux
-        fcntl.flock(fd, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _try_lock(fd: int) -> bool:
-    """Lock a file without waiting; return whether it is locked now."""
-    try:
-        _set_lock(fd, fcntl.F_WRLCK)
-    except system_answer(OSError) as error:
-        if error.errno not in _TAKEN:
-            raise
-        return False
-    return True
 
 
 def force(folder: int, name: str) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from perkey.answers import ignore_system_answer, system_answer
-from perkey.files.folder import OURS, SCRATCH, STALE_SECONDS, TEMPORARY, Folder, sweep, temporary_name
+from perkey.files.folder import OURS, SCRATCH, TEMPORARY, Folder, temporary_name
 from perkey.files.shared import replace_path
+from perkey.files.tidying import STALE_SECONDS, sweep
 from perkey.files.whole import sync_path
 
 Compare: TypeAlias = Literal["quick", "content", "size", "rounded"]

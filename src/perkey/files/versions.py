@@ -18,9 +18,8 @@ from typing import Final
 
 from perkey.expectations import Version
 
-_STEP: Final = 100
-_COARSE: Final = 1000
-_NEAR_FUTURE: Final = 1_000_000_000
+STEP: Final = 100
+COARSE: Final = 1000
 _CHUNK: Final = 1 << 20
 _MILLISECOND: Final = 1_000_000
 _SETTLED: Final = 2_000_000_000
@@ -29,36 +28,14 @@ _MOST_DIGESTS: Final = 4096
 _digests: dict[tuple[int, ...], str] = {}
 
 
-_latest = 0
-
-
-def next_time(predecessor: os.stat_result | None) -> int:
-    """Return the time to be set on a new file, in nanoseconds: later than any that this process has given.
-
-    So an item that is deleted and made again within a tick of the clock gets another version, although the
-    predecessor's time is not known then. A time more than a second ahead is not followed: it was set by hand
-    or by a clock that is wrong, and timestamps must stay true.
-    """
-    global _latest  # noqa: PLW0603 - belongs to the process
-    now = stamp = time.time_ns()
-    for earlier in (_latest, 0 if predecessor is None else predecessor.st_mtime_ns):
-        if stamp <= earlier < now + _NEAR_FUTURE:
-            stamp = earlier + _COARSE  # a float of seconds distinguishes microseconds, but not 100 ns
-    stamp -= stamp % _STEP
-    if stamp % _COARSE == 0:
-        stamp += _STEP
-    _latest = stamp
-    return stamp
-
-
 def needs_digest(found: os.stat_result) -> bool:
     """Return whether the version of a file includes a digest of its content."""
-    return found.st_mtime_ns % _COARSE == 0
+    return found.st_mtime_ns % COARSE == 0
 
 
 def was_set(found: os.stat_result) -> bool:
     """Return whether perkey set the time; one in a hundred of the kernel's own times looks so, too."""
-    return found.st_mtime_ns % _STEP == 0 and not needs_digest(found)
+    return found.st_mtime_ns % STEP == 0 and not needs_digest(found)
 
 
 def version_of(found: os.stat_result, fd: int) -> Version:

@@ -6,10 +6,10 @@ import os
 from functools import partial
 
 from perkey.answers import system_answer
-from perkey.files.folder import READ_ONLY, Folder, discard, refuse_dangling, sync, temporary_name
-from perkey.files.locks import Handle
-from perkey.files.replacing import fill
+from perkey.files.folder import Folder, Handle, fill, sync, temporary_name
+from perkey.files.reading import READ_ONLY, refuse_dangling
 from perkey.files.shared import open_folder, persist
+from perkey.files.tidying import discard
 
 _ALL_MAY_READ = 0o666
 _PIECE = 1 << 16

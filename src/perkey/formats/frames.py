@@ -1,4 +1,4 @@
-"""lz4 frames with checksums, whole and streamed.
+"""lz4 frames with checksums, streamed.
 
 Every fault of a frame is a `CorruptValueError`: the lz4 library reports damage as RuntimeError, and as
 MemoryError where it believes a damaged length. It reports a lack of memory as either, too; so where memory
@@ -7,7 +7,6 @@ ran out the frame is read once more, a block at a time, which shows whether it i
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -18,30 +17,13 @@ from perkey.errors import CorruptValueError
 from perkey.formats.failures import raise_if_out_of_memory
 
 MAGIC = b'\x04"M\x18'
-_BOTH_CHECKSUMS = 0x14  # bits of the flag byte: block checksum, content checksum
 _SKIPPABLE = tuple(bytes((n,)) + b"*M\x18" for n in range(0x50, 0x60))
-_FIELD = 4  # bytes of a block's length, of each checksum and of a magic number
+FIELD = 4  # bytes of a block's length, of each checksum and of a magic number
 _SIZE_BITS = 0x7FFF_FFFF  # the topmost bit means that the block is not compressed
 _HAS_SIZE, _HAS_DICTIONARY = 0x08, 0x01  # bits of the flag byte
 
 
-def is_ours(head: bytes) -> bool:
-    """Return whether bytes begin with a frame as written here, with both kinds of checksum."""
-    return (
-        head.startswith(MAGIC)
-        and len(head) > len(MAGIC)
-        and head[len(MAGIC)] & _BOTH_CHECKSUMS == _BOTH_CHECKSUMS
-    )
-
-
-def compress(raw: bytes) -> bytes:
-    """Return `raw` in one frame; raises MemoryError where memory runs out (lz4 raises another error)."""
-    # Block checksums see what the content checksum cannot: damage that happens to decompress alike.
-    frame: bytes = _call(lz4.frame.compress, raw, content_checksum=True, block_checksum=True)
-    return frame
-
-
-def _call(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def call(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Call a function of lz4, which reports a failed allocation as RuntimeError."""
     try:
         return function(*args, **options)
@@ -50,36 +32,12 @@ def _call(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         raise
 
 
-def decompress(frame: bytes) -> bytes:
-    """Return the content of `frame`; raises CorruptValueError for any damage."""
-    try:
-        raw, length = lz4.frame.decompress(frame, return_bytes_read=True)
-    except (RuntimeError, MemoryError) as error:
-        try:
-            raise_if_out_of_memory(error, error.__context__)
-        except MemoryError:
-            _check(frame, error)
-            raise
-        raise CorruptValueError(f"damaged lz4 frame: {error}") from error
-    _check_rest(frame[length : length + _FIELD])
-    content: bytes = raw
-    return content
-
-
 def decompressor() -> Any:
     """Return a decompressor of lz4 frames, for data piece by piece."""
-    return _call(lz4.frame.LZ4FrameDecompressor)
+    return call(lz4.frame.LZ4FrameDecompressor)
 
 
-def _check(frame: bytes, cause: Exception) -> None:
-    """Raise CorruptValueError if a frame is damaged; takes memory for one block."""
-    try:
-        FrameReader(io.BytesIO(frame)).drain()
-    except CorruptValueError as damage:
-        raise damage from cause
-
-
-def _check_rest(rest: bytes) -> None:
+def check_rest(rest: bytes) -> None:
     """Refuse bytes behind a frame, unless they are a skippable frame."""
     if rest and not rest.startswith(_SKIPPABLE):
         raise CorruptValueError("damaged lz4 frame: foreign bytes behind its end")
@@ -94,20 +52,20 @@ class FrameWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.failure: Exception | None = None  # of the file, or of memory: not of the pickled value
-        self._compressor = _call(
+        self._compressor = call(
             lz4.frame.LZ4FrameCompressor,
             block_size=lz4.frame.BLOCKSIZE_MAX1MB,
             content_checksum=True,
             block_checksum=True,
         )
-        file.write(_call(self._compressor.begin))
+        file.write(call(self._compressor.begin))
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Compress `data` into the file; returns its length in bytes."""
         try:
             with memoryview(data) as view, view.cast("B") as octets:
                 for start in range(0, len(octets), STREAM_ABOVE):
-                    self._file.write(_call(self._compressor.compress, octets[start : start + STREAM_ABOVE]))
+                    self._file.write(call(self._compressor.compress, octets[start : start + STREAM_ABOVE]))
                 return len(octets)
         except Exception as error:
             self.failure = error
@@ -115,7 +73,7 @@ class FrameWriter:
 
     def finish(self) -> None:
         """End the frame; the file stays open."""
-        self._file.write(_call(self._compressor.flush))
+        self._file.write(call(self._compressor.flush))
 
 
 class FrameReader:
@@ -176,7 +134,7 @@ class FrameReader:
         """Read on to the end, so that the checksum of the whole is really checked."""
         while self._fill():
             self._buffer = memoryview(b"")
-        _check_rest(self._file.read(_FIELD))
+        check_rest(self._file.read(FIELD))
 
     def _take(self, size: int) -> memoryview:
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
@@ -201,16 +159,16 @@ class FrameReader:
         """Return the content of one block, whose checksum was right; none at the end of a sound frame."""
         if not self._full:
             self._begin()
-        head = self._exactly(_FIELD)
+        head = self._exactly(FIELD)
         size = int.from_bytes(head, "little") & _SIZE_BITS
         if not any(head):
-            self._feed(head + self._exactly(_FIELD))
+            self._feed(head + self._exactly(FIELD))
             return b""
         if size > self._full:
             raise CorruptValueError("damaged lz4 frame: impossible length of a block")
         self._feed(head)
         # At once: what is given piece by piece comes back before its checksum is looked at.
-        content = self._feed(self._exactly(size + _FIELD))
+        content = self._feed(self._exactly(size + FIELD))
         if not content:
             raise CorruptValueError("damaged lz4 frame: a block without content")
         return content
@@ -235,7 +193,7 @@ class FrameReader:
     def _feed(self, data: bytes) -> bytes:
         try:
             # With space for a whole block, because without a limit some of it may be kept for the next call.
-            content: bytes = _call(self._decompressor.decompress, data, self._full or _FIELD)
+            content: bytes = call(self._decompressor.decompress, data, self._full or FIELD)
         except RuntimeError as error:
             raise CorruptValueError(f"damaged lz4 frame: {error}") from error
         return content

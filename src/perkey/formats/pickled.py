@@ -20,16 +20,64 @@ from collections.abc import Callable
 from types import NoneType
 from typing import Any, BinaryIO, Final, Literal
 
+import lz4.frame
+
 from perkey.arguments import check_kind
 from perkey.content import STREAM_ABOVE, Content, Data
 from perkey.errors import CorruptValueError, UnloadableValueError, UnstorableValueError
 from perkey.formats.base import Format
 from perkey.formats.failures import WatchedReader, WatchedWriter, raise_if_out_of_memory
-from perkey.formats.frames import FrameReader, FrameWriter, compress, decompress, is_ours
+from perkey.formats.frames import FIELD, MAGIC, FrameReader, FrameWriter, check_rest
 from perkey.formats.joblibs import check_joblib, explain, load_joblib, unloadable
 
 _PLAIN: Final = b"\x80\x05\x8c\x06perkey0"
 _PICKLE: Final = b"\x80"
+_BOTH_CHECKSUMS: Final = 0x14  # bits of a frame's flag byte: block checksum, content checksum
+
+
+def is_ours(head: bytes) -> bool:
+    """Return whether bytes begin with a frame as written here, with both kinds of checksum."""
+    return (
+        head.startswith(MAGIC)
+        and len(head) > len(MAGIC)
+        and head[len(MAGIC)] & _BOTH_CHECKSUMS == _BOTH_CHECKSUMS
+    )
+
+
+def compress(raw: bytes) -> bytes:
+    """Return `raw` in one frame; raises MemoryError where memory runs out (lz4 raises another error)."""
+    try:
+        # Block checksums see what the content checksum cannot: damage that happens to decompress alike.
+        frame: bytes = lz4.frame.compress(raw, content_checksum=True, block_checksum=True)
+    except RuntimeError as error:
+        raise_if_out_of_memory(error, error.__context__)
+        raise
+    return frame
+
+
+def decompress(frame: bytes) -> bytes:
+    """Return the content of `frame`; raises CorruptValueError for any damage."""
+    try:
+        raw, length = lz4.frame.decompress(frame, return_bytes_read=True)
+    except (RuntimeError, MemoryError) as error:
+        try:
+            raise_if_out_of_memory(error, error.__context__)
+        except MemoryError:
+            _check(frame, error)
+            raise
+        raise CorruptValueError(f"damaged lz4 frame: {error}") from error
+    if length < len(frame):
+        check_rest(frame[length : length + FIELD])
+    content: bytes = raw
+    return content
+
+
+def _check(frame: bytes, cause: Exception) -> None:
+    """Raise CorruptValueError if a frame is damaged; takes memory for one block."""
+    try:
+        FrameReader(io.BytesIO(frame)).drain()
+    except CorruptValueError as damage:
+        raise damage from cause
 
 
 class RefusedError(Exception):

@@ -5,6 +5,7 @@ from perkey.mapping.conditional import TransformingFunction
 from perkey.mapping.fitting import digest_len_of, parameters_of
 from perkey.mapping.items import Items, Policy, items_of, rebuilt
 from perkey.mapping.persi_dict import PersiDict, V
+from perkey.mapping.showing import place_html
 
 __all__ = [
     "Items",
@@ -15,6 +16,7 @@ __all__ = [
     "digest_len_of",
     "items_of",
     "parameters_of",
+    "place_html",
     "progress_bar",
     "rebuilt",
 ]

@@ -42,7 +42,7 @@ from perkey.mapping.bulk import Tally, pairs_of
 from perkey.mapping.conditional import TransformingFunction
 from perkey.mapping.fitting import count_watched
 from perkey.mapping.items import Items, Policy, items_of_params, items_of_state, state_of
-from perkey.mapping.showing import defaults_of, is_default, shown_parameter
+from perkey.mapping.showing import defaults_of, dictionary_html, is_default, shown_parameter
 from perkey.mapping.views import PersiItemsView, PersiKeysView, PersiValuesView
 from perkey.naming import DEFAULT_DIGEST_LEN
 from perkey.query import Filter, find
@@ -163,6 +163,10 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         )
         handle = ".read_only()" if self.store.read_only else ""
         return f"{type(self).__name__}({', '.join(shown)}){handle}"
+
+    def _repr_html_(self) -> str:
+        """Return the first keys as a table for a notebook; the cost is one page of a listing."""
+        return dictionary_html(type(self).__name__, self._items, self.__repr__)
 
     # --- One item -----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from perkey.expectations import (
     refuse,
 )
 from perkey.naming import Name, Shape
-from perkey.stores.base import Leftover, Stat, Store, WrapperStore, settled, settled_at_once
+from perkey.stores.base import Glimpse, Leftover, Stat, Store, WrapperStore, settled, settled_at_once
 from perkey.stores.cached import CachedStore
 from perkey.stores.folder import DirectoryStore
 from perkey.stores.memory import MemoryStore, NullStore
@@ -34,6 +34,7 @@ __all__ = [
     "DirectoryStore",
     "Expectation",
     "Expectations",
+    "Glimpse",
     "Leftover",
     "MemoryStore",
     "Name",

@@ -9,7 +9,7 @@ from perkey.arguments import check_kind
 from perkey.content import Content, Data
 from perkey.expectations import ANY, Expectation, Expectations, Version
 from perkey.naming import Name, Shape, check_name_length
-from perkey.stores.base import Leftover, Stat, Store, WrapperStore
+from perkey.stores.base import Glimpse, Leftover, Stat, Store, WrapperStore
 
 R = TypeVar("R")
 
@@ -112,6 +112,11 @@ class PrefixStore(WrapperStore):
 
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self._cut(self.inner.scan_sizes(self._full(prefix)))
+
+    def glimpse(self, shape: Shape, most: int, prefix: Name = ()) -> Glimpse:
+        cut = len(self.prefix)
+        found = self.inner.glimpse(shape, most, self._full(prefix))
+        return found._replace(items=[(name[cut:], stat) for name, stat in found.items])
 
     def size_of(self, name: Name) -> int:
         return self.inner.size_of(self._full(name))

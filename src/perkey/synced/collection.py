@@ -7,11 +7,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from itertools import islice
 from typing import Any, ClassVar, Self, TypeVar
 
 from perkey.errors import ConcurrencyConflictError
 from perkey.handles import NeverSame, unlike_any
 from perkey.retrying import pause
+from perkey.showing import ROWS, count_text, page, shown, table, value_text
 from perkey.synced.buffers import Block, Buffer, BufferedDocument
 from perkey.synced.document import (
     Change,
@@ -163,6 +165,10 @@ class SyncedCollection(NeverSame, Collection[Any]):
     def __repr__(self) -> str:
         return repr(snapshot(self))
 
+    def _repr_html_(self) -> str:
+        """Return the first items as a table for a notebook; the cost is one read of the document."""
+        return collection_html(self)
+
     # --- Handles ------------------------------------------------------------------------------------
 
     def __copy__(self) -> Self:
@@ -302,6 +308,20 @@ def peek(collection: SyncedCollection) -> Any:
 def snapshot(collection: SyncedCollection) -> Any:
     """Return the content, which never changes."""
     return collection.__perkey_access__.snapshot(collection.__perkey_path__, collection.__perkey_base__)
+
+
+def collection_html(collection: SyncedCollection) -> str:
+    """Return the HTML of a collection, whatever keys it has."""
+    place, name = resource_of(collection).describe(), type(collection).__name__
+
+    def build() -> str:
+        content = snapshot(collection)
+        items = content.items() if isinstance(content, dict) else enumerate(content)
+        rows = [(value_text(key), value_text(value)) for key, value in islice(items, ROWS)]
+        counted = count_text("items", len(rows), len(content), complete=True)
+        return page(name, place, [counted], [table(("key", "value"), rows)] if rows else [])
+
+    return shown(build, lambda: f"{name} {place}")
 
 
 def edit(collection: SyncedCollection, change: Change[R]) -> R:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any, ClassVar, Final, Self
 
+from perkey.answers import answer
 from perkey.query import MISSING
 from perkey.synced.collection import SyncedCollection, admit, edit, is_at, peek, snapshot, wrap
 from perkey.synced.plain import Validator, copy_of, json_attr_dict_validator
@@ -173,6 +174,16 @@ class KeyFirst:
         return self._attribute.__get__(instance, owner)
 
 
+class _ShownUnlessKey(KeyFirst):
+    """The same for a method that shows a document, which is also shown if the document cannot be read."""
+
+    def __get__(self, instance: AttrDict | None, owner: type) -> Any:
+        try:
+            return super().__get__(instance, owner)
+        except answer(Exception):
+            return super().__get__(None, owner).__get__(instance, owner)
+
+
 def free_names(cls: type[AttrDict], names: Iterable[str], behind: type[SyncedCollection] | None) -> None:
     """Let keys come before attributes of these names in a class; see `KeyFirst`."""
     for name in names:
@@ -237,4 +248,5 @@ BUFFERING_NAMES: Final = (
 )
 """The attributes that of signac's classes only those with a buffer have."""
 
+AttrDict._repr_html_ = _ShownUnlessKey("_repr_html_", SyncedDict)  # type: ignore[assignment] # a descriptor
 free_names(AttrDict, ("editing", "resource", "transform", *BUFFERING_NAMES), SyncedDict)

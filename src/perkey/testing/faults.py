@@ -14,7 +14,7 @@ from perkey.answers import answer
 from perkey.content import Content, Data
 from perkey.expectations import ANY, Expectation, Expectations, Version
 from perkey.naming import Name, Shape
-from perkey.stores import Stat, Store, WrapperStore
+from perkey.stores import Glimpse, Stat, Store, WrapperStore
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -148,6 +148,9 @@ class FaultyStore(WrapperStore):
 
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
         return self._list("scan_stats", lambda: self.inner.scan_sizes(prefix))
+
+    def glimpse(self, shape: Shape, most: int, prefix: Name = ()) -> Glimpse:
+        return self._call("scan_stats", lambda: self.inner.glimpse(shape, most, prefix))
 
     def size_of(self, name: Name) -> int:
         return self._call("stat", lambda: self.inner.size_of(name))

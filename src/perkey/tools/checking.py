@@ -32,6 +32,7 @@ from perkey.formats import can_check, find_format, format_of
 from perkey.mapping import PersiDict, parameters_of
 from perkey.naming import CLAIM_ENDING, Name, Naming, naming
 from perkey.parallel import map_unordered
+from perkey.showing import report_html
 from perkey.stores import CachedStore, PrefixStore, Store, read_only
 
 Kind: TypeAlias = Literal[
@@ -157,6 +158,10 @@ class VerifyReport:
     def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(self.as_dict(), indent=2)
+
+    def _repr_html_(self) -> str:
+        """Return it as tables for a notebook."""
+        return report_html(self)
 
 
 @runtime_checkable
@@ -523,6 +528,10 @@ class UnquarantineReport:
     def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(self.as_dict(), indent=2)
+
+    def _repr_html_(self) -> str:
+        """Return it as tables for a notebook."""
+        return report_html(self)
 
 
 def unquarantine(d: PersiDict[Any], quarantine: str | None = None) -> UnquarantineReport:

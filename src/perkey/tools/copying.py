@@ -33,6 +33,7 @@ from perkey.expectations import ABSENT, ANY, Expectation, Version, refuse
 from perkey.keys import PersiDictKey
 from perkey.mapping import Items, PersiDict, items_of
 from perkey.naming import Name
+from perkey.showing import report_html
 from perkey.stores import (
     DirectoryStore,
     MemoryStore,
@@ -124,6 +125,10 @@ class CopyReport:
     def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(self.as_dict(), indent=2)
+
+    def _repr_html_(self) -> str:
+        """Return it as tables for a notebook."""
+        return report_html(self)
 
 
 @dataclass(frozen=True, slots=True)

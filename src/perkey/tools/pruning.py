@@ -20,6 +20,7 @@ from perkey.expectations import ANY, refuse
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict
 from perkey.naming import CLAIM_ENDING, Name, Naming, naming
+from perkey.showing import report_html
 from perkey.stores import CachedStore, PrefixStore, Stat, Store, WrapperStore
 
 Clock: TypeAlias = Literal["place", "machine"]
@@ -77,6 +78,10 @@ class PruneReport:
     def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(self.as_dict(), indent=2)
+
+    def _repr_html_(self) -> str:
+        """Return it as tables for a notebook."""
+        return report_html(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from perkey.arguments import check_count, check_kind
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict
 from perkey.naming import naming
+from perkey.showing import report_html
 from perkey.stores import Stat
 
 
@@ -77,6 +78,10 @@ class Usage:
     def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(self.as_dict(), indent=2)
+
+    def _repr_html_(self) -> str:
+        """Return it as tables for a notebook."""
+        return report_html(self)
 
 
 def usage(d: PersiDict[Any], prefix: PersiDictKey = (), *, depth: int = 1) -> Usage:

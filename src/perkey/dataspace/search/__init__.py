@@ -6,6 +6,7 @@ from perkey.dataspace.search.frames import to_dataframe
 from perkey.dataspace.search.grouping import by_document, by_job, group
 from perkey.dataspace.search.neighbors import neighbors_of
 from perkey.dataspace.search.schema import ProjectSchema, frozen
+from perkey.dataspace.search.showing import job_html, jobs_html, project_html
 
 __all__ = [
     "STATEPOINT",
@@ -16,7 +17,10 @@ __all__ = [
     "diff_jobs",
     "frozen",
     "group",
+    "job_html",
+    "jobs_html",
     "neighbors_of",
+    "project_html",
     "split_path",
     "to_dataframe",
 ]

@@ -20,6 +20,7 @@ import stat
 import time
 from contextlib import closing, suppress
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, NoSuchJobError, located
@@ -52,6 +53,7 @@ TAKEN: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
 _INTENT: Final = OURS + "statepoint-"
 _ATTEMPTS: Final = 16
 _COPY: Final = "copy-"
+_FIRST: Final = 1000
 _COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
 # A link that leads nowhere, a folder, a socket.
 _NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
@@ -94,6 +96,24 @@ class Workspace:
             return []
         except OSError as error:
             raise located(error, self.path) from error
+
+    def beginning(self) -> tuple[list[str], bool]:
+        """Return the ids among the first 1,000 entries of the folder, and whether it has no more entries.
+
+        Cost: a part of a listing.
+
+        Raises:
+            WorkspaceError: The folder cannot be read.
+        """
+        try:
+            with persist(partial(os.scandir, self.path)) as entries:
+                names = [entry.name for entry in islice(entries, _FIRST)]
+        except FileNotFoundError:
+            self._require_no_dangling_link()
+            return [], True
+        except OSError as error:
+            raise located(error, self.path) from error
+        return list(filter(is_job_id, names)), len(names) < _FIRST
 
     @staticmethod
     def _list(path: str) -> list[str]:

@@ -22,6 +22,7 @@ from perkey.files import (
     file_system_of,
     fill,
     libc_function,
+    make_folder,
     open_folder,
     open_local_folder,
     publish,
@@ -104,7 +105,7 @@ class OpenFolders:
                 return open_local_folder(self._base, parts, self._locking)
             except system_answer(FileNotFoundError):
                 try:
-                    Folder.make(self._base, parts, durable=True)
+                    make_folder(self._base, parts, durable=True)
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
         return open_local_folder(self._base, parts, self._locking)

@@ -43,6 +43,20 @@ def items_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[tupl
             sweep(inner, entry, STALE_SECONDS)
 
 
+def entries_in(folder: Folder, parts: Name) -> Generator[tuple[Folder, Name] | None, None, None]:
+    """Yield for each entry in and below an open folder an item, as `items_in`, or None; sweep nothing."""
+    with folder, folder.scan() as entries:
+        for entry in entries:
+            name = (*parts, entry.name)
+            if entry.is_file(follow_symlinks=False):
+                yield None if entry.name.startswith(OURS) else (folder, name)
+                continue
+            yield None
+            inner = _enter(folder, entry)
+            if inner is not None:
+                yield from entries_in(inner, name)
+
+
 def leftovers_in(folder: Folder) -> Iterator[Leftover]:
     """Yield what lies in and below an open folder that is not an item."""
     now = time.time()

@@ -16,7 +16,9 @@ import os
 import re
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import lru_cache, partial
+from itertools import islice
 from numbers import Real
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
@@ -45,7 +47,9 @@ from perkey.files import (
     folder_path,
     is_folder,
     make_base,
+    make_folder,
     open_folder,
+    open_local,
     persist,
     place,
     raise_absent,
@@ -62,8 +66,8 @@ from perkey.files import (
 from perkey.files import versions as stamps
 from perkey.naming import Name, Shape
 from perkey.pages import page
-from perkey.stores.base import Leftover, Stat, Store
-from perkey.stores.folder.listing import count_in, items_in, leftovers_in, names_in, sweep_in
+from perkey.stores.base import GLIMPSE, Glimpse, Leftover, Stat, Store
+from perkey.stores.folder.listing import count_in, entries_in, items_in, leftovers_in, names_in, sweep_in
 from perkey.stores.folder.moving import move_item
 from perkey.stores.folder.tmpfile import insert_tmpfile
 
@@ -282,7 +286,7 @@ class DirectoryStore(Store):
         for each in (name, target):
             if not _is_movable(each):
                 raise _unsafe(each)
-        persist(partial(Folder.make, self.base, target[:-1], durable=self._durable))
+        persist(partial(make_folder, self.base, target[:-1], durable=self._durable))
         try:
             source = self._folder(name[:-1])
         except system_answer(FileNotFoundError, NotADirectoryError):
@@ -344,6 +348,23 @@ class DirectoryStore(Store):
             if found is not None:  # else removed since it was seen
                 version = "" if stamps.needs_digest(found) else stamps.plain_version_of(found)
                 yield name, Stat(version, found.st_mtime, found.st_size)
+
+    def glimpse(self, shape: Shape, most: int, prefix: Name = ()) -> Glimpse:
+        top = self._open_for_listing(prefix)
+        if top is None:
+            return Glimpse([], 0, complete=True)
+        cut, looked, found = len(prefix), 0, 0
+        items: list[tuple[Name, Stat]] = []
+        with closing(entries_in(top, prefix)) as entries:
+            for looked, entry in enumerate(islice(entries, GLIMPSE), start=1):  # noqa: B007 - the number is used
+                if entry is None or not shape.fits(entry[1][cut:]):
+                    continue
+                found += 1
+                folder, name = entry
+                status = folder.stat(name[-1]) if len(items) < most else None
+                if status is not None:
+                    items.append((name, Stat("", status.st_mtime, status.st_size)))
+        return Glimpse(items, found, looked < GLIMPSE)
 
     def size_of(self, name: Name) -> int:
         return self._stat(name).st_size
@@ -457,6 +478,9 @@ class DirectoryStore(Store):
         while True:
             try:
                 with self._folder(name[:-1]) as folder:
+                    if expect is ANY and not versioned:
+                        folder.put(name, data, durable=self._durable)
+                        return ""
                     return place(folder, name, data, expect, durable=self._durable, versioned=versioned)
             except system_answer(FileNotFoundError):
                 # Another process deleted the folder, or a temporary file that seemed stale; make it anew.
@@ -466,7 +490,7 @@ class DirectoryStore(Store):
                 if not attempts:
                     raise
                 try:
-                    persist(partial(Folder.make, self.base, name[:-1], durable=self._durable))
+                    persist(partial(make_folder, self.base, name[:-1], durable=self._durable))
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
             except system_answer(OSError) as error:
@@ -490,7 +514,9 @@ class DirectoryStore(Store):
             ) from None
 
     def _folder(self, parts: Name, *, lockable: bool = True) -> Folder:
-        return open_folder(self.base, parts, lockable=lockable, locking=self.locking)
+        # A folder that only this machine uses needs nothing of the modules about other machines.
+        folder = open_local(self.base, parts, self.locking, lockable=lockable)
+        return folder or open_folder(self.base, parts, lockable=lockable, locking=self.locking)
 
     def _has_locks(self) -> bool:
         if self.may_create:

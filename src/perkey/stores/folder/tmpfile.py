@@ -18,8 +18,7 @@ from typing import Final
 
 from perkey.answers import system_answer
 from perkey.content import Data
-from perkey.files import NEEDS_NAME, PASSAGE, UNNAMED, Handle, fill, use
-from perkey.files import versions as stamps
+from perkey.files import NEEDS_NAME, PASSAGE, UNNAMED, Handle, fill, next_time, use
 from perkey.naming import Name
 
 _ALL_MAY: Final = 0o666  # as far as the umask lets them
@@ -82,7 +81,7 @@ def _insert(base: str, name: Name, data: Data, entered: list[int], folder: int |
         if base not in _able and not _has_right_mode(base, fd):
             return False
         fill(fd, data, leaf if folder is None else "/".join((base, *name)))
-        stamp = stamps.next_time(None)
+        stamp = next_time(None)
         os.utime(fd, ns=(stamp, stamp))
         try:
             # With a descriptor of a folder, which an absolute path does not need, links are followed.

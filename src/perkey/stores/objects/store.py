@@ -38,7 +38,7 @@ from perkey.expectations import (
 )
 from perkey.naming import Name, Shape
 from perkey.retrying import Attempts
-from perkey.stores.base import Leftover, Stat, Store, UnsettledConflict
+from perkey.stores.base import GLIMPSE, Glimpse, Leftover, Stat, Store, UnsettledConflict
 from perkey.stores.objects.addresses import check_prefix
 from perkey.stores.objects.engine import (
     PROBE,
@@ -195,6 +195,20 @@ class ObjectStore(Store):
         return (
             (name, Stat(head.version, float(int(head.mtime)), head.size)) for name, head in self._list(prefix)
         )
+
+    def glimpse(self, shape: Shape, most: int, prefix: Name = ()) -> Glimpse:
+        """Return as `Store.glimpse`, by one request for a listing."""
+        cut, found = len(prefix), 0
+        items: list[tuple[Name, Stat]] = []
+        looked: list[tuple[str, Head]] = []
+        with contextlib.suppress(NoSuchBucket):
+            looked += islice(self._objects(self._below(prefix)), GLIMPSE)
+        for name, head in self._named(looked):
+            if shape.fits(name[cut:]):
+                found += 1
+                if len(items) < most:
+                    items.append((name, Stat("", float(int(head.mtime)), head.size)))
+        return Glimpse(items, found, len(looked) < GLIMPSE)
 
     def folders(self, prefix: Name = ()) -> Iterator[str]:
         with contextlib.suppress(NoSuchBucket):
@@ -629,12 +643,16 @@ class ObjectStore(Store):
         return head
 
     def _list(self, prefix: Name) -> Iterator[tuple[Name, Head]]:
-        cut = len(self.root_prefix)
         with contextlib.suppress(NoSuchBucket):
-            for key, head in self._objects(self._below(prefix)):
-                name = tuple(key[cut:].split("/"))
-                if "" not in name and not name[-1].startswith(PROBE):
-                    yield name, head
+            yield from self._named(self._objects(self._below(prefix)))
+
+    def _named(self, objects: Iterable[tuple[str, Head]]) -> Iterator[tuple[Name, Head]]:
+        """Yield name and `Head` of those objects that are items."""
+        cut = len(self.root_prefix)
+        for key, head in objects:
+            name = tuple(key[cut:].split("/"))
+            if "" not in name and not name[-1].startswith(PROBE):
+                yield name, head
 
     def _objects(self, prefix: str) -> Iterator[tuple[str, Head]]:
         """Yield all objects below a prefix; after a failure go on where the listing was."""

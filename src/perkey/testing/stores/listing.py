@@ -70,6 +70,25 @@ class ListingClauses(StoreSuite):
                 listed = [name for name in store.scan(prefix) if shape.fits(name[len(prefix) :])]
                 assert store.count(shape, prefix) == len(listed)
 
+    def test_the_beginning_of_a_listing_has_the_first_items_of_a_shape(self, store: Store) -> None:
+        names = naming(8, "pkl")
+        for number, key in enumerate(("a", "b", ("x", "a"), ("x", "b"), ("x", "y", "c"))):
+            store.write(names.name_of(key), b"x" * number)
+        store.write(("other.json",), b"x")
+        for prefix in ((), names.prefix_of("x"), names.prefix_of(("x", "y")), ("absent",)):
+            cut = len(prefix)
+            listed = {name for name in store.scan(prefix) if names.shape.fits(name[cut:])}
+            whole = store.glimpse(names.shape, 100, prefix)
+            assert {name for name, _ in whole.items} == listed
+            assert (len(whole.items), whole.found, whole.complete) == (len(listed), len(listed), True)
+            for name, stat in whole.items:
+                known = store.stat(name)
+                assert (stat.mtime, stat.size) == (known.mtime, known.size)
+            part = store.glimpse(names.shape, 1, prefix)
+            assert len(part.items) == min(1, len(listed))
+            assert set(part.items) <= set(whole.items)
+            assert (part.found, part.complete) == (len(listed), True)
+
     def test_folders_are_the_next_parts_of_deeper_names_once_each(self, store: Store) -> None:
         for name in (A, ("x", "a.pkl"), ("x", "b.pkl"), ("x", "y", "a.pkl"), ("z", "w", "v", "a.pkl")):
             store.write(name, b"x")

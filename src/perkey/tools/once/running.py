@@ -15,6 +15,7 @@ from perkey.errors import BusyError, ComputationFailedError, shown_key
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, key_of
 from perkey.mapping import PersiDict, progress_bar
 from perkey.naming import Name
+from perkey.showing import text_html
 from perkey.tools.once.claims import LEASE, Renewal, check_seconds, pause_after
 from perkey.tools.once.compute import ABSENT, Computation, Found, Look, Policy
 from perkey.tools.once.holders import CLOCK, Clock, this_process
@@ -163,6 +164,10 @@ class Report:
             error = BusyError(key, holder, round(self.seconds, 3))
         error.add_note(str(self))
         raise error
+
+    def _repr_html_(self) -> str:
+        """Return the summary for a notebook."""
+        return text_html(self)
 
     def __str__(self) -> str:
         """Summarise, and show the first failures."""

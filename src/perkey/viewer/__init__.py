@@ -1,0 +1,10 @@
+"""The viewer: a small web application that shows dictionaries and data spaces, and changes nothing.
+
+It needs the extra ``view``. `create_app` makes the application, `serve` runs it on this machine, and the
+command ``perkey view`` does both. docs/viewer.md describes what it shows, and what it costs.
+"""
+
+from perkey.viewer.app import create_app, find_project
+from perkey.viewer.serving import serve
+
+__all__ = ["create_app", "find_project", "serve"]
