@@ -16,7 +16,7 @@ from documentation.pages import ROOT
 REFERENCE = ROOT / "docs" / "api"
 MODULES = (
     "perkey", "perkey.aio", "perkey.dataspace", "perkey.dataspace.sync", "perkey.formats", "perkey.query",
-    "perkey.stores", "perkey.synced", "perkey.testing",
+    "perkey.stores", "perkey.synced", "perkey.testing", "perkey.viewer",
 )  # fmt: skip
 """The public modules with lists of names; `perkey.tools` and `perkey.integrations` are listed by hand."""
 
