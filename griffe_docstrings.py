@@ -1,4 +1,4 @@
-"""An extension of griffe: docstrings on the site, with their examples as code and links to the pages they name."""
+"""An extension of griffe: examples in docstrings are code, and the pages that they name are links."""
 
 from __future__ import annotations
 

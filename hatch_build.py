@@ -1,4 +1,4 @@
-"""Metadata that needs the address of the documentation site: the links of the README, and the project's addresses."""
+"""Metadata that needs the address of the documentation site: the README's links, the project's addresses."""
 
 from __future__ import annotations
 
@@ -58,5 +58,4 @@ def site_path(source: str) -> str:
     """Return the path on the site of a file of the repository."""
     if source in PAGES:
         return PAGES[source]
-    path = re.sub(r"(/index)?\.(md|py)$", "/", source.removeprefix("docs/"))
-    return path
+    return re.sub(r"(/index)?\.(md|py)$", "/", source.removeprefix("docs/"))

@@ -1,7 +1,8 @@
 """Hooks of the documentation site: pages made from other files of the repository, and links to them.
 
-The README is the first page. The changelog, the rules for contributors, the policy for vulnerabilities and the examples
-are pages, too. Links between them work in the repository as they stand; here they are changed to those of the site.
+The README is the first page. The changelog, the rules for contributors, the policy for vulnerabilities and
+the examples are pages, too. Links between them work in the repository as they stand. Here they are changed
+to those of the site.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ PAGES = {
 LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?(?=\))")
 
 
-
-
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Take the site's address from the one constant, and list the examples in the navigation."""
     config.site_url = runpy.run_path(str(ROOT / "src/perkey/pages.py"))["ADDRESS"]
     for section in config.nav or []:
         for entry in next(iter(section.values())):
             if isinstance(entry, dict) and "Examples" in entry:
-                entry["Examples"] = ["examples/index.md", *(page_of(f"examples/{name}") for name in examples())]
+                entry["Examples"] = [
+                    "examples/index.md",
+                    *(page_of(f"examples/{name}") for name in examples()),
+                ]
     return config
 
 
@@ -51,7 +53,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Change links to files of the repository to links to their pages."""
     here = page.file.src_uri
     origin = next((source for source, made in PAGES.items() if made == here), f"docs/{here}")

@@ -21,6 +21,7 @@ ROOMS = [
         "keys",
         "jokers",
         "content",
+        "pages",
         "parallel",
         "retrying",
         "showing",

@@ -137,9 +137,8 @@ class SafeStrTuple(tuple[str, ...]):
     """An immutable, flat tuple of non-empty strings, each safe in a file name and a URL.
 
     It is a tuple: equal to, hashing and shown like the tuple of its parts. `str` gives them with slashes
-    between them. Concatenation with a string or a
-    sequence of strings on either side, and slicing, give a `SafeStrTuple` again. The arguments are strings, or
-    sequences of strings, which are flattened.
+    between them. Concatenation with a string or a sequence of strings on either side, and slicing, give a
+    `SafeStrTuple` again. The arguments are strings, or sequences of strings, which are flattened.
 
     Raises:
         TypeError: A part is neither a string nor a sequence of strings; so are bytes, mappings, sets and

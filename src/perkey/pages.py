@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 ADDRESS: Final[str] = ""
-"""The address of the documentation site, such as ``https://example.org/perkey``; empty until it is published."""
+"""The address of the documentation site, such as ``https://example.org/perkey``; empty before publication."""
 
 
 def page(name: str) -> str:

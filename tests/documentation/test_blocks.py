@@ -18,6 +18,7 @@ from subprocess import PIPE, STDOUT
 from typing import Any
 
 import pytest
+
 from documentation.pages import ROOT, Block, blocks, pages
 
 pytest.importorskip("moto")

@@ -16,7 +16,8 @@ class FileDirDict(PersiDict[V]):
 
     Safe for any number of threads and processes, also on several machines if their shared file system keeps
     locks. The page `concurrency` of the documentation lists these file systems. A process that dies at any
-    moment leaves the old or the new value. Files written by persidict are read, and persidict reads those written here.
+    moment leaves the old or the new value. Files written by persidict are read, and persidict reads those
+    written here.
 
     Args:
         base_dir: The folder, made if it does not exist. A leading ``~`` is the user's own folder.

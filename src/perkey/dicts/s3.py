@@ -21,9 +21,9 @@ class BasicS3Dict(PersiDict[V]):
     """A persistent dictionary in an S3 bucket, without a local cache: each value is an object.
 
     Safe for any number of threads, processes and machines, as far as the service supports conditions; where
-    it does not, conditional operations raise `UnsupportedConditionError` and plain ones work. The page `s3` of
-    the documentation has the rights that are needed, the costs, and which services support what. Objects are
-    named and encoded as by persidict, so that both can share a bucket.
+    it does not, conditional operations raise `UnsupportedConditionError` and plain ones work. The page `s3`
+    of the documentation has the rights that are needed, the costs, and which services support what. Objects
+    are named and encoded as by persidict, so that both can share a bucket.
 
     Requests: get 1, set 1, `in` 1, del 2, setdefault 1 or 2, a conditional write 1, transform_item 2,
     len and keys 1 for 1,000 items, clear a listing and 1 for 1,000 items. Making a dictionary or a subdict

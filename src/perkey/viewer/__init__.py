@@ -1,7 +1,8 @@
 """The viewer: a small web application that shows dictionaries and data spaces, and changes nothing.
 
 It needs the extra ``view``. `create_app` makes the application, `serve` runs it on this machine, and the
-command ``perkey view`` does both. docs/viewer.md describes what it shows, and what it costs.
+command ``perkey view`` does both. The page `viewer` of the documentation describes
+what it shows and what it costs.
 """
 
 from perkey.viewer.app import create_app, find_project
