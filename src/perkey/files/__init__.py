@@ -28,7 +28,16 @@ from perkey.files.folder import (
 )
 from perkey.files.locks import Handle, ProcessLock, Turn, begin, begin_turn, end, is_nested, lock, unlock
 from perkey.files.paths import folder_path
-from perkey.files.replacing import compare, fill, place, publish, raise_absent, status_of, take_away
+from perkey.files.replacing import (
+    compare,
+    fill,
+    place,
+    publish,
+    publish_staged,
+    raise_absent,
+    status_of,
+    take_away,
+)
 from perkey.files.shared import (
     Patience,
     is_there,
@@ -110,6 +119,7 @@ __all__ = [
     "persist",
     "place",
     "publish",
+    "publish_staged",
     "raise_absent",
     "read_file",
     "read_open",

@@ -184,6 +184,10 @@ class Turn:
         """End the turn, if the act is still to come."""
         self._left.clear()
 
+    def is_over(self) -> bool:
+        """Return whether it was taken away."""
+        return not self._left
+
 
 class FileTurn(Turn):
     """A turn to change a file.

@@ -256,7 +256,7 @@ def publish(
     *,
     locked: bool,
     wanted: int | None = None,
-) -> None:
+) -> Turn:
     """Give a finished file its name, if the item is as expected.
 
     An unconditional write does not stat the file that it replaces: that would cost a seventh of a write
@@ -265,29 +265,51 @@ def publish(
     Args:
         folder: The folder of both.
         name: The item.
-        fd: The file, open.
+        fd: The file, open; -1 if it is closed already.
         temporary: The name that it has so far.
         expect: What the item must be at.
         locked: Whether the folder is locked. Without, only ANY and ABSENT can be expected.
         wanted: The time that the file is to have, in nanoseconds; None means the time of writing.
+
+    Returns:
+        The turn in which that was done. A nested write takes it away when it replaces the file.
     """
     if not locked and isinstance(expect, str):
         raise _no_lock(folder, "write")
     leaf = name[-1]
-    replaced = False
-    while not replaced:
+    while True:
         turn = begin_turn(folder.hold, folder.fileno(), leaf, fd)
-        there = None if expect is ANY else compare(folder, name, expect)
+        there = compare(folder, name, expect) if isinstance(expect, str) else None
         stamp = wanted or stamps.next_time(there)
-        os.utime(fd, ns=(stamp, stamp))
-        if expect is ANY:
-            folder.replace(temporary, leaf)
-            replaced = True
-        elif expect is ABSENT and _insert(folder, name, fd, temporary, locked=locked):
-            replaced = True
+        if fd < 0:
+            os.utime(temporary, ns=(stamp, stamp), dir_fd=folder.fileno(), follow_symlinks=False)
         else:
-            replaced = folder.replace(temporary, leaf, turn)
+            os.utime(fd, ns=(stamp, stamp))
+        if expect is ABSENT and _insert(folder, name, fd, temporary, locked=locked):
+            break
+        if folder.replace(temporary, leaf, None if expect is ANY else turn):
+            break
     folder.settle(temporary)
+    return turn
+
+
+def publish_staged(
+    folder: Folder, name: Name, temporary: str, expect: Expectation, wanted: int | None
+) -> Version:
+    """Give a finished and closed file its name, as `publish`, in a folder that is locked.
+
+    Returns:
+        The version of the item.
+    """
+    turn = publish(folder, name, -1, temporary, expect, locked=True, wanted=wanted)
+    found = folder.stat(name[-1])
+    if found is None or turn.is_over():
+        return temporary  # a nested write has replaced it, so its version is one that no file has
+    if not stamps.needs_digest(found):
+        return stamps.plain_version_of(found)
+    with Handle() as file:
+        fd = folder.open_file(name[-1], file)
+        return stamps.version_of(os.fstat(fd), fd)
 
 
 def status_of(folder: Folder, fd: int) -> os.stat_result:
@@ -341,14 +363,18 @@ def _insert(folder: Folder, name: Name, fd: int, temporary: str, *, locked: bool
             if folder.insert(temporary, name[-1]):
                 return True
         except system_answer(FileExistsError):
-            raise ConflictError(name, ABSENT) from None
+            compare(folder, name, ABSENT)
+            raise ConflictError(name, ABSENT) from None  # another writer has removed it since
         if not folder.may_have_unnamed():
+            compare(folder, name, ABSENT)
             return False
     try:
         folder.link(temporary, name[-1])
     except system_answer(FileExistsError):
         # On NFS the reply to a link that succeeded may be lost, and the client's repetition fails.
-        if os.fstat(fd).st_nlink != 2:  # noqa: PLR2004 - the temporary name and the final one
+        mine = os.fstat(fd) if fd >= 0 else os.stat(temporary, dir_fd=folder.fileno(), follow_symlinks=False)
+        if mine.st_nlink != 2:  # noqa: PLR2004 - the temporary name and the final one
+            compare(folder, name, ABSENT)
             raise ConflictError(name, ABSENT) from None
     discard(folder, temporary)  # gone already if it seemed stale; the item is there all the same
     return True

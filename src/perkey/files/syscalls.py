@@ -43,6 +43,13 @@ def error_of(path: str | None = None) -> OSError:
     return OSError(number, os.strerror(number), path)
 
 
+@cache
+def _renameat2() -> Callable[..., int] | None:
+    """Return the function of that name, found once: looking it up takes as long as calling it."""
+    of_path = (ctypes.c_int, ctypes.c_char_p)
+    return libc_function("renameat2", ctypes.c_int, *of_path, *of_path, ctypes.c_uint)
+
+
 def rename_new(folder: int, old: str, new: str, path: str) -> bool:
     """Rename a file unless the new name is taken (renameat2 with RENAME_NOREPLACE).
 
@@ -58,15 +65,7 @@ def rename_new(folder: int, old: str, new: str, path: str) -> bool:
     Raises:
         FileExistsError, OSError: The name is taken, or it failed for another reason.
     """
-    function = libc_function(
-        "renameat2",
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_uint,
-    )
+    function = _renameat2()
     if function is None:
         return False
     if function(folder, os.fsencode(old), folder, os.fsencode(new), _NO_REPLACE) == 0:

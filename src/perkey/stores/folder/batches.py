@@ -25,6 +25,7 @@ from perkey.files import (
     open_folder,
     open_local_folder,
     publish,
+    publish_staged,
     raise_absent,
     remove_emptied,
     status_of,
@@ -46,6 +47,7 @@ _MOST_FOLDERS: Final = 128  # each is open during the batch
 _ATTEMPTS: Final = 32
 _FEW: Final = 16  # fewer are synced one by one: syncfs also waits for what other programs have written
 _SYNC_THREADS: Final = 8
+_AT_A_TIME: Final = 64  # so many new files are open together: closing each by itself takes longer
 
 
 class Batches(Iterator[list[Any]]):
@@ -85,18 +87,18 @@ class Batches(Iterator[list[Any]]):
         return batch
 
 
-class OpenFolders:
+class OpenFolders(dict[Name, Folder]):
     """The folders of a batch, opened and made as they are needed."""
 
-    def __init__(self, base: str, locking: Locking) -> None:
+    def __init__(self, base: str, locking: Locking, *, durable: bool) -> None:
+        super().__init__()
         self._base = base
         self._locking = locking
-        self._open: dict[Name, Folder] = {}
+        self._durable = durable
 
-    def __getitem__(self, parts: Name) -> Folder:
-        if parts not in self._open:
-            self._open[parts] = self._enter(parts)
-        return self._open[parts]
+    def __missing__(self, parts: Name) -> Folder:
+        self[parts] = folder = self._enter(parts)
+        return folder
 
     def _enter(self, parts: Name) -> Folder:
         for _ in range(_ATTEMPTS):
@@ -104,45 +106,50 @@ class OpenFolders:
                 return open_local_folder(self._base, parts, self._locking)
             except system_answer(FileNotFoundError):
                 try:
-                    Folder.make(self._base, parts, durable=True)
+                    Folder.make(self._base, parts, durable=self._durable)
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
         return open_local_folder(self._base, parts, self._locking)
 
-    def values(self) -> Iterable[Folder]:
-        """Return those that are open."""
-        return self._open.values()
-
     def close(self) -> None:
         """Close all."""
-        while self._open:
-            self._open.popitem()[1].close()
+        while self:
+            self.popitem()[1].close()
 
 
 class WriteBatch:
-    """Writes items durably, with one sync for all data, and one lock and one sync for each folder.
+    """Writes items, with one sync for all data, and one lock and one sync for each folder.
 
     Args:
         base: The base folder.
         items: Names and data.
         expect: What each item must be at.
-        write_one: Writes one item durably; used for few, and after another process deleted a folder.
+        write_one: Writes one item; used for few, and after another process deleted a folder.
         locking: How writers exclude each other.
+        durable: Whether each item is on disk when its name is yielded; if not, nothing is synced.
     """
 
     def __init__(
-        self, base: str, items: list[Item], expect: Expectations, write_one: WriteOne, locking: Locking
+        self,
+        base: str,
+        items: list[Item],
+        expect: Expectations,
+        write_one: WriteOne,
+        locking: Locking,
+        *,
+        durable: bool,
     ) -> None:
+        self._durable = durable
         self._base = base
         self._items = items
         self._expect = expect
         self._write_one = write_one
-        self._folders = OpenFolders(base, locking)
+        self._folders = OpenFolders(base, locking, durable=durable)
         self._staged: dict[int, str] = {}  # temporary files, by the numbers of their items
         self._results: dict[int, Version | Exception] = {}
 
     def write(self) -> Iterator[tuple[Name, Version | Exception]]:
-        """Yield each name with its version or error, when that is on disk.
+        """Yield each name with its version or error, when that is done.
 
         Raises:
             OSError: The disk refused the common sync; nothing was changed.
@@ -153,7 +160,8 @@ class WriteBatch:
             return
         try:
             self._stage()
-            self._sync()
+            if self._durable:
+                self._sync()
             self._publish()
         finally:
             self._folders.close()
@@ -169,17 +177,18 @@ class WriteBatch:
     def _stage(self) -> None:
         """Write all data into temporary files; those that fail are done with."""
         self._whole = self._folders[()]  # opened before the first write, so that its sync sees all errors
-        for index in range(len(self._items)):
-            error = attempt(self._stage_one, index)
-            if error is not None:
-                self._results[index] = error
+        for first in range(0, len(self._items), _AT_A_TIME):
+            with Handle() as files:
+                for index in range(first, min(first + _AT_A_TIME, len(self._items))):
+                    error = attempt(self._stage_one, index, files)
+                    if error is not None:
+                        self._results[index] = error
 
-    def _stage_one(self, index: int) -> None:
+    def _stage_one(self, index: int, files: Handle) -> None:
         name, data = self._items[index]
         self._staged[index] = temporary = temporary_name()
-        with Handle() as file:
-            fd = self._folder_of(index).create(temporary, file)
-            fill(fd, data, "/".join((self._base, *name)))
+        fd = self._folders[name[:-1]].create(temporary, files)
+        fill(fd, data, "/".join((self._base, *name)))
 
     def _sync(self) -> None:
         """Bring all data to the disk, at once if possible, else several files at a time."""
@@ -211,25 +220,22 @@ class WriteBatch:
                     self._results[index] = attempt(self._publish_one, folder, index, locked)
             finally:
                 folder.unlock()
-            failure = attempt(folder.sync)
-            for index in indices:
-                self._conclude(index, failure)
+            failure = attempt(folder.sync) if self._durable else None
+            if failure is not None:
+                for index in indices:
+                    if not isinstance(self._results[index], Exception):
+                        self._results[index] = failure
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
         (name, data), temporary = self._items[index], self._staged[index]
         expect = self._expect(name) if callable(self._expect) else self._expect
+        wanted = getattr(data, "mtime_ns", None)
+        if locked:
+            return publish_staged(folder, name, temporary, expect, wanted)
         with Handle() as file:
             fd = folder.open_file(temporary, file)
-            publish(
-                folder, name, fd, temporary, expect, locked=locked, wanted=getattr(data, "mtime_ns", None)
-            )
+            publish(folder, name, fd, temporary, expect, locked=False, wanted=wanted)
             return stamps.version_of(status_of(folder, fd), fd)
-
-    def _conclude(self, index: int, failure: Exception | None) -> None:
-        """Take the failure of a folder's sync into account."""
-        if not isinstance(self._results[index], Exception):
-            del self._staged[index]
-            self._results[index] = failure or self._results[index]
 
 
 def remove_batch(

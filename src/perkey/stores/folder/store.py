@@ -222,9 +222,6 @@ class DirectoryStore(Store):
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
         self._require_base_once()
-        if not self._durable:
-            yield from super().write_many(items, expect=expect)
-            return
         try:
             from perkey.stores.folder.batches import Batches, WriteBatch, WriteOne
         except ImportError:  # in a finaliser, as the interpreter ends
@@ -242,7 +239,8 @@ class DirectoryStore(Store):
                 if callable(expect)
                 else partial(self.write, expect=expect)
             )
-            yield from WriteBatch(self.base, batch, expect, write_one, self.locking).write()
+            batched = WriteBatch(self.base, batch, expect, write_one, self.locking, durable=self._durable)
+            yield from batched.write()
 
     def _write_one(self, name: Name, data: Data, *, expect: Expectations) -> Version:
         return self.write(name, data, expect=expectation_of(expect, name))
