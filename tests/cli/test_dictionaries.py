@@ -39,7 +39,7 @@ KEYS = ["run1/loss", "run1/note", "run2/loss", "total"]
 COMMANDS = [
     name
     for name in group.list_commands(click.Context(group))
-    if name not in {"space", "doctor", "completion"}
+    if name not in {"space", "doctor", "completion", "help"}
 ]
 
 

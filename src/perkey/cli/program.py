@@ -46,6 +46,7 @@ _SECTIONS: Final = {
     "More": (
         ("space", "data spaces, as signac"),
         ("completion", "for bash, zsh, fish"),
+        ("help", "examples for a command"),
     ),
 }
 """The commands as they are listed. The texts stand here, so that listing them loads no command."""
