@@ -116,7 +116,7 @@ def check_file_type(file_type: str) -> str:
         ValueError: It begins with a dot, or has characters that are not safe.
     """
     text = text_of(file_type)
-    if text.startswith("."):
+    if text.startswith(".") and text.strip("."):
         raise ValueError(f"file_type must not begin with a dot, as {text!r} does; write {text.lstrip('.')!r}")
     try:
         return check_part(text)

@@ -58,7 +58,7 @@ def test_a_digest_by_chance_is_not_believed(digest_len: int, tmp_path: Path) -> 
 def test_several_types_are_an_error_with_the_choices(tmp_path: Path) -> None:
     fill(tmp_path, "pkl", 8)
     FileDirDict[Any](tmp_path, "json")["more"] = 1
-    with pytest.raises(AmbiguousPlaceError, match="file_type='json', digest_len=8 fits 1 names") as caught:
+    with pytest.raises(AmbiguousPlaceError, match="file_type='json', digest_len=8 fits 1 name") as caught:
         perkey.open(tmp_path)
     assert [chosen for chosen, _ in caught.value.choices] == [
         {"file_type": "pkl", "digest_len": 8},

@@ -45,8 +45,8 @@ _SECTIONS: Final = {
     ),
     "More": (
         ("space", "data spaces, as signac"),
+        ("help", "examples of commands"),
         ("completion", "for bash, zsh, fish"),
-        ("help", "examples for a command"),
     ),
 }
 """The commands as they are listed. The texts stand here, so that listing them loads no command."""

@@ -91,7 +91,7 @@ def cleaned_up(place: str | None) -> Iterator[None]:
         new = [each for each in (path, *path.parents) if not each.exists()]
     try:
         yield
-    except BaseException:
+    except Exception:
         for folder in new:
             try:
                 folder.rmdir()

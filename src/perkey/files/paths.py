@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from typing import Final
 
 from perkey.arguments import without_secrets, wrong_kind
@@ -14,8 +13,6 @@ _OF_SERVICES: Final = "s3|s3a|gs|gcs|az|abfs|abfss|azure|memory|file|https?"
 _ADDRESS: Final = re.compile(rf"([A-Za-z][A-Za-z0-9+.\-]+):(/+)(.*)|((?i:{_OF_SERVICES})):()(.*)", re.DOTALL)
 """Of at least two letters before the colon, because "C:/data" is a folder of Windows. `pathlib` leaves one
 slash of two, and some users write none."""
-
-_DRIVE: Final = re.compile(r"[A-Za-z]:[\\/].*", re.DOTALL)
 
 
 def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str:
@@ -27,8 +24,7 @@ def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str
 
     Raises:
         TypeError: `path` is not a path of text.
-        ValueError: `path` is empty, an address, or a path of Windows on another system; or it begins with the
-            name of a user who does not exist.
+        ValueError: `path` is empty, an address, or begins with the name of a user who does not exist.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise wrong_kind(argument, "a path", path)
@@ -41,11 +37,6 @@ def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str
     if "\0" in text:
         raise ValueError(f"{argument} must not contain NUL characters: {text!r}")
     _refuse_address(text, argument)
-    if sys.platform != "win32" and _DRIVE.fullmatch(text):
-        raise ValueError(
-            f"{argument} must be a path of this system, not the path {text!r} of Windows; "
-            f"{'./' + text!r} is a folder of that name"
-        )
     expanded = os.path.expanduser(text)
     if expanded.startswith("~") and expanded == text:
         raise ValueError(f"{argument}={text!r}: the user does not exist; './{text}' is a folder of that name")

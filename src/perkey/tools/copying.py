@@ -439,7 +439,7 @@ class Copying:
         self._tell()
 
     def _show(self, job: _Job, action: Action) -> None:
-        """Let the caller know of an item that was counted."""
+        """Call what the caller gave for items and for progress."""
         if self.options.on_item is not None:
             self.options.on_item(Copied(tuple(self.target.key_of(job.target)), action, job.seen.size))
         self._tell()

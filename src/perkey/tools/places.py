@@ -76,7 +76,7 @@ _FROM_PLACE: Final = {
     "root_prefix": _IN_ADDRESS,
     "url": _IN_ADDRESS,
     "backend": f"{_IN_ADDRESS}, as in memory://name",
-    "create": "pass mode, which says whether a place is made",
+    "create": "pass mode instead, of which only 'a' makes a place",
 }
 """Parameters of the classes that the place stands for, and what to pass instead."""
 
@@ -322,12 +322,11 @@ def _detect(
     length = _usual_length(of_type, found)
     fitting = naming(length, found)
     right = sum(fitting.key_of(name) is not None for name in of_type)
-    if not right:
-        length = 0
     if length and right < len(of_type):
         with_digest = {"file_type": found, "digest_len": length}
         without = {"file_type": found, "digest_len": 0}
-        raise AmbiguousPlaceError(place, [(with_digest, right), (without, len(of_type))])
+        choices = [(with_digest, right), (without, len(of_type))]
+        raise AmbiguousPlaceError(place, [choice for choice in choices if choice[1]])
     return {"file_type": found, "digest_len": length}
 
 
