@@ -354,7 +354,7 @@ def test_no_message_shows_a_secret(make: Any, address: str, tmp_path: Path, monk
 @pytest.mark.parametrize("name", ["base_dir", "bucket_name", "root_prefix", "url", "backend", "create"])
 def test_what_the_place_names_is_not_an_argument(name: str) -> None:
     with pytest.raises(TypeError, match=rf"perkey.open does not take {name}: .*(part of the place|mode)"):
-        perkey.open("memory://arguments", **{name: "x"})
+        perkey.open("memory://arguments", "a", **{name: "x"})
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "a"])
