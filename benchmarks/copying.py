@@ -93,8 +93,8 @@ def _to_bucket(settings: Settings, src: FileDirDict[Any], items: int, endpoint: 
 
     acts: dict[str, Act] = {"perkey, boto3": partial(ours, "boto3"), "perkey": partial(ours, "obstore")}
     folder = src.store.describe()
-    programs = os.path.dirname(sys.executable)
-    rclone = shutil.which("rclone", path=f"{programs}{os.pathsep}{os.environ.get('PATH', '')}")
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ.get('PATH', '')}"
+    rclone = shutil.which("rclone", path=path)
     if rclone:
         remote = f":s3,provider=Other,env_auth=true,endpoint='{endpoint}':"
         acts["rclone copy"] = lambda: subprocess.run(
@@ -102,7 +102,7 @@ def _to_bucket(settings: Settings, src: FileDirDict[Any], items: int, endpoint: 
             check=True,
             capture_output=True,
         )
-    s5cmd = shutil.which("s5cmd")
+    s5cmd = shutil.which("s5cmd", path=path)
     if s5cmd:
         acts["s5cmd"] = partial(_s5cmd, s5cmd, endpoint, folder)
     return Contest("copy folder to bucket", items, acts, rounds=settings.pick(1, 3)).hold("copying")

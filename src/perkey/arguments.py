@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from numbers import Real
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
+
+_USER: Final = re.compile(r"(^|:/*)[^/?@]*@")
+_PASSWORD: Final = re.compile(r"^((?!arn:)(?:[A-Za-z][A-Za-z0-9+.\-]*:/+)?[^/:?@]*):(?!/|\d+(?:/|$))[^/?]*")
+_SECRET: Final = re.compile(
+    r"([?&;][^=&]*(?:secret|token|key|sig|passw|credential|auth)[^=&]*=)[^&#'\s]*", re.IGNORECASE
+)
 
 
 class TimeDelta(Protocol):
@@ -138,3 +145,14 @@ def named_or_alias(name: str, value: Any, alias: str, other: Any, absent: object
     if value is not absent:
         raise TypeError(f"{alias!r} is another name of the argument {name!r}; pass only one of them")
     return other
+
+
+def without_secrets(address: str) -> str:
+    """Return an address as it may be shown: without users, passwords, and parameters that may be secrets.
+
+    >>> without_secrets("s3://user:password@bucket/x?region=eu&access_key=1")
+    's3://***@bucket/x?region=eu&access_key=***'
+    >>> without_secrets("s3://bucket:password/x")
+    's3://bucket:***/x'
+    """
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***", _USER.sub(r"\1***@", address)))

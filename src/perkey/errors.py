@@ -102,7 +102,8 @@ class AmbiguousPlaceError(PerkeyError, ValueError):
     def __str__(self) -> str:
         """List the choices, one a line; a command prints them on one."""
         shown = ";\n".join(
-            f"  {', '.join(f'{name}={value!r}' for name, value in chosen.items())} fits {count} names"
+            f"  {', '.join(f'{name}={value!r}' for name, value in chosen.items())} fits {count} "
+            f"{'name' if count == 1 else 'names'}"
             for chosen, count in self.choices[:_MOST_CHOICES]
         )
         left_out = len(self.choices) - _MOST_CHOICES

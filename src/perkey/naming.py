@@ -109,6 +109,21 @@ def _shape(digest_len: int, ending: str) -> Shape:
     )
 
 
+def check_file_type(file_type: str) -> str:
+    """Return a file type if it can be the ending of names.
+
+    Raises:
+        ValueError: It begins with a dot, or has characters that are not safe.
+    """
+    text = text_of(file_type)
+    if text.startswith(".") and text.strip("."):
+        raise ValueError(f"file_type must not begin with a dot, as {text!r} does; write {text.lstrip('.')!r}")
+    try:
+        return check_part(text)
+    except ValueError as error:
+        raise ValueError(f"file_type: {error}") from None
+
+
 class Naming:
     """Key to name and back, for one digest length and file type; immutable, shared, cheap to pickle.
 
@@ -129,10 +144,7 @@ class Naming:
         _check_kinds(digest_len, file_type)
         if not 0 <= digest_len <= MAX_DIGEST_LEN:
             raise ValueError(f"digest_len must be between 0 and {MAX_DIGEST_LEN}, not {digest_len}")
-        try:
-            file_type = check_part(text_of(file_type))
-        except ValueError as error:
-            raise ValueError(f"file_type: {error}") from None
+        file_type = check_file_type(file_type)
         if len(file_type) > MAX_PART_BYTES // 4:
             raise ValueError(f"file_type of {len(file_type)} characters is too long")
         if file_type.endswith(CLAIM_ENDING):

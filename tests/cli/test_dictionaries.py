@@ -39,7 +39,7 @@ KEYS = ["run1/loss", "run1/note", "run2/loss", "total"]
 COMMANDS = [
     name
     for name in group.list_commands(click.Context(group))
-    if name not in {"space", "doctor", "completion"}
+    if name not in {"space", "doctor", "completion", "help"}
 ]
 
 
@@ -541,3 +541,15 @@ def test_an_interrupted_copy_is_whole_and_goes_on(tmp_path: Path, program: Run) 
     report = program("cp", src, str(dst), "--json").json
     assert (report["copied"], report["skipped"]) == (20_000 - before, before)
     assert perkey.open(dst) == d
+
+
+@pytest.mark.parametrize("words", [["cp"], ["space", "find"], []])
+def test_help_is_a_command(words: list[str], program: Run) -> None:
+    assert program("help", *words).out == program(*words, "--help").out
+    assert "No such command" in program("help", *words, "nothing").err
+
+
+def test_a_copy_that_is_refused_leaves_no_folder(place: str, program: Run) -> None:
+    before = sorted(Path(place).rglob("*"))
+    assert program("cp", place, f"{place}/deeper/still").code == 1
+    assert sorted(Path(place).rglob("*")) == before

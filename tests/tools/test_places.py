@@ -19,6 +19,7 @@ from perkey.files import STALE_SECONDS, TEMPORARY
 from perkey.naming import digest
 from perkey.stores import DirectoryStore
 from perkey.tools import places
+from perkey.tools.checking import unquarantine
 from perkey.tools.places import Mode
 
 KEYS = ["a", ("folder", "b"), ("folder", "deeper", "c-1"), "d_e"]
@@ -58,7 +59,7 @@ def test_a_digest_by_chance_is_not_believed(digest_len: int, tmp_path: Path) -> 
 def test_several_types_are_an_error_with_the_choices(tmp_path: Path) -> None:
     fill(tmp_path, "pkl", 8)
     FileDirDict[Any](tmp_path, "json")["more"] = 1
-    with pytest.raises(AmbiguousPlaceError, match="file_type='json', digest_len=8 fits 1 names") as caught:
+    with pytest.raises(AmbiguousPlaceError, match="file_type='json', digest_len=8 fits 1 name") as caught:
         perkey.open(tmp_path)
     assert [chosen for chosen, _ in caught.value.choices] == [
         {"file_type": "pkl", "digest_len": 8},
@@ -317,3 +318,58 @@ def test_of_many_choices_the_message_lists_the_first() -> None:
     assert text.count("fits") == 8
     assert text.endswith(";\n  2 more are in the attribute choices")
     assert short.endswith("'t0' fits 2 names;\n  file_type='t1' fits 2 names")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "S3A", "gs", "az", "abfs", "memory", "file"])
+@pytest.mark.parametrize("mode", ["r", "r+", "a"])
+def test_an_address_without_slashes_is_not_a_folder(
+    scheme: str, mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"'{scheme}:place'.*'./{scheme}:place' is a folder of that name"):
+        perkey.open(f"{scheme}:place", mode)
+    assert list(tmp_path.iterdir()) == []
+    assert type(perkey.open(f"./{scheme}:place")) is FileDirDict
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://bucket:SECRET/x",
+        "s3://user:SECRET@bucket/x",
+        "s3:user:SECRET@bucket/x",
+        "gs://bucket/x?access_token=SECRET",
+        "ftp://user:SECRET@host/x",
+    ],
+)
+@pytest.mark.parametrize("make", [perkey.open, FileDirDict, perkey.ObjectStoreDict])
+def test_no_message_shows_a_secret(make: Any, address: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        make(address)
+    assert "SECRET" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["base_dir", "bucket_name", "root_prefix", "url", "backend", "create"])
+def test_what_the_place_names_is_not_an_argument(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"perkey.open does not take {name}: .*(part of the place|mode)"):
+        perkey.open("memory://arguments", "a", **{name: "x"})
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "a"])
+def test_a_link_that_leads_nowhere_is_the_same_error_in_each_mode(mode: Mode, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "missing")
+    with pytest.raises(FileNotFoundError, match="the link leads nowhere"):
+        perkey.open(tmp_path / "link", mode)
+
+
+def test_values_of_an_unknown_quarantine_are_an_error(tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path, "json")
+    with pytest.raises(FileNotFoundError, match="in quarantine"):
+        unquarantine(d, str(tmp_path / "missing"))
+
+
+def test_a_file_type_has_no_dot(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="write 'csv'"):
+        FileDirDict(tmp_path, ".csv")

@@ -9,7 +9,6 @@ import click
 import perkey
 from perkey.cli.output import detail, json_option
 from perkey.cli.places import (
-    named_as_options,
     open_place,
     place_argument,
     place_command,
@@ -17,7 +16,7 @@ from perkey.cli.places import (
     text_of_key,
     unpickle_option,
 )
-from perkey.cli.transfers import check_formats, destination, finish
+from perkey.cli.transfers import check_formats, cleaned_up, destination, finish
 
 _WITHOUT_PICKLES: Final = frozenset(("files", "zict"))
 
@@ -69,13 +68,15 @@ def command(
     chosen = {"file_type": options["to_type"], "digest_len": options["to_digest_len"]}
     source: Any
     target: Any
-    if kind == "perkey":
-        source, target = _of_perkey(src, dst, chosen, {**options, "dry_run": dry_run}, unpickle=unpickle)
-    else:
-        source, target = _of_others(src, dst, kind, unpickle=unpickle), dst
-        if chosen["file_type"] is None and kind in _WITHOUT_PICKLES:
-            raise click.UsageError("--to-type is needed: txt keeps the files as they are, json parses them")
-    with named_as_options():
+    with cleaned_up(dst):
+        if kind == "perkey":
+            source, target = _of_perkey(src, dst, chosen, {**options, "dry_run": dry_run}, unpickle=unpickle)
+        else:
+            source, target = _of_others(src, dst, kind, unpickle=unpickle), dst
+            if chosen["file_type"] is None and kind in _WITHOUT_PICKLES:
+                raise click.UsageError(
+                    "--to-type is needed: txt keeps the files as they are, json parses them"
+                )
         report = perkey.convert(
             source,
             target,

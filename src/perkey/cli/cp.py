@@ -6,14 +6,21 @@ from typing import Any
 
 import perkey
 from perkey.cli.places import (
-    named_as_options,
     open_place,
     place_argument,
     place_command,
     prefix_from,
     resumable,
 )
-from perkey.cli.transfers import arguments, bar, check_formats, destination, finish, transfer_options
+from perkey.cli.transfers import (
+    arguments,
+    bar,
+    check_formats,
+    cleaned_up,
+    destination,
+    finish,
+    transfer_options,
+)
 
 
 @place_command(
@@ -34,10 +41,11 @@ def command(*, src: str, dst: str, **options: Any) -> None:
     """
     source = open_place(src)
     resumable("every item is whole; the same command copies what is missing")
-    target = destination(source, dst, options)
-    check_formats(source, target.file_type, unpickle=options["unpickle"])
-    with named_as_options(), bar("copying") as progress:
-        report = perkey.copy(
-            source, target, prefix=prefix_from(options["prefix"]), progress=progress, **arguments(options)
-        )
+    with cleaned_up(dst):
+        target = destination(source, dst, options)
+        check_formats(source, target.file_type, unpickle=options["unpickle"])
+        with bar("copying") as progress:
+            report = perkey.copy(
+                source, target, prefix=prefix_from(options["prefix"]), progress=progress, **arguments(options)
+            )
     finish(report, as_json=options["as_json"])

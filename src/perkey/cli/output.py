@@ -17,6 +17,21 @@ T = TypeVar("T")
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """They move the cursor or make a terminal answer; values and names of files may have them."""
 
+_TYPED: Final = tuple(
+    (re.compile(argument), option)
+    for argument, option in (
+        (r"\b(?:pass )?(delete|force|checksum|unconditional)=True\b", r"--\1"),
+        (r"\boverwrite=False\b", "--no-clobber"),
+        (r"\bunsigned=True\b", "?unsigned=true behind the address"),
+        (r"\brepair='quarantine'", "--quarantine"),
+        (r"\bfile_type='([^']*)'", r"--file-type \1"),
+        (r"\bdigest_len=(\d+)", r"--digest-len \1"),
+        (r"\bmode='a' makes it", "`perkey put` makes it"),
+        (r"; only a constructor with create=True makes it", "; check the address"),
+    )
+)
+"""What messages of the functions name, and what is typed for it."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -59,10 +74,17 @@ def note(text: str) -> None:
 def sentence(error: BaseException) -> str:
     """Return the message of an error, in words for people."""
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return as_typed(f"{error.filename}: {error.strerror}")
     if type(error) is KeyError:
         return f"there is no {error}"
-    return str(error) or type(error).__name__
+    return as_typed(str(error) or type(error).__name__)
+
+
+def as_typed(text: str) -> str:
+    """Return a message of a function with the options of the program in place of its arguments."""
+    for argument, option in _TYPED:
+        text = argument.sub(option, text)
+    return text
 
 
 def detail(text: str) -> None:

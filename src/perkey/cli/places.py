@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import click
@@ -24,9 +23,6 @@ _S3: Final = "s3://"
 _OF_NAMES: Final = frozenset(("file_type", "digest_len"))
 _DEFAULT_TYPE: Final = "json"
 """The file type of a new place: values that are typed at a shell are text, and can be shown again."""
-
-_ARGUMENT: Final = re.compile(r"\b(delete|force|checksum|unconditional)=True")
-"""What messages of the functions name, and options are called after."""
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES: Final = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
@@ -231,18 +227,6 @@ def _ambiguous(place: str, error: perkey.AmbiguousPlaceError) -> click.ClickExce
         for choice, _ in error.choices
     )
     return click.ClickException(f"{place}: the names fit several dictionaries: choose {choices}")
-
-
-@contextmanager
-def named_as_options() -> Iterator[None]:
-    """Let errors of the functions name options where they name arguments."""
-    try:
-        yield
-    except (ValueError, perkey.PerkeyError) as error:
-        text = _ARGUMENT.sub(r"--\1", str(error))
-        if text == str(error):
-            raise
-        raise click.ClickException(text) from error
 
 
 # --- Keys ---------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ _SECTIONS: Final = {
     ),
     "More": (
         ("space", "data spaces, as signac"),
+        ("help", "examples of commands"),
         ("completion", "for bash, zsh, fish"),
     ),
 }

@@ -11,7 +11,6 @@ from perkey.cli.output import dumped, json_option, line, note, progress
 from perkey.cli.places import (
     Bytes,
     Duration,
-    named_as_options,
     open_place,
     place_argument,
     place_command,
@@ -79,18 +78,17 @@ def command(
             if verbose:
                 note(f"{text_of_key(item.key)} ({size_text(item.size)})")
 
-        with named_as_options():
-            report = perkey.prune(
-                d,
-                prefix_from(prefix),
-                older_than=older_than,
-                max_items=max_items,
-                max_bytes=max_bytes,
-                by=by,
-                dry_run=dry_run,
-                unconditional=unconditional,
-                on_item=each,
-            )
+        report = perkey.prune(
+            d,
+            prefix_from(prefix),
+            older_than=older_than,
+            max_items=max_items,
+            max_bytes=max_bytes,
+            by=by,
+            dry_run=dry_run,
+            unconditional=unconditional,
+            on_item=each,
+        )
     if as_json:
         line(dumped(report.as_dict(), indent=1))
     else:

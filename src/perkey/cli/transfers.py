@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from perkey import LocalDict, PersiDict
-from perkey.cli.output import detail, dumped, json_option, line, note
+from perkey.cli.output import as_typed, detail, dumped, json_option, line, note
 from perkey.cli.places import open_to_write, text_of_key, unpickle_option
 from perkey.cli.tables import count_text
 from perkey.cli.values import is_text
@@ -72,8 +72,33 @@ def destination(src: PersiDict[Any], place: str, options: dict[str, Any]) -> Per
 
 
 def _is_missing_folder(place: str) -> bool:
-    path = place.removeprefix("file://")
-    return "://" not in path and not Path(path).expanduser().exists()
+    return "://" not in _path_of(place) and not Path(_path_of(place)).expanduser().exists()
+
+
+def _path_of(place: str) -> str:
+    return place.removeprefix("file://")
+
+
+@contextmanager
+def cleaned_up(place: str | None) -> Iterator[None]:
+    """Remove the folders that the block makes for a place, if it raises and they are empty.
+
+    Args:
+        place: A path or a URL, of a place that may not exist; None does nothing.
+    """
+    new: list[Path] = []
+    if place is not None and _is_missing_folder(place):
+        path = Path(_path_of(place)).expanduser().absolute()
+        new = [each for each in (path, *path.parents) if not each.exists()]
+    try:
+        yield
+    except Exception:
+        for folder in new:
+            try:
+                folder.rmdir()
+            except OSError:
+                break  # it is in use, or was never made
+        raise
 
 
 def check_formats(src: PersiDict[Any], file_type: str, *, unpickle: bool) -> None:
@@ -137,7 +162,7 @@ def finish(report: Any, *, as_json: bool) -> None:
     else:
         line(_summary(report))
         for key, reason in report.errors.items():
-            note(f"perkey: {text_of_key(key)}: {reason}")
+            note(f"perkey: {text_of_key(key)}: {as_typed(reason)}")
         if report.delete_refused:
             note("perkey: nothing was deleted, because some items could not be copied")
     raise click.exceptions.Exit(report.exit_code)

@@ -6,12 +6,13 @@ import os
 import re
 from typing import Final
 
-from perkey.arguments import wrong_kind
+from perkey.arguments import without_secrets, wrong_kind
 from perkey.keys import text_of
 
-_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/+(.*)", re.DOTALL)
+_OF_SERVICES: Final = "s3|s3a|gs|gcs|az|abfs|abfss|azure|memory|file|https?"
+_ADDRESS: Final = re.compile(rf"([A-Za-z][A-Za-z0-9+.\-]+):(/+)(.*)|((?i:{_OF_SERVICES})):()(.*)", re.DOTALL)
 """Of at least two letters before the colon, because "C:/data" is a folder of Windows. `pathlib` leaves one
-slash of two."""
+slash of two, and some users write none."""
 
 
 def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str:
@@ -35,25 +36,48 @@ def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str
         raise ValueError(f"{argument} must not be empty; '.' is the current folder")
     if "\0" in text:
         raise ValueError(f"{argument} must not contain NUL characters: {text!r}")
-    address = _ADDRESS.fullmatch(text)
-    if address is not None:
-        raise ValueError(
-            f"{argument} must be the path of a folder, not the address {text!r}; {_advice(*address.groups())}"
-        )
+    _refuse_address(text, argument)
     expanded = os.path.expanduser(text)
     if expanded.startswith("~") and expanded == text:
         raise ValueError(f"{argument}={text!r}: the user does not exist; './{text}' is a folder of that name")
     return os.path.abspath(expanded)
 
 
-def _advice(scheme: str, rest: str) -> str:
-    """Return what to use for an address."""
-    if scheme.lower() == "file":
-        return f"the path is '/{rest.removeprefix('localhost/').lstrip('/')}'"
+def _refuse_address(text: str, argument: str) -> None:
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        return
+    groups = found.groups()
+    scheme, slashes, rest = groups[:3] if groups[0] else groups[3:]
+    address = without_secrets(f"{scheme}://{rest}")
+    shown = address.replace("://", f":{slashes}", 1)
+    raise ValueError(
+        f"{argument} must be the path of a folder, not the address {shown!r}; "
+        f"{_advice(argument, shown, scheme.lower(), address.partition('://')[2])}"
+    )
+
+
+def _advice(argument: str, shown: str, scheme: str, rest: str) -> str:
+    """Return what to use for an address.
+
+    Args:
+        argument: The name of the argument.
+        shown: The address as it was given, without secrets.
+        scheme: What it begins with.
+        rest: What is behind the slashes.
+    """
+    as_folder = f"'./{shown}' is a folder of that name"
+    if scheme == "file":
+        if "/" in shown.partition(":")[2][:1]:
+            return f"the path is '/{rest.removeprefix('localhost/').lstrip('/')}'"
+        return f"the path is {rest!r}; {as_folder}"
+    if scheme in {"http", "https"}:
+        return "the address of a service is its endpoint, for S3Dict(..., endpoint_url=...)"
+    if scheme not in _OF_SERVICES.split("|"):
+        return as_folder
+    address = f"{'gs' if scheme == 'gcs' else scheme}://{rest}"
+    if argument == "place":
+        return f"write {address!r}; {as_folder}"
     bucket, _, prefix = rest.partition("/")
-    generic = f"ObjectStoreDict('{scheme}://{rest}')"
-    if scheme.lower() in {"s3", "s3a"}:
-        return f"use S3Dict({bucket!r}, root_prefix={prefix!r}) or {generic}"
-    if scheme.lower() in {"gs", "gcs", "az", "abfs", "abfss", "azure", "memory", "http", "https"}:
-        return f"use {generic}"
-    return f"'./{scheme}:/{rest}' is a folder of that name"
+    direct = f"S3Dict({bucket!r}, root_prefix={prefix!r}), " if scheme in {"s3", "s3a"} else ""
+    return f"use {direct}ObjectStoreDict({address!r}) or perkey.open({address!r})"

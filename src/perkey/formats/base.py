@@ -7,7 +7,7 @@ from typing import Any
 
 from perkey.arguments import check_flag, check_kind
 from perkey.content import Content, Data
-from perkey.keys import check_part, text_of
+from perkey.naming import check_file_type
 
 
 class Format(ABC):
@@ -81,10 +81,7 @@ def register_format(file_type: str, new: Format, *, replace: bool = False) -> No
     check_kind("file_type", file_type, str, "a string")
     check_kind("new", new, Format, "a Format")
     replaces = check_flag("replace", replace)
-    try:
-        file_type = check_part(text_of(file_type))
-    except ValueError as error:
-        raise ValueError(f"file_type: {error}") from None
+    file_type = check_file_type(file_type)
     if file_type in _formats and not replaces:
         raise ValueError(f"file type {file_type!r} has a format already; pass replace=True to replace it")
     _formats[file_type] = new

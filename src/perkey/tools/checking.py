@@ -6,6 +6,7 @@ out of the way and back; nothing is ever deleted.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -543,6 +544,7 @@ def unquarantine(d: PersiDict[Any], quarantine: str | None = None) -> Unquaranti
 
     Raises:
         ReadOnlyError: The handle only reads.
+        FileNotFoundError: `quarantine` has no value of this dictionary.
 
     Cost: one listing, and for each value one renaming, or in a bucket a read, a write and a removal.
     """
@@ -554,19 +556,28 @@ def unquarantine(d: PersiDict[Any], quarantine: str | None = None) -> Unquaranti
     store, below = _whole(uncached(d.store))
     names = naming(d.digest_len, d.file_type)
     report = UnquarantineReport(d.store.describe())
+    wanted = None if quarantine is None else quarantine.rstrip("/")
+    known = wanted is None
     quarantined = [name for name in read_only(store).scan() if name[0] == QUARANTINE]
     for name in quarantined:
         folder, rest = name[:2], (*name[2:-1], name[-1].removesuffix(DAMAGED))
         if rest[: len(below)] != below or names.key_of(rest[len(below) :] or ("",)) is None:
             continue  # another dictionary's
-        if quarantine is not None and store.describe(folder).rstrip("/") != quarantine.rstrip("/"):
+        if wanted is not None and store.describe(folder).rstrip("/") != wanted:
             continue
+        known = True
         try:
             store.move(name, rest)
         except answer(ConflictError):
             report.kept.append(store.describe(name))
         else:
             report.restored.append(tuple(names.key_of(rest[len(below) :]) or rest))
+    if not known:
+        raise FileNotFoundError(
+            errno.ENOENT,
+            "no value of this dictionary is in quarantine there; VerifyReport.quarantine has the path",
+            quarantine,
+        )
     return report
 
 

@@ -415,7 +415,7 @@ class Copying:
         if isinstance(error, DataError):
             error = error.error
             if isinstance(error, KeyError):
-                self._count("vanished")
+                self._note_vanished()
                 return
         if isinstance(error, ConflictError):
             try:
@@ -426,21 +426,27 @@ class Copying:
             if written is not None:
                 self._note_written(job)
             else:
-                self._note(job, "conflicts", "conflict")
+                self._note_conflict(job)
         else:
             self._fail(job, error)
 
     def _note_written(self, job: _Job) -> None:
         self.report.bytes += job.seen.size
-        self._note(job, "copied", "copy" if job.there is None else "replace")
+        self.report.copied += 1
+        self._show(job, "copy" if job.there is None else "replace")
 
-    def _note(self, job: _Job, count: str, action: Action) -> None:
+    def _note_conflict(self, job: _Job) -> None:
+        self.report.conflicts += 1
+        self._show(job, "conflict")
+
+    def _note_vanished(self) -> None:
+        self.report.vanished += 1
+        self._tell()
+
+    def _show(self, job: _Job, action: Action) -> None:
+        """Call what the caller gave for items and for progress."""
         if self.options.on_item is not None:
             self.options.on_item(Copied(tuple(self.target.key_of(job.target)), action, job.seen.size))
-        self._count(count)
-
-    def _count(self, count: str) -> None:
-        setattr(self.report, count, getattr(self.report, count) + 1)
         self._tell()
 
     def _fail(self, job: _Job, error: Exception) -> None:
@@ -470,14 +476,16 @@ class Copying:
                     small[job.name] = job
             yield from self._read(small)
             for job in large:
-                yield from self._ready(job, _Lazy(self, job))
+                data = _Lazy(self, job)
+                if self._is_due(job, data):
+                    yield job.target, data
 
     def _read(self, jobs: dict[Name, _Job]) -> Iterator[tuple[Name, Data]]:
         """Read small items in bulk, and yield those to be written."""
         for name, found in self.source.store.read_many(jobs, limit=_LARGE):
             job = jobs[name]
             if isinstance(found, KeyError):
-                self._count("vanished")
+                self._note_vanished()
             elif isinstance(found, Exception):
                 self._fail(job, found)
             else:
@@ -485,8 +493,9 @@ class Copying:
                     data = self._data_of(job, *found)
                 except answer(Exception) as error:
                     self._fail(job, error)
-                else:
-                    yield from self._ready(job, data)
+                    continue
+                if self._is_due(job, data):
+                    yield job.target, data
 
     def _data_of(self, job: _Job, content: Content, version: Version) -> Data:
         """Return what is to be written, given the content of a small item."""
@@ -524,20 +533,21 @@ class Copying:
         except answer(KeyError):
             return False
 
-    def _ready(self, job: _Job, data: Data) -> Iterator[tuple[Name, Data]]:
-        """Yield an item unless an equal one is there."""
+    def _is_due(self, job: _Job, data: Data) -> bool:
+        """Return whether an item is to be written; if not, note why: it is equal, or must not be replaced."""
         try:
             is_equal = job.compares and self._is_equal(job, data)
         except answer(Exception) as error:
             self._settle(job, error)
-            return
+            return False
         if is_equal:
             self._skip(job)
-        elif job.there is not None and self.target.policy.immutable:
-            self._note(job, "conflicts", "conflict")
-        else:
-            self._pending[job.target] = job
-            yield job.target, data
+            return False
+        if job.there is not None and self.target.policy.immutable:
+            self._note_conflict(job)
+            return False
+        self._pending[job.target] = job
+        return True
 
     def _jobs(self, look: Callable[[Name], Stat | None]) -> Iterator[_Job]:
         """Yield each item that may have to be written."""
@@ -546,34 +556,32 @@ class Copying:
             key = key_of(name)
             if key is None or (self.passes_over is not None and self.passes_over(name)):
                 continue
-            job = _Job(name, seen, name, None)
+            target = name
+            there = None
             try:
                 if not self._same_names:
-                    job = job._replace(target=self.target.naming.name_of(key))
-                job = job._replace(there=look(job.target))
-                must = self._must_write(job)
+                    target = self.target.naming.name_of(key)
+                there = look(target)
+                must = True if there is None else self._must_replace(target, there, seen)
             except answer(Exception) as error:
-                self._fail(job, error)
+                self._fail(_Job(name, seen, target, there), error)
                 continue
-            if must is None:
-                yield job._replace(compares=True)
-            elif must:
-                yield job
-            else:
+            job = _Job(name, seen, target, there, must is None)
+            if must is False:
                 self._skip(job)
+            else:
+                yield job
 
     def _skip(self, job: _Job) -> None:
         if self.on_equal is not None:
             seen = job.seen if job.seen.version else stat_or_none(self.source.store, job.name)
             if seen is not None and (seen.mtime, seen.size) == (job.seen.mtime, job.seen.size):
                 self.on_equal(job.name, seen)
-        self._note(job, "skipped", "skip")
+        self.report.skipped += 1
+        self._show(job, "skip")
 
-    def _must_write(self, job: _Job) -> bool | None:
-        """Return whether an item is to be written; None if that takes a look at the content."""
-        there, seen = job.there, job.seen
-        if there is None:
-            return True
+    def _must_replace(self, target: Name, there: Stat, seen: Stat) -> bool | None:
+        """Return whether an item is to be replaced; None if that takes a look at the content."""
         if not self.options.overwrite:
             return False
         if self.same_format and there.size != seen.size:
@@ -585,9 +593,9 @@ class Copying:
         if self._has_times or _MD5.fullmatch(there.version):
             return None  # a file system that keeps whole seconds only, or a digest
         if self._sets_times and self.same_format and (digest := _MD5.fullmatch(seen.version)):
-            return self._md5_there(job) != digest[1]
+            return self._md5_there(target) != digest[1]
         raise ValueError(
-            f"{self.target.store.describe(job.target)}: an item is there, and the places keep neither times "
+            f"{self.target.store.describe(target)}: an item is there, and the places keep neither times "
             "nor digests by which it could be compared; pass checksum=True to read and compare contents, or "
             "overwrite=False to leave items that exist"
         )
@@ -603,11 +611,11 @@ class Copying:
                 return True
             if not self.options.checksum:
                 return False
-        return self._md5_there(job) == md5
+        return self._md5_there(job.target) == md5
 
-    def _md5_there(self, job: _Job) -> str:
+    def _md5_there(self, target: Name) -> str:
         try:
-            content = self._there.content(job.target, limit=_LARGE)
+            content = self._there.content(target, limit=_LARGE)
         except answer(KeyError):
             return ""
         try:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Final
 
 from perkey.answers import ignore_system_answer
+from perkey.arguments import without_secrets
 from perkey.errors import PerkeyError, UnknownFileSystemWarning
 from perkey.files import (
     LOCK_FILE,
@@ -87,15 +88,18 @@ def examine(place: str, *, locking: Locking = "auto", endpoint_url: str | None =
     if is_bucket(place):
         if locking != "auto":
             raise ValueError(f"locking={locking!r} is for folders; a bucket has no locks")
+        from perkey.stores.objects import kind_of
         from perkey.tools.doctor_buckets import examine_bucket
 
+        kind_of(place)  # refuses secrets
         return examine_bucket(place, endpoint_url)
     if endpoint_url is not None:
         raise ValueError("an endpoint is for buckets, and PLACE is a folder")
     if _is_other_address(place):
+        shown = without_secrets(place)
         raise ValueError(
-            f"PLACE must be the path of a folder or an address s3://bucket/prefix, not {place!r}. "
-            f"ObjectStoreDict({place!r}).store.supports('write', 'version') returns whether conditions hold"
+            f"PLACE must be the path of a folder or an address s3://bucket/prefix, not {shown!r}. "
+            f"ObjectStoreDict({shown!r}).store.supports('write', 'version') returns whether conditions hold"
         )
     return examine_folder(place, locking)
 

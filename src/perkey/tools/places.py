@@ -69,6 +69,18 @@ _OF_S3: Final = _OF_SERVICES | {
 }
 
 
+_IN_ADDRESS: Final = "it is part of the place"
+_FROM_PLACE: Final = {
+    "base_dir": f"{_IN_ADDRESS}; for s3:// pass cache, the folder of the local cache",
+    "bucket_name": _IN_ADDRESS,
+    "root_prefix": _IN_ADDRESS,
+    "url": _IN_ADDRESS,
+    "backend": f"{_IN_ADDRESS}, as in memory://name",
+    "create": "pass mode instead, of which only 'a' makes a place",
+}
+"""Parameters of the classes that the place stands for, and what to pass instead."""
+
+
 class _Place(NamedTuple):
     """A place, and how a dictionary in it is made.
 
@@ -131,6 +143,8 @@ def open(place: str | os.PathLike[str], mode: Mode = "a", **params: Any) -> Pers
     twice = sorted(found.params.keys() & params.keys())
     if twice:
         raise ValueError(f"given twice, in the address and as an argument: {', '.join(twice)}")
+    for name in sorted(params.keys() & _FROM_PLACE.keys()):
+        raise TypeError(f"perkey.open does not take {name}: {_FROM_PLACE[name]}")
     given = {**found.params, **params}
     if mode != "a" and found.exists is not None and not found.exists():
         raise _absent(found.shown)
@@ -311,7 +325,8 @@ def _detect(
     if length and right < len(of_type):
         with_digest = {"file_type": found, "digest_len": length}
         without = {"file_type": found, "digest_len": 0}
-        raise AmbiguousPlaceError(place, [(with_digest, right), (without, len(of_type))])
+        choices = [(with_digest, right), (without, len(of_type))]
+        raise AmbiguousPlaceError(place, [choice for choice in choices if choice[1]])
     return {"file_type": found, "digest_len": length}
 
 

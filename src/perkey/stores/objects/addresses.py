@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from perkey.arguments import without_secrets
 from perkey.naming import Name
 
 _KINDS: Final = {
@@ -53,8 +54,8 @@ def check_bucket(name: str) -> None:
         raise TypeError(f"bucket_name must be a str, not {type(name).__name__}")
     if not _BUCKET.fullmatch(name) or name in {".", ".."}:
         raise ValueError(
-            f"{name!r} is not a valid bucket name: it must have only letters, digits, dots, hyphens and "
-            "underscores; pass a prefix as root_prefix"
+            f"{without_secrets(name)!r} is not a valid bucket name: it must have only letters, digits, dots, "
+            "hyphens and underscores; pass a prefix as root_prefix"
         )
 
 
@@ -111,8 +112,14 @@ def kind_of(url: str) -> str:
     kind = _KINDS[parts.scheme]
     if kind == "file" and (parts.netloc or not parts.path.startswith("/")):
         raise ValueError("the address of a folder is file:// and its absolute path")
-    if kind not in {"file", "memory"} and not parts.netloc:
-        raise ValueError("the address of a bucket has its name after ://")
+    if kind not in {"file", "memory"}:
+        if not parts.netloc:
+            raise ValueError("the address of a bucket has its name after ://")
+        if ":" in parts.netloc:
+            raise ValueError(
+                "the name of a bucket must not have a colon; a port is part of the endpoint, and credentials "
+                "come from the environment or go into the options"
+            )
     return kind
 
 
