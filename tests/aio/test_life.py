@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from perkey import FileDirDict, LocalDict, PersiDict
+from perkey import FileDirDict, LocalDict, PersiDict, compute_once, waiting
 from perkey.aio import AsyncDict
 from perkey.formats import JsonFormat, register_format
 
 THREADS = 4
+HANG = 30.0
 
 
 def pool_threads() -> int:
@@ -292,3 +293,20 @@ def test_a_loop_that_ends_abandons_its_operations_quietly(any_dict: PersiDict[An
         return found
 
     assert asyncio.run(look()) in (None, value_of(3))
+
+
+def test_computing_once_in_an_event_loop_waits_without_blocking_it(any_dict: PersiDict[Any]) -> None:
+    calls: list[int] = []
+
+    def compute() -> int:
+        calls.append(1)
+        waiting.sleep(0.2)  # the loop runs the other calls meanwhile, which wait for this one
+        return 7
+
+    async def run() -> list[Any]:
+        async with AsyncDict(any_dict, threads=THREADS) as d:
+            once = [d.run(lambda plain: compute_once(plain, "k", compute)) for _ in range(5)]
+            return await asyncio.wait_for(asyncio.gather(*once), HANG)
+
+    assert asyncio.run(run()) == [7] * 5
+    assert calls == [1]

@@ -48,9 +48,10 @@ def load(names: Iterable[str], *, folder: str | None = None) -> list[Panel]:
     Raises:
         ValueError: The module cannot be imported or does not have the function.
     """
-    if folder is not None and folder not in sys.path:
+    wanted = list(names)
+    if wanted and folder is not None and folder not in sys.path:
         sys.path.insert(0, folder)
-    return [panel for name in names for panel in _load(name)]
+    return [panel for name in wanted for panel in _load(name)]
 
 
 def of_jobs(panels: Iterable[Panel]) -> list[Panel]:

@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 
+from perkey.answers import system_answer
 from perkey.viewer.app import Place, close, create_app
 from perkey.viewer.panels import Panel
 
@@ -76,7 +77,11 @@ def serve(
     app = create_app(places, token=token, unpickle=unpickle, panels=panels)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((_HOST, port))
+        try:
+            listening.bind((_HOST, port))
+        except system_answer(OSError) as error:
+            message = f"{error.strerror}: port {port} of {_HOST}; choose another one, or port 0 for any free one"
+            raise OSError(error.errno, message) from error
         listening.listen(_BACKLOG)
         address = f"http://{_HOST}:{listening.getsockname()[1]}/?token={token}"
 

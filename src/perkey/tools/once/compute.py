@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
-from threading import Condition, Lock
+from threading import Condition, Event, Lock
 from types import NoneType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -36,6 +36,7 @@ from perkey.tools.once.holders import CLOCK, Clock, at_fork_in_child
 from perkey.tools.once.leases import FAILURES, Contender, Patience, log
 from perkey.tools.once.places import Spot, spot_of
 from perkey.tools.once.records import Failure, Record
+from perkey.waiting import Driver, driver
 
 R = TypeVar("R")
 
@@ -47,6 +48,9 @@ ABSENT: Final[Any] = object()
 
 _FOLLOWERS_LOOK: Final = 5.0
 """A waiter relies on its leader for so many seconds; then it checks whether the leader goes on."""
+
+_LOOP_LOOKS: Final = 0.05
+"""A waiter in an event loop checks so often, in seconds, whether another call has ended its turn."""
 
 _computing: ContextVar[frozenset[str]] = ContextVar("perkey_computing", default=frozenset())
 """The nonces of the claims under which the running code computes."""
@@ -365,11 +369,24 @@ class Computation(Generic[R]):
             del self._room.listeners[id(self)]
 
     def _pause(self, seconds: float) -> None:
-        room = self._room
-        with room.changed:
-            if room.leader is not None:
-                self._clock.wait(room.changed, seconds)
+        room, driving = self._room, driver()
+        if driving is not None:
+            self._let_others_run(driving, seconds)
+        else:
+            with room.changed:
+                if room.leader is not None:
+                    self._clock.wait(room.changed, seconds)
         self.waited()
+
+    def _let_others_run(self, driving: Driver, seconds: float) -> None:
+        """Wait without blocking the event loop: the call that this one waits for may run in it."""
+        changed, end = Event(), self._clock.monotonic() + seconds
+        with self.listening(changed.set):
+            while self._room.leader is not None and not changed.is_set():
+                left = end - self._clock.monotonic()
+                if left <= 0:
+                    return
+                driving.sleep(min(left, _LOOP_LOOKS))
 
     def waited(self) -> None:
         """Take note that this call has waited, for the attempt that was under way."""
