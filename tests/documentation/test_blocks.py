@@ -111,7 +111,9 @@ def assert_shown(shown: str, printed: str, what: object) -> None:
 
 @pytest.mark.usefixtures("_reader")
 @pytest.mark.parametrize("page", [page for page in pages() if any(blocks(page))])
-def test_each_block_of_a_page_works(page: str, tmp_path: Path) -> None:
+def test_each_block_of_a_page_works(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"signac", "flow"}]:
+        monkeypatch.delitem(sys.modules, name)  # a page begins as a new program does
     run(page, tmp_path)
 
 

@@ -5,8 +5,15 @@ command ``perkey view`` does both. The page `viewer` of the documentation descri
 what it shows and what it costs.
 """
 
-from perkey.viewer.app import create_app, find_project
-from perkey.viewer.panels import load as load_panels
-from perkey.viewer.serving import serve
+from perkey.errors import MissingExtraError
+
+try:
+    from perkey.viewer.app import create_app, find_project
+    from perkey.viewer.panels import load as load_panels
+    from perkey.viewer.serving import serve
+except ModuleNotFoundError as error:
+    if error.name not in {"jinja2", "markupsafe", "starlette", "uvicorn"}:
+        raise
+    raise MissingExtraError("perkey view", "view", error.name) from error
 
 __all__ = ["create_app", "find_project", "load_panels", "serve"]

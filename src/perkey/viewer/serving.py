@@ -80,7 +80,9 @@ def serve(
         try:
             listening.bind((_HOST, port))
         except system_answer(OSError) as error:
-            message = f"{error.strerror}: port {port} of {_HOST}; choose another one, or port 0 for any free one"
+            message = (
+                f"{error.strerror}: port {port} of {_HOST}; choose another one, or port 0 for any free one"
+            )
             raise OSError(error.errno, message) from error
         listening.listen(_BACKLOG)
         address = f"http://{_HOST}:{listening.getsockname()[1]}/?token={token}"

@@ -128,7 +128,6 @@ def read_frame(group: h5py.Group) -> Any:
 def _in_memory(mode: Literal["r", "w"], **options: Any) -> Any:
     try:
         import pandas as pd  # noqa: PLC0415 - heavy, and needed for frames only
-
         import tables  # noqa: F401, PLC0415 - pandas' own error would not name the extra
     except ModuleNotFoundError as error:
         raise MissingExtraError("a data frame in an H5Store", "h5,pandas", error.name or "tables") from error

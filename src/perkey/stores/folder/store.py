@@ -54,6 +54,7 @@ from perkey.files import (
     place,
     raise_absent,
     read_open,
+    refuse_dangling,
     remove_emptied,
     shared_ways,
     stat_file,
@@ -505,6 +506,7 @@ class DirectoryStore(Store):
 
     def _require_base(self) -> None:
         if not is_folder(self.base):
+            refuse_dangling(self.base)
             if os.path.lexists(self.base):
                 raise NotADirectoryError(errno.ENOTDIR, "not a folder", self.base) from None
             raise FileNotFoundError(

@@ -83,7 +83,8 @@ class ListingClauses(StoreSuite):
             assert (len(whole.items), whole.found, whole.complete) == (len(listed), len(listed), True)
             for name, stat in whole.items:
                 known = store.stat(name)
-                assert (stat.mtime, stat.size) == (known.mtime, known.size)
+                assert stat.size == known.size
+                assert abs(stat.mtime - known.mtime) < 1  # HTTP gives dates in whole seconds
             part = store.glimpse(names.shape, 1, prefix)
             assert len(part.items) == min(1, len(listed))
             assert set(part.items) <= set(whole.items)
