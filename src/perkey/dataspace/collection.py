@@ -233,7 +233,7 @@ class Collection:
         """Insert a document, and return its primary key, which is added to the document if missing.
 
         Raises:
-            KeyError: There is a document of that key.
+            KeyError: A document with that key exists already.
             TypeError: The key is not text, or JSON has no form for something in the document.
             ValueError: A key of the document has a dot in it.
         """
@@ -250,7 +250,7 @@ class Collection:
         """Put in documents; those of the same primary keys are replaced.
 
         Raises:
-            TypeError, ValueError: As `insert_one`, for any of them; nothing was put in then.
+            TypeError, ValueError: `insert_one` would refuse one of the documents; nothing was inserted.
         """
         self._take(docs)
 

@@ -176,7 +176,7 @@ class Job(DataFolder):
         process is killed. If the job does not exist yet, only this handle changes.
 
         Raises:
-            DestinationExistsError: There is a job of the new state point; nothing was changed.
+            DestinationExistsError: A job with the new state point exists already; nothing was changed.
             TypeError, ValueError: The new one is not a state point.
         """
         statepoint = normalized(new_statepoint)
@@ -229,7 +229,7 @@ class Job(DataFolder):
                 folder.
 
         Raises:
-            JobsCorruptedError: There is such a job with a damaged state point.
+            JobsCorruptedError: The job exists already, with a damaged state point.
             WorkspaceError, OSError: It cannot be made.
         """
         space: Space = self._project.space

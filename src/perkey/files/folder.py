@@ -796,7 +796,7 @@ def read_file(path: str) -> bytes | None:
     """Return the content of a file; None if it does not exist.
 
     Raises:
-        FileNotFoundError: There is a link of that name, which leads nowhere.
+        FileNotFoundError: The name is a link that leads nowhere.
         OSError: It cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
     """
     try:

@@ -70,7 +70,7 @@ def _together(conditions: list[tuple[str, Any]]) -> dict[str, Any]:
 def _key(key: str) -> str:
     if key.endswith("."):
         raise ValueError(
-            f"the key {key!r} ends in a dot: if an operator was to follow, quote it for the shell, "
+            f"the key {key!r} ends in a dot: if you meant an operator, quote it for the shell, "
             f"as in '{key}$gt'; the empty key is written in JSON: '{json.dumps({key: 1})}'"
         )
     return key

@@ -90,7 +90,7 @@ class BytesResource(Resource):
 
     @abstractmethod
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
-        """As `write`, for bytes."""
+        """Do the same as `write`, with bytes."""
 
     def read(self, known: Version | None) -> Found | None:
         found = self.read_bytes(known)

@@ -250,7 +250,9 @@ def _check_repair(d: PersiDict[Any], repair: object) -> None:
     if d.store.read_only:
         raise ReadOnlyError(d.store.describe())
     if d.immutable_items:
-        raise MutationPolicyError("immutable items: items cannot be moved; open the place without that")
+        raise MutationPolicyError(
+            "immutable_items=True: damaged items cannot be moved away; open the place without immutable_items"
+        )
     if not d.store.supports("remove", "version"):
         reason = "a value that is written meanwhile could be moved away"
         raise refuse(d.store.describe(), "remove", "version", reason)

@@ -198,7 +198,9 @@ def _check_removable(d: PersiDict[Any]) -> None:
     if d.store.read_only:
         raise ReadOnlyError(d.store.describe())
     if d.immutable_items:
-        raise MutationPolicyError("immutable items: items cannot be deleted; open the place without that")
+        raise MutationPolicyError(
+            "immutable_items=True: items cannot be deleted; open the place without immutable_items"
+        )
 
 
 def last_use_of(store: Store) -> Callable[[Name], float | None]:

@@ -96,12 +96,12 @@ def write_archive(path: str, folders: Iterable[tuple[str, str]], *, durable: boo
     """Write folders into a new archive, which appears when it is complete.
 
     Args:
-        path: Where to; the ending decides about the kind.
+        path: The path of the archive, whose ending decides about the kind.
         folders: The name of each in the archive, and its path.
         durable: Whether it is on disk when this returns; the folder that it is in must be.
 
     Raises:
-        FileExistsError: There is such a file.
+        FileExistsError: The file exists already.
         OSError, UnicodeError: It cannot be written, or a zip file cannot have such a name; nothing is left.
     """
     if os.path.lexists(path):

@@ -69,7 +69,7 @@ class Documents:
         """Be quick in a block that asks for many documents: learn from other processes before, teach after.
 
         Args:
-            jobs: The ids of all jobs there are.
+            jobs: The ids of all jobs.
         """
         self._log.load()
         yield
