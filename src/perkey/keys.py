@@ -75,7 +75,7 @@ def check_part(part: str) -> str:
     """Return `part` if it can be a part of a key.
 
     Raises:
-        ValueError: It is empty, too long, ``"."`` or ``".."``, or has an unsafe character.
+        ValueError: The part is empty, too long, ``"."`` or ``".."``, or has an unsafe character.
     """
     if not _SAFE.fullmatch(part):
         if not part:

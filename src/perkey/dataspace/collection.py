@@ -264,7 +264,7 @@ class Collection:
 
         Raises:
             KeyError: Nothing matches, and there is another document of the replacement's primary key.
-            TypeError, ValueError: As for ``collection[key] = replacement``.
+            TypeError, ValueError: ``collection[key] = replacement`` would raise it.
         """
         for key in self._matching(filter):
             self[key] = replacement
@@ -323,7 +323,7 @@ class Collection:
             build: Whether to make it if it does not exist.
 
         Raises:
-            KeyError: It does not exist; or the primary key is asked for, which needs no index.
+            KeyError: The index does not exist; or `key` is the primary key, which needs no index.
         """
         table = self._open_table()
         if key == self.primary_key:
@@ -509,7 +509,7 @@ class _File:
     Raises:
         ValueError: The mode or the level of compression does not exist.
         RuntimeError: A compressed file is to be opened as text.
-        FileNotFoundError, FileExistsError: As for `open`.
+        FileNotFoundError, FileExistsError: The mode requires or forbids that the file exists.
     """
 
     def __init__(self, path: str, mode: str, compresslevel: int | None) -> None:

@@ -230,7 +230,7 @@ class Job(DataFolder):
 
         Raises:
             JobsCorruptedError: The job exists already, with a damaged state point.
-            WorkspaceError, OSError: It cannot be made.
+            WorkspaceError, OSError: The job cannot be made.
         """
         space: Space = self._project.space
         workspace = space.workspace

@@ -434,7 +434,7 @@ class Project(DataFolder):
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: It is not JSON.
+            ValueError: The file is not JSON.
         """
         return read_statepoints(fn or self.fn(self.FN_STATEPOINTS))
 
@@ -581,7 +581,7 @@ class Project(DataFolder):
             StatepointParsingError: A state point cannot be read, contradicts the schema, or belongs to two
                 folders; nothing was changed.
             FileNotFoundError: The origin does not exist.
-            ArchiveError: It is not an archive, or damaged, or not safe.
+            ArchiveError: The file is not an archive, is damaged, or is not safe.
             ValueError: The schema makes no sense.
         """
         from perkey.dataspace.exchange.importing import import_jobs  # noqa: PLC0415 - archives are seldom needed

@@ -71,8 +71,8 @@ def check_locking(locking: str, name: str = "locking") -> Locking:
         name: The name of the argument or variable that has it, for an error.
 
     Raises:
-        TypeError: It is not a str.
-        ValueError: It is another str.
+        TypeError: The value is not a str.
+        ValueError: The value is another str.
     """
     check_kind(name, locking, str, f"one of {_ALLOWED}")
     if locking not in _LOCKINGS:

@@ -220,7 +220,7 @@ def copy_file(source: str, target: str, rules: Rules, *, link: bool, durable: bo
     """Copy a file or link over the target atomically: readers see old or new. Arguments as for `copy_new`.
 
     Raises:
-        OSError: It cannot be copied; the target is as it was.
+        OSError: The file cannot be copied; the target is as it was.
     """
     temporary = os.path.join(os.path.dirname(target), temporary_name())
     try:

@@ -27,8 +27,8 @@ def parse_filter(tokens: Sequence[str] | None) -> dict[str, Any] | None:
     written in JSON.
 
     Raises:
-        TypeError, ValueError: It begins like JSON but is not JSON, a key ends in a dot, or it is not a valid
-            filter.
+        TypeError, ValueError: The filter begins like JSON but is not JSON, has a key that ends in a
+            dot, or is not valid.
 
     Warns:
         UserWarning: An operator of order (``$gt``, ...) has a word for its argument that is not a number.

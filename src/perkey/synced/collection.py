@@ -116,7 +116,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
 
         Raises:
             ValueError: `data` is of the other kind, or not allowed.
-            KeyTypeError, TypeError: It is not allowed.
+            KeyTypeError, TypeError: `data` is not allowed.
         """
         edit(self, replacing(admit(self, checked(self, data))))
 

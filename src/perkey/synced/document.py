@@ -264,7 +264,7 @@ class Document:
 
         Raises:
             CorruptValueError: The stored content is not JSON.
-            WrongKindError: It is a list and not a dict, or a dict and not a list.
+            WrongKindError: The content is a list and not a dict, or a dict and not a list.
         """
         known = self._state
         try:

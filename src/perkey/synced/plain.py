@@ -70,8 +70,8 @@ def to_plain(value: Any, *, key_of: KeyReader = string_key, allow_nan: bool = Tr
     Raises:
         KeyTypeError, InvalidKeyError: A key is of the wrong type, or two keys become the same.
         TypeError: A value in it cannot be written as JSON (bytes, sets, complex numbers, any other object).
-        ValueError: It contains itself or is nested too deeply; or an int has more digits than Python reads
-            (`sys.get_int_max_str_digits`); or NaN and infinities, if not allowed.
+        ValueError: `value` contains itself or is nested too deeply; or an int has more digits than
+            Python reads (`sys.get_int_max_str_digits`); or NaN and infinities, if not allowed.
     """
     try:
         return _Conversion(key_of, allow_nan=allow_nan).plain(value)
@@ -210,7 +210,7 @@ def default(item: Any) -> Any:
     For ``json.dumps(..., default=default)``.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The item is of another type.
     """
     if hasattr(item, "__perkey_plain__"):
         return item.__perkey_plain__()
@@ -253,7 +253,7 @@ def no_dot_in_key(data: Any) -> None:
     """Raise if a key of a mapping in `data` contains a dot.
 
     Raises:
-        InvalidKeyError: It does.
+        InvalidKeyError: A key has a dot.
         KeyTypeError: A key is neither a string nor an int, a bool or None.
     """
     for key in _keys(data):

@@ -102,7 +102,8 @@ def write_archive(path: str, folders: Iterable[tuple[str, str]], *, durable: boo
 
     Raises:
         FileExistsError: The file exists already.
-        OSError, UnicodeError: It cannot be written, or a zip file cannot have such a name; nothing is left.
+        OSError, UnicodeError: The archive cannot be written, or a name does not fit a zip file; nothing
+            is left.
     """
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists already")
@@ -290,7 +291,7 @@ def extract_archive(path: str, target: str, *, durable: bool) -> bool:
         Whether there are links.
 
     Raises:
-        ArchiveError: It is not an archive, or is damaged, or holds what could lead out of the target; the
+        ArchiveError: The file is not an archive, is damaged, or has names that lead out of the target; the
             target may have been filled in part.
     """
     links: dict[str, str] = {}

@@ -230,7 +230,7 @@ class H5Store(H5Group):
         """Open the file, by default in the mode of the store; return the store, for a ``with`` block.
 
         Raises:
-            H5StoreAlreadyOpenError: It is open.
+            H5StoreAlreadyOpenError: The store is open.
             FileNotFoundError: The file does not exist.
         """
         with self._lock:

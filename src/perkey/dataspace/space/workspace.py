@@ -85,7 +85,7 @@ def normalized(statepoint: Mapping[Any, Any]) -> StatePoint:
     None their text.
 
     Raises:
-        TypeError: It is not a mapping, or JSON has no form for a value.
+        TypeError: The state point is not a mapping, or a value cannot be written as JSON.
         KeyTypeError: A key is of another type.
         InvalidKeyError: A key has a dot in it, which would make it a path.
     """

@@ -155,7 +155,7 @@ def sync_projects(  # noqa: PLR0917 - signac's parameters
     Raises:
         SchemaSyncConflict: The schemata differ; nothing was changed.
         FileSyncConflict, DocumentSyncConflict: As for `sync_jobs`; nothing was changed in any job.
-        ValueError: They are the same project.
+        ValueError: Source and destination are the same project.
         JobsCorruptedError: The state point of a job cannot be read; nothing was changed.
     """
     if source == destination:
