@@ -107,7 +107,7 @@ class Job(DataFolder):
 
     @property
     def space(self) -> Space:
-        """The space that the job belongs to: what search, exchange and synchronisation work on."""
+        """The space that the job belongs to; search, exchange and synchronisation work on it."""
         space: Space = self._project.space
         return space
 

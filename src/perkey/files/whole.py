@@ -18,10 +18,10 @@ def write_file(
 
     Args:
         path: The path of the file, whose folder must exist.
-        content: All of it.
+        content: The whole content.
         durable: Whether it is on disk when this returns.
-        new: Whether there must not be such a file.
-        mode: The most rights that it gets; the umask takes some away.
+        new: Whether the file must not exist yet.
+        mode: The permissions of a new file; the umask removes some.
 
     Raises:
         FileExistsError: The file exists and `new` is True; nothing was changed.

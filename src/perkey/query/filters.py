@@ -20,7 +20,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Filter: TypeAlias = Mapping[str, Any]
-"""Paths and what is expected there; see `perkey.query`."""
+"""Paths, and the value or condition expected at each; see `perkey.query`."""
 
 Place: TypeAlias = tuple[str | int, ...]
 """The keys and indices that lead to a part of a filter, for error messages."""

@@ -135,7 +135,7 @@ def prune(
         on_item: Called with each item that was removed, or would be.
 
     Returns:
-        What was removed.
+        The report.
 
     Raises:
         UnsupportedConditionError: The place cannot remove on the condition of a version (Ceph, Azure, Google,

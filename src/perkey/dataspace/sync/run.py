@@ -66,7 +66,7 @@ def sync_jobs(  # noqa: PLR0917 - signac's parameters
     *,
     compare: Compare = "quick",
 ) -> SyncPlan:
-    """Bring one job up to date with another, and return what was done.
+    """Bring one job up to date with another, and return the report.
 
     Args:
         src: The job to copy from.
@@ -220,7 +220,7 @@ def _each(function: Callable[[A], R], arguments: Iterable[A], workers: int) -> I
 
 
 def _apply(plan: FolderPlan, policy: Policy) -> FolderPlan:
-    """Do what is planned, and return what was done."""
+    """Do what is planned, and return the report."""
     if isinstance(plan, JobPlan) and plan.is_new:
         try:
             _clone(plan, policy)
