@@ -203,8 +203,8 @@ def verify(
     cache in front of the place is not asked.
 
     Args:
-        d: The dictionary, or a project of `perkey.dataspace`, whose own `check` is called, or with `repair` its
-            own `repair`.
+        d: The dictionary, or a project of `perkey.dataspace`, whose own `check` is called, or with `repair`
+            its own `repair`.
         repair: ``"quarantine"`` moves damaged values to a folder of the place, and reports where. Nothing
             else is changed, and nothing is deleted; `unquarantine` moves them back.
         decode: Whether to build the values, too. That runs code which pickles name, and finds values whose
