@@ -48,6 +48,8 @@ ON_DEMAND = frozenset((
     "perkey.dataspace.exchange.views",
     "perkey.dataspace.h5.manager",
     "perkey.dataspace.h5.store",
+    "perkey.files.trees",
+    "perkey.stores.folder.cache",
     "perkey.stores.objects.boto",
     "perkey.stores.objects.obstore_s3",
     "perkey.stores.objects.obstore_url",

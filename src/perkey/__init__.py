@@ -71,11 +71,11 @@ from perkey.keys import (
     unquote,
 )
 from perkey.mapping import PersiDict, TransformingFunction
-from perkey.query import find
 
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
+    from perkey.query import find
     from perkey.tools.checking import verify
     from perkey.tools.converting import convert
     from perkey.tools.copying import copy
@@ -91,6 +91,7 @@ _ON_DEMAND = {
     "BasicS3Dict": "perkey.dicts.s3",
     "ObjectStoreDict": "perkey.dicts.object_store_dict",
     "S3Dict": "perkey.dicts.s3",
+    "find": "perkey.query",
     "open": "perkey.tools.places",
     "convert": "perkey.tools.converting",
     "copy": "perkey.tools.copying",
@@ -110,7 +111,7 @@ _ON_DEMAND = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load the dictionaries of object services, and the tools, when they are first asked for."""
+    """Load the dictionaries of object services, filters and the tools when a name of theirs is first used."""
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_import_module(_ON_DEMAND[name]), name)

@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Any, Final
 
 from perkey.answers import answer
-from perkey.retrying import Retry
 
 ROWS: Final = 20
 """How many rows of a table are shown."""
@@ -191,6 +190,8 @@ def shown(build: Callable[[], str], text: Callable[[], str]) -> str:
         build: Looks at the place. It is given up if the place does not answer for some seconds.
         text: Returns the text, without looking at the place.
     """
+    from perkey.retrying import Retry  # noqa: PLC0415 - programs import this module and seldom show anything
+
     try:
         with Retry(timeout=_PATIENCE).attempts().shared():
             return build()

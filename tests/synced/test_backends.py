@@ -94,7 +94,7 @@ def test_other_types_of_redis_are_told_and_stay(
     with redis.Redis(unix_socket_path=path, decode_responses=decode) as client:
         client.execute_command(command[0], redis_place.key, *command[1:])
         for act in (RedisDict(client, redis_place.key), lambda: RedisList(client, redis_place.key).append(1)):
-            with pytest.raises(WrongKindError, match=r"holds a \w+ of Redis"):
+            with pytest.raises(WrongKindError, match=r"is a Redis \w+; expected a Redis string"):
                 act()
         kind = client.type(redis_place.key)
         d = RedisDict(client, redis_place.key + "-new")

@@ -36,7 +36,8 @@ from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, PersiDictKey
 from perkey.mapping import PersiDict, TransformingFunction, V, items_of, place_html, rebuilt
 from perkey.query import Filter
 from perkey.stores import CachedStore, MemoryStore, PrefixStore, Store
-from perkey.stores.folder import CacheFolder, DirectoryStore
+from perkey.stores.folder import DirectoryStore
+from perkey.stores.folder.cache import CacheFolder
 from perkey.stores.objects import ObjectStore
 from perkey.waiting import driver
 

@@ -13,7 +13,7 @@ from perkey.mapping import PersiDict, V
 from perkey.naming import Name
 from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores import CachedStore, PrefixStore
-from perkey.stores.folder import CacheFolder
+from perkey.stores.folder.cache import CacheFolder
 from perkey.stores.objects import EngineName, ObjectStore, is_mocked, make_engine
 
 

@@ -57,17 +57,6 @@ from perkey.files.shared import (
 from perkey.files.sharing import VARIABLE, check_locking, shared_ways, way_of
 from perkey.files.syscalls import error_of, libc_function
 from perkey.files.tidying import STALE_SECONDS, discard, make_base, make_folder, remove_emptied, sweep
-from perkey.files.trees import (
-    Compare,
-    Entry,
-    FileCopy,
-    Rules,
-    copy_all,
-    copy_tree,
-    entries,
-    status_or_none,
-    sync_tree,
-)
 from perkey.files.whole import sync_path, write_file, write_new_in
 
 __all__ = [
@@ -84,27 +73,20 @@ __all__ = [
     "UNCACHED_SMB",
     "UNNAMED",
     "VARIABLE",
-    "Compare",
-    "Entry",
-    "FileCopy",
     "FileSystem",
     "Folder",
     "Handle",
     "Locking",
     "Patience",
     "ProcessLock",
-    "Rules",
     "Turn",
     "Way",
     "begin",
     "begin_turn",
     "check_locking",
     "compare",
-    "copy_all",
-    "copy_tree",
     "discard",
     "end",
-    "entries",
     "error_of",
     "file_system_of",
     "fill",
@@ -140,11 +122,9 @@ __all__ = [
     "stat_file",
     "stat_shared",
     "status_of",
-    "status_or_none",
     "sweep",
     "sync",
     "sync_path",
-    "sync_tree",
     "take_away",
     "temporary_name",
     "unlock",

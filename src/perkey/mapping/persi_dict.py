@@ -45,7 +45,6 @@ from perkey.mapping.items import Items, Policy, items_of_params, items_of_state,
 from perkey.mapping.showing import defaults_of, dictionary_html, is_default, shown_parameter
 from perkey.mapping.views import PersiItemsView, PersiKeysView, PersiValuesView
 from perkey.naming import DEFAULT_DIGEST_LEN
-from perkey.query import Filter, find
 from perkey.stores import PrefixStore, Store, read_only
 
 if TYPE_CHECKING:
@@ -823,7 +822,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
 
     def find(
         self,
-        filter: Filter | None = None,  # noqa: A002 - as perkey.find
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - as perkey.find
     ) -> Iterator[tuple[NonEmptySafeStrTuple, V]]:
         """Yield key and value of each item whose value matches a filter; as `perkey.find`.
 
@@ -832,6 +831,8 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         Args:
             filter: The filter; None matches every item.
         """
+        from perkey.query import find  # noqa: PLC0415 - a twentieth of the time to import perkey
+
         return find(self, filter)
 
     # --- Parts --------------------------------------------------------------------------------------

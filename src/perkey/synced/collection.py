@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from perkey.errors import ConcurrencyConflictError
 from perkey.handles import NeverSame, unlike_any
-from perkey.retrying import pause
 from perkey.showing import ROWS, count_text, page, shown, table, value_text
 from perkey.synced.buffers import Block, Buffer, BufferedDocument
 from perkey.synced.document import (
@@ -509,6 +508,8 @@ class Access:
             try:
                 return attempt(self._layer())
             except OvertakenError:
+                from perkey.retrying import pause  # most programs never meet one
+
                 attempts += 1
             except PlaceGone as error:
                 raise self._detached(path, error) from None

@@ -38,13 +38,11 @@ from perkey.dataspace.errors import ArchiveError
 from perkey.files import (
     OURS,
     SCRATCH,
-    Entry,
-    entries,
     replace_path,
     sync_path,
-    sync_tree,
     temporary_name,
 )
+from perkey.files.trees import Entry, entries, sync_tree
 
 _TAR_MODES: Final = {
     ".tar": "w",

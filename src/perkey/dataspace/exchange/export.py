@@ -11,7 +11,8 @@ from typing import Any, Final
 from perkey.dataspace.exchange.archives import is_archive_name, write_archive
 from perkey.dataspace.exchange.paths import PathSpec, folders_above, paths_of, require_distinct
 from perkey.dataspace.space import CopyTree, Space, StatePoint, StrPath, Workspace
-from perkey.files import copy_tree, make_base, move_path, sync_path, sync_tree, temporary_name
+from perkey.files import make_base, move_path, sync_path, temporary_name
+from perkey.files.trees import copy_tree, sync_tree
 
 MOVES: Final = frozenset((shutil.move, os.replace, os.rename))
 """Functions that, given as `copytree`, mean that folders are moved."""

@@ -15,7 +15,8 @@ from perkey.dataspace.exchange.archives import extract_archive
 from perkey.dataspace.exchange.discovery import FoundJob, Schema, discover
 from perkey.dataspace.exchange.export import MOVES
 from perkey.dataspace.space import FN_STATEPOINT, CopyTree, Space, StrPath, delete_tree
-from perkey.files import TEMPORARY, copy_tree, sync_tree, write_file
+from perkey.files import TEMPORARY, write_file
+from perkey.files.trees import copy_tree, sync_tree
 
 Merging: TypeAlias = Callable[[], AbstractContextManager[Space]]
 """Gives a temporary space for a block; at the end its jobs are synchronised into the space of the import."""

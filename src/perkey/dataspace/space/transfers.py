@@ -29,15 +29,14 @@ from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.space.workspace import TAKEN, Workspace
 from perkey.files import (
     OURS,
-    copy_tree,
     make_base,
     read_file,
     rename_path,
-    sync_tree,
     temporary_name,
     way_of,
     write_file,
 )
+from perkey.files.trees import copy_tree, sync_tree
 
 _NOTES: Final = "moves"
 _MARK: Final = OURS + "moved-"

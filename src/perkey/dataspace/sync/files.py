@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 from perkey.dataspace.errors import FileSyncConflict
-from perkey.files import OURS, Compare, FileCopy, Rules, status_or_none
+from perkey.files import OURS
+from perkey.files.trees import Compare, FileCopy, Rules, status_or_none
 
 _SECOND: Final = 1_000_000_000
 _PIECE: Final = 1 << 18

@@ -15,7 +15,8 @@ from perkey.dataspace.errors import FileSyncConflict
 from perkey.dataspace.space import FN_STATEPOINT, parse
 from perkey.dataspace.sync.files import missing_or_different
 from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, JobPlace, Place
-from perkey.files import FileCopy, Rules, read_file
+from perkey.files import read_file
+from perkey.files.trees import FileCopy, Rules
 
 Exclude: TypeAlias = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None
 """Regular expressions; a file is left out if one matches the beginning of its name or of its path."""

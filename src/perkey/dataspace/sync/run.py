@@ -32,7 +32,7 @@ from perkey.dataspace.sync.plan import (
     plan_project,
 )
 from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, FileSync, JobPlace, Place
-from perkey.files import Compare, Rules, copy_all
+from perkey.files.trees import Compare, Rules, copy_all
 from perkey.parallel import map_unordered
 from perkey.synced import transform
 
