@@ -203,7 +203,7 @@ class Job(DataFolder):
         if not overwrite:
             for key, value in new.items():
                 if key in current and current[key] != value:
-                    raise KeyError(f"{key!r} has another value already; overwrite=True replaces it")
+                    raise KeyError(f"{key!r} already has another value; pass overwrite=True to replace it")
         self.reset_statepoint({**current, **new})
 
     def _plain_statepoint(self) -> StatePoint:

@@ -82,7 +82,7 @@ def _parse_json(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"the filter {text!r} is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"a filter is a mapping in JSON, not {text!r}")
+        raise ValueError(f"a filter in JSON must be an object, not {text!r}")
     return found
 
 

@@ -196,7 +196,7 @@ def _in_place(
         old.naming.file_type if file_type is None else file_type,
     )
     if (names.digest_len, names.file_type) == (old.naming.digest_len, old.naming.file_type):
-        raise ValueError(f"{d.store.describe()}: file_type and digest_len are these already; name others")
+        raise ValueError(f"{d.store.describe()}: file_type and digest_len have these values already")
     same_type = names.file_type == old.naming.file_type
     if same_type and not old.naming.digest_len and names.digest_len < _TELLING:
         raise ValueError(

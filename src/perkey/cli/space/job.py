@@ -47,5 +47,5 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise click.UsageError(f"the state point {text.strip()!r} is not JSON: {error}") from None
     if not isinstance(statepoint, dict):
-        raise click.UsageError(f"a state point is a mapping in JSON, not {text.strip()!r}")
+        raise click.UsageError(f"a state point in JSON must be an object, not {text.strip()!r}")
     return statepoint

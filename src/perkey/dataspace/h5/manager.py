@@ -49,7 +49,7 @@ class H5StoreManager(MutableMapping[str, H5Store]):
 
     def _path(self, name: str) -> str:
         if not isinstance(name, str):
-            raise KeyTypeError(f"names of stores are text, not {type(name).__name__}")
+            raise KeyTypeError(f"the name of a store must be a str, not a {type(name).__name__}")
         if not name or any(sign in name for sign in _NOT_IN_NAMES):
             raise InvalidKeyError(
                 f"{name!r} cannot be the name of a store: no dots or slashes, and not empty"
