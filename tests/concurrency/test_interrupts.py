@@ -104,7 +104,7 @@ def finalisers_may_swallow_interrupts() -> Iterator[None]:
 def test_an_interrupt_at_any_bytecode_leaves_no_descriptor_lock_or_temporary_file(
     tmp_path: Path, name: str, durability: Durability, kind: LockKind, request: pytest.FixtureRequest
 ) -> None:
-    numbers = sample(request.node.name, 23)
+    numbers = sample(request.node.name, 47)
     with finalisers_may_swallow_interrupts():
         with_locks(kind, interrupt_everywhere, tmp_path, ACTS[name], durability, kind, numbers)
 

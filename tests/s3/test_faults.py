@@ -18,7 +18,7 @@ from perkey.errors import (
     PerkeyError,
 )
 from perkey.jokers import ANY_ETAG, ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
-from s3.engines import each_engine
+from s3.engines import each_engine, each_fault_meets_each
 from s3.places import EngineName, Place, know_server
 from s3.proxy import (
     Exchange,
@@ -158,9 +158,7 @@ def items(d: Dict) -> dict[str, Any]:
     return {key[0]: value for key, value in d.items()}
 
 
-@each_engine
-@pytest.mark.parametrize("fault", [*DID_NOTHING.values(), is_slow], ids=[*DID_NOTHING, "slow"])
-@pytest.mark.parametrize("name", OPERATIONS)
+@each_fault_meets_each(OPERATIONS, {**DID_NOTHING, "slow": is_slow})
 def test_what_did_not_happen_is_done_by_another_attempt(
     name: str, fault: Fault, d: Dict, proxy: Proxy
 ) -> None:
@@ -171,18 +169,14 @@ def test_what_did_not_happen_is_done_by_another_attempt(
     assert items(d) == operation.left
 
 
-@each_engine
-@pytest.mark.parametrize("fault", UNCLEAR_BEFORE.values(), ids=list(UNCLEAR_BEFORE))
-@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - INSERTIONS))
+@each_fault_meets_each(sorted(OPERATIONS.keys() - INSERTIONS), UNCLEAR_BEFORE)
 def test_what_may_have_happened_and_did_not_is_done_by_another_attempt(
     name: str, fault: Fault, d: Dict, proxy: Proxy
 ) -> None:
     test_what_did_not_happen_is_done_by_another_attempt(name, fault, d, proxy)
 
 
-@each_engine
-@pytest.mark.parametrize("fault", UNCLEAR_AFTER.values(), ids=list(UNCLEAR_AFTER))
-@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - REMOVALS))
+@each_fault_meets_each(sorted(OPERATIONS.keys() - REMOVALS), UNCLEAR_AFTER)
 def test_what_may_have_happened_and_did_is_not_done_twice(
     name: str, fault: Fault, d: Dict, proxy: Proxy
 ) -> None:
@@ -269,9 +263,7 @@ def brief(proxy: Proxy, bucket: str, engine: EngineName) -> Dict:
     return prepared(Place(proxy.endpoint, bucket, engine).open(retry_for=BRIEF), proxy)
 
 
-@each_engine
-@pytest.mark.parametrize("fault", STAYING.values(), ids=list(STAYING))
-@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - INSERTIONS))
+@each_fault_meets_each(sorted(OPERATIONS.keys() - INSERTIONS), STAYING)
 def test_a_fault_that_stays_is_an_error_after_some_attempts_that_names_bucket_and_key(
     name: str, fault: Fault, brief: Dict, proxy: Proxy, bucket: str
 ) -> None:

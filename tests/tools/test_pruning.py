@@ -32,7 +32,7 @@ from perkey import (
 )
 from perkey.naming import naming
 from perkey.stores import CachedStore, DirectoryStore, MemoryStore, Stat
-from perkey.stores.folder import CacheFolder
+from perkey.stores.folder.cache import CacheFolder
 from perkey.testing import FaultyStore
 from perkey.tools import pruning
 from perkey.tools.pruning import Pruned
