@@ -111,7 +111,7 @@ _ON_DEMAND = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load the dictionaries of object services, filters and the tools when one of these names is first used."""
+    """Load dictionaries of object services, filters and tools when one of these names is first used."""
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_import_module(_ON_DEMAND[name]), name)
