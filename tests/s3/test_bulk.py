@@ -44,9 +44,7 @@ def retry_for() -> float:
 @pytest.fixture(
     params=[*FORMS, *(pytest.param(form, marks=pytest.mark.long) for form in MORE_FORMS)], ids="-".join
 )
-def d(
-    request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path, retry_for: float
-) -> Dict:
+def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path, retry_for: float) -> Dict:
     engine, form = request.param
     place = Place(proxy.endpoint, bucket, engine)
     if form == "cached":
