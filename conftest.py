@@ -1,11 +1,16 @@
 """For all tests: which belong to the long form only, and where doctests run."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("contracts")
+
+# The tests start many interpreters; each would compile perkey again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Machines may be slow, and are busy with other tests.
 settings.register_profile("perkey", deadline=None, suppress_health_check=[HealthCheck.too_slow])

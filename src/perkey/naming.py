@@ -113,7 +113,7 @@ def check_file_type(file_type: str) -> str:
     """Return a file type if it can be the ending of names.
 
     Raises:
-        ValueError: It begins with a dot, or has characters that are not safe.
+        ValueError: `file_type` begins with a dot, or has characters that are not safe.
     """
     text = text_of(file_type)
     if text.startswith(".") and text.strip("."):

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_programs import run_example
+from example_programs import assert_printed_as_kept, run_example
 
 from parameter_sweep import GRIDS, TASKS, report
 from perkey import FileDirDict, key_of
 
 
-def run_sweep(cwd: Path, *options: str) -> tuple[list[int], dict[str, float]]:
-    """Run the sweep; return the numbers that it printed, and the best score of each family."""
+def run_sweep(cwd: Path, *options: str) -> tuple[str, list[int], dict[str, float]]:
+    """Run the sweep; return what it printed, the numbers in it, and the best score of each family."""
     printed = run_example("parameter_sweep", "--quick", "--folder", "sweep", *options, cwd=cwd)
     assert "0 results lost, 0 computed twice by living workers" in printed
     numbers = re.search(
@@ -23,17 +23,19 @@ def run_sweep(cwd: Path, *options: str) -> tuple[list[int], dict[str, float]]:
     best = {
         family: float(score) for family, score in re.findall(r"^(.+?) +(0\.\d{4}) ", printed, re.MULTILINE)
     }
-    return [int(number) for number in numbers.groups()], best
+    return printed, [int(number) for number in numbers.groups()], best
 
 
 def test_workers_are_killed_and_every_task_is_computed_once_and_reused_afterwards(tmp_path: Path) -> None:
-    (tasks, computed, reused, killed, cut_short), best = run_sweep(tmp_path, "--kills", "3")
+    printed, (tasks, computed, reused, killed, cut_short), best = run_sweep(tmp_path, "--kills", "3")
     assert (tasks, computed, reused, killed) == (13, 13, 0, 3)
     assert cut_short <= killed
     assert set(best) == set(GRIDS)
     assert min(best.values()) > 0.9
     assert list(best.values()) == sorted(best.values(), reverse=True)
-    assert run_sweep(tmp_path, "--kills", "3") == ([13, 0, 13, 0, 0], best)
+    assert_printed_as_kept("parameter_sweep", printed)
+    assert run_sweep(tmp_path, "--kills", "3")[1:] == ([13, 0, 13, 0, 0], best)
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep"]
 
 
 def test_the_exit_code_is_1_if_a_result_was_lost_or_computed_twice(

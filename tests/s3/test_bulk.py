@@ -17,7 +17,7 @@ from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, says
 Dict = BasicS3Dict[Any]
 
 WORKERS = 48
-COUNT = 120
+COUNT = 72
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
@@ -95,8 +95,8 @@ def test_many_are_set_got_and_deleted(d: Dict) -> None:
     assert d == numbered()
     d.set_many([("k0", DELETE_CURRENT), ("k1", "x"), ("k1", "y"), ("k2", "z"), ("k2", DELETE_CURRENT)])
     assert d.get_many(["k0", "k1", "k2"]) == {("k1",): "y"}
-    d.delete_many([*numbered(100), "none", "k1"])
-    assert sorted(d.values()) == list(range(100, COUNT))
+    d.delete_many([*numbered(60), "none", "k1"])
+    assert sorted(d.values()) == list(range(60, COUNT))
     d.clear()
     assert len(d) == 0
 
@@ -138,16 +138,16 @@ def test_sources_are_drawn_only_a_little_ahead_of_what_is_done(d: Dict, proxy: P
     d["first"] = 0
 
     def source() -> Iterator[tuple[str, int]]:
-        for number in range(300):
+        for number in range(150):
             assert number - traffic.passed <= 2 * WORKERS
             yield f"k{number}", number
 
     d.set_many(source())
-    assert len(d) == 301
+    assert len(d) == 151
 
 
 def test_values_are_read_only_a_little_ahead_of_whoever_goes_through_them(d: Dict, proxy: Proxy) -> None:
-    d.update(numbered(300))
+    d.update(numbered(150))
     traffic = Traffic()
     proxy.plan(traffic, "get", times=None)
     seen = 0
@@ -228,8 +228,8 @@ def test_lost_replies_among_many_do_no_harm(d: Dict, proxy: Proxy) -> None:
         proxy.plan(drops_reply, verb, times=None, every=5)
     d.update(numbered())
     assert d == {**numbered(), "first": 1}
-    d.delete_many(numbered(100))
-    assert len(d) == COUNT - 100 + 1
+    d.delete_many(numbered(60))
+    assert len(d) == COUNT - 60 + 1
     d.clear()
     proxy.heal()
     assert len(d) == 0

@@ -241,7 +241,7 @@ def lock(fd: int) -> bool:
     once: the caller works under that write's lock.
 
     Raises:
-        OSError: It failed for another reason.
+        OSError: Locking failed for another reason.
     """
     if sys.platform == "win32":  # pragma: not on Linux
         from perkey.files.locks import lock_byte
@@ -405,7 +405,7 @@ class Folder(Handle):
             way: How it is used.
 
         Raises:
-            FileNotFoundError: It does not exist (`make_folder` makes it).
+            FileNotFoundError: The folder does not exist (`make_folder` makes it).
         """
         folder = cls("/".join((base, *parts)), lockable=lockable)
         if way is not None and way.look is not None:
@@ -561,7 +561,7 @@ class Folder(Handle):
 
         Raises:
             FileNotFoundError: Another process deleted the folder, or a temporary file that seemed stale.
-            OSError: It cannot be written; nothing was changed.
+            OSError: The file cannot be written; nothing was changed.
         """
         leaf = name[-1]
         where = f"{self.path}/{leaf}"
@@ -796,8 +796,8 @@ def read_file(path: str) -> bytes | None:
     """Return the content of a file; None if it does not exist.
 
     Raises:
-        FileNotFoundError: There is a link of that name, which leads nowhere.
-        OSError: It cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
+        FileNotFoundError: The name is a link that leads nowhere.
+        OSError: The file cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
     """
     try:
         return persist(partial(read_path, path))

@@ -69,9 +69,9 @@ def to_plain(value: Any, *, key_of: KeyReader = string_key, allow_nan: bool = Tr
 
     Raises:
         KeyTypeError, InvalidKeyError: A key is of the wrong type, or two keys become the same.
-        TypeError: Something in it has no form in JSON (bytes, sets, complex numbers, any other object).
-        ValueError: It contains itself or is nested too deeply; or an int has more digits than Python reads
-            (`sys.get_int_max_str_digits`); or NaN and infinities, if not allowed.
+        TypeError: A value in it cannot be written as JSON (bytes, sets, complex numbers, any other object).
+        ValueError: `value` contains itself or is nested too deeply; or an int has more digits than
+            Python reads (`sys.get_int_max_str_digits`); or NaN and infinities, if not allowed.
     """
     try:
         return _Conversion(key_of, allow_nan=allow_nan).plain(value)
@@ -117,7 +117,7 @@ class _Conversion:
             return self._mapping(item)
         if isinstance(item, Sequence) and not isinstance(item, (bytes, bytearray, memoryview)):
             return [self.plain(inner) for inner in item]
-        raise TypeError(f"a {type(item).__name__} has no form in JSON: {item!r:.200}")
+        raise TypeError(f"a {type(item).__name__} cannot be written as JSON: {item!r:.200}")
 
 
 def of_numpy(item: Any) -> Any:
@@ -127,7 +127,7 @@ def of_numpy(item: Any) -> Any:
         return item
     if item.dtype.kind in "biufUOT" and item.dtype.char != "g":  # a long double has digits that float has not
         return item.tolist()
-    raise TypeError(f"{item.dtype} of NumPy has no form in JSON: {item!r:.200}")
+    raise TypeError(f"NumPy's {item.dtype} cannot be written as JSON: {item!r:.200}")
 
 
 def copy_of(data: Plain) -> Plain:
@@ -210,13 +210,13 @@ def default(item: Any) -> Any:
     For ``json.dumps(..., default=default)``.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The item is of another type.
     """
     if hasattr(item, "__perkey_plain__"):
         return item.__perkey_plain__()
     converted = of_numpy(item)
     if converted is item:
-        raise TypeError(f"a {type(item).__name__} has no form in JSON: {item!r:.200}")
+        raise TypeError(f"a {type(item).__name__} cannot be written as JSON: {item!r:.200}")
     return converted
 
 
@@ -238,7 +238,7 @@ def json_format_validator(data: Any) -> None:
 
     Raises:
         KeyTypeError: A key is not a string.
-        TypeError: A value has no form in JSON.
+        TypeError: A value cannot be written as JSON.
     """
     to_plain(data)
 
@@ -253,7 +253,7 @@ def no_dot_in_key(data: Any) -> None:
     """Raise if a key of a mapping in `data` contains a dot.
 
     Raises:
-        InvalidKeyError: It does.
+        InvalidKeyError: A key has a dot.
         KeyTypeError: A key is neither a string nor an int, a bool or None.
     """
     for key in _keys(data):

@@ -75,6 +75,8 @@ from perkey.stores.folder.tmpfile import insert_tmpfile
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
 
+_DURABILITIES: Final = get_args(Durability)
+
 R = TypeVar("R")
 
 _ATTEMPTS: Final = 32
@@ -128,7 +130,7 @@ class DirectoryStore(Store):
         locking: Locking = "auto",
     ) -> None:
         check_kind("durability", durability, str, "'sync' or 'none'")
-        if durability not in get_args(Durability):
+        if durability not in _DURABILITIES:
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
         require_descriptors()
         self.base = folder_path(base, "base")
