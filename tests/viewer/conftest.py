@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +22,17 @@ TOKEN = "the-token"
 ADDRESS = "http://127.0.0.1:8123"
 
 Viewer = Callable[..., TestClient]
+
+CHROMIUM = os.environ.get("PERKEY_CHROMIUM", "")
+
+collect_ignore = [] if CHROMIUM else ["test_browser.py"]
+"""Tests in a browser, which only a step of its own starts: ``tests/viewer/browser.sh``."""
+
+
+def pytest_report_header() -> str:
+    """Report whether the tests in a browser run."""
+    how = f"RUN, in {CHROMIUM}" if CHROMIUM else "DO NOT RUN (PERKEY_CHROMIUM is not set)"
+    return f"Viewer: tests in a browser {how}"
 
 
 @pytest.fixture
