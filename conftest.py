@@ -1,4 +1,4 @@
-"""For all tests: which belong to the long form only, where doctests run, and formats that a test registers."""
+"""For all tests: which belong to the long form only, where doctests run, which formats are registered."""
 
 import os
 
@@ -38,4 +38,4 @@ def _elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(autouse=True)
 def _formats_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the formats that a test registers, as code of the documentation does, when it ends."""
-    monkeypatch.setattr(formats, "_formats", dict(formats._formats))
+    monkeypatch.setattr(formats, "_formats", dict(vars(formats)["_formats"]))

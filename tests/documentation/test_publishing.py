@@ -21,7 +21,7 @@ ADDRESS = "https://example.org/perkey"
 
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Return the names of the hook. Hatchling, which calls it, is installed only while the package is built."""
+    """Return the names of the hook. Hatchling, which calls it, is there only while the package is built."""
     interface = ModuleType("interface")
     vars(interface)["MetadataHookInterface"] = object
     monkeypatch.setitem(sys.modules, "hatchling.metadata.plugin.interface", interface)

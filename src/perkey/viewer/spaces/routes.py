@@ -21,7 +21,8 @@ from perkey.viewer.pages import Pages, Shown
 from perkey.viewer.spaces import files, plots
 from perkey.viewer.spaces.overview import Column, Overview, Overviews
 from perkey.viewer.spaces.reader import Parts, Reader, Search, flat
-from perkey.viewer.spaces.trees import cell, tree
+from perkey.viewer.text import cell_text
+from perkey.viewer.values import tree
 
 PAGE: Final = 50
 MOST_COLUMNS: Final = 12
@@ -69,7 +70,7 @@ class DataSpace:
         self.overviews.close()
 
     def _respond(self, request: Request, template: str, **context: Any) -> Response:
-        return self._pages.respond(request, template, shown=self._shown, cell=cell, **context)
+        return self._pages.respond(request, template, shown=self._shown, cell=cell_text, **context)
 
     def _missing(self, request: Request, message: str) -> Response:
         return self._respond(request, "error.html", status=404, message=message)
@@ -301,7 +302,7 @@ def _side_by_side(
         values: The mappings.
         different: Whether paths whose values are all the same are left out.
     """
-    by_path = [{joined(path): cell(value) for path, value in leaves(each)} for each in values]
+    by_path = [{joined(path): cell_text(value) for path, value in leaves(each)} for each in values]
     paths = list(dict.fromkeys(path for each in by_path for path in each))[:MOST_PATHS]
     rows = [(path, [each.get(path) for each in by_path]) for path in paths]
     return [row for row in rows if not different or len(set(row[1])) > 1]
