@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ with warnings.catch_warnings():
 
 __all__ = ["TestClient"]
 
+NOBODY = 65534
 TOKEN = "the-token"
 ADDRESS = "http://127.0.0.1:8123"
 
@@ -57,3 +59,15 @@ def until(condition: Callable[[], bool], timeout: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not become true"
         time.sleep(0.02)
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Act as a user without rights in a block, if the tests run as root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

@@ -300,7 +300,7 @@ class Dictionary:
 
 def _prefix(text: str) -> str:
     """Return a beginning of keys, with single slashes between its parts."""
-    return "/".join(filter(None, text[:2000].split("/")))
+    return "/".join(filter(None, text.split("/")))
 
 
 def _number(text: str | None, default: int, least: int = 0) -> int:

@@ -44,7 +44,7 @@ class Failures:
 
         try:
             await self._app(scope, receive, send_noting)
-        except Exception as error:  # noqa: BLE001 - of any kind: this page failed, and the others go on
+        except Exception as error:  # noqa: BLE001 - an error of one page does not end the viewer
             status, text = _described(error)
             _LOG.error("%s: %s", scope.get("path"), text, exc_info=error)
             if not has_begun:  # the server cuts a response that ends early
