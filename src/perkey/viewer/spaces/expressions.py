@@ -29,8 +29,8 @@ _REGEX: Final = "$regex"
 class Expressions:
     """Outcomes of expressions, as far as they are known.
 
-    A filter is tried with what is known. An expression does not match a text that is not known, and notes it.
-    `learn` then finds out about these texts, and the filter is tried again.
+    A filter is tried with the outcomes that are known. Until a text's outcome is known, the expression does
+    not match it, and notes it. Then `learn` matches the noted texts, and the filter is tried again.
     """
 
     def __init__(self) -> None:
