@@ -15,9 +15,6 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 WITH_FOLDER = {"study": ["study"], "parameter_sweep": ["--quick", "--kills", "0", "--folder", "sweep"]}
 """Programs that keep a folder, and their options."""
 
-LONGER = {"parameter_sweep": 150, "sqlite_store": 105}
-"""The main job, which also kills its workers, and a whole store: more lines than 60."""
-
 
 def rounded(text: str) -> str:
     """Return a text with scores of two digits; the others depend on the version of scikit-learn."""
@@ -42,7 +39,7 @@ def test_every_output_is_of_an_example() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_short_and_describes_itself(name: str) -> None:
     lines = (FOLDER / f"{name}.py").read_text().splitlines()
-    assert len(lines) < LONGER.get(name, 60)
+    assert len(lines) < 60
     assert lines[0].startswith('"""')
 
 
