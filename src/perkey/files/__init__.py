@@ -31,6 +31,7 @@ from perkey.files.folder import (
     write_new,
 )
 from perkey.files.locks import Turn, begin_turn, is_nested
+from perkey.files.many import AT_ONCE, Staged, publish_first, read_first, stage_first, stat_all
 from perkey.files.paths import folder_path
 from perkey.files.reading import (
     PASSAGE,
@@ -71,6 +72,12 @@ from perkey.files.trees import (
 from perkey.files.whole import sync_path, write_file, write_new_in
 
 __all__ = [
+    "AT_ONCE",
+    "Staged",
+    "publish_first",
+    "read_first",
+    "stage_first",
+    "stat_all",
     "LOCK_FILE",
     "NEEDS_NAME",
     "OURS",
