@@ -69,7 +69,13 @@ def hesitating() -> Iterator[None]:
     in a hundred meet by themselves, and most with this.
     """
     with ExitStack() as patches:
-        for module, name in ((os, "replace"), (os, "link"), (os, "unlink"), (libc, "rename_new"), (libc, "rename_first_new")):
+        for module, name in (
+            (os, "replace"),
+            (os, "link"),
+            (os, "unlink"),
+            (libc, "rename_new"),
+            (libc, "rename_first_new"),
+        ):
             patches.enter_context(mock.patch.object(module, name, _after_hesitation(getattr(module, name))))
         yield
 

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple, cast
 
 from perkey.answers import system_answer
 from perkey.expectations import ANY, Expectation
-from perkey.files import versions as stamps
 from perkey.files.folder import Folder, Handle, next_time, temporary_name
 from perkey.files.locks import ManyTurns
 from perkey.files.reading import READ

@@ -79,7 +79,7 @@ def rename_new(folder: int, old: str, new: str, path: str) -> bool:
 
 
 def rename_first_new(folder: int, old: Iterable[str], new: Iterable[str]) -> int:
-    """Rename the first files as `rename_new`; return the number of those before the first that was refused."""
+    """Rename the first files as `rename_new`; return the number of those before the first refusal."""
     function = _renameat2()
     if function is None:
         return 0

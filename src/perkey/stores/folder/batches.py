@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby, islice, repeat
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from perkey.answers import answer, system_answer
@@ -49,6 +51,8 @@ WriteOne: TypeAlias = Callable[[Name, Data], Version]
 RemoveOne: TypeAlias = Callable[[Name], None]
 
 K = TypeVar("K")
+
+_END: Final[Any] = object()
 
 MOST_SYNCED: Final = 2_000
 """So many items share one sync."""
@@ -92,9 +96,12 @@ class Batches(Iterator[list[Any]]):
         size = 0
         while self._error is None and len(batch) < self._most and size < _MOST_BYTES:
             try:
-                item = next(self._source)
-            except answer(Exception) as error:  # raised when the batch is done; StopIteration, too
+                item = next(self._source, _END)
+            except answer(Exception) as error:  # raised when the batch is done
                 self._error = error
+                break
+            if item is _END:
+                self._error = StopIteration()
                 break
             batch.append(item)
             size += self._size_of(item)
@@ -106,10 +113,17 @@ class Batches(Iterator[list[Any]]):
         return batch
 
 
-class OpenFolders:
-    """The folders of a batch, opened and made as they are needed."""
+class OpenFolders(io.IOBase):
+    """The folders of a batch, opened and made as they are needed; a ``with`` block closes all of them.
+
+    As for a `Handle`, ``__exit__`` and `close` are C functions, so that no interrupt leaves a folder open.
+    """
 
     def __init__(self, base: str, locking: Locking, *, durable: bool) -> None:
+        opened: list[Folder] = []
+        self._opened = opened
+        # The `close` of a folder is a C function that returns False.
+        self.close = partial(any, map(methodcaller("close"), iter(opened)))  # type: ignore[method-assign]
         self._base = base
         self._locking = locking
         self._durable = durable
@@ -117,7 +131,9 @@ class OpenFolders:
 
     def __getitem__(self, parts: Name) -> Folder:
         if parts not in self._open:
-            self._open[parts] = self._enter(parts)
+            folder = self._enter(parts)
+            self._opened.append(folder)
+            self._open[parts] = folder
         return self._open[parts]
 
     def _enter(self, parts: Name) -> Folder:
@@ -134,11 +150,6 @@ class OpenFolders:
     def values(self) -> Iterable[Folder]:
         """Return those that are open."""
         return self._open.values()
-
-    def close(self) -> None:
-        """Close all."""
-        while self._open:
-            self._open.popitem()[1].close()
 
 
 class WriteBatch:
@@ -168,7 +179,7 @@ class WriteBatch:
         self._expect = expect
         self._write_one = write_one
         self._durable = durable
-        self._folders = OpenFolders(base, locking, durable=durable)
+        self._locking: Locking = locking
         self._by_folder: dict[Name, list[int]] = {}
         self._staged: dict[int, Staged] = {}  # new files, by the numbers of their items
         self._results: dict[int, Version | Exception] = {}
@@ -185,13 +196,11 @@ class WriteBatch:
             return
         for index, (name, _) in enumerate(self._items):
             self._by_folder.setdefault(name[:-1], []).append(index)
-        try:
+        with OpenFolders(self._base, self._locking, durable=self._durable) as self._folders:
             self._stage()
             if self._durable:
                 self._sync()
             self._publish()
-        finally:
-            self._folders.close()
         for index, (name, data) in enumerate(self._items):
             result = self._results[index]
             if isinstance(result, FileNotFoundError):  # the folder or a temporary file was deleted
@@ -327,7 +336,9 @@ def _with_digest(folder: Folder, leaf: str, found: os.stat_result) -> Version:
     with Handle() as file:
         fd = folder.open_file(leaf, file)
         there = os.fstat(fd)
-        return stamps.version_of(there, fd) if os.path.samestat(there, found) else stamps.plain_version_of(found)
+        return (
+            stamps.version_of(there, fd) if os.path.samestat(there, found) else stamps.plain_version_of(found)
+        )
 
 
 def remove_batch(

@@ -32,9 +32,7 @@ def names_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[Name
                 sweep(folder, entry, STALE_SECONDS)
 
 
-def stats_in(
-    folder: Folder, parts: Name, *, tidy: bool = True
-) -> Iterator[tuple[Name, os.stat_result]]:
+def stats_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[tuple[Name, os.stat_result]]:
     """Yield each item in and below an open folder with its status; up to 64 are looked at together.
 
     Stale temporary files are swept away if it is to be tidied.
