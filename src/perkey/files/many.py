@@ -20,7 +20,6 @@ from perkey.expectations import ANY, Expectation
 from perkey.files.folder import Folder, Handle, next_time, temporary_name
 from perkey.files.locks import ManyTurns
 from perkey.files.reading import READ
-from perkey.files.tidying import discard
 
 AT_ONCE: Final = 64
 """So many files are open together: enough to make the steps cheap, few enough for every limit."""
@@ -91,11 +90,7 @@ def stage_first(folder: Folder, data: Sequence[bytes]) -> list[Staged]:
         except system_answer(OSError):
             pass  # the caller's own attempt raises it
         whole = _first(map(eq, written, map(len, data)))
-        staged = list(map(Staged, names, map(os.fstat, opened[:whole])))
-    for unfinished in names[whole : len(opened)]:
-        discard(folder, unfinished)
-        folder.settle(unfinished)
-    return staged
+        return list(map(Staged, names, map(os.fstat, opened[:whole])))
 
 
 def publish_first(

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import io
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby, islice, repeat
@@ -61,6 +62,7 @@ MOST_UNSYNCED: Final = 512
 """So many items are written together without a sync: enough to make opening and locking a folder cheap."""
 
 _MOST_BYTES: Final = 64 << 20
+_MOST_SECONDS: Final = 1.0  # items of a slow source are written when the first of them is so old
 _MOST_FOLDERS: Final = 128  # each is open during the batch
 _ATTEMPTS: Final = 32
 _FEW: Final = 16  # fewer are synced one by one: syncfs also waits for what other programs have written
@@ -94,6 +96,7 @@ class Batches(Iterator[list[Any]]):
         batch: list[Any] = []
         folders: set[Name] = set()
         size = 0
+        end = time.monotonic() + _MOST_SECONDS
         while self._error is None and len(batch) < self._most and size < _MOST_BYTES:
             try:
                 item = next(self._source, _END)
@@ -106,7 +109,7 @@ class Batches(Iterator[list[Any]]):
             batch.append(item)
             size += self._size_of(item)
             folders.add(self._name_of(item)[:-1])
-            if len(folders) == _MOST_FOLDERS:
+            if len(folders) == _MOST_FOLDERS or time.monotonic() > end:
                 break
         if not batch and self._error is not None:
             raise self._error
@@ -131,9 +134,8 @@ class OpenFolders(io.IOBase):
 
     def __getitem__(self, parts: Name) -> Folder:
         if parts not in self._open:
-            folder = self._enter(parts)
-            self._opened.append(folder)
-            self._open[parts] = folder
+            self._opened.extend(map(self._enter, (parts,)))
+            self._open[parts] = self._opened[-1]
         return self._open[parts]
 
     def _enter(self, parts: Name) -> Folder:
@@ -211,7 +213,8 @@ class WriteBatch:
 
     def _stage(self) -> None:
         """Write all data into temporary files; those that fail are done with."""
-        self._whole = self._folders[()]  # opened before the first write, so that its sync sees all errors
+        if self._durable:
+            self._whole = self._folders[()]  # opened before the first write, so that its sync sees all errors
         for parts, indices in self._by_folder.items():
             folder = attempt(self._folders.__getitem__, parts)
             if isinstance(folder, Exception):
@@ -269,8 +272,8 @@ class WriteBatch:
                 continue
             folder = self._folders[parts]
             locked = folder.lock()
-            is_alone = locked and not folder.is_nested()
             try:
+                is_alone = locked and not folder.is_nested()
                 for expect, run in _runs(indices, self._expectations(indices)):
                     done = self._publish_first(folder, run, expect) if is_alone else 0
                     for index in run[done:]:

@@ -286,6 +286,8 @@ class DirectoryStore(Store):
         for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of, most=most):
             for name, _ in batch:
                 self._check(name)
+            if not self.may_create:
+                self._require_base()
             if way_of(self.base, self.locking, writing=True).shared:
                 yield from super().write_many(batch, expect=expect)
                 continue
