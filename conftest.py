@@ -1,10 +1,12 @@
-"""For all tests: which belong to the long form only, and where doctests run."""
+"""For all tests: which belong to the long form only, where doctests run, which formats are registered."""
 
 import os
 import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from perkey.formats import base as formats
 
 pytest.register_assert_rewrite("contracts")
 
@@ -36,3 +38,9 @@ def _takes_long(item: pytest.Item) -> bool:
 def _elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if isinstance(request.node, pytest.DoctestItem):
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
+
+
+@pytest.fixture(autouse=True)
+def _formats_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the formats that a test registers, as code of the documentation does, when it ends."""
+    monkeypatch.setattr(formats, "_formats", dict(vars(formats)["_formats"]))

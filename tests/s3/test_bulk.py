@@ -35,15 +35,22 @@ MORE_FORMS: list[tuple[EngineName, str]] = [
 ]
 
 
+@pytest.fixture
+def retry_for() -> float:
+    """Seconds; long enough for a busy machine."""
+    return 30.0
+
+
 @pytest.fixture(
     params=[*FORMS, *(pytest.param(form, marks=pytest.mark.long) for form in MORE_FORMS)], ids="-".join
 )
-def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path) -> Dict:
+def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path, retry_for: float) -> Dict:
     engine, form = request.param
     place = Place(proxy.endpoint, bucket, engine)
     if form == "cached":
-        return place.open_cached(tmp_path / "cache", retry_for=1.0)
-    return place.open(retry_for=1.0).get_subdict("part") if form == "part" else place.open(retry_for=1.0)
+        return place.open_cached(tmp_path / "cache", retry_for=retry_for)
+    whole = place.open(retry_for=retry_for)
+    return whole.get_subdict("part") if form == "part" else whole
 
 
 class Traffic:
@@ -148,9 +155,9 @@ def test_values_are_read_only_a_little_ahead_of_whoever_goes_through_them(d: Dic
         assert traffic.passed - seen <= 2 * WORKERS
         if seen == 150:
             break
-    time.sleep(0.1)
+    while traffic.inside:
+        time.sleep(0.1)
     assert traffic.passed <= 150 + 2 * WORKERS + 1
-    assert traffic.inside == 0
 
 
 # --- Some fail --------------------------------------------------------------------------------------
@@ -170,6 +177,7 @@ def test_one_that_fails_is_told_with_its_key_and_the_rest_is_done(
         assert d == {**numbered(), "k7": "old"}
 
 
+@pytest.mark.parametrize("retry_for", [0.5])
 @pytest.mark.parametrize(("name", "verb"), [("get_many", "get"), ("set_many", "put")])
 def test_several_that_fail_are_all_told(name: str, verb: str, d: Dict, proxy: Proxy) -> None:
     d.update(numbered())

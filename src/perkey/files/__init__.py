@@ -31,6 +31,7 @@ from perkey.files.folder import (
     write_new,
 )
 from perkey.files.locks import Turn, begin_turn, is_nested
+from perkey.files.many import AT_ONCE, Staged, publish_first, read_first, stage_first, stat_all
 from perkey.files.paths import folder_path
 from perkey.files.reading import (
     PASSAGE,
@@ -60,6 +61,7 @@ from perkey.files.tidying import STALE_SECONDS, discard, make_base, make_folder,
 from perkey.files.whole import sync_path, write_file, write_new_in
 
 __all__ = [
+    "AT_ONCE",
     "LOCK_FILE",
     "NEEDS_NAME",
     "OURS",
@@ -79,6 +81,7 @@ __all__ = [
     "Locking",
     "Patience",
     "ProcessLock",
+    "Staged",
     "Turn",
     "Way",
     "begin",
@@ -108,8 +111,10 @@ __all__ = [
     "persist",
     "place",
     "publish",
+    "publish_first",
     "raise_absent",
     "read_file",
+    "read_first",
     "read_open",
     "read_path",
     "refuse_dangling",
@@ -119,6 +124,8 @@ __all__ = [
     "replace_path",
     "shared_status",
     "shared_ways",
+    "stage_first",
+    "stat_all",
     "stat_file",
     "stat_shared",
     "status_of",

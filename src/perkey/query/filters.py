@@ -123,7 +123,7 @@ def _none_of(expected: Any) -> Predicate:
 def _regex(pattern: Any) -> Predicate:
     try:
         compiled = re.compile(pattern)
-    except answer(re.error, TypeError) as error:
+    except answer(re.error, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"$regex takes a regular expression, not {pattern!r}: {error}") from error
     if not isinstance(compiled.pattern, str):
         raise ValueError(f"$regex takes a regular expression for text, not for bytes: {pattern!r}")
