@@ -284,7 +284,7 @@ class WriteBatch:
                 self._conclude(indices, attempt(folder.sync))
 
     def _expectations(self, indices: list[int]) -> Iterable[Expectation | None]:
-        """Return for each item ANY or ABSENT, or None if it must be compared with what is there."""
+        """Return for each item ANY or ABSENT, or None if it must be compared with the current version."""
         if callable(self._expect):
             return (_plain(attempt(self._expect, self._items[index][0])) for index in indices)
         return repeat(_plain(self._expect))

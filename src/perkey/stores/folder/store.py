@@ -169,7 +169,7 @@ class DirectoryStore(Store):
         """Yield each name with what `read` returns or raises, in order, as fast as files can be read.
 
         Up to 64 items, or 4 MiB, are read before the first of them is yielded. So a caller that writes to the
-        items meanwhile may get what was there before.
+        items meanwhile may get the earlier version.
 
         Args:
             names: The items.
