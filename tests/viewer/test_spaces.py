@@ -215,6 +215,29 @@ def test_files_are_shown_by_their_kind(client: TestClient, project: Project) -> 
     assert client.get(f"/s/0/j/{job.id}/raw/plot.PNG").content == b"\x89PNG\r\n\x1a\n"
 
 
+def test_videos_are_shown_and_sent_in_parts(client: TestClient, project: Project) -> None:
+    job = next(iter(project))
+    content = bytes(range(256)) * 4000
+    Path(job.fn("run.mp4")).write_bytes(content)
+    raw = f"/s/0/j/{job.id}/raw/run.mp4"
+    for text in (page(client, f"j/{job.id}"), page(client, f"j/{job.id}/file/run.mp4")):
+        assert re.search(rf'<video[^>]* src="{raw}" controls', text)
+    assert "media-src 'self'" in client.get(raw).headers["content-security-policy"]
+    for asked, begin, end in [
+        ("", None, None), ("bytes=0-", 0, None), ("bytes=5-9", 5, 10),
+        ("bytes=1000000-99999999", 1_000_000, None),
+        ("bytes=300000-700000", 300_000, 700_001), ("bytes=9-5", None, None), ("bytes=-5", None, None),
+        ("bytes=2000000-", None, None), ("bytes=0-1,4-5", None, None), ("lines=1-2", None, None),
+    ]:  # fmt: skip
+        sent = client.get(raw, headers={"range": asked} if asked else {})
+        assert sent.headers["content-type"] == "video/mp4"
+        assert sent.status_code == (200 if begin is None else 206), asked
+        assert sent.content == content[begin:end], asked
+        if begin is not None:
+            last = len(content) if end is None else end
+            assert sent.headers["content-range"] == f"bytes {begin}-{last - 1}/{len(content)}"
+
+
 @pytest.mark.parametrize("view", ["file", "raw"])
 def test_nothing_outside_a_job_is_read(
     view: str, client: TestClient, project: Project, tmp_path: Path

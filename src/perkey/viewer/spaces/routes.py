@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
@@ -188,21 +189,32 @@ class DataSpace:
         return shown
 
     def _raw(self, request: Request) -> Response:
-        """Return a file: images to be shown, everything else to be saved."""
+        """Return a file: images and videos to be shown, everything else to be saved."""
         path = request.path_params["path"]
         try:
             folder = self.project.open_job(id=self._id(request)).path
-            pieces = files.pieces(folder, path)
+            size = files.described(folder, path).size
+            part = _part(request.headers.get("range", ""), size)
+            pieces = files.pieces(folder, path, *(part or ()))
             first = next(pieces, b"")
         except answer(LookupError, OSError) as error:
             return self._missing(request, str(error))
-        kind = files.image_type(path)
+        kind = files.media_type(path)
         name = quote(path.rpartition("/")[2], errors="replace")
-        headers = {"Content-Disposition": f"{'inline' if kind else 'attachment'}; filename*=UTF-8''{name}"}
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Content-Disposition": f"{'inline' if kind else 'attachment'}; filename*=UTF-8''{name}",
+        }
         if kind == "image/svg+xml":
             headers["Content-Security-Policy"] = _SVG_POLICY
-        content = chain((first,), pieces)
-        return StreamingResponse(content, media_type=kind or "application/octet-stream", headers=headers)
+        if part is not None:
+            headers["Content-Range"] = f"bytes {part[0]}-{part[1] - 1}/{size}"
+        return StreamingResponse(
+            chain((first,), pieces),
+            206 if part else 200,
+            media_type=kind or "application/octet-stream",
+            headers=headers,
+        )
 
     def _plot(self, request: Request) -> Response:
         asked = request.query_params
@@ -315,6 +327,18 @@ def _side_by_side(
     paths = list(dict.fromkeys(path for each in by_path for path in each))[:MOST_PATHS]
     rows = [(path, [each.get(path) for each in by_path]) for path in paths]
     return [row for row in rows if not different or len(set(row[1])) > 1]
+
+
+def _part(asked: str, size: int) -> tuple[int, int] | None:
+    """Return begin and end of the part that a header ``Range`` asks for; None if it is the whole file.
+
+    Browsers ask for parts when a user moves to another moment of a video.
+    """
+    found = re.fullmatch(r"bytes=(\d{1,18})-(\d{0,18})", asked, re.ASCII)
+    if found is None or int(found[1]) >= size:
+        return None
+    end = min(int(found[2]) + 1, size) if found[2] else size
+    return (int(found[1]), end) if end > int(found[1]) else None
 
 
 def _whole_number(typed: str) -> int:
