@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -79,30 +80,31 @@ class Viewed:
         return f"{found['VmRSS:'] >> 10} MiB, at most {found['VmHWM:'] >> 10} MiB"
 
 
+@contextmanager
+def viewed(place: Path) -> Iterator[Viewed]:
+    """Return a viewer that ends with the block."""
+    viewer = Viewed(place)
+    try:
+        yield viewer
+    finally:
+        viewer.close()
+
+
 def main(folder: str, keys: str = str(KEYS), jobs: str = str(JOBS)) -> None:
     """Print the figures."""
     d, study = make(Path(folder), int(keys), int(jobs))
     print(f"{int(keys):,} keys")
-    viewed = Viewed(d)
-    viewed.page("/d/0/")
-    viewed.until("/d/0/", lambda text: "goes on" not in text)
-    for path in (
-        "/d/0/",
-        "/d/0/?sort=size&dir=desc",
-        "/d/0/?q=item999",
-        "/d/0/?q=*9*9",
-        "/d/0/tree",
-        "/d/0/charts",
-    ):
-        viewed.page(f"/d/0/{path}")
-    viewed.close()
+    with viewed(d) as pages:
+        pages.page("/d/0/")
+        pages.until("/d/0/", lambda text: "goes on" not in text)
+        for query in ("", "?sort=size&dir=desc", "?q=item999", "?q=*9*9", "tree", "charts"):
+            pages.page(f"/d/0/{query}")
     print(f"{int(jobs):,} jobs")
-    viewed = Viewed(study)
-    viewed.page("/s/0/")
-    viewed.until("/s/0/?sort=n", lambda text: "<progress" not in text)
-    for query in ("", "?sort=doc.score&order=desc", "?q=doc.score.$gt 0.9", "?q=kernel /k[12]/", "plot"):
-        viewed.page(f"/s/0/{quote(query, safe='?=&')}")
-    viewed.close()
+    with viewed(study) as pages:
+        pages.page("/s/0/")
+        pages.until("/s/0/?sort=n", lambda text: "<progress" not in text)
+        for query in ("", "?sort=doc.score&order=desc", "?q=doc.score.$gt 0.9", "?q=kernel /k[12]/", "plot"):
+            pages.page(f"/s/0/{quote(query, safe='?=&')}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import pytest
 from perkey.cli import main
 from perkey.dataspace import Job, Project, init_project
 from perkey.dataspace.space import FN_STATEPOINT
-from perkey.viewer import charts, load_panels
+from perkey.viewer import charts, images, load_panels
 from perkey.viewer.panels import of_items, of_jobs, run
 from perkey.viewer.spaces import files
 from perkey.viewer.spaces.overview import MOST_COLUMNS, MOST_VALUES, Overview
@@ -390,6 +390,18 @@ def test_comparison(client: TestClient, project: Project) -> None:
     assert "note 0" in text
     assert "Choose two or more jobs" in page(client, "compare")
     assert client.get("/s/0/compare", params={"job": "ffff"}).status_code == 404
+
+
+def test_images_of_compared_jobs_are_side_by_side(client: TestClient, project: Project) -> None:
+    one, two, three, *_ = project
+    picture = images.png(3, 2, bytes(6))
+    for job, names in ((one, ["a.png", "b.png"]), (two, ["b.png"]), (three, ["note.txt"])):
+        for name in names:
+            Path(job.fn(name)).write_bytes(picture)
+    text = page(client, "compare", job=[one.id, two.id, three.id])
+    shown = re.findall(r'<img src="/s/0/j/(\w+)/raw/([^"]+)"', text)
+    assert shown == [(one.id, "b.png"), (two.id, "b.png"), (one.id, "a.png")]
+    assert ">Images<" not in page(client, "compare", job=[three.id])
 
 
 def test_the_page_of_the_project(client: TestClient, project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
@@ -261,7 +262,18 @@ class DataSpace:
             left_out=len(chosen) - len(parts),
             statepoint=_side_by_side([differences.get(each.id, {}) for each in parts]),
             document=_side_by_side([each.document for each in parts], different=True),
+            images=self._images_beside([each.id for each in sound]),
+            quote=quote,
         )
+
+    def _images_beside(self, jobs: Iterable[str]) -> list[tuple[str, set[str]]]:
+        """Return the paths of images, each with the ids of the jobs that have it, most of them first."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for job in jobs:
+            folder = self.project.open_job(id=job).path
+            for path in self._images(folder, files.listed(folder)[0]):
+                found[path].add(job)
+        return sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0]))[:MOST_IMAGES]
 
     def _project(self, request: Request) -> Response:
         document, problem = self.reader.project_document()
