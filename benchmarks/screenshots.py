@@ -1,11 +1,12 @@
 """Pictures of the viewer for README and the documentation: ``python -m benchmarks.screenshots``.
 
-Trains classifiers on the digits that scikit-learn ships, keeps results in a data space and confusion matrices
+Trains classifiers on the digits that scikit-learn ships, keeps results in a data space, and tables and images
 in a dictionary, and takes screenshots with Chromium.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from sklearn.datasets import load_digits
@@ -25,8 +28,11 @@ from perkey import FileDirDict
 from perkey.dataspace import init_project
 from perkey.viewer import serve
 
+BARS = 143
+"""Pixels of a window's height that its bars take."""
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-LARGEST = 250_000
+COLOURS = 128
+LARGEST = 150_000
 
 
 def make_places(folder: Path) -> tuple[str, str]:
@@ -34,7 +40,7 @@ def make_places(folder: Path) -> tuple[str, str]:
     images, labels = load_digits(return_X_y=True)
     split = train_test_split(images, labels, train_size=0.5, random_state=0)
     project = init_project("digits", folder / "study")
-    d = FileDirDict(str(folder / "matrices"), file_type="json")
+    d = FileDirDict(str(folder / "results"))
     for kernel in ("linear", "poly", "rbf", "sigmoid"):
         for c in (0.001, 0.01, 0.1, 1.0, 10.0, 100.0):
             for gamma in (0.0001, 0.001):
@@ -46,14 +52,12 @@ def make_places(folder: Path) -> tuple[str, str]:
                 job.doc.vectors = int(model.support_.size)
                 job.doc.seconds = round(time.perf_counter() - started, 4)
                 if gamma == 0.001:
+                    names = [f"as {digit}" for digit in range(10)]
                     table = confusion_matrix(split[3], guess)
-                    d["confusion", kernel, f"C={c:g}"] = [
-                        {"digit": digit, **{f"as {other}": int(n) for other, n in enumerate(row)}}
-                        for digit, row in enumerate(table)
-                    ]
+                    d["confusion", kernel, f"C={c:g}"] = pd.DataFrame(table, columns=names)
     for digit in range(10):
-        d["mean_image", str(digit)] = images[labels == digit].mean(axis=0).round(2).reshape(8, 8).tolist()
-    return str(folder / "matrices"), str(folder / "study")
+        d["mean_image", str(digit)] = images[labels == digit].mean(axis=0).round(2).reshape(8, 8)
+    return str(folder / "results"), str(folder / "study")
 
 
 def browser(*, dark: bool, height: int) -> webdriver.Chrome:
@@ -88,37 +92,39 @@ def take(places: tuple[str, str]) -> int:
         time.sleep(0.05)
     base = announced[0].partition("/?")[0]
     IMAGES.mkdir(exist_ok=True)
+    jobs = "/s/1/?sort=doc.accuracy&order=desc&q=doc.accuracy.$gt 0.5"
+    plot = "/s/1/plot?x=C&y=doc.accuracy&group=kernel&kind=line&log_x=1&q=gamma 0.001"
     pages = (
-        ("viewer-dictionary", "", False, 900),
-        ("viewer-jobs", "/s/1/?sort=doc.accuracy&order=desc&q=doc.accuracy.$gt 0.5", False, 900),
-        (
-            "viewer-plot",
-            "/s/1/plot?x=C&y=doc.accuracy&group=kernel&kind=line&log_x=1&q=gamma 0.001",
-            True,
-            1080,
-        ),
+        ("viewer-dictionary", "/d/0/?sort=key", False, 800),
+        ("viewer-value", "/d/0/item?key=mean_image/3", False, 1000),
+        ("viewer-jobs", jobs, False, 800),
+        ("viewer-plot", plot, False, 920),
+        ("viewer-plot-dark", plot, True, 920),
     )
     for name, path, dark, height in pages:
-        driver = browser(dark=dark, height=height)
+        driver = browser(dark=dark, height=height + BARS)
         driver.get(announced[0])
-        if path:
-            driver.get(base + path)
-        else:
-            open_item(driver, base)
+        driver.get(base + path)
         time.sleep(1)
-        driver.save_screenshot(str(IMAGES / f"{name}.png"))
+        for number in range(3) if name == "viewer-dictionary" else ():
+            open_branch(driver, number)
+        keep(driver, IMAGES / f"{name}.png")
         driver.quit()
     sizes = {path.name: path.stat().st_size for path in sorted(IMAGES.glob("viewer-*.png"))}
     print(sizes)
     return int(max(sizes.values()) > LARGEST)
 
 
-def open_item(driver: webdriver.Chrome, base: str) -> None:
-    """Open the page of a confusion matrix."""
-    driver.get(f"{base}/d/0/?q=rbf")
+def open_branch(driver: webdriver.Chrome, number: int) -> None:
+    """Open a part of the tree of keys."""
+    driver.find_elements("css selector", "#tree summary")[number].click()
     time.sleep(1)
-    script = "return [...document.querySelectorAll('#keys tbody a')].map(each => each.href)"
-    driver.get(driver.execute_script(script)[-1])
+
+
+def keep(driver: webdriver.Chrome, path: Path) -> None:
+    """Keep a picture of the page, in few colours, which a page of text needs."""
+    with Image.open(io.BytesIO(driver.get_screenshot_as_png())) as picture:
+        picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,11 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -241,6 +245,37 @@ def test_hostile_keys_and_values_are_harmless(browser: Browser, served: Served) 
     assert browser.hosts() == {served.base.partition("//")[2]}
     complaints = [each for each in browser.driver.get_log("browser") if "Security Policy" in each["message"]]  # type: ignore[no-untyped-call]
     assert not complaints
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_an_open_page_has_a_message_when_the_viewer_has_ended(
+    name: str, browser: Browser, served: Served
+) -> None:
+    def start(port: str) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "perkey.cli", "view", "--no-browser", "--port", port]
+        process = subprocess.Popen(
+            [*command, str(served.d.base_dir), str(served.project.path)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout
+        return process, process.stdout.readline().strip()
+
+    process, address = start("0")
+    try:
+        for path in ("/d/0/", "/s/1/"):
+            browser.driver.get(address)
+            browser.driver.get(address.partition("/?")[0] + path)
+            until(lambda: not browser.texts("#connection:not([hidden])"))
+            began = time.monotonic()
+            process.send_signal(signal.Signals[name])
+            process.wait(20)
+            assert time.monotonic() - began < 5
+            until(lambda: any("it was probably ended" in text for text in browser.texts("#connection")))
+            process.stdout.close()  # type: ignore[union-attr]
+            process, address = start(address.split(":")[2].partition("/")[0])
+            until(lambda: any("another token" in text for text in browser.texts("#connection")))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,7 +8,7 @@ import shutil
 import struct
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -282,7 +282,7 @@ def png_of(width: int, height: int) -> bytes:
     return made[:16] + struct.pack(">II", width, height) + made[24:]
 
 
-HEADS = {
+HEADS: dict[str, Callable[[int, int], bytes]] = {
     "png": png_of,
     "jpeg": lambda w, h: b"\xff\xd8\xff\xc0\x00\x0b\x08" + struct.pack(">HH", h, w) + b"\x01" * 20,
     "gif": lambda w, h: b"GIF89a" + struct.pack("<HH", w, h) + b"\0" * 20,

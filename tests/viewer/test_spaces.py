@@ -19,7 +19,7 @@ import pytest
 from perkey.cli import main
 from perkey.dataspace import Job, Project, init_project
 from perkey.dataspace.space import FN_STATEPOINT
-from perkey.viewer import charts, load_panels
+from perkey.viewer import charts, images, load_panels
 from perkey.viewer.panels import of_items, of_jobs, run
 from perkey.viewer.spaces import files
 from perkey.viewer.spaces.overview import MOST_COLUMNS, MOST_VALUES, Overview
@@ -215,6 +215,29 @@ def test_files_are_shown_by_their_kind(client: TestClient, project: Project) -> 
     assert client.get(f"/s/0/j/{job.id}/raw/plot.PNG").content == b"\x89PNG\r\n\x1a\n"
 
 
+def test_videos_are_shown_and_sent_in_parts(client: TestClient, project: Project) -> None:
+    job = next(iter(project))
+    content = bytes(range(256)) * 4000
+    Path(job.fn("run.mp4")).write_bytes(content)
+    raw = f"/s/0/j/{job.id}/raw/run.mp4"
+    for text in (page(client, f"j/{job.id}"), page(client, f"j/{job.id}/file/run.mp4")):
+        assert re.search(rf'<video[^>]* src="{raw}" controls', text)
+    assert "media-src 'self'" in client.get(raw).headers["content-security-policy"]
+    for asked, begin, end in [
+        ("", None, None), ("bytes=0-", 0, None), ("bytes=5-9", 5, 10),
+        ("bytes=1000000-99999999", 1_000_000, None),
+        ("bytes=300000-700000", 300_000, 700_001), ("bytes=9-5", None, None), ("bytes=-5", None, None),
+        ("bytes=2000000-", None, None), ("bytes=0-1,4-5", None, None), ("lines=1-2", None, None),
+    ]:  # fmt: skip
+        sent = client.get(raw, headers={"range": asked} if asked else {})
+        assert sent.headers["content-type"] == "video/mp4"
+        assert sent.status_code == (200 if begin is None else 206), asked
+        assert sent.content == content[begin:end], asked
+        if begin is not None:
+            last = len(content) if end is None else end
+            assert sent.headers["content-range"] == f"bytes {begin}-{last - 1}/{len(content)}"
+
+
 @pytest.mark.parametrize("view", ["file", "raw"])
 def test_nothing_outside_a_job_is_read(
     view: str, client: TestClient, project: Project, tmp_path: Path
@@ -367,6 +390,18 @@ def test_comparison(client: TestClient, project: Project) -> None:
     assert "note 0" in text
     assert "Choose two or more jobs" in page(client, "compare")
     assert client.get("/s/0/compare", params={"job": "ffff"}).status_code == 404
+
+
+def test_images_of_compared_jobs_are_side_by_side(client: TestClient, project: Project) -> None:
+    one, two, three, *_ = project
+    picture = images.png(3, 2, bytes(6))
+    for job, names in ((one, ["a.png", "b.png"]), (two, ["b.png"]), (three, ["note.txt"])):
+        for name in names:
+            Path(job.fn(name)).write_bytes(picture)
+    text = page(client, "compare", job=[one.id, two.id, three.id])
+    shown = re.findall(r'<img src="/s/0/j/(\w+)/raw/([^"]+)"', text)
+    assert shown == [(one.id, "b.png"), (two.id, "b.png"), (one.id, "a.png")]
+    assert ">Images<" not in page(client, "compare", job=[three.id])
 
 
 def test_the_page_of_the_project(client: TestClient, project: Project) -> None:

@@ -17,6 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perkey import register_format
+from perkey.content import Content, Data, read_all
+from perkey.formats import Format
 from perkey.viewer import images, values
 from perkey.viewer.values import Node, Part, parts_of, parts_of_bytes
 
@@ -74,6 +77,31 @@ def test_tables_have_the_cells_of_the_value() -> None:
     assert part.data.rows[1] == ["1", "1"]
     (part, _) = stored(b"a,b\n1,2\n", "csv")
     assert part.data == (["a", "b"], [["1", "2"]], 1, 2)
+
+
+class Upper(Format):
+    """Text in capital letters."""
+
+    def encode(self, value: Any) -> Data:
+        return str(value).upper().encode()
+
+    def decode(self, content: Content) -> str:
+        text = read_all(content).decode()
+        if not text.isupper():
+            raise ArithmeticError(text)
+        return text
+
+
+def test_a_registered_format_decodes_only_when_asked() -> None:
+    register_format("csv", Upper())
+    note, table, text = stored(b"a,b\n1,2\n", "csv")
+    assert "only with --unpickle" in note.data
+    assert (table.data.columns, text.data) == (["a", "b"], "a,b\n1,2\n")
+    (text,) = stored(b"A,B", "csv", unpickle=True)
+    assert text.data == "A,B"
+    note, head = stored(b"a,b", "csv", unpickle=True)
+    assert "ArithmeticError: a,b" in note.data
+    assert head.data == "a,b"
 
 
 def test_tags_of_jsonpickle_are_text_and_their_arrays_and_frames_are_shown() -> None:

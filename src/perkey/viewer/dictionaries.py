@@ -234,7 +234,7 @@ class Dictionary:
         try:
             value = values.value_of_bytes(raw, size, self._d.file_type, unpickle=self._unpickle)
         except values.UnknownValueError as error:
-            return [adding.Shown("Panels", error=f"Panels are left out: {error}.")]
+            return [adding.Shown("Panels", error=f"{error}. Panels are left out.")]
         return adding.run(self._panels, key, value)
 
     def _program(self, key: tuple[str, ...]) -> str:

@@ -138,7 +138,7 @@ def value_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> 
         UnknownValueError: The value is too large, damaged, or has to be loaded.
     """
     if len(raw) < size:
-        raise UnknownValueError(f"the value has {size_text(size)}; {size_text(len(raw))} are read")
+        raise UnknownValueError(f"The value has {size_text(size)}; {size_text(len(raw))} are read")
     if unpickle:
         return _loaded(raw, file_type)
     try:
@@ -149,9 +149,9 @@ def value_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> 
             if not _has_made(value):
                 return value
     except (ValueError, RecursionError, pickles.UnreadableError) as error:
-        raise UnknownValueError(f"the value cannot be decoded: {error}") from error
+        raise UnknownValueError(f"The value cannot be decoded: {error}") from error
     if find_format(file_type) is not None:
-        raise UnknownValueError("the value has to be loaded, which --unpickle allows")
+        raise UnknownValueError("The value has to be loaded, which --unpickle allows")
     return raw if _is_binary(raw) else raw.decode()
 
 
@@ -159,14 +159,14 @@ def _loaded(raw: bytes, file_type: str) -> Any:
     try:
         return format_of(file_type).decode(raw)
     except Exception as error:  # of a format or a class of the user's, too
-        raise UnknownValueError(f"the value cannot be decoded: {type(error).__name__}: {error}") from error
+        raise UnknownValueError(f"The value cannot be decoded: {type(error).__name__}: {error}") from error
 
 
 def _loaded_parts(raw: bytes, file_type: str) -> list[Part]:
     try:
         return parts_of(_loaded(raw, file_type))
     except UnknownValueError as error:
-        return [Part("note", "", f"{str(error).capitalize()}."), _head(raw)]
+        return [Part("note", "", str(error)), _head(raw)]
 
 
 def _parts_of_json(raw: bytes) -> list[Part]:

@@ -36,6 +36,13 @@ IMAGES: Final = {
     ".bmp": "image/bmp",
     ".svg": "image/svg+xml",
 }
+VIDEOS: Final = {
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mp4": "video/mp4",
+    ".ogv": "video/ogg",
+    ".webm": "video/webm",
+}
 _PIECE: Final = 256 << 10
 _READ_AT_ONCE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 """Without a wait for the writer of a named pipe that took the place of a file."""
@@ -53,7 +60,8 @@ class File(NamedTuple):
         path: Its path below the folder, with slashes.
         size: Its size in bytes.
         time: When it was changed, in seconds since the epoch.
-        kind: ``"image"``, ``"hdf5"``, ``"text"``, ``"folder"`` (not listed further) or ``"refused"``.
+        kind: ``"image"``, ``"video"``, ``"hdf5"``, ``"text"``, ``"folder"`` (not listed further) or
+            ``"refused"``.
     """
 
     path: str
@@ -89,7 +97,8 @@ def listed(folder: str) -> tuple[list[File], bool]:
 def kind_of(path: str) -> str:
     """Return how a file is shown, by the end of its name."""
     ending = os.path.splitext(path)[1].lower()
-    return "image" if ending in IMAGES else "hdf5" if ending in _HDF5 else "text"
+    kinds = (("image", IMAGES), ("video", VIDEOS), ("hdf5", _HDF5))
+    return next((kind for kind, endings in kinds if ending in endings), "text")
 
 
 @contextmanager
@@ -124,16 +133,20 @@ def real_path(folder: str, path: str) -> str:
     return real
 
 
-def pieces(folder: str, path: str) -> Iterator[bytes]:
-    """Yield the content of a file in pieces; raises as `opened`."""
+def pieces(folder: str, path: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Yield the content of a file from one position to another, in pieces; raises as `opened`."""
     with opened(folder, path) as file:
-        while piece := file.read(_PIECE):
+        file.seek(start)
+        left = os.fstat(file.fileno()).st_size - start if end is None else end - start
+        while left > 0 and (piece := file.read(min(_PIECE, left))):
+            left -= len(piece)
             yield piece
 
 
-def image_type(path: str) -> str | None:
-    """Return the media type of an image by the end of its name, None for other files."""
-    return IMAGES.get(os.path.splitext(path)[1].lower())
+def media_type(path: str) -> str | None:
+    """Return the media type of an image or a video by the end of its name, None for other files."""
+    ending = os.path.splitext(path)[1].lower()
+    return IMAGES.get(ending) or VIDEOS.get(ending)
 
 
 def too_large(folder: str, path: str) -> str:

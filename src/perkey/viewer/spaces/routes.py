@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
@@ -188,21 +190,32 @@ class DataSpace:
         return shown
 
     def _raw(self, request: Request) -> Response:
-        """Return a file: images to be shown, everything else to be saved."""
+        """Return a file: images and videos to be shown, everything else to be saved."""
         path = request.path_params["path"]
         try:
             folder = self.project.open_job(id=self._id(request)).path
-            pieces = files.pieces(folder, path)
+            size = files.described(folder, path).size
+            part = _part(request.headers.get("range", ""), size)
+            pieces = files.pieces(folder, path, *(part or ()))
             first = next(pieces, b"")
         except answer(LookupError, OSError) as error:
             return self._missing(request, str(error))
-        kind = files.image_type(path)
+        kind = files.media_type(path)
         name = quote(path.rpartition("/")[2], errors="replace")
-        headers = {"Content-Disposition": f"{'inline' if kind else 'attachment'}; filename*=UTF-8''{name}"}
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Content-Disposition": f"{'inline' if kind else 'attachment'}; filename*=UTF-8''{name}",
+        }
         if kind == "image/svg+xml":
             headers["Content-Security-Policy"] = _SVG_POLICY
-        content = chain((first,), pieces)
-        return StreamingResponse(content, media_type=kind or "application/octet-stream", headers=headers)
+        if part is not None:
+            headers["Content-Range"] = f"bytes {part[0]}-{part[1] - 1}/{size}"
+        return StreamingResponse(
+            chain((first,), pieces),
+            206 if part else 200,
+            media_type=kind or "application/octet-stream",
+            headers=headers,
+        )
 
     def _plot(self, request: Request) -> Response:
         asked = request.query_params
@@ -249,7 +262,18 @@ class DataSpace:
             left_out=len(chosen) - len(parts),
             statepoint=_side_by_side([differences.get(each.id, {}) for each in parts]),
             document=_side_by_side([each.document for each in parts], different=True),
+            images=self._images_beside([each.id for each in sound]),
+            quote=quote,
         )
+
+    def _images_beside(self, jobs: Iterable[str]) -> list[tuple[str, set[str]]]:
+        """Return the paths of images, each with the ids of the jobs that have it, most of them first."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for job in jobs:
+            folder = self.project.open_job(id=job).path
+            for path in self._images(folder, files.listed(folder)[0]):
+                found[path].add(job)
+        return sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0]))[:MOST_IMAGES]
 
     def _project(self, request: Request) -> Response:
         document, problem = self.reader.project_document()
@@ -315,6 +339,18 @@ def _side_by_side(
     paths = list(dict.fromkeys(path for each in by_path for path in each))[:MOST_PATHS]
     rows = [(path, [each.get(path) for each in by_path]) for path in paths]
     return [row for row in rows if not different or len(set(row[1])) > 1]
+
+
+def _part(asked: str, size: int) -> tuple[int, int] | None:
+    """Return begin and end of the part that a header ``Range`` asks for; None if it is the whole file.
+
+    Browsers ask for parts when a user moves to another moment of a video.
+    """
+    found = re.fullmatch(r"bytes=(\d{1,18})-(\d{0,18})", asked, re.ASCII)
+    if found is None or int(found[1]) >= size:
+        return None
+    end = min(int(found[2]) + 1, size) if found[2] else size
+    return (int(found[1]), end) if end > int(found[1]) else None
 
 
 def _whole_number(typed: str) -> int:
