@@ -1,11 +1,18 @@
-"""For all tests: which belong to the long form only, and where doctests run."""
+"""For all tests: which belong to the long form only, where doctests run, which formats are registered."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from perkey.formats import base as formats
+
 pytest.register_assert_rewrite("contracts")
+
+# The tests start many interpreters; each would compile perkey again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Machines may be slow, and are busy with other tests.
 settings.register_profile("perkey", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,3 +38,9 @@ def _takes_long(item: pytest.Item) -> bool:
 def _elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if isinstance(request.node, pytest.DoctestItem):
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
+
+
+@pytest.fixture(autouse=True)
+def _formats_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the formats that a test registers, as code of the documentation does, when it ends."""
+    monkeypatch.setattr(formats, "_formats", dict(vars(formats)["_formats"]))

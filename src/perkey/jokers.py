@@ -147,11 +147,6 @@ def is_satisfied(condition: ETagConditionFlag, expected: ETagIfExists, actual: E
     return (actual == expected) is (condition is ETAG_IS_THE_SAME)
 
 
-def wants_value(retrieve: RetrieveValueFlag, expected: ETagIfExists, actual: ETagIfExists) -> bool:
-    """Return whether the result has the existing value."""
-    return retrieve is ALWAYS_RETRIEVE or (retrieve is IF_ETAG_CHANGED and actual != expected)
-
-
 def check_arguments(condition: Any, expected: Any, retrieve: Any = IF_ETAG_CHANGED) -> None:
     """Refuse arguments of the wrong kind at once, before anything is read.
 

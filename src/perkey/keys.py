@@ -75,7 +75,7 @@ def check_part(part: str) -> str:
     """Return `part` if it can be a part of a key.
 
     Raises:
-        ValueError: It is empty, too long, ``"."`` or ``".."``, or has an unsafe character.
+        ValueError: The part is empty, too long, ``"."`` or ``".."``, or has an unsafe character.
     """
     if not _SAFE.fullmatch(part):
         if not part:
@@ -360,7 +360,7 @@ def key_of(parameters: Any) -> SafeStrTuple:
         parameters: None, a bool, int, float, string, or mappings with string keys and sequences of such.
 
     Raises:
-        TypeError: There is something else in `parameters`, such as a set or an array.
+        TypeError: `parameters` has a value of another kind, such as a set or an array.
         ValueError: `parameters` are nested more than 100 levels deep, or contain themselves; a mapping has
             two keys of the same text; or an int has more digits than the program's own
             ``sys.set_int_max_str_digits`` allows.

@@ -11,7 +11,6 @@ import re
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from perkey.answers import answer
 from perkey.arguments import check_kind, wrong_kind
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, check_part, is_safe_part, text_of
 
@@ -42,6 +41,7 @@ _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [a + b for a in _BASE32 for b in _BASE32]
 _USUAL = 8  # the digest length that deserves a shortcut
 _CACHED_NAMES = 16_384
+_UNKNOWN: Final[Any] = object()
 
 
 def digest(part: str, digest_len: int) -> str:
@@ -113,7 +113,7 @@ def check_file_type(file_type: str) -> str:
     """Return a file type if it can be the ending of names.
 
     Raises:
-        ValueError: It begins with a dot, or has characters that are not safe.
+        ValueError: `file_type` begins with a dot, or has characters that are not safe.
     """
     text = text_of(file_type)
     if text.startswith(".") and text.strip("."):
@@ -192,9 +192,8 @@ class Naming:
     def key_of(self, name: Name) -> NonEmptySafeStrTuple | None:
         """Return the key stored under `name`, or None if no key of this dictionary has that name."""
         leaf = name[-1]
-        try:
-            flat = self._flat_keys[leaf]
-        except answer(KeyError):
+        flat = self._flat_keys.get(leaf, _UNKNOWN)
+        if flat is _UNKNOWN:
             flat = self._flat_key(leaf)
             if len(self._flat_keys) < _CACHED_NAMES:
                 self._flat_keys[leaf] = flat

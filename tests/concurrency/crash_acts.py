@@ -25,6 +25,17 @@ def update_in_one_batch(target: FileDirDict[Any], items: dict[tuple[str, ...], A
         target.update(items)
 
 
+def copy_in_one_batch(target: FileDirDict[Any]) -> None:
+    from unittest import mock  # heavy
+
+    from perkey import LocalDict, copy
+
+    source = LocalDict[Any]()
+    source.update(dict.fromkeys(["new", "newer", ("b", "new"), ("x", "y")], "the new value"))
+    with mock.patch.object(batches, "_FEW", 2):
+        copy(source, target)
+
+
 def transform(target: FileDirDict[Any], value: Any) -> None:
     target.transform_item("a", transformer=lambda _: value)
 

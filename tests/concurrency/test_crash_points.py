@@ -46,6 +46,9 @@ class Change:
 SEVERAL: Final = {("a",): NEW, ("new",): NEW, ("b", "c"): NEW, ("x", "y"): NEW}
 
 
+COPIED: Final = {("new",): NEW, ("newer",): NEW, ("b", "new"): NEW, ("x", "y"): NEW}
+
+
 def assign(key: str | tuple[str, ...], value: Any) -> Callable[[FileDirDict[Any]], Any]:
     return methodcaller("__setitem__", key, value)
 
@@ -60,6 +63,7 @@ CHANGES: Final = {
     ),
     "update of several": Change(methodcaller("update", SEVERAL), SEVERAL, 40),
     "update in one batch": Change(partial(crash_acts.update_in_one_batch, items=SEVERAL), SEVERAL, 40),
+    "copy in one batch": Change(crash_acts.copy_in_one_batch, COPIED, 40),
     "transform_item": Change(partial(crash_acts.transform, value=NEW), {("a",): NEW}, 12),
     "transform_item that deletes": Change(crash_acts.transform_to_delete, {("a",): ABSENT}, 8),
     "setdefault_if": Change(partial(crash_acts.insert_if_absent, value=NEW), {("new",): NEW}, 10),
@@ -236,7 +240,7 @@ def test_an_insertion_without_locks_is_told_its_success_though_its_temporary_fil
         assert target.store.sweep(min_age=0) == 1
 
     monkeypatch.setattr("perkey.files.folder.lock", lambda _: False)
-    monkeypatch.setattr("perkey.files.syscalls.rename_new", lambda *_: False)
+    monkeypatch.setattr("perkey.files.syscalls._renameat2", lambda: None)
     monkeypatch.setattr(os, "link", link_then_lose)
     assert target.setdefault_if(
         "a", default_value=NEW, condition=ANY_ETAG, expected_etag=ITEM_NOT_AVAILABLE

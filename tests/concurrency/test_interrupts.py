@@ -28,6 +28,7 @@ from perkey.errors import ConflictError
 from perkey.expectations import ABSENT
 from perkey.files.folder import TEMPORARY
 from perkey.stores import DirectoryStore, MemoryStore, memory
+from perkey.stores.folder import batches
 from perkey.stores.folder.cache import CacheFolder
 from perkey.stores.folder.store import Durability
 from perkey.synced import JSONDict
@@ -53,12 +54,23 @@ ACTS: Final[dict[str, Act]] = {
     "put into new folders": lambda store, _: store.put(("p", "q", "r.pkl"), b"new"),
     "remove": lambda store, _: store.remove(DEEP),
     "write many": lambda store, _: list(store.write_many(MANY)),
+    "write many together": lambda store, _: together(lambda: list(store.write_many([*MANY, (NEW, b"new")]))),
+    "insert many together": lambda store, _: together(
+        lambda: list(store.write_many([(NEW, b"new"), (("x", "b.pkl"), b"new")], expect=ABSENT))
+    ),
+    "read ahead": lambda store, _: list(store.read_ahead([FLAT, DEEP, ("x", "b.pkl")], limit=10)),
     "remove many": lambda store, _: list(store.remove_many([FLAT, DEEP])),
     "list": lambda store, _: [list(store.scan()), list(store.scan_stats()), list(store.folders())],
     "look for locks": lambda store, _: store.supports("write", "version"),
     "document": lambda _, folder: JSONDict(folder / "d.json").update(a=1),
     "cache": lambda _, folder: CacheFolder(folder / "cache", max_bytes=10_000).write(FLAT, b"new"),
 }
+
+
+def together(act: Callable[[], Any]) -> None:
+    """Let all items be written together, however few they are."""
+    with mock.patch.object(batches, "_FEW", 1):
+        act()
 
 
 class Interrupt(BaseException):

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Final, TypeAlias
+from unittest import mock
 
 import pytest
 from crews import sample
 from tracing import at_opcode
 from workers import LockKind, with_locks
 
-from perkey.expectations import ABSENT, Version
+from perkey.content import Data
+from perkey.errors import ConflictError
+from perkey.expectations import ABSENT, ANY, Expectation, Version
+from perkey.naming import Name
 from perkey.stores import DirectoryStore, MemoryStore, Store
+from perkey.stores.folder import batches
+from perkey.stores.folder.store import Durability
 from perkey.testing.histories import Event, Recorder, assert_linearisable
 
 Act: TypeAlias = Callable[[Store, Recorder, Version], Event]
@@ -73,6 +80,48 @@ def test_nested_writes_into_a_folder_are_linearisable(
         return nest_everywhere(store, where, OUTER[outer], INNER[inner], initially=initially, numbers=numbers)
 
     assert with_locks(kind, nest) > 50
+
+
+class Together(DirectoryStore):
+    """Writes each item together with neighbours, which are new."""
+
+    numbers = count()
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        number = next(self.numbers)
+        before, behind = ((*name[:-1], f"{number}{end}.pkl") for end in "ab")
+        found = dict(self.write_many([(before, b"1"), (name, data), (behind, b"2")], expect=expect))
+        if isinstance(expect, str):
+            assert {type(found.pop(each)) for each in (before, behind)} == {ConflictError}
+        result = found[name]
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+@pytest.mark.parametrize("initially", [True, False])
+@pytest.mark.parametrize("inner", [*INNER, "read and write"])
+@pytest.mark.parametrize("outer", ["write", "write the version", "insert"])
+@pytest.mark.parametrize("durability", ["none", "sync"])
+def test_nested_writes_into_a_batch_are_linearisable(
+    durability: Durability, outer: str, inner: str, initially: bool, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue("tmp_path")
+    together, store = Together(folder, durability=durability), DirectoryStore(folder, durability="none")
+    numbers = sample(request.node.name, 29)
+
+    def write(_: Store, item: Recorder, version: Version) -> Event:
+        with mock.patch.object(batches, "_FEW", 1):
+            return OUTER[outer](together, item, version)
+
+    def act(store: Store, item: Recorder, version: Version) -> Event:
+        if inner == "read and write":
+            item.read(store)
+            return item.write(store, b"inner")
+        return INNER[inner](store, item, version)
+
+    tried = nest_everywhere(store, "_publish", write, act, initially=initially, numbers=numbers)
+    assert tried > 50
 
 
 @pytest.mark.parametrize("initially", [True, False])

@@ -55,7 +55,7 @@ def with_locks(kind: LockKind, work: Callable[..., Any], *arguments: Any) -> Any
     with (
         mock.patch.object(folders, "lock", lock),
         mock.patch.object(tmpfile, "POSSIBLE", False),
-        mock.patch.object(libc, "rename_new", return_value=False),
+        mock.patch.object(libc, "_renameat2", return_value=None),
         mock.patch.object(folders.Folder, "may_have_unnamed", return_value=False),
     ):
         return work(*arguments)
@@ -69,7 +69,13 @@ def hesitating() -> Iterator[None]:
     in a hundred meet by themselves, and most with this.
     """
     with ExitStack() as patches:
-        for module, name in ((os, "replace"), (os, "link"), (os, "unlink"), (libc, "rename_new")):
+        for module, name in (
+            (os, "replace"),
+            (os, "link"),
+            (os, "unlink"),
+            (libc, "rename_new"),
+            (libc, "rename_first_new"),
+        ):
             patches.enter_context(mock.patch.object(module, name, _after_hesitation(getattr(module, name))))
         yield
 

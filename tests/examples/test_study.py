@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
-from example_programs import run_example
+from example_programs import assert_printed_as_kept, run_example
 
 from perkey.dataspace import Project, init_project
 
 
 def test_a_study_from_grid_to_archive(tmp_path: Path) -> None:
-    assert "10 jobs, 10 of them computed now" in run_example("study", "study", cwd=tmp_path)
+    printed = run_example("study", "study", cwd=tmp_path)
+    assert "10 jobs, 10 of them computed now" in printed
+    assert_printed_as_kept("study", printed)
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
     folder = tmp_path / "study"
     assert (folder / "study.png").read_bytes().startswith(b"\x89PNG")
     links = list((folder / "view").rglob("job"))

@@ -99,9 +99,7 @@ def test_other_compressions_are_refused() -> None:
 def test_pkl_itself_can_be_made_plain(tmp_path: Path) -> None:
     packed = format_of("pkl")
     register_format("pkl", PLAIN, replace=True)
-    try:
-        plain = FileDirDict[int](tmp_path)
-        plain["a"] = 1
-    finally:
-        register_format("pkl", packed, replace=True)
+    plain = FileDirDict[int](tmp_path)
+    plain["a"] = 1
+    register_format("pkl", packed, replace=True)
     assert FileDirDict[int](tmp_path)["a"] == 1

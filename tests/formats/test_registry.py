@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import pytest
 
 from perkey import CorruptValueError, FileDirDict, LocalDict, OverlappingMultiDict, PersiDict, register_format
 from perkey.content import Content, Data, read_all
-from perkey.formats import Format, JsonFormat, PickleFormat, TextFormat, format_of
-from perkey.formats import base as registry
+from perkey.formats import Format, JsonFormat, PickleFormat, TextFormat, find_format, format_of
 
 
 class Hex(Format):
@@ -30,11 +28,11 @@ class Hex(Format):
             raise CorruptValueError(str(error)) from error
 
 
-@pytest.fixture(autouse=True)
-def _registry_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "_formats", dict(registry._formats))
-        yield
+@pytest.mark.parametrize("_", ["one test", "another"])
+def test_what_a_test_registers_ends_with_it(_: str) -> None:
+    """Tests share a process, and run in any order."""
+    assert find_format("of-one-test") is None
+    register_format("of-one-test", Hex())
 
 
 def test_pkl_and_json_are_known_and_all_else_is_text() -> None:

@@ -12,8 +12,6 @@ import perkey
 from perkey import FileDirDict, ObjectStoreDict, UnsupportedConditionError
 from s3 import azurite
 
-pytestmark = pytest.mark.skipif(not azurite.ENDPOINT, reason="needs PERKEY_AZURITE_ENDPOINT")
-
 VALUES = {f"k{number}": {"n": number} for number in range(20)}
 
 

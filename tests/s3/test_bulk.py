@@ -17,7 +17,7 @@ from s3.proxy import Exchange, Fault, Proxy, Reply, drops_reply, says
 Dict = BasicS3Dict[Any]
 
 WORKERS = 48
-COUNT = 120
+COUNT = 72
 
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
@@ -35,15 +35,22 @@ MORE_FORMS: list[tuple[EngineName, str]] = [
 ]
 
 
+@pytest.fixture
+def retry_for() -> float:
+    """Seconds; long enough for a busy machine."""
+    return 30.0
+
+
 @pytest.fixture(
     params=[*FORMS, *(pytest.param(form, marks=pytest.mark.long) for form in MORE_FORMS)], ids="-".join
 )
-def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path) -> Dict:
+def d(request: pytest.FixtureRequest, proxy: Proxy, bucket: str, tmp_path: Path, retry_for: float) -> Dict:
     engine, form = request.param
     place = Place(proxy.endpoint, bucket, engine)
     if form == "cached":
-        return place.open_cached(tmp_path / "cache", retry_for=1.0)
-    return place.open(retry_for=1.0).get_subdict("part") if form == "part" else place.open(retry_for=1.0)
+        return place.open_cached(tmp_path / "cache", retry_for=retry_for)
+    whole = place.open(retry_for=retry_for)
+    return whole.get_subdict("part") if form == "part" else whole
 
 
 class Traffic:
@@ -88,8 +95,8 @@ def test_many_are_set_got_and_deleted(d: Dict) -> None:
     assert d == numbered()
     d.set_many([("k0", DELETE_CURRENT), ("k1", "x"), ("k1", "y"), ("k2", "z"), ("k2", DELETE_CURRENT)])
     assert d.get_many(["k0", "k1", "k2"]) == {("k1",): "y"}
-    d.delete_many([*numbered(100), "none", "k1"])
-    assert sorted(d.values()) == list(range(100, COUNT))
+    d.delete_many([*numbered(60), "none", "k1"])
+    assert sorted(d.values()) == list(range(60, COUNT))
     d.clear()
     assert len(d) == 0
 
@@ -131,16 +138,16 @@ def test_sources_are_drawn_only_a_little_ahead_of_what_is_done(d: Dict, proxy: P
     d["first"] = 0
 
     def source() -> Iterator[tuple[str, int]]:
-        for number in range(300):
+        for number in range(150):
             assert number - traffic.passed <= 2 * WORKERS
             yield f"k{number}", number
 
     d.set_many(source())
-    assert len(d) == 301
+    assert len(d) == 151
 
 
 def test_values_are_read_only_a_little_ahead_of_whoever_goes_through_them(d: Dict, proxy: Proxy) -> None:
-    d.update(numbered(300))
+    d.update(numbered(150))
     traffic = Traffic()
     proxy.plan(traffic, "get", times=None)
     seen = 0
@@ -148,9 +155,9 @@ def test_values_are_read_only_a_little_ahead_of_whoever_goes_through_them(d: Dic
         assert traffic.passed - seen <= 2 * WORKERS
         if seen == 150:
             break
-    time.sleep(0.1)
+    while traffic.inside:
+        time.sleep(0.1)
     assert traffic.passed <= 150 + 2 * WORKERS + 1
-    assert traffic.inside == 0
 
 
 # --- Some fail --------------------------------------------------------------------------------------
@@ -170,6 +177,7 @@ def test_one_that_fails_is_told_with_its_key_and_the_rest_is_done(
         assert d == {**numbered(), "k7": "old"}
 
 
+@pytest.mark.parametrize("retry_for", [0.5])
 @pytest.mark.parametrize(("name", "verb"), [("get_many", "get"), ("set_many", "put")])
 def test_several_that_fail_are_all_told(name: str, verb: str, d: Dict, proxy: Proxy) -> None:
     d.update(numbered())
@@ -220,8 +228,8 @@ def test_lost_replies_among_many_do_no_harm(d: Dict, proxy: Proxy) -> None:
         proxy.plan(drops_reply, verb, times=None, every=5)
     d.update(numbered())
     assert d == {**numbered(), "first": 1}
-    d.delete_many(numbered(100))
-    assert len(d) == COUNT - 100 + 1
+    d.delete_many(numbered(60))
+    assert len(d) == COUNT - 60 + 1
     d.clear()
     proxy.heal()
     assert len(d) == 0

@@ -1,7 +1,8 @@
 """The contract of stores in buckets, and a smoke of that of dictionaries, below prefixes.
 
 By default every server, each engine and the cache are met, among other items; with PERKEY_LONG=1 all
-combinations, and in places that are empty at first, too.
+combinations, and in places that are empty at first, too. `test_without_boto.py` has the contract on the moto
+server, and `test_object_store_dict.py` on ministack without conditions of removals.
 """
 
 import random
@@ -137,6 +138,7 @@ class TestCachedStoreOnMotoByBoto(HonestStore, OnMoto, ByBoto, Cached):
     pass
 
 
+@pytest.mark.long
 class TestStoreOnMotoByObstore(HonestStore, OnMoto, ByObstore):
     pass
 

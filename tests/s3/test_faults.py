@@ -260,12 +260,12 @@ STAYING = {
 }
 
 
-BRIEF = 0.2
+BRIEF = 0.05
 
 
 @pytest.fixture
 def brief(proxy: Proxy, bucket: str, engine: EngineName) -> Dict:
-    """A dictionary whose operations go on for a fifth of a second."""
+    """A dictionary whose operations go on for a moment."""
     return prepared(Place(proxy.endpoint, bucket, engine).open(retry_for=BRIEF), proxy)
 
 

@@ -377,8 +377,21 @@ REJECTED: Final[dict[str, Callable[[PersiDict[Any]], object]]] = {
 SAID: Final = [(403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (403, "SignatureDoesNotMatch")]
 
 ROTATIONS: Final = [
-    *((where, name, *SAID[0]) for where in ("environment", "profile", "session") for name in REJECTED),
-    *(("profile", name, *said) for said in SAID[1:] for name in ("get", "put", "head", "list")),
+    *(("profile", name, *SAID[0]) for name in REJECTED),
+    *((where, "get", *SAID[0]) for where in ("environment", "session")),
+    *(("profile", "put", *said) for said in SAID[1:]),
+    # Where the credentials are found and which request meets the rejection do not depend on each other.
+    *(
+        pytest.param(where, name, *SAID[0], marks=pytest.mark.long)
+        for where in ("environment", "session")
+        for name in REJECTED
+        if name != "get"
+    ),
+    *(
+        pytest.param("profile", name, *said, marks=pytest.mark.long)
+        for said in SAID[1:]
+        for name in ("get", "head", "list")
+    ),
 ]
 
 

@@ -81,7 +81,7 @@ def test_eight_processes_that_insert_and_delete_under_one_prefix_meet_no_error(
     tmp_path: Path, durability: str
 ) -> None:
     context = multiprocessing.get_context("fork")
-    seconds = 10.0 if LONG else 2.0
+    seconds = 10.0 if LONG else 1.0
     crew = [
         context.Process(target=insert_and_delete, args=(tmp_path, me, seconds, durability)) for me in range(8)
     ]

@@ -167,7 +167,7 @@ class TestFaultyStoreWithoutFaults(StoreContract):
 def forget_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do without the system calls that file systems of a network do not know."""
     monkeypatch.setattr("perkey.stores.folder.tmpfile.POSSIBLE", False)
-    monkeypatch.setattr("perkey.files.syscalls.rename_new", lambda *_: False)
+    monkeypatch.setattr("perkey.files.syscalls._renameat2", lambda: None)
     monkeypatch.setattr("perkey.files.folder.Folder.may_have_unnamed", lambda _: False)
 
 

@@ -226,7 +226,7 @@ def test_a_locked_insertion_sees_one_without_a_lock_also_where_no_rename_refuses
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a C library that does not know renameat2, or with an old ZFS."""
-    monkeypatch.setattr("perkey.files.syscalls.rename_new", lambda *_: False)
+    monkeypatch.setattr("perkey.files.syscalls._renameat2", lambda: None)
     utime = os.utime
 
     def insert_meanwhile(*arguments: Any, **names: Any) -> None:

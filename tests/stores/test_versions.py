@@ -17,7 +17,7 @@ from perkey import ANY_ETAG, ETAG_IS_THE_SAME, FileDirDict, PersiDict
 from perkey.stores import DirectoryStore
 
 LONG: Final = bool(os.environ.get("PERKEY_LONG"))
-REWRITES: Final = 100_000 if LONG else 3000
+REWRITES: Final = 100_000 if LONG else 1000
 FEWER: Final = REWRITES // 10
 SECOND: Final = 1_000_000_000
 TICK: Final = 10_000_000

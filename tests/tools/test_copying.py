@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tracing import system_calls
 
 import perkey
 from perkey import (
@@ -352,6 +355,48 @@ def test_progress_has_totals() -> None:
 
     copy(src, dst, progress=progress)
     assert seen == [(n, 10) for n in range(1, 11)]
+
+
+# --- Cost ---------------------------------------------------------------------------------------------------
+
+
+def test_an_item_costs_few_calls_between_folders(tmp_path: Path) -> None:
+    """The bare loop opens, looks, reads and closes, then opens, writes, closes, sets the time and renames."""
+    costs = []
+    for durability in ("none", "sync"):
+        calls: Counter[str] = Counter()
+        functions = 0
+        for count, sign in ((40, -1), (440, 1)):  # the difference is what 400 items cost
+            here = tmp_path / f"{durability}{count}"
+            src = FileDirDict[Any](here / "src", "json", durability="none")
+            src.update({f"{durability}{count}-{n}": n for n in range(count)})
+            dst = FileDirDict[Any](here / "dst", "json", durability=durability)
+            for name in system_calls(lambda src=src, dst=dst: copy(src, dst)):  # type: ignore[misc]
+                calls[name] += sign
+            shutil.rmtree(here / "dst")
+            dst = FileDirDict[Any](here / "dst", "json", durability=durability)
+            functions += sign * python_calls(lambda src=src, dst=dst: copy(src, dst))  # type: ignore[misc]
+        costs.append({name: round(number / 400) for name, number in calls.items() if number > 200})
+        assert functions / 400 < 42
+    # One look each in the listing, while reading, before the new file has a name, and behind.
+    usual = {"stat": 2, "open": 2, "fstat": 2, "read": 1, "close": 2, "write": 1, "utime": 1}
+    assert costs == [usual, usual]
+
+
+def python_calls(function: Callable[[], Any]) -> int:
+    """Return how many Python functions a function calls."""
+    count = 0
+
+    def note(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 # --- Killed -------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,10 +19,22 @@ with warnings.catch_warnings():
 
 __all__ = ["TestClient"]
 
+NOBODY = 65534
 TOKEN = "the-token"
 ADDRESS = "http://127.0.0.1:8123"
 
 Viewer = Callable[..., TestClient]
+
+CHROMIUM = os.environ.get("PERKEY_CHROMIUM", "")
+
+collect_ignore = [] if CHROMIUM else ["test_browser.py"]
+"""Tests in a browser, which only a step of its own starts: ``tests/viewer/browser.sh``."""
+
+
+def pytest_report_header() -> str:
+    """Report whether the tests in a browser run."""
+    how = f"RUN, in {CHROMIUM}" if CHROMIUM else "DO NOT RUN (PERKEY_CHROMIUM is not set)"
+    return f"Viewer: tests in a browser {how}"
 
 
 @pytest.fixture
@@ -45,3 +59,15 @@ def until(condition: Callable[[], bool], timeout: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not become true"
         time.sleep(0.02)
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Act as a user without rights in a block, if the tests run as root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

@@ -17,15 +17,9 @@ import pytest
 from perkey import FileDirDict, quote
 from perkey.dataspace import Project, init_project
 from perkey.viewer import serve
-from viewer.conftest import until
+from viewer.conftest import CHROMIUM, until
 
-CHROMIUM = os.environ.get("PERKEY_CHROMIUM")
-AXE = os.environ.get("PERKEY_AXE")
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)>\x1b\u202e"
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: tests/viewer/browser.sh runs these tests"
-)
 
 
 def add_job(project: Project, document: dict[str, Any], **statepoint: Any) -> str:
@@ -71,7 +65,7 @@ class Browser:
         from selenium.webdriver.chrome.service import Service
 
         options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM or ""
+        options.binary_location = CHROMIUM
         for each in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
             options.add_argument(each)
         options.add_argument("--host-resolver-rules=MAP evil.example 127.0.0.1")
@@ -249,11 +243,10 @@ def test_hostile_keys_and_values_are_harmless(browser: Browser, served: Served) 
     assert not complaints
 
 
-@pytest.mark.skipif(AXE is None, reason="needs axe-core, which browser.sh fetches")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(scheme: str, browser: Browser, served: Served) -> None:
     browser.scheme(scheme)
-    axe = Path(AXE or "").read_text()
+    axe = Path(os.environ["PERKEY_AXE"]).read_text()
     faults = []
     for path in (
         "/", "/d/0/", "/d/0/charts", "/d/0/claims", "/s/1/", "/s/1/?q={wrong", "/s/1/plot", "/s/1/project",

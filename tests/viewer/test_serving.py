@@ -19,8 +19,17 @@ import pytest
 
 from perkey import FileDirDict
 from perkey.cli import main
+from perkey.viewer import serve
+from viewer.conftest import until, without_rights
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
+
+PRIVILEGED = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+"""The first port that is not."""
+
+needs_ipv6 = pytest.mark.skipif(
+    not Path("/proc/net/if_inet6").exists(), reason="this machine does not have IPv6"
+)
 
 
 @pytest.fixture
@@ -65,11 +74,42 @@ def test_the_first_line_is_the_address_with_the_token(start: Start) -> None:
 def test_it_listens_on_loopback_only(start: Start) -> None:
     _, address = start("--no-browser")
     port = int(address.split(":")[2].partition("/")[0])
-    listening = [
-        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-        if line.split()[3] == "0A" and line.split()[1].endswith(f":{port:04X}")
-    ]  # fmt: skip
-    assert listening == [f"0100007F:{port:04X}"]
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table]
+    listening = [words[1] for words in lines if words[3] == "0A" and words[1].endswith(f":{port:04X}")]
+    loopback = {f"0100007F:{port:04X}", f"{'0' * 24}01000000:{port:04X}"}
+    assert set(listening) <= loopback
+    assert f"0100007F:{port:04X}" in listening
+
+
+@needs_ipv6
+def test_each_name_of_loopback_leads_to_it(start: Start) -> None:
+    _, address = start("--no-browser")
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        assert b"2 items" in opener.open(address.replace("127.0.0.1", host), timeout=20).read()
+
+
+@needs_ipv6
+def test_a_port_that_is_taken_on_ipv6_only_is_used(place: Path) -> None:
+    announced: list[str] = []
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.bind(("::1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        options = {"port": port, "browser": False, "announce": announced.append}
+        threading.Thread(target=serve, args=([place],), kwargs=options, daemon=True).start()
+        until(lambda: bool(announced))
+    assert announced[0].startswith(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.skipif(not PRIVILEGED, reason="users of this machine may listen on any port")
+def test_a_privileged_port_is_reported_in_a_line(place: Path) -> None:
+    d = FileDirDict[Any](place, file_type="json")
+    port = PRIVILEGED - 1
+    message = f"port {port} of 127.0.0.1; choose another one"
+    with without_rights(), pytest.raises(PermissionError, match=message):
+        serve([d], port=port, browser=False, announce=pytest.fail)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

@@ -79,7 +79,7 @@ def test_tables_have_the_cells_of_the_value() -> None:
 def test_tags_of_jsonpickle_are_text_and_their_arrays_and_frames_are_shown() -> None:
     tagged = {"py/object": "os.system", "py/reduce": [{"py/function": "os.system"}, ["echo"]]}
     (part,) = stored(json.dumps(tagged).encode(), "json")
-    assert part.data.children[0] == Node("py/object", '"os.system"', [])
+    assert part.data.children[0] == Node("py/object", '"os.system"', [], kind="text")
     array = {"py/object": "numpy.ndarray", "dtype": "float64", "values": [0.5, 1.5, 2.5]}
     assert kinds(stored(json.dumps(array).encode(), "json")) == ["plot", "tree"]
     frame = {"py/object": "pandas.DataFrame", "values": '{"a": [1, 2], "b": ["x", "y"]}', "txt": True}

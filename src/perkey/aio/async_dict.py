@@ -177,11 +177,11 @@ class AsyncDict(NeverSame, Generic[V]):
         return await self._do(lambda d: d.setdefault(key, default))
 
     async def discard(self, key: NonEmptyPersiDictKey) -> bool:
-        """Delete an item if there is one, and return whether there was."""
+        """Delete an item if it exists, and return whether it existed."""
         return await self._do(lambda d: d.discard(key))
 
     async def delete_if_exists(self, key: NonEmptyPersiDictKey) -> bool:
-        """Delete an item if there is one, and return whether there was; the same as `discard`."""
+        """Delete an item if it exists, and return whether it existed; the same as `discard`."""
         return await self._do(lambda d: d.delete_if_exists(key))
 
     async def pop(self, key: NonEmptyPersiDictKey, default: Any = _NO_DEFAULT) -> Any:

@@ -233,7 +233,9 @@ class _Tasks(Generic[A, R]):
         """Return what was done next."""
         driving = driver()
         if driving is None:
-            raise RuntimeError("an iteration that began in an event loop goes on outside of it")
+            raise RuntimeError(
+                "an iteration that began in an event loop was continued outside of it; finish it in the loop"
+            )
         done = driving.wait(self._done.get)
         self.running -= 1
         return done

@@ -35,7 +35,7 @@ def parse(d: PersiDict[Any], content: Content, *, unpickle: bool) -> Any:
     """Return the value for people that a content stands for.
 
     Raises:
-        CorruptValueError, UnloadableValueError: As decoding does.
+        CorruptValueError, UnloadableValueError: The value cannot be decoded.
     """
     if d.file_type == "json":
         return _parse_json(read_all(content))

@@ -27,7 +27,7 @@ from perkey.cli.places import PLACE, open_place, place_command, unpickle_option
     "--panels",
     multiple=True,
     metavar="MODULE[:FUNCTION]",
-    help="Add what a Python function returns to the page of each job; may be given several times.",
+    help="Add what a Python function returns to the page of each job or item; may be given several times.",
 )
 def command(
     *, places: tuple[str, ...], port: int, no_browser: bool, unpickle: bool, panels: tuple[str, ...]

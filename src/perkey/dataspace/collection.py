@@ -233,7 +233,7 @@ class Collection:
         """Insert a document, and return its primary key, which is added to the document if missing.
 
         Raises:
-            KeyError: There is a document of that key.
+            KeyError: A document with that key exists already.
             TypeError: The key is not text, or JSON has no form for something in the document.
             ValueError: A key of the document has a dot in it.
         """
@@ -250,7 +250,7 @@ class Collection:
         """Put in documents; those of the same primary keys are replaced.
 
         Raises:
-            TypeError, ValueError: As `insert_one`, for any of them; nothing was put in then.
+            TypeError, ValueError: `insert_one` would refuse one of the documents; nothing was inserted.
         """
         self._take(docs)
 
@@ -264,7 +264,7 @@ class Collection:
 
         Raises:
             KeyError: Nothing matches, and there is another document of the replacement's primary key.
-            TypeError, ValueError: As for ``collection[key] = replacement``.
+            TypeError, ValueError: ``collection[key] = replacement`` would raise it.
         """
         for key in self._matching(filter):
             self[key] = replacement
@@ -323,7 +323,7 @@ class Collection:
             build: Whether to make it if it does not exist.
 
         Raises:
-            KeyError: It does not exist; or the primary key is asked for, which needs no index.
+            KeyError: The index does not exist; or `key` is the primary key, which needs no index.
         """
         table = self._open_table()
         if key == self.primary_key:
@@ -509,7 +509,7 @@ class _File:
     Raises:
         ValueError: The mode or the level of compression does not exist.
         RuntimeError: A compressed file is to be opened as text.
-        FileNotFoundError, FileExistsError: As for `open`.
+        FileNotFoundError, FileExistsError: The mode requires or forbids that the file exists.
     """
 
     def __init__(self, path: str, mode: str, compresslevel: int | None) -> None:

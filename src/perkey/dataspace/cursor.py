@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class JobsCursor(NeverSame):
     """The jobs of a project that match a filter; see `Project.find_jobs`.
 
-    The search is done anew whenever the jobs are asked for, so the answer is always of the moment. One
-    iteration goes through the jobs there were when it began.
+    Each iteration, and each ``len()``, searches again, so the result is current. An iteration yields the
+    jobs that existed when it began.
 
     Args:
         project: The project.

@@ -107,7 +107,7 @@ class Job(DataFolder):
 
     @property
     def space(self) -> Space:
-        """The space that the job belongs to: what search, exchange and synchronisation work on."""
+        """The space that the job belongs to; search, exchange and synchronisation work on it."""
         space: Space = self._project.space
         return space
 
@@ -176,7 +176,7 @@ class Job(DataFolder):
         process is killed. If the job does not exist yet, only this handle changes.
 
         Raises:
-            DestinationExistsError: There is a job of the new state point; nothing was changed.
+            DestinationExistsError: A job with the new state point exists already; nothing was changed.
             TypeError, ValueError: The new one is not a state point.
         """
         statepoint = normalized(new_statepoint)
@@ -229,8 +229,8 @@ class Job(DataFolder):
                 folder.
 
         Raises:
-            JobsCorruptedError: There is such a job with a damaged state point.
-            WorkspaceError, OSError: It cannot be made.
+            JobsCorruptedError: The job exists already, with a damaged state point.
+            WorkspaceError, OSError: The job cannot be made.
         """
         space: Space = self._project.space
         workspace = space.workspace

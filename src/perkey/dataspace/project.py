@@ -140,7 +140,7 @@ class Project(DataFolder):
             durability: As for the class.
 
         Raises:
-            RuntimeError: There is a project with another name or workspace; nothing was changed.
+            RuntimeError: A project with another name or workspace exists already; nothing was changed.
             ValueError: The name is a path: signac 2 takes one where signac 1 takes the name.
             FileNotFoundError: `root` does not exist.
             ConfigError, WorkspaceError: The configuration cannot hold the name or workspace, or the workspace
@@ -280,7 +280,7 @@ class Project(DataFolder):
 
         Raises:
             ValueError: The job is not initialised.
-            DestinationExistsError: There is such a job here; nothing was changed.
+            DestinationExistsError: This project has the job already; nothing was changed.
         """
         copy = self.job_class(self, _id=job.id, statepoint=job.cached_statepoint)
         self.space.workspace.make()
@@ -434,7 +434,7 @@ class Project(DataFolder):
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: It is not JSON.
+            ValueError: The file is not JSON.
         """
         return read_statepoints(fn or self.fn(self.FN_STATEPOINTS))
 
@@ -577,11 +577,11 @@ class Project(DataFolder):
             The path of each job in this project, by its path in the origin.
 
         Raises:
-            DestinationExistsError: There is such a job, and `sync` was not asked for; nothing was changed.
+            DestinationExistsError: The job exists already and `sync` is not given; nothing was changed.
             StatepointParsingError: A state point cannot be read, contradicts the schema, or belongs to two
                 folders; nothing was changed.
             FileNotFoundError: The origin does not exist.
-            ArchiveError: It is not an archive, or damaged, or not safe.
+            ArchiveError: The file is not an archive, is damaged, or is not safe.
             ValueError: The schema makes no sense.
         """
         from perkey.dataspace.exchange.importing import import_jobs  # noqa: PLC0415 - archives are seldom needed

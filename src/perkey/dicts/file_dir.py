@@ -37,7 +37,7 @@ class FileDirDict(PersiDict[V]):
         FileNotFoundError: `base_dir` does not exist, and `create` is False.
         UnsupportedPlatformError: The system is Windows.
         NotADirectoryError: `base_dir` is a file.
-        PermissionError: It does not exist and cannot be made. (One that cannot be written to can be opened
+        PermissionError: The folder does not exist and cannot be made. (A read-only folder can be opened
             and read; nothing is created in it.)
         TypeError, ValueError: An argument is of the wrong kind or out of bounds; `base_dir` is empty or an
             address such as ``s3://bucket``.

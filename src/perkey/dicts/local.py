@@ -14,7 +14,7 @@ from perkey.stores import MemoryStore, NullStore
 class LocalDict(PersiDict[V]):
     """A `PersiDict` in the memory of this process, for tests, caches and threads.
 
-    It behaves like its persistent siblings: values are encoded, so that what was stored does not change
+    It behaves like its persistent siblings: values are encoded, so that stored values do not change
     with the object that was assigned. Pickling and forking give independent copies of the content.
 
     Args:

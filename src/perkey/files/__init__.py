@@ -31,6 +31,7 @@ from perkey.files.folder import (
     write_new,
 )
 from perkey.files.locks import Turn, begin_turn, is_nested
+from perkey.files.many import AT_ONCE, Staged, publish_first, read_first, stage_first, stat_all
 from perkey.files.paths import folder_path
 from perkey.files.reading import (
     PASSAGE,
@@ -71,6 +72,7 @@ from perkey.files.trees import (
 from perkey.files.whole import sync_path, write_file, write_new_in
 
 __all__ = [
+    "AT_ONCE",
     "LOCK_FILE",
     "NEEDS_NAME",
     "OURS",
@@ -94,6 +96,7 @@ __all__ = [
     "Patience",
     "ProcessLock",
     "Rules",
+    "Staged",
     "Turn",
     "Way",
     "begin",
@@ -126,8 +129,10 @@ __all__ = [
     "persist",
     "place",
     "publish",
+    "publish_first",
     "raise_absent",
     "read_file",
+    "read_first",
     "read_open",
     "read_path",
     "refuse_dangling",
@@ -137,6 +142,8 @@ __all__ = [
     "replace_path",
     "shared_status",
     "shared_ways",
+    "stage_first",
+    "stat_all",
     "stat_file",
     "stat_shared",
     "status_of",

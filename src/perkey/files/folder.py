@@ -28,11 +28,11 @@ import sys
 import threading
 import time
 from _thread import RLock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import chain, compress
-from typing import Any, Final, Self, TypeVar
+from itertools import chain, compress, repeat
+from typing import Any, Final, Self, TypeVar, cast
 
 from perkey.answers import system_answer
 from perkey.content import Data, Streamable
@@ -162,6 +162,21 @@ class Handle(io.IOBase):
         opened.extend(map(act, (path,), (flags,), (mode,)))
         return opened[-1]
 
+    def open_first(
+        self, paths: Iterable[str], flags: int, mode: int = 0o777, dir_fd: int | None = None
+    ) -> list[int]:
+        """Open the first of many files, as `open`; return the descriptors of those before the first failure.
+
+        Only for a handle whose files are not locked.
+        """
+        opened = self._opened
+        before = len(opened)
+        try:
+            opened.extend(map(partial(os.open, dir_fd=dir_fd), paths, repeat(flags), repeat(mode)))
+        except system_answer(OSError):
+            pass  # the caller opens that one by itself, which raises the error
+        return opened[before:]
+
     def redirect(self, fd: int, other: int) -> None:
         """Close what a descriptor of this handle leads to, and let it lead to what `other` leads to.
 
@@ -241,7 +256,7 @@ def lock(fd: int) -> bool:
     once: the caller works under that write's lock.
 
     Raises:
-        OSError: It failed for another reason.
+        OSError: Locking failed for another reason.
     """
     if sys.platform == "win32":  # pragma: not on Linux
         from perkey.files.locks import lock_byte
@@ -405,7 +420,7 @@ class Folder(Handle):
             way: How it is used.
 
         Raises:
-            FileNotFoundError: It does not exist (`make_folder` makes it).
+            FileNotFoundError: The folder does not exist (`make_folder` makes it).
         """
         folder = cls("/".join((base, *parts)), lockable=lockable)
         if way is not None and way.look is not None:
@@ -460,6 +475,24 @@ class Folder(Handle):
                 self.settle(name)  # it is another writer's
             explain(error, f"{self.path}/{name}")
 
+    def create_first(self, names: list[str], files: Handle) -> list[int]:
+        """Create the first of many temporary files; return the descriptors of those before the first failure.
+
+        Args:
+            names: Their names, at least one.
+            files: Closes them.
+        """
+        try:
+            opened = [self.create(names[0], files)]
+        except system_answer(OSError):
+            return []
+        rest = names[1:]
+        noted = cast("list[str]", self._temporaries)
+        noted.extend(rest)
+        opened += files.open_first(rest, _CREATE, 0o666, self._fd)
+        any(map(noted.remove, names[len(opened) :]))  # one may be another writer's
+        return opened
+
     def _remover(self) -> Callable[[str], None]:
         """Return what removes a temporary file when the folder is closed."""
         return partial(os.unlink, dir_fd=self._fd)
@@ -468,6 +501,10 @@ class Folder(Handle):
         """Note that a file of `create` was given its final name, or was there before."""
         if self._temporaries:
             self._temporaries.remove(name)
+
+    def settle_first(self, names: list[str]) -> None:
+        """Note that many files of `create_first` were given their final names."""
+        any(map(cast("list[str]", self._temporaries).remove, names))  # each returns None
 
     def open_file(self, name: str, file: Handle) -> int:
         """Open a file for reading.
@@ -523,6 +560,14 @@ class Folder(Handle):
             return False
         return rename_new(self._fd, temporary, name, f"{self.path}/{name}")
 
+    def insert_first(self, temporaries: list[str], names: list[str]) -> int:
+        """Rename the first files, as `insert`; return the number of those before the first failure."""
+        try:
+            from perkey.files.syscalls import rename_first_new  # loads ctypes
+        except ImportError:  # an interpreter built without it
+            return 0
+        return rename_first_new(self._fd, temporaries, names)
+
     def may_have_unnamed(self) -> bool:
         """Return whether a process may make a file without a name here, and link it into its place."""
         try:
@@ -561,7 +606,7 @@ class Folder(Handle):
 
         Raises:
             FileNotFoundError: Another process deleted the folder, or a temporary file that seemed stale.
-            OSError: It cannot be written; nothing was changed.
+            OSError: The file cannot be written; nothing was changed.
         """
         leaf = name[-1]
         where = f"{self.path}/{leaf}"
@@ -796,8 +841,8 @@ def read_file(path: str) -> bytes | None:
     """Return the content of a file; None if it does not exist.
 
     Raises:
-        FileNotFoundError: There is a link of that name, which leads nowhere.
-        OSError: It cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
+        FileNotFoundError: The name is a link that leads nowhere.
+        OSError: The file cannot be read, or is not a file. (A pipe is not waited for; it seems to be empty.)
     """
     try:
         return persist(partial(read_path, path))

@@ -14,12 +14,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, starmap
 from operator import length_hint
 from typing import Final
 
-from perkey.answers import system_answer
+from perkey.answers import ignore_system_answer, system_answer
 
 if sys.platform != "win32":
     import fcntl
@@ -71,6 +71,32 @@ class FileTurn(Turn):
         self.file = file
 
 
+class ManyTurns:
+    """Files that get their names by one system call each, which compares, too: so no turn can be taken away.
+
+    Args:
+        folder: The descriptor of their folder.
+        leaves: Their names there.
+
+    Attributes:
+        replaced: The status of each file in an item's place, before the first nested write changed that.
+    """
+
+    __slots__ = ("folder", "leaves", "replaced")
+
+    def __init__(self, folder: int, leaves: Iterable[str]) -> None:
+        self.folder = folder
+        self.leaves = frozenset(leaves)
+        self.replaced: dict[str, os.stat_result] = {}
+
+    def note(self, other: FileTurn) -> None:
+        """Note what is in the place of an item that a nested write is about to change."""
+        leaf = other.leaf
+        if leaf in self.leaves and leaf not in self.replaced and _same(self.folder, other.folder):
+            with ignore_system_answer(FileNotFoundError):
+                self.replaced[leaf] = os.stat(leaf, dir_fd=self.folder, follow_symlinks=False)
+
+
 class Hold:
     """A lock that a thread has, or is about to take or to release.
 
@@ -79,11 +105,13 @@ class Hold:
             it is garbage.
         fd: The descriptor that is locked, or is about to be; -1 without a lock.
         published: The status of the turn's file in the item's place, if a nested write replaced it.
+        many: The files that are being given their names together, if any.
     """
 
     pending: Iterator[int]
     fd = -1
     published: os.stat_result | None = None
+    many: ManyTurns | None = None
     _turn: FileTurn | None = None
 
     def is_alive(self) -> bool:
@@ -97,6 +125,8 @@ class Hold:
 
     def overtake(self, other: FileTurn) -> None:
         """Take away the turn that is under way, if `other` is about to change the same item."""
+        if self.many is not None and self.is_alive():
+            self.many.note(other)
         turn = self._turn
         if (
             turn is None

@@ -36,22 +36,21 @@ def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str
         raise ValueError(f"{argument} must not be empty; '.' is the current folder")
     if "\0" in text:
         raise ValueError(f"{argument} must not contain NUL characters: {text!r}")
-    _refuse_address(text, argument)
+    if (found := _ADDRESS.fullmatch(text)) is not None:
+        raise _not_a_path(found, argument)
     expanded = os.path.expanduser(text)
     if expanded.startswith("~") and expanded == text:
         raise ValueError(f"{argument}={text!r}: the user does not exist; './{text}' is a folder of that name")
     return os.path.abspath(expanded)
 
 
-def _refuse_address(text: str, argument: str) -> None:
-    found = _ADDRESS.fullmatch(text)
-    if found is None:
-        return
+def _not_a_path(found: re.Match[str], argument: str) -> ValueError:
+    """Return the error about an address where the path of a folder was expected."""
     groups = found.groups()
     scheme, slashes, rest = groups[:3] if groups[0] else groups[3:]
     address = without_secrets(f"{scheme}://{rest}")
     shown = address.replace("://", f":{slashes}", 1)
-    raise ValueError(
+    return ValueError(
         f"{argument} must be the path of a folder, not the address {shown!r}; "
         f"{_advice(argument, shown, scheme.lower(), address.partition('://')[2])}"
     )

@@ -48,7 +48,7 @@ def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: An
         *arguments: Its first arguments.
 
     Raises:
-        FileNotFoundError, NotADirectoryError: It does not exist.
+        FileNotFoundError, NotADirectoryError: The file does not exist.
         OSError: A symbolic link is in the way (ELOOP), or rights are missing.
         Whatever `act` raises.
     """

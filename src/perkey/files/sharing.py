@@ -56,6 +56,9 @@ _BY_SMB: Final = (
 )
 
 
+_LOCKINGS: Final = get_args(Locking)
+_ALLOWED: Final = ", ".join(map(repr, _LOCKINGS))
+
 shared_ways: Final[dict[tuple[str, Locking], Way]] = {}
 """The ways for several machines that are known so far: for readers, which do not decide."""
 
@@ -68,13 +71,12 @@ def check_locking(locking: str, name: str = "locking") -> Locking:
         name: The name of the argument or variable that has it, for an error.
 
     Raises:
-        TypeError: It is not a str.
-        ValueError: It is another str.
+        TypeError: The value is not a str.
+        ValueError: The value is another str.
     """
-    allowed = ", ".join(map(repr, get_args(Locking)))
-    check_kind(name, locking, str, f"one of {allowed}")
-    if locking not in get_args(Locking):
-        raise ValueError(f"{name} must be one of {allowed}, not {locking!r}")
+    check_kind(name, locking, str, f"one of {_ALLOWED}")
+    if locking not in _LOCKINGS:
+        raise ValueError(f"{name} must be one of {_ALLOWED}, not {locking!r}")
     return locking  # type: ignore[return-value]
 
 

@@ -6,8 +6,10 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from itertools import repeat, takewhile
+from operator import eq
 from typing import Any, Final
 
 from perkey.answers import answer
@@ -43,6 +45,13 @@ def error_of(path: str | None = None) -> OSError:
     return OSError(number, os.strerror(number), path)
 
 
+@cache
+def _renameat2() -> Callable[..., int] | None:
+    """Return the function of that name, found once: finding it takes as long as calling it."""
+    of_path = (ctypes.c_int, ctypes.c_char_p)
+    return libc_function("renameat2", ctypes.c_int, *of_path, *of_path, ctypes.c_uint)
+
+
 def rename_new(folder: int, old: str, new: str, path: str) -> bool:
     """Rename a file unless the new name is taken (renameat2 with RENAME_NOREPLACE).
 
@@ -58,15 +67,7 @@ def rename_new(folder: int, old: str, new: str, path: str) -> bool:
     Raises:
         FileExistsError, OSError: The name is taken, or it failed for another reason.
     """
-    function = libc_function(
-        "renameat2",
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_uint,
-    )
+    function = _renameat2()
     if function is None:
         return False
     if function(folder, os.fsencode(old), folder, os.fsencode(new), _NO_REPLACE) == 0:
@@ -75,3 +76,15 @@ def rename_new(folder: int, old: str, new: str, path: str) -> bool:
     if error.errno in _UNKNOWN:
         return False
     raise error
+
+
+def rename_first_new(folder: int, old: Iterable[str], new: Iterable[str]) -> int:
+    """Rename the first files as `rename_new`; return the number of those before the first refusal."""
+    function = _renameat2()
+    if function is None:
+        return 0
+    here = repeat(folder)
+    coding = repeat(sys.getfilesystemencoding()), repeat(sys.getfilesystemencodeerrors())
+    of_old, of_new = map(str.encode, old, *coding), map(str.encode, new, *coding)  # as os.fsencode
+    results = map(function, here, of_old, here, of_new, repeat(_NO_REPLACE))
+    return len([*takewhile(partial(eq, 0), results)])

@@ -110,7 +110,7 @@ def copy_tree(source: str, target: str, *, durable: bool, exact: bool = False) -
 
     Args:
         source: The folder.
-        target: Where to. Its name in the folder above reaches the disk with the next sync of that.
+        target: The path of the copy. The next sync of the folder above brings its name to the disk.
         durable: Whether all that is in it is on disk when this returns.
         exact: As for `entries`. An exact copy has times and permissions of folders, too.
     """
@@ -220,7 +220,7 @@ def copy_file(source: str, target: str, rules: Rules, *, link: bool, durable: bo
     """Copy a file or link over the target atomically: readers see old or new. Arguments as for `copy_new`.
 
     Raises:
-        OSError: It cannot be copied; the target is as it was.
+        OSError: The file cannot be copied; the target is as it was.
     """
     temporary = os.path.join(os.path.dirname(target), temporary_name())
     try:
@@ -247,7 +247,7 @@ def copy_new(
 
     Args:
         source: What to copy.
-        target: Where to.
+        target: The path of the copy.
         rules: How.
         present: What the copy will replace.
         link: Whether a link is copied, and not what it leads to.

@@ -48,6 +48,16 @@ def version_of(found: os.stat_result, fd: int) -> Version:
     return f"{times}-{_known_digest(found, fd)}" if needs_digest(found) else times
 
 
+def version_of_content(found: os.stat_result, content: bytes) -> Version:
+    """Return the version of a file whose status is `found`, and whose whole content was just read."""
+    times = plain_version_of(found)
+    if not needs_digest(found):
+        return times
+    import hashlib
+
+    return f"{times}-{hashlib.blake2b(content, digest_size=16).hexdigest()}"
+
+
 def plain_version_of(found: os.stat_result) -> Version:
     """Return the version of a file that needs no digest."""
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}-{found.st_ctime_ns:x}"

@@ -17,14 +17,14 @@ def write_file(
     """Write a file atomically: readers see the old content or the new one.
 
     Args:
-        path: Where to; the folder must exist.
-        content: All of it.
+        path: The path of the file, whose folder must exist.
+        content: The whole content.
         durable: Whether it is on disk when this returns.
-        new: Whether there must not be such a file.
-        mode: The most rights that it gets; the umask takes some away.
+        new: Whether the file must not exist yet.
+        mode: The permissions of a new file; the umask removes some.
 
     Raises:
-        FileExistsError: There is one, and `new` was asked for; it is left as it is.
+        FileExistsError: The file exists and `new` is True; nothing was changed.
     """
     place, name = os.path.split(os.path.abspath(path))
     with open_folder(place, lockable=False) as folder:

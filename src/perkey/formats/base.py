@@ -35,7 +35,7 @@ class Format(ABC):
 
         Raises:
             CorruptValueError: The bytes are damaged, as far as the format can detect it.
-            UnloadableValueError: They are sound, but the value cannot be built in this program.
+            UnloadableValueError: The bytes are sound, but the value cannot be built in this program.
         """
 
     def check(self, content: Content) -> bool:

@@ -195,8 +195,8 @@ def refuse_for_pickle(head: bytes, magics: tuple[bytes, ...]) -> NoReturn:
     """Describe a file whose beginning is neither perkey's nor joblib's.
 
     Raises:
-        UnloadableValueError: It is sound, as it seems, and of another kind.
-        CorruptValueError: It is damaged.
+        UnloadableValueError: The content seems to be sound and of another kind.
+        CorruptValueError: The content is damaged.
     """
     cut = any(magic.startswith(head) for magic in magics)
     if head and not cut:

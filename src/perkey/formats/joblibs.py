@@ -67,9 +67,9 @@ def load_joblib(content: Content) -> Any:
     """Return what `joblib.dump` (and so persidict) wrote, or any pickler from protocol 2 on.
 
     Raises:
-        CorruptValueError: It is damaged as far as can be detected without checksums.
-        UnloadableValueError: It is of another kind, or a module or class that the value needs is not here,
-            or raised an exception.
+        CorruptValueError: The content is damaged as far as can be detected without checksums.
+        UnloadableValueError: The content is of another kind, or a module or class that the value
+            needs is not here, or raised an exception.
     """
     import joblib  # noqa: PLC0415 - needed for foreign files only
 
@@ -116,8 +116,8 @@ def as_joblib_file(content: Content) -> BinaryIO:
     """Return `content` as a file at its start.
 
     Raises:
-        CorruptValueError: It does not begin as a file of joblib, and seems to be damaged.
-        UnloadableValueError: It does not, and seems to be sound and of another kind.
+        CorruptValueError: The content does not begin as a file of joblib, and seems to be damaged.
+        UnloadableValueError: The content seems to be sound and of another kind.
     """
     file = io.BytesIO(content) if isinstance(content, bytes) else content
     start = file.tell()
@@ -138,7 +138,7 @@ def explain(error: Exception, file: BinaryIO, outer: BaseException | None) -> No
 
     Raises:
         CorruptValueError: The bytes are damaged.
-        UnloadableValueError: They are sound as far as can be detected.
+        UnloadableValueError: The bytes are sound as far as can be detected.
         MemoryError: An allocation failed, and the compression is sound.
     """
     start = file.tell()

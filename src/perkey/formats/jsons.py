@@ -87,7 +87,7 @@ class JsonFormat(Format):
         return text.encode("ascii")
 
     def decode(self, content: Content) -> Any:
-        value, text = _parsed(read_all(content))
+        value, text = _parsed(content if isinstance(content, bytes) else read_all(content))
         return _restore(value, text) if _TAGGED.search(text) else value
 
     def check(self, content: Content) -> bool:

@@ -80,7 +80,7 @@ def fitting(names: Iterable[Name]) -> list[tuple[Parameters, int]]:
 def watched(
     scanned: Iterator[S], pick: Callable[[Iterator[S]], Iterator[T]], store: Store, naming: Naming
 ) -> Iterator[T]:
-    """Return what `pick` finds among what was scanned; warn if the names there are those of other parameters.
+    """Return what `pick` finds among what was scanned; warn if these names have other parameters.
 
     Args:
         scanned: A listing of `store`.
@@ -116,7 +116,7 @@ def _last_part(found: tuple[Any, ...]) -> str:
 
 
 def count_watched(counted: int, store: Store, naming: Naming) -> int:
-    """Return a count of items; warn if the names there are those of other parameters.
+    """Return a count of items; warn if these names have other parameters.
 
     Cost: another listing of up to 1,000 names at the first, second, fourth, eighth, ... count of nothing.
         Where a listing costs no request, another one at the first count without digests.

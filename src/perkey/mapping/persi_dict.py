@@ -308,8 +308,8 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
             KeyError: The key is missing.
 
         Cost: one stat. In a folder, a file whose time has no digits below the microsecond is also read, 1 MiB
-        at a time. Archives and copying programs leave such times, which do not distinguish two contents. Each
-        process reads such a file once, from two seconds after its last change on.
+        at a time. Archives and copying programs leave such times, which do not distinguish two contents. A
+        process does not read such a file again if it did so two seconds after its last change or later.
         """
         return self._items.stat(key).version
 

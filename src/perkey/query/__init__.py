@@ -1,6 +1,6 @@
 """One filter language over values of dictionaries, documents and jobs.
 
-A filter is a mapping of paths to what is expected there.
+A filter is a mapping of paths to expected values or conditions.
 
 >>> wanted = {"a": 1, "b.c": {"$gt": 2.5}, "$or": [{"kind": "x"}, {"kind": {"$regex": "^y"}}]}
 >>> matches({"a": 1, "b": {"c": 3}, "kind": "yes"}, wanted)

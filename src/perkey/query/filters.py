@@ -20,7 +20,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Filter: TypeAlias = Mapping[str, Any]
-"""Paths and what is expected there; see `perkey.query`."""
+"""Paths, and the value or condition expected at each; see `perkey.query`."""
 
 Place: TypeAlias = tuple[str | int, ...]
 """The keys and indices that lead to a part of a filter, for error messages."""
@@ -123,7 +123,7 @@ def _none_of(expected: Any) -> Predicate:
 def _regex(pattern: Any) -> Predicate:
     try:
         compiled = re.compile(pattern)
-    except answer(re.error, TypeError) as error:
+    except answer(re.error, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"$regex takes a regular expression, not {pattern!r}: {error}") from error
     if not isinstance(compiled.pattern, str):
         raise ValueError(f"$regex takes a regular expression for text, not for bytes: {pattern!r}")
@@ -374,7 +374,7 @@ def find(items: Mapping[K, V], filter: Filter | None = None) -> Iterator[tuple[K
     Cost: reads every value.
 
     Raises:
-        TypeError, ValueError: As `parse`, at once and not at the first item.
+        TypeError, ValueError: `parse` refuses the filter; raised at once and not at the first item.
 
     >>> dict(find({"x": {"n": 1}, "y": {"n": 5}, "z": 3}, {"n": {"$gt": 2}}))
     {'y': {'n': 5}}

@@ -27,8 +27,8 @@ def parse_filter(tokens: Sequence[str] | None) -> dict[str, Any] | None:
     written in JSON.
 
     Raises:
-        TypeError, ValueError: It begins like JSON but is not JSON, a key ends in a dot, or it is not a valid
-            filter.
+        TypeError, ValueError: The filter begins like JSON but is not JSON, has a key that ends in a
+            dot, or is not valid.
 
     Warns:
         UserWarning: An operator of order (``$gt``, ...) has a word for its argument that is not a number.
@@ -70,7 +70,7 @@ def _together(conditions: list[tuple[str, Any]]) -> dict[str, Any]:
 def _key(key: str) -> str:
     if key.endswith("."):
         raise ValueError(
-            f"the key {key!r} ends in a dot: if an operator was to follow, quote it for the shell, "
+            f"the key {key!r} ends in a dot: if you meant an operator, quote it for the shell, "
             f"as in '{key}$gt'; the empty key is written in JSON: '{json.dumps({key: 1})}'"
         )
     return key

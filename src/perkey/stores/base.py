@@ -232,7 +232,7 @@ class Store(ABC):
 
     @abstractmethod
     def describe(self, name: Name = ()) -> str:
-        """Return where an item (or the whole store) is, for messages: a path or an address, no secrets."""
+        """Return the path or address of an item, or of the whole store, for messages; without secrets."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"

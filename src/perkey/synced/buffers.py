@@ -209,7 +209,7 @@ class BufferedDocument(Draft):
         return result
 
     def close(self) -> None:
-        """Take no more edits, and write what was edited; raises what the resource raises."""
+        """Take no more edits, and write the pending ones; the exceptions of the resource pass."""
         self.closed = True
         if self.edits:
             self.document.commit(self._base, super().snapshot()[1])

@@ -47,7 +47,7 @@ C = TypeVar("C", bound="SyncedCollection")
 class SyncedCollection(NeverSame, Collection[Any]):
     """A dict or list that is stored somewhere, or a part of one: what both kinds have in common.
 
-    Each read is of what is stored at that moment, each edit one compare-and-swap of the whole document,
+    Each read returns the current content, each edit one compare-and-swap of the whole document,
     repeated after a conflict: of any number of threads and processes, no edit is lost. An edit that fails
     has changed nothing. Dicts and lists inside come back as synced collections, too; they are places in the
     document, not the things that were there: a dict taken from index 0 of a list is at index 0 for ever.
@@ -116,7 +116,7 @@ class SyncedCollection(NeverSame, Collection[Any]):
 
         Raises:
             ValueError: `data` is of the other kind, or not allowed.
-            KeyTypeError, TypeError: It is not allowed.
+            KeyTypeError, TypeError: `data` is not allowed.
         """
         edit(self, replacing(admit(self, checked(self, data))))
 

@@ -90,7 +90,7 @@ class BytesResource(Resource):
 
     @abstractmethod
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
-        """As `write`, for bytes."""
+        """Do the same as `write`, with bytes."""
 
     def read(self, known: Version | None) -> Found | None:
         found = self.read_bytes(known)
@@ -264,7 +264,7 @@ class Document:
 
         Raises:
             CorruptValueError: The stored content is not JSON.
-            WrongKindError: It is a list and not a dict, or a dict and not a list.
+            WrongKindError: The content is a list and not a dict, or a dict and not a list.
         """
         known = self._state
         try:

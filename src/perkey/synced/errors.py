@@ -46,11 +46,11 @@ class BufferException(PerkeyError, RuntimeError):  # noqa: N818 - the name that 
 class BufferedFileError(BufferException):
     """Some buffered documents could not be written. All other documents of the same flush were written.
 
-    What is in their places was left as it is: usually another writer's change.
+    The content of their places was left as it is: usually another writer's change.
 
     Attributes:
         files: Each of their places (for a JSON file its path) and the reason.
-        data: Each of their places and what was to be written there, as plain data.
+        data: Each place with the content that was not written, as plain data.
     """
 
     def __init__(self, files: dict[str, Exception], data: dict[str, Any]) -> None:

@@ -69,9 +69,9 @@ def to_plain(value: Any, *, key_of: KeyReader = string_key, allow_nan: bool = Tr
 
     Raises:
         KeyTypeError, InvalidKeyError: A key is of the wrong type, or two keys become the same.
-        TypeError: Something in it has no form in JSON (bytes, sets, complex numbers, any other object).
-        ValueError: It contains itself or is nested too deeply; or an int has more digits than Python reads
-            (`sys.get_int_max_str_digits`); or NaN and infinities, if not allowed.
+        TypeError: A value in it cannot be written as JSON (bytes, sets, complex numbers, any other object).
+        ValueError: `value` contains itself or is nested too deeply; or an int has more digits than
+            Python reads (`sys.get_int_max_str_digits`); or NaN and infinities, if not allowed.
     """
     try:
         return _Conversion(key_of, allow_nan=allow_nan).plain(value)
@@ -117,12 +117,12 @@ class _Conversion:
             return self._mapping(item)
         if isinstance(item, Sequence) and not isinstance(item, (bytes, bytearray, memoryview)):
             return [self.plain(inner) for inner in item]
-        raise _without_form(type(item).__name__, item)
+        raise _not_json(f"a value of type {type(item).__name__}", item)
 
 
-def _without_form(kind: str, item: object) -> TypeError:
+def _not_json(kind: str, item: object) -> TypeError:
     return TypeError(
-        f"the type {kind} has no form in JSON: {item!r:.200}; store text, numbers, lists or mappings instead"
+        f"{kind} cannot be written as JSON: {item!r:.200}; store text, numbers, lists or mappings instead"
     )
 
 
@@ -133,7 +133,7 @@ def of_numpy(item: Any) -> Any:
         return item
     if item.dtype.kind in "biufUOT" and item.dtype.char != "g":  # a long double has digits that float has not
         return item.tolist()
-    raise _without_form(f"{item.dtype} of NumPy", item)
+    raise _not_json(f"NumPy's {item.dtype}", item)
 
 
 def copy_of(data: Plain) -> Plain:
@@ -216,13 +216,13 @@ def default(item: Any) -> Any:
     For ``json.dumps(..., default=default)``.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The item is of another type.
     """
     if hasattr(item, "__perkey_plain__"):
         return item.__perkey_plain__()
     converted = of_numpy(item)
     if converted is item:
-        raise _without_form(type(item).__name__, item)
+        raise _not_json(f"a value of type {type(item).__name__}", item)
     return converted
 
 
@@ -244,7 +244,7 @@ def json_format_validator(data: Any) -> None:
 
     Raises:
         KeyTypeError: A key is not a string.
-        TypeError: A value has no form in JSON.
+        TypeError: A value cannot be written as JSON.
     """
     to_plain(data)
 
@@ -259,7 +259,7 @@ def no_dot_in_key(data: Any) -> None:
     """Raise if a key of a mapping in `data` contains a dot.
 
     Raises:
-        InvalidKeyError: It does.
+        InvalidKeyError: A key has a dot.
         KeyTypeError: A key is neither a string nor an int, a bool or None.
     """
     for key in _keys(data):

@@ -81,7 +81,8 @@ class SyncedDict(SyncedCollection, MutableMapping[str, Any]):
         """Put in the items of a mapping or of pairs, and the keyword arguments, as one edit.
 
         Raises:
-            KeyTypeError, InvalidKeyError, TypeError, ValueError: It is not allowed; nothing was stored.
+            KeyTypeError, InvalidKeyError, TypeError, ValueError: A key or value is not allowed; nothing
+                was stored.
         """
         new = admit(self, {**dict(other), **more})
         if new:

@@ -196,21 +196,21 @@ def verify(
     on_fault: Callable[[Fault], object] | None = None,
     on_item: Callable[[tuple[str, ...]], object] | None = None,
 ) -> VerifyReport:
-    """Read every value of a dictionary, and report what is wrong in its place.
+    """Read every value of a dictionary, and report the faults of its place.
 
     Without `decode`, only frames, checksums and the grammar of JSON and of pickles are looked at: nothing
     that the bytes name is run. Claims, and items of other dictionaries in the place, are skipped. A
     cache in front of the place is not asked.
 
     Args:
-        d: The dictionary, or a project of `perkey.dataspace`: that is checked by its own `check`, or with
-            `repair` by its own `repair`.
+        d: The dictionary, or a project of `perkey.dataspace`, whose own `check` is called, or with `repair`
+            its own `repair`.
         repair: ``"quarantine"`` moves damaged values to a folder of the place, and reports where. Nothing
             else is changed, and nothing is deleted; `unquarantine` moves them back.
         decode: Whether to build the values, too. That runs code which pickles name, and finds values whose
             classes are missing here. Do it only where you trust the writers.
         workers: How many values are read at a time; None means a number that suits the place.
-        on_fault: Is called with each fault, as it is found.
+        on_fault: Is called with each fault.
         on_item: Is called with the key of each item that was looked at.
 
     Returns:
@@ -250,7 +250,9 @@ def _check_repair(d: PersiDict[Any], repair: object) -> None:
     if d.store.read_only:
         raise ReadOnlyError(d.store.describe())
     if d.immutable_items:
-        raise MutationPolicyError("immutable items: items cannot be moved; open the place without that")
+        raise MutationPolicyError(
+            "immutable_items=True: damaged items cannot be moved away; open the place without immutable_items"
+        )
     if not d.store.supports("remove", "version"):
         reason = "a value that is written meanwhile could be moved away"
         raise refuse(d.store.describe(), "remove", "version", reason)

@@ -83,7 +83,7 @@ def convert(
         on_item: Is called with each item that was dealt with, or would be.
 
     Returns:
-        What was done: `copied` items were written, and in place `deleted` under their old names.
+        The report: `copied` items were written, and in place `deleted` under their old names.
 
     Raises:
         ValueError: A path is not one of these places; or it cannot be done in place.
@@ -208,7 +208,7 @@ def _in_place(
     if not dry_run:
         old.check_deletable()
         if not d.store.supports("remove", "version"):
-            reason = "what is written meanwhile could be lost; give a destination instead"
+            reason = "values that other programs write meanwhile could be lost; give a destination instead"
             raise refuse(d.store.describe(), "remove", "version", reason)
     policy = Policy(base_class=old.policy.base_class, shares_place=True)
     new = Items[Any](d.store, names, format_of(names.file_type), policy)
@@ -450,7 +450,7 @@ def _open(
         return _open_perkey(path, in_place=in_place)
     path = os.path.expanduser(path)
     if not os.path.exists(path) and _shelf_of(path) is None:  # libraries would make it
-        raise FileNotFoundError(f"{path}: the path does not exist; pass the path of what is to be converted")
+        raise FileNotFoundError(f"{path}: the path does not exist; pass the path of the place to convert")
     found = _kind_of(path) if kind == "auto" else kind
     if found == "perkey":
         return _open_perkey(path, in_place=in_place)

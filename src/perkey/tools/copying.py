@@ -29,7 +29,7 @@ from perkey.content import (
     close,
 )
 from perkey.errors import ConflictError, MissingExtraError
-from perkey.expectations import ABSENT, ANY, Expectation, Version, refuse
+from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version, refuse
 from perkey.keys import PersiDictKey
 from perkey.mapping import Items, PersiDict, items_of
 from perkey.naming import Name
@@ -47,6 +47,7 @@ from perkey.tools.locating import (
     grouped,
     innermost,
     overlap,
+    plain_folder,
     stat_or_none,
     with_workers,
 )
@@ -324,8 +325,13 @@ class Copying:
         self._compares = isinstance(other, MemoryStore) or (
             self._sets_times and isinstance(place, MemoryStore)
         )
+        folder = plain_folder(source.store)
+        self._read_group = (
+            source.store.read_many if folder is None else partial(folder[0].read_ahead, below=folder[1])
+        )
         self._pending: dict[Name, _Job] = {}
         self._tell: Callable[[], object] = bool
+        self._is_watched = options.on_item is not None
         self.report = CopyReport(source.store.describe(below), target.store.describe(below_target))
         self.report.dry_run = options.dry_run
 
@@ -347,13 +353,13 @@ class Copying:
         total = self._total(progress)
         bar = _Bar(self.report, total) if progress is True else None
         if bar is not None:
-            self._tell = bar.show
+            self._tell, self._is_watched = bar.show, True
         elif callable(progress):
-            self._tell = partial(progress, self.report, total)
+            self._tell, self._is_watched = partial(progress, self.report, total), True
         listed: Listed | None = None
-        look: Callable[[Name], Stat | None] = partial(stat_or_none, self._there)
+        look: Callable[[Name], Stat | None] | None = partial(stat_or_none, self._there)
         if is_empty:
-            look = _nothing
+            look = None
         elif self._there.workers > 1:
             listed = Listed(self._there.scan_sizes(self.below_target))
             look = listed.find
@@ -391,13 +397,18 @@ class Copying:
             reason += ", and overwrite=False adds what is missing"
             raise refuse(store.describe(), "write", "version", reason)
 
-    def _run(self, look: Callable[[Name], Stat | None]) -> None:
+    def _run(self, look: Callable[[Name], Stat | None] | None) -> None:
         prepared = self._prepared(look)
         if self.options.dry_run:
             for target, _ in prepared:
                 self._note_written(self._pending.pop(target))
             return
-        for target, result in self.target.store.write_many(prepared, expect=self._expectation):
+        expect: Expectations = self._expectation
+        if self.options.unconditional:
+            expect = ANY
+        elif look is None:
+            expect = ABSENT
+        for target, result in self.target.store.write_many(prepared, expect=expect):
             job = self._pending.pop(target)
             if isinstance(result, Exception):
                 self._settle(job, result)
@@ -405,8 +416,6 @@ class Copying:
                 self._note_written(job)
 
     def _expectation(self, target: Name) -> Expectation:
-        if self.options.unconditional:
-            return ANY
         there = self._pending[target].there
         return ABSENT if there is None else there.version
 
@@ -433,7 +442,8 @@ class Copying:
     def _note_written(self, job: _Job) -> None:
         self.report.bytes += job.seen.size
         self.report.copied += 1
-        self._show(job, "copy" if job.there is None else "replace")
+        if self._is_watched:
+            self._show(job, "copy" if job.there is None else "replace")
 
     def _note_conflict(self, job: _Job) -> None:
         self.report.conflicts += 1
@@ -461,7 +471,7 @@ class Copying:
 
     # --- Planning -------------------------------------------------------------------------------------------
 
-    def _prepared(self, look: Callable[[Name], Stat | None]) -> Iterator[tuple[Name, Data]]:
+    def _prepared(self, look: Callable[[Name], Stat | None] | None) -> Iterator[tuple[Name, Data]]:
         """Yield name and data of each item that is to be written; `_pending` has its job by then."""
         for group in grouped(self._jobs(look), _GROUP):
             small: dict[Name, _Job] = {}
@@ -482,7 +492,7 @@ class Copying:
 
     def _read(self, jobs: dict[Name, _Job]) -> Iterator[tuple[Name, Data]]:
         """Read small items in bulk, and yield those to be written."""
-        for name, found in self.source.store.read_many(jobs, limit=_LARGE):
+        for name, found in self._read_group(jobs, limit=_LARGE):
             job = jobs[name]
             if isinstance(found, KeyError):
                 self._note_vanished()
@@ -549,7 +559,7 @@ class Copying:
         self._pending[job.target] = job
         return True
 
-    def _jobs(self, look: Callable[[Name], Stat | None]) -> Iterator[_Job]:
+    def _jobs(self, look: Callable[[Name], Stat | None] | None) -> Iterator[_Job]:
         """Yield each item that may have to be written."""
         key_of = self.source.naming.key_of
         for name, seen in self.source.store.scan_sizes(self.below):
@@ -561,7 +571,8 @@ class Copying:
             try:
                 if not self._same_names:
                     target = self.target.naming.name_of(key)
-                there = look(target)
+                if look is not None:
+                    there = look(target)
                 must = True if there is None else self._must_replace(target, there, seen)
             except answer(Exception) as error:
                 self._fail(_Job(name, seen, target, there), error)
@@ -622,11 +633,6 @@ class Copying:
             return digest_of(as_data(content))
         finally:
             close(content)
-
-
-def _nothing(name: Name) -> None:
-    """Return None: the place is empty."""
-    del name
 
 
 class _Lazy:

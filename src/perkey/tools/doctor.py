@@ -80,10 +80,10 @@ def examine(place: str, *, locking: Locking = "auto", endpoint_url: str | None =
         endpoint_url: As for `S3Dict`; for buckets only.
 
     Raises:
-        ValueError: It is another address, or an argument is not for this kind of place.
-        NotADirectoryError: It is a file.
+        ValueError: `place` is another address, or an argument is not for this kind of place.
+        NotADirectoryError: `place` is a file.
         BackendError: The service does not answer, or refuses to list the bucket.
-        OSError: It cannot be looked at.
+        OSError: `place` cannot be read.
     """
     if is_bucket(place):
         if locking != "auto":

@@ -6,11 +6,19 @@ import os
 from collections.abc import Iterable, Iterator
 from copy import copy as shallow_copy
 from itertools import islice
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from perkey.answers import answer, system_answer
 from perkey.naming import Name
-from perkey.stores import CachedStore, PrefixStore, Stat, Store, WrapperStore
+from perkey.stores import (
+    CachedStore,
+    DirectoryStore,
+    PrefixStore,
+    ReadOnlyStore,
+    Stat,
+    Store,
+    WrapperStore,
+)
 
 T = TypeVar("T")
 
@@ -51,6 +59,20 @@ def innermost(store: Store) -> Store:
     while isinstance(store, WrapperStore):
         store = store.inner
     return store
+
+
+def plain_folder(store: Store) -> tuple[DirectoryStore, Name] | None:
+    """Return the folder that a store is, and where its names begin there; None for any other store.
+
+    A store that wraps a folder and may change its content is another one.
+    """
+    below: Name = ()
+    while type(store) in {ReadOnlyStore, PrefixStore}:
+        wrapper = cast("WrapperStore", store)
+        if isinstance(wrapper, PrefixStore):
+            below = (*wrapper.prefix, *below)
+        store = wrapper.inner
+    return (store, below) if type(store) is DirectoryStore else None
 
 
 def location(store: Store) -> tuple[object, tuple[object, ...]]:

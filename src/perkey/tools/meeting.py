@@ -95,7 +95,7 @@ class Meeting:
         """Wait until all machines are there and agree on who takes part; return their ids.
 
         Raises:
-            MeetingError: They did not come in time, or not as many as expected did.
+            MeetingError: The other machines did not come in time, or fewer came than expected.
         """
         end = time.monotonic() + self._wait
         machines = self._own["machines"]

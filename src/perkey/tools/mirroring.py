@@ -60,7 +60,7 @@ def sync(
         on_item: As for `copy`.
 
     Returns:
-        What was done.
+        The report.
 
     Raises:
         ValueError: The deletion is refused, or as for `copy`; nothing was changed.
@@ -125,7 +125,7 @@ class _Deletion:
         if not work.options.dry_run:
             work.target.check_deletable()
             if not work.options.unconditional and not work.target.store.supports("remove", "version"):
-                reason = "what is written meanwhile could be lost; unconditional=True deletes all the same"
+                reason = "values written meanwhile could be lost; unconditional=True deletes anyway"
                 raise refuse(target, "remove", "version", reason)
         self._require_source()
         total = doomed = 0

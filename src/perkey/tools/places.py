@@ -305,7 +305,7 @@ def _detect(
     """Return the file type and the digest length of the items among names, as far as they were not given.
 
     Raises:
-        AmbiguousPlaceError: There are several file types, or digests that are right and others that are not.
+        AmbiguousPlaceError: The names have several file types, or right digests and wrong ones.
     """
     candidates = _by_type(names, file_type, digest_len)
     if not candidates:

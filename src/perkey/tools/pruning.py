@@ -135,7 +135,7 @@ def prune(
         on_item: Called with each item that was removed, or would be.
 
     Returns:
-        What was removed.
+        The report.
 
     Raises:
         UnsupportedConditionError: The place cannot remove on the condition of a version (Ceph, Azure, Google,
@@ -198,7 +198,9 @@ def _check_removable(d: PersiDict[Any]) -> None:
     if d.store.read_only:
         raise ReadOnlyError(d.store.describe())
     if d.immutable_items:
-        raise MutationPolicyError("immutable items: items cannot be deleted; open the place without that")
+        raise MutationPolicyError(
+            "immutable_items=True: items cannot be deleted; open the place without immutable_items"
+        )
 
 
 def last_use_of(store: Store) -> Callable[[Name], float | None]:

@@ -38,7 +38,7 @@ def to_dataframe(
         columns: Only these columns, in this order; None means all, as they are met.
         filter: Only items whose values match, see `perkey.find`.
         max_items: At most so many items; None means all.
-        engine: ``"pandas"`` or ``"polars"``; what is returned is a frame of that package.
+        engine: ``"pandas"`` or ``"polars"``; the result is a frame of that package.
 
     Raises:
         MissingExtraError: The package is not installed.
@@ -60,7 +60,7 @@ def to_dataframe(
     if engine not in {"pandas", "polars"}:
         raise ValueError(f"engine must be 'pandas' or 'polars', not {engine!r}")
     if filter is not None:
-        check_kind("filter", filter, Mapping, "a mapping of paths to what is expected there, or None")
+        check_kind("filter", filter, Mapping, "a mapping of paths to expected values, or None")
     wanted = _wanted(columns)
     package = _package(engine)
     found = d.find(filter) if filter else iter(d.items())

@@ -1,4 +1,4 @@
-"""What is written and deleted in a dictionary, as it happens: by comparing listings.
+"""Writes and deletions in a dictionary, found by comparing listings.
 
 A listing is compared with the one before. So nothing is missed that lasts until the next look, wherever the
 items are, and also of other programs. Notifications of the file system only shorten the wait.
@@ -132,7 +132,7 @@ def watch(
     interval: Duration = 1.0,
     timeout: Duration | None = None,
 ) -> Watch:
-    """Return an iterator over what is written and deleted from now on, or since a token.
+    """Return an iterator over the writes and deletions from now on, or since a token.
 
     It works with ``for`` and ``async for``. Each look is a listing that is compared with the one before:
 
@@ -146,7 +146,7 @@ def watch(
     Args:
         d: The dictionary.
         prefix: Only items whose keys begin with it; empty for all.
-        since: The token of a change or of a `Watch`: what has changed since then comes first. None means
+        since: The token of a change or of a `Watch`: changes since then come first. None means
             from now on; ``Token()`` yields each item that exists as written.
         interval: Seconds between two looks, or a `timedelta`; at least 0.02.
         timeout: After so many seconds the iteration ends; with 0 after one look. None means never.

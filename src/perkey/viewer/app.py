@@ -16,10 +16,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from perkey.dataspace import Project, get_project
-from perkey.errors import PerkeyError
 from perkey.mapping import PersiDict
 from perkey.tools import places as opening
 from perkey.viewer import dictionaries, spaces
+from perkey.viewer.failures import Failures
 from perkey.viewer.pages import HERE, Pages, Shown
 from perkey.viewer.panels import Panel
 from perkey.viewer.security import Guard
@@ -43,7 +43,7 @@ def create_app(
         places: Paths, addresses, dictionaries and projects.
         token: What a request must show, see `perkey.viewer.security`.
         unpickle: Whether pickles are loaded, which runs code that their writers chose.
-        panels: Functions that add to the pages of jobs, see `perkey.viewer.panels`.
+        panels: Functions that add to the pages of jobs and items, see `perkey.viewer.panels`.
 
     Raises:
         FileNotFoundError, AmbiguousPlaceError, ValueError: As `perkey.open`.
@@ -60,7 +60,7 @@ def create_app(
             closing.append(space)
             routes.append(Mount(each.base, routes=space.routes()))
         else:
-            dictionary = dictionaries.Dictionary(place, pages, each, unpickle=unpickle)
+            dictionary = dictionaries.Dictionary(place, pages, each, unpickle=unpickle, panels=panels)
             closing.append(dictionary)
             routes.append(Mount(each.base, routes=dictionary.routes()))
 
@@ -75,10 +75,10 @@ def create_app(
         close(app)
 
     def not_found(request: Request, _: Exception) -> Response:
-        return pages.respond(request, "error.html", status=404, message="This page does not exist.")
+        return failed(request, 404, "This page does not exist.")
 
-    def failed(request: Request, error: Exception) -> Response:
-        return pages.respond(request, "error.html", status=502, message=f"The place cannot be read: {error}")
+    def failed(request: Request, status: int, text: str) -> Response:
+        return pages.respond(request, "error.html", status=status, message=text)
 
     app = Starlette(
         routes=[
@@ -86,8 +86,8 @@ def create_app(
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
             *routes,
         ],
-        middleware=[Middleware(Guard, token=token)],
-        exception_handlers={404: not_found, PerkeyError: failed, OSError: failed},
+        middleware=[Middleware(Guard, token=token), Middleware(Failures, respond=failed)],
+        exception_handlers={404: not_found},
         lifespan=lifespan,
     )
     app.state.closing = closing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, get_args
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, unquote
 from perkey.mapping import PersiDict
 from perkey.naming import naming
 from perkey.tools.once import claims
+from perkey.viewer import panels as adding
 from perkey.viewer import values
 from perkey.viewer.charts import Axis, Series, bars, line
 from perkey.viewer.index import Branch, Index, Order
@@ -88,13 +89,23 @@ class Dictionary:
         pages: Makes responses.
         shown: Its title and path.
         unpickle: Whether pickles are loaded.
+        panels: Functions that users add, see `perkey.viewer.panels`.
     """
 
-    def __init__(self, d: PersiDict[Any], pages: Pages, shown: Shown, *, unpickle: bool) -> None:
+    def __init__(
+        self,
+        d: PersiDict[Any],
+        pages: Pages,
+        shown: Shown,
+        *,
+        unpickle: bool,
+        panels: Iterable[adding.Panel] = (),
+    ) -> None:
         self._d = d
         self._pages = pages
         self._shown = shown
         self._unpickle = unpickle
+        self._panels = adding.of_items(panels)
         self._names = naming(d.digest_len, d.file_type)
         self._index = Index(d)
 
@@ -204,10 +215,6 @@ class Dictionary:
             return self._missing(request)
         raw = _first_bytes(content, values.most_bytes(self._d.file_type))
         size = max(stat.size, len(raw))
-        try:
-            parts = values.parts_of_bytes(raw, size, self._d.file_type, unpickle=self._unpickle)
-        except PerkeyError as error:
-            parts = [values.Part("note", "", f"The value cannot be decoded: {error}")]
         return self._respond(
             request,
             "dict_item.html",
@@ -216,8 +223,19 @@ class Dictionary:
             stat=stat,
             place=self._d.store.describe(name),
             program=self._program(key),
-            parts=parts,
+            parts=values.parts_of_bytes(raw, size, self._d.file_type, unpickle=self._unpickle),
+            panels=self._added(key, raw, size),
         )
+
+    def _added(self, key: tuple[str, ...], raw: bytes, size: int) -> list[adding.Shown]:
+        """Return what functions of the user's add to the page of an item."""
+        if not self._panels:
+            return []
+        try:
+            value = values.value_of_bytes(raw, size, self._d.file_type, unpickle=self._unpickle)
+        except values.UnknownValueError as error:
+            return [adding.Shown("Panels", error=f"Panels are left out: {error}.")]
+        return adding.run(self._panels, key, value)
 
     def _program(self, key: tuple[str, ...]) -> str:
         """Return the line of Python that reads an item."""
@@ -282,7 +300,7 @@ class Dictionary:
 
 def _prefix(text: str) -> str:
     """Return a beginning of keys, with single slashes between its parts."""
-    return "/".join(filter(None, text[:2000].split("/")))
+    return "/".join(filter(None, text.split("/")))
 
 
 def _number(text: str | None, default: int, least: int = 0) -> int:

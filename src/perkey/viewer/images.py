@@ -37,13 +37,26 @@ class Image(NamedTuple):
 
 def from_bytes(data: bytes) -> Image | None:
     """Return bytes as an image; None if they are neither PNG nor JPEG, or too large."""
-    if len(data) > _MOST_BYTES:
+    kind = "png" if data.startswith(_PNG) else "jpeg" if data.startswith(_JPEG) else None
+    size = size_of(data)
+    if kind is None or size is None or len(data) > _MOST_BYTES or is_too_large(size):
         return None
-    for kind, size in (("png", _png_size(data)), ("jpeg", _jpeg_size(data))):
-        if size is not None and 0 < size[0] * size[1] <= _MOST_PIXELS:
-            text = f"{kind.upper()} image, {size[0]} x {size[1]} pixels"
-            return Image(f"data:image/{kind};base64,{b64encode(data).decode()}", *size, text)
+    text = f"{kind.upper()} image, {size[0]} x {size[1]} pixels"
+    return Image(f"data:image/{kind};base64,{b64encode(data).decode()}", *size, text)
+
+
+def size_of(head: bytes) -> tuple[int, int] | None:
+    """Return width and height by the beginning of a PNG, JPEG, GIF, BMP or WebP; None if it is not one."""
+    for read in (_png_size, _jpeg_size, _gif_size, _bmp_size, _webp_size):
+        size = read(head)
+        if size is not None:
+            return size
     return None
+
+
+def is_too_large(size: tuple[int, int]) -> bool:
+    """Return whether a browser would need too much memory for an image, or whether it is empty."""
+    return not 0 < size[0] * size[1] <= _MOST_PIXELS
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
@@ -64,6 +77,32 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
             return width, height
         at += 2 + length
     return None
+
+
+def _gif_size(data: bytes) -> tuple[int, int] | None:
+    if not data.startswith((b"GIF87a", b"GIF89a")) or len(data) < 10:  # noqa: PLR2004 - the header
+        return None
+    width, height = struct.unpack("<HH", data[6:10])
+    return width, height
+
+
+def _bmp_size(data: bytes) -> tuple[int, int] | None:
+    if not data.startswith(b"BM") or len(data) < 26:  # noqa: PLR2004 - the header
+        return None
+    width, height = struct.unpack("<ii", data[18:26])
+    return abs(width), abs(height)
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:  # noqa: PLR2004 - the header
+        return None
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack("<HH", data[26:30])
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def looks_like_one(array: Any) -> bool:
@@ -90,7 +129,7 @@ def from_array(array: Any) -> Image:
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         with np.errstate(all="ignore"):
             spread = (numbers / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)  # halves do not overflow
-        pixels = np.clip(np.nan_to_num(spread) * 255, 0, 255).astype(np.uint8)
+        pixels = (np.clip(np.nan_to_num(spread), 0, 1) * 255).astype(np.uint8)
     height, width = pixels.shape[:2]
     shape = " x ".join(str(n) for n in array.shape)
     every = f", one of {step} rows and columns" if step > 1 else ""

@@ -11,10 +11,12 @@ services.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -129,6 +131,7 @@ class Index:
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._table.executescript(_TABLES)
         self._table.create_function("magnitude", 1, int.bit_length, deterministic=True)
+        self._table.create_function("occurs", 2, _occurs, deterministic=True)
         self._news = threading.Condition()
         self._progress = Progress(0, 0, 0, complete=False, listed=0, seconds=0.0, error="")
         self._asked = time.monotonic()
@@ -372,12 +375,28 @@ def _condition(prefix: str, search: str) -> tuple[str, list[str]]:
     if prefix:
         parts.append("(key = ? OR (key > ? AND key < ?))")
         values += [prefix, f"{prefix}/", f"{prefix}0"]
-    for word in search.split():
-        parts.append(r"key LIKE ? ESCAPE '\'")
-        values.append(f"%{_pattern(word)}%")
+    for word in search.encode("utf-8", "replace").decode().split():
+        parts.append("occurs(?, key)" if set(word) & set("*?") else "instr(lower(key), ?)")
+        values.append(word.lower())
     return " AND ".join(parts), values
 
 
-def _pattern(word: str) -> str:
-    escaped = "".join(f"\\{char}" if char in "\\%_" else char for char in word)
-    return escaped.replace("*", "%").replace("?", "_").encode("utf-8", "replace").decode()
+def _occurs(word: str, key: str) -> bool:
+    """Return whether a word with ``*`` and ``?`` for characters occurs in a key, in either case.
+
+    The earliest place of each piece between two ``*`` is as good as any other, so nothing is tried twice.
+    `LIKE` of SQLite tries all places of all pieces, which can take years.
+    """
+    at = 0
+    for piece in _pieces(word):
+        found = piece.search(key, at)
+        if found is None:
+            return False
+        at = found.end()
+    return True
+
+
+@lru_cache(maxsize=64)
+def _pieces(word: str) -> tuple[re.Pattern[str], ...]:
+    pieces = filter(None, word.split("*"))
+    return tuple(re.compile(".".join(map(re.escape, piece.split("?"))), re.IGNORECASE) for piece in pieces)

@@ -5,6 +5,8 @@ A function of one argument gets a job, a function of two gets a key and a value.
 - a text, as text;
 - a mapping, or a list of mappings, as a table;
 - a chart of `perkey.viewer.charts`;
+- a figure of matplotlib or another object that can be a PNG, as an image;
+- an array, a data frame, or the bytes of an image, as on the pages of values;
 - None, and the panel is left out.
 
 Texts are escaped, also in tables. Only `markupsafe.Markup`, which charts are, is taken as HTML.
@@ -13,6 +15,7 @@ Texts are escaped, also in tables. Only `markupsafe.Markup`, which charts are, i
 from __future__ import annotations
 
 import inspect
+import io
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
@@ -20,6 +23,8 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
+
+from perkey.viewer import values
 
 Panel = Callable[..., Any]
 
@@ -35,6 +40,7 @@ class Shown(NamedTuple):
     chart: Markup | None = None
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] = ()
+    parts: Sequence[values.Part] = ()
     error: str | None = None
 
 
@@ -83,6 +89,8 @@ def _load(name: str) -> list[Panel]:
         module = import_module(module_name)
     except ImportError as error:
         raise ValueError(f"panels {name!r}: {error}; give module:function") from error
+    except Exception as error:
+        raise ValueError(f"panels {name!r}: the module raises {type(error).__name__}: {error}") from error
     if not function:
         return [
             each for _, each in inspect.getmembers(module, inspect.isfunction) if _is_own(each, module_name)
@@ -114,7 +122,7 @@ def _run(panel: Panel, arguments: tuple[Any, ...]) -> Shown | None:
     title = title_of(panel)
     try:
         return _shown(title, panel(*arguments))
-    except Exception as error:  # noqa: BLE001 - a function of the user's: any exception is shown
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a function of the user's: any of them is shown
         return Shown(title, error=f"{type(error).__name__}: {error}")
 
 
@@ -123,9 +131,12 @@ def _shown(title: str, found: Any) -> Shown | None:
         return None
     if isinstance(found, Markup):
         return Shown(title, chart=found)
+    png = _png(found)
+    if png is not None or isinstance(found, bytes | bytearray) or hasattr(found, "shape"):
+        return Shown(title, parts=values.parts_of(found if png is None else png))
     if isinstance(found, Mapping):
         return Shown(title, columns=("", "value"), rows=list(islice(found.items(), MOST_ROWS)))
-    if isinstance(found, Sequence) and not isinstance(found, str | bytes | bytearray):
+    if isinstance(found, Sequence) and not isinstance(found, str):
         return _table(title, found[:MOST_ROWS])
     return Shown(title, text=str(found))
 
@@ -137,3 +148,13 @@ def _table(title: str, rows: Sequence[Any]) -> Shown:
         return Shown(title, columns=columns, rows=[[row.get(key, "") for key in columns] for row in by_text])
     cells = [list(row)[:MOST_CELLS] if isinstance(row, list | tuple) else [row] for row in rows]
     return Shown(title, columns=[""] * max(map(len, cells), default=0), rows=cells)
+
+
+def _png(found: Any) -> bytes | None:
+    """Return the PNG that an object draws of itself, as figures of matplotlib and images of Pillow do."""
+    if hasattr(found, "savefig"):
+        file = io.BytesIO()
+        found.savefig(file, format="png")
+        return file.getvalue()
+    draw = getattr(found, "_repr_png_", None)
+    return draw() if callable(draw) else None

@@ -9,7 +9,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 import uvicorn
@@ -19,6 +19,7 @@ from perkey.viewer.app import Place, close, create_app
 from perkey.viewer.panels import Panel
 
 _HOST = "127.0.0.1"
+_HOST_6 = "::1"
 _BACKLOG = 128
 
 
@@ -75,17 +76,8 @@ def serve(
     """
     token = secrets.token_urlsafe(32)
     app = create_app(places, token=token, unpickle=unpickle, panels=panels)
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((_HOST, port))
-        except system_answer(OSError) as error:
-            message = (
-                f"{error.strerror}: port {port} of {_HOST}; choose another one, or port 0 for any free one"
-            )
-            raise OSError(error.errno, message) from error
-        listening.listen(_BACKLOG)
-        address = f"http://{_HOST}:{listening.getsockname()[1]}/?token={token}"
+    with _listening(port) as sockets:
+        address = f"http://{_HOST}:{sockets[0].getsockname()[1]}/?token={token}"
 
         def ready() -> None:
             announce(address)
@@ -102,6 +94,38 @@ def serve(
             lifespan="off",  # its end would wait for requests under way
         )
         try:
-            _Server(config, ready).run(sockets=[listening])
+            _Server(config, ready).run(sockets=sockets)
         finally:
             close(app)
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[list[socket.socket]]:
+    """Listen on loopback: on IPv4, and on the same port of IPv6 if it is there and free."""
+    with ExitStack() as stack:
+        try:
+            sockets = [stack.enter_context(_listener(socket.AF_INET, _HOST, port))]
+        except system_answer(OSError) as error:
+            message = (
+                f"{error.strerror}: port {port} of {_HOST}; choose another one, or port 0 for any free one"
+            )
+            raise OSError(error.errno, message) from error
+        try:
+            other = _listener(socket.AF_INET6, _HOST_6, sockets[0].getsockname()[1])
+        except system_answer(OSError):
+            pass  # `localhost` then leads to IPv4
+        else:
+            sockets.append(stack.enter_context(other))
+        yield sockets
+
+
+def _listener(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening

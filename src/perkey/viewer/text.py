@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,6 +17,7 @@ _HIDDEN: Final = re.compile(
 
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
+_LONGEST_CELL: Final = 60
 
 
 def visible(text: str) -> str:
@@ -41,6 +43,19 @@ def finalize(value: Any) -> Any:
 def shortened(text: str, length: int) -> str:
     """Return a text of at most so many characters; an ellipsis shows that it was longer."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def cell_text(value: Any) -> str:
+    """Return a value as a short text for a cell of a table."""
+    if isinstance(value, str):
+        found = " ".join(value.split())
+    elif isinstance(value, float):
+        found = f"{value:.6g}"
+    elif isinstance(value, bool | int) or value is None:
+        found = json.dumps(value)
+    else:
+        found = json.dumps(value, default=str, ensure_ascii=False)
+    return shortened(found, _LONGEST_CELL)
 
 
 def size_text(number: float) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from perkey.formats import find_format
+from perkey.formats import find_format, format_of
 from perkey.viewer import images, pickles
 from perkey.viewer.charts import Axis, Series, line
 from perkey.viewer.text import shortened, size_text
@@ -60,12 +60,14 @@ class Node(NamedTuple):
         text: The value, or the kind and length of a container.
         children: What it contains, as far as it is shown.
         left_out: How many more it contains.
+        kind: ``"text"``, ``"number"``, ``"word"`` (true, false and null), or an empty text.
     """
 
     label: str
     text: str
     children: list[Node]
     left_out: int = 0
+    kind: str = ""
 
 
 class Table(NamedTuple):
@@ -111,13 +113,60 @@ def parts_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> 
         return _parts_of_json(raw)
     if file_type == "pkl":
         return _parts_of_pickle(raw, unpickle=unpickle)
-    codec = find_format(file_type)
-    if codec is not None and unpickle:
-        return parts_of(codec.decode(raw))
-    if codec is not None:
-        note = f"Files of the type {file_type} are decoded by a format of this program only with --unpickle."
-        return [Part("note", "", note), _head(raw)]
-    return _parts_of_text(raw, file_type)
+    if find_format(file_type) is None:
+        return _parts_of_text(raw, file_type)
+    if unpickle:
+        return _loaded_parts(raw, file_type)
+    note = f"Files of the type {file_type} are decoded by the format of this program only with --unpickle."
+    return [Part("note", "", note), *_parts_of_text(raw, file_type)]
+
+
+class UnknownValueError(Exception):
+    """A value was not decoded."""
+
+
+def value_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> Any:
+    """Return a stored value for functions of the user's: without `unpickle`, plain data only.
+
+    Args:
+        raw: Its bytes, as for `parts_of_bytes`.
+        size: How many there are.
+        file_type: The file type.
+        unpickle: Whether the format decodes it, as ``d[key]`` does.
+
+    Raises:
+        UnknownValueError: The value is too large, damaged, or has to be loaded.
+    """
+    if len(raw) < size:
+        raise UnknownValueError(f"the value has {size_text(size)}; {size_text(len(raw))} are read")
+    if unpickle:
+        return _loaded(raw, file_type)
+    try:
+        if file_type == "json":
+            return json.loads(raw.decode())
+        if file_type == "pkl":
+            value = pickles.simplified(pickles.read(raw))
+            if not _has_made(value):
+                return value
+    except (ValueError, RecursionError, pickles.UnreadableError) as error:
+        raise UnknownValueError(f"the value cannot be decoded: {error}") from error
+    if find_format(file_type) is not None:
+        raise UnknownValueError("the value has to be loaded, which --unpickle allows")
+    return raw if _is_binary(raw) else raw.decode()
+
+
+def _loaded(raw: bytes, file_type: str) -> Any:
+    try:
+        return format_of(file_type).decode(raw)
+    except Exception as error:  # of a format or a class of the user's, too
+        raise UnknownValueError(f"the value cannot be decoded: {type(error).__name__}: {error}") from error
+
+
+def _loaded_parts(raw: bytes, file_type: str) -> list[Part]:
+    try:
+        return parts_of(_loaded(raw, file_type))
+    except UnknownValueError as error:
+        return [Part("note", "", f"{str(error).capitalize()}."), _head(raw)]
 
 
 def _parts_of_json(raw: bytes) -> list[Part]:
@@ -147,9 +196,7 @@ def _untagged(value: Any) -> list[Part]:
 
 def _parts_of_pickle(raw: bytes, *, unpickle: bool) -> list[Part]:
     if unpickle:
-        codec = find_format("pkl")
-        if codec is not None:
-            return parts_of(codec.decode(raw))
+        return _loaded_parts(raw, "pkl")
     try:
         value = pickles.simplified(pickles.read(raw))
     except pickles.UnreadableError as error:
@@ -393,7 +440,7 @@ class _Tree:
         self._left -= 1
         kind, count, items = _container(value)
         if items is None:
-            return Node(label, _leaf(value), [])
+            return Node(label, _leaf(value), [], kind=_kind(value))
         if depth == _DEEPEST:
             return Node(label, kind, [], count)
         children = []
@@ -402,6 +449,14 @@ class _Tree:
                 break
             children.append(self.node(shortened(name, _CELL), child, depth + 1))
         return Node(label, kind, children, count - len(children))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "text"
+    if value is None or isinstance(value, bool):
+        return "word"
+    return "number" if isinstance(value, int | float) else ""
 
 
 def _container(value: Any) -> tuple[str, int, Iterable[tuple[str, Any]] | None]:

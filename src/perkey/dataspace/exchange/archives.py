@@ -96,13 +96,14 @@ def write_archive(path: str, folders: Iterable[tuple[str, str]], *, durable: boo
     """Write folders into a new archive, which appears when it is complete.
 
     Args:
-        path: Where to; the ending decides about the kind.
+        path: The path of the archive, whose ending decides about the kind.
         folders: The name of each in the archive, and its path.
         durable: Whether it is on disk when this returns; the folder that it is in must be.
 
     Raises:
-        FileExistsError: There is such a file.
-        OSError, UnicodeError: It cannot be written, or a zip file cannot have such a name; nothing is left.
+        FileExistsError: The file exists already.
+        OSError, UnicodeError: The archive cannot be written, or a name does not fit a zip file; nothing
+            is left.
     """
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists already")
@@ -290,7 +291,7 @@ def extract_archive(path: str, target: str, *, durable: bool) -> bool:
         Whether there are links.
 
     Raises:
-        ArchiveError: It is not an archive, or is damaged, or holds what could lead out of the target; the
+        ArchiveError: The file is not an archive, is damaged, or has names that lead out of the target; the
             target may have been filled in part.
     """
     links: dict[str, str] = {}

@@ -97,7 +97,7 @@ class H5Group(MutableMapping[str, Any]):
             return group is not None and key in group
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the keys there are now, in alphabetical order."""
+        """Iterate over the current keys, in alphabetical order."""
         return iter(self._names())
 
     def __len__(self) -> int:
@@ -230,7 +230,7 @@ class H5Store(H5Group):
         """Open the file, by default in the mode of the store; return the store, for a ``with`` block.
 
         Raises:
-            H5StoreAlreadyOpenError: It is open.
+            H5StoreAlreadyOpenError: The store is open.
             FileNotFoundError: The file does not exist.
         """
         with self._lock:
@@ -317,7 +317,7 @@ def _checked(key: object) -> str:
     if not isinstance(key, str):
         raise KeyTypeError(f"keys of an H5Store are text, not {type(key).__name__}")
     if not key.strip("/") or "." in key or "\0" in key or _BEING_WRITTEN in key:
-        raise InvalidKeyError(f"{key!r} cannot be a key of an H5Store: no dots, and not empty")
+        raise InvalidKeyError(f"{key!r} is not a valid key of an H5Store: a key is not empty and has no dots")
     return key
 
 

@@ -47,7 +47,7 @@ class Documents:
 
         Raises:
             CorruptValueError: The file is not JSON, or not a mapping.
-            FileNotFoundError: It is a link that leads nowhere.
+            FileNotFoundError: The document is a link that leads nowhere.
         """
         path = f"{self._place}/{job}/{FN_DOCUMENT}"
         known = self._log.entries.get(job)
@@ -69,7 +69,7 @@ class Documents:
         """Be quick in a block that asks for many documents: learn from other processes before, teach after.
 
         Args:
-            jobs: The ids of all jobs there are.
+            jobs: The ids of all jobs.
         """
         self._log.load()
         yield

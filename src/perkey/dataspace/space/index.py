@@ -198,7 +198,7 @@ class Index:
             self._log.add({job: statepoint})
 
     def ids(self) -> list[str]:
-        """Return the ids of all jobs there are now; the list is not to be changed.
+        """Return the ids of all current jobs; the caller must not change the list.
 
         Cost: one system call if the folder's times prove that nothing changed for two seconds before it was
         last listed, else a listing.
@@ -214,7 +214,7 @@ class Index:
         return self._ids
 
     def all(self, ids: list[str] | None = None) -> Mapping[str, StatePoint]:
-        """Return the state points of all jobs there are now, not to be changed.
+        """Return the state points of all current jobs; the caller must not change them.
 
         Args:
             ids: What `ids` has just returned, if it was called anyway.
@@ -264,7 +264,7 @@ class Index:
         return found, corrupted
 
     def update(self) -> None:
-        """Write the file anew, with the jobs there are now; raises as `all`."""
+        """Write the file again, with the current jobs; raises as `all`."""
         self._log.replace(self.all())
 
     def forget(self) -> None:

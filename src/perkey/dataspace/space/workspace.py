@@ -2,7 +2,7 @@
 
 The id is the MD5 of the state point's one canonical JSON text, as in signac.
 
-No locks: each change of what jobs there are is one rename of a folder.
+No locks: jobs appear and disappear by one rename of a folder.
 
 - A new job is made in a staging folder and renamed into place; who finds the place taken, throws his away.
 - A removed job is renamed out of the way and then deleted.
@@ -85,7 +85,7 @@ def normalized(statepoint: Mapping[Any, Any]) -> StatePoint:
     None their text.
 
     Raises:
-        TypeError: It is not a mapping, or JSON has no form for a value.
+        TypeError: The state point is not a mapping, or a value cannot be written as JSON.
         KeyTypeError: A key is of another type.
         InvalidKeyError: A key has a dot in it, which would make it a path.
     """
@@ -259,7 +259,7 @@ class Workspace:
             force: Whether a damaged state-point file is to be replaced.
 
         Raises:
-            JobsCorruptedError: There is such a job, with a damaged state point; nothing was changed.
+            JobsCorruptedError: The job exists already, with a damaged state point; nothing was changed.
             WorkspaceError: The workspace cannot be written.
         """
         content = json.dumps(statepoint).encode("ascii")
@@ -348,7 +348,7 @@ class Workspace:
         himself. So it does not matter where this process is killed.
 
         Raises:
-            DestinationExistsError: There is a job of that id; nothing was changed.
+            DestinationExistsError: A job with that id exists already; nothing was changed.
         """
         mark = temporary_name().removeprefix(OURS)
         intent = f"{_INTENT}{target}-{mark}"
@@ -424,7 +424,7 @@ class Workspace:
         """Make a staged folder, which holds a state point, a job.
 
         Raises:
-            DestinationExistsError: There is such a job; the staged folder stays.
+            DestinationExistsError: The job exists already; the staged folder stays.
         """
         if not self._publish(staging, self.folder(job)):
             raise DestinationExistsError(job)

@@ -270,7 +270,7 @@ def _document(place: Place) -> dict[str, Any]:
     """Return the document of a job or project as it is on the disk; makes nothing.
 
     Raises:
-        CorruptValueError: It cannot be read.
+        CorruptValueError: The document cannot be read.
     """
     path = place.fn(place.FN_DOCUMENT)
     content = read_file(path)

@@ -66,7 +66,7 @@ def sync_jobs(  # noqa: PLR0917 - signac's parameters
     *,
     compare: Compare = "quick",
 ) -> SyncPlan:
-    """Bring one job up to date with another, and return what was done.
+    """Bring one job up to date with another, and return the report.
 
     Args:
         src: The job to copy from.
@@ -155,7 +155,7 @@ def sync_projects(  # noqa: PLR0917 - signac's parameters
     Raises:
         SchemaSyncConflict: The schemata differ; nothing was changed.
         FileSyncConflict, DocumentSyncConflict: As for `sync_jobs`; nothing was changed in any job.
-        ValueError: They are the same project.
+        ValueError: Source and destination are the same project.
         JobsCorruptedError: The state point of a job cannot be read; nothing was changed.
     """
     if source == destination:
@@ -220,7 +220,7 @@ def _each(function: Callable[[A], R], arguments: Iterable[A], workers: int) -> I
 
 
 def _apply(plan: FolderPlan, policy: Policy) -> FolderPlan:
-    """Do what is planned, and return what was done."""
+    """Do what is planned, and return the report."""
     if isinstance(plan, JobPlan) and plan.is_new:
         try:
             _clone(plan, policy)

@@ -81,7 +81,7 @@ class FileSync:
         return os.stat(src.fn(fn)).st_mtime_ns > os.stat(dst.fn(fn)).st_mtime_ns
 
     class Ask:
-        """Ask the user, once for each file name; what is answered holds for that name in all jobs."""
+        """Ask the user once for each file name; the answer is valid for that name in all jobs."""
 
         _YES: Final = frozenset(("y", "yes"))
         _NO: Final = frozenset(("n", "no", ""))

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import io
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeAlias
+from functools import partial
+from itertools import groupby, islice, repeat
+from operator import itemgetter, methodcaller
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from perkey.answers import answer, system_answer
 from perkey.content import Data
-from perkey.expectations import ANY, Expectations, Version, expectation_of
+from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version, expectation_of
 from perkey.files import (
+    AT_ONCE,
     Folder,
     Handle,
     Locking,
+    Staged,
     error_of,
     file_system_of,
     fill,
@@ -26,8 +34,10 @@ from perkey.files import (
     open_folder,
     open_local_folder,
     publish,
+    publish_first,
     raise_absent,
     remove_emptied,
+    stage_first,
     status_of,
     sync,
     take_away,
@@ -41,8 +51,18 @@ Item: TypeAlias = tuple[Name, Data]
 WriteOne: TypeAlias = Callable[[Name, Data], Version]
 RemoveOne: TypeAlias = Callable[[Name], None]
 
-_MOST_ITEMS: Final = 2_000
+K = TypeVar("K")
+
+_END: Final[Any] = object()
+
+MOST_SYNCED: Final = 2_000
+"""So many items share one sync."""
+
+MOST_UNSYNCED: Final = 512
+"""So many items are written together without a sync: enough to make opening and locking a folder cheap."""
+
 _MOST_BYTES: Final = 64 << 20
+_MOST_SECONDS: Final = 1.0  # items of a slow source are written when the first of them is so old
 _MOST_FOLDERS: Final = 128  # each is open during the batch
 _ATTEMPTS: Final = 32
 _FEW: Final = 16  # fewer are synced one by one: syncfs also waits for what other programs have written
@@ -56,12 +76,18 @@ class Batches(Iterator[list[Any]]):
         source: Where the items come from.
         name_of: Returns the name of an item.
         size_of: Returns how many bytes of memory it takes.
+        most: How many items a batch has at most.
     """
 
     def __init__(
-        self, source: Iterable[Any], name_of: Callable[[Any], Name], size_of: Callable[[Any], int]
+        self,
+        source: Iterable[Any],
+        name_of: Callable[[Any], Name],
+        size_of: Callable[[Any], int],
+        most: int = MOST_SYNCED,
     ) -> None:
         self._source = iter(source)
+        self._most = most
         self._name_of = name_of
         self._size_of = size_of
         self._error: Exception | None = None
@@ -70,33 +96,46 @@ class Batches(Iterator[list[Any]]):
         batch: list[Any] = []
         folders: set[Name] = set()
         size = 0
-        while self._error is None and len(batch) < _MOST_ITEMS and size < _MOST_BYTES:
+        end = time.monotonic() + _MOST_SECONDS
+        while self._error is None and len(batch) < self._most and size < _MOST_BYTES:
             try:
-                item = next(self._source)
-            except answer(Exception) as error:  # raised when the batch is done; StopIteration, too
+                item = next(self._source, _END)
+            except answer(Exception) as error:  # raised when the batch is done
                 self._error = error
+                break
+            if item is _END:
+                self._error = StopIteration()
                 break
             batch.append(item)
             size += self._size_of(item)
             folders.add(self._name_of(item)[:-1])
-            if len(folders) == _MOST_FOLDERS:
+            if len(folders) == _MOST_FOLDERS or time.monotonic() > end:
                 break
         if not batch and self._error is not None:
             raise self._error
         return batch
 
 
-class OpenFolders:
-    """The folders of a batch, opened and made as they are needed."""
+class OpenFolders(io.IOBase):
+    """The folders of a batch, opened and made as they are needed; a ``with`` block closes all of them.
 
-    def __init__(self, base: str, locking: Locking) -> None:
+    As for a `Handle`, ``__exit__`` and `close` are C functions, so that no interrupt leaves a folder open.
+    """
+
+    def __init__(self, base: str, locking: Locking, *, durable: bool) -> None:
+        opened: list[Folder] = []
+        self._opened = opened
+        # The `close` of a folder is a C function that returns False.
+        self.close = partial(any, map(methodcaller("close"), iter(opened)))  # type: ignore[method-assign]
         self._base = base
         self._locking = locking
+        self._durable = durable
         self._open: dict[Name, Folder] = {}
 
     def __getitem__(self, parts: Name) -> Folder:
         if parts not in self._open:
-            self._open[parts] = self._enter(parts)
+            self._opened.extend(map(self._enter, (parts,)))
+            self._open[parts] = self._opened[-1]
         return self._open[parts]
 
     def _enter(self, parts: Name) -> Folder:
@@ -105,7 +144,7 @@ class OpenFolders:
                 return open_local_folder(self._base, parts, self._locking)
             except system_answer(FileNotFoundError):
                 try:
-                    make_folder(self._base, parts, durable=True)
+                    make_folder(self._base, parts, durable=self._durable)
                 except system_answer(FileNotFoundError):
                     pass  # deleted again meanwhile
         return open_local_folder(self._base, parts, self._locking)
@@ -114,36 +153,41 @@ class OpenFolders:
         """Return those that are open."""
         return self._open.values()
 
-    def close(self) -> None:
-        """Close all."""
-        while self._open:
-            self._open.popitem()[1].close()
-
 
 class WriteBatch:
-    """Writes items durably, with one sync for all data, and one lock and one sync for each folder.
+    """Writes items, with one sync for all data, and one lock and one sync for each folder.
 
     Args:
         base: The base folder.
         items: Names and data.
         expect: What each item must be at.
-        write_one: Writes one item durably; used for few, and after another process deleted a folder.
+        write_one: Writes one item; used for few, and after another process deleted a folder.
         locking: How writers exclude each other.
+        durable: Whether each item is on disk when its name is yielded; if not, nothing is synced.
     """
 
     def __init__(
-        self, base: str, items: list[Item], expect: Expectations, write_one: WriteOne, locking: Locking
+        self,
+        base: str,
+        items: list[Item],
+        expect: Expectations,
+        write_one: WriteOne,
+        locking: Locking,
+        *,
+        durable: bool,
     ) -> None:
         self._base = base
         self._items = items
         self._expect = expect
         self._write_one = write_one
-        self._folders = OpenFolders(base, locking)
-        self._staged: dict[int, str] = {}  # temporary files, by the numbers of their items
+        self._durable = durable
+        self._locking: Locking = locking
+        self._by_folder: dict[Name, list[int]] = {}
+        self._staged: dict[int, Staged] = {}  # new files, by the numbers of their items
         self._results: dict[int, Version | Exception] = {}
 
     def write(self) -> Iterator[tuple[Name, Version | Exception]]:
-        """Yield each name with its version or error, when that is on disk.
+        """Yield each name with its version or error, when that is done.
 
         Raises:
             OSError: The disk refused the common sync; nothing was changed.
@@ -152,73 +196,118 @@ class WriteBatch:
             for name, data in self._items:
                 yield name, attempt(self._write_one, name, data)
             return
-        try:
+        for index, (name, _) in enumerate(self._items):
+            self._by_folder.setdefault(name[:-1], []).append(index)
+        with OpenFolders(self._base, self._locking, durable=self._durable) as self._folders:
             self._stage()
-            self._sync()
+            if self._durable:
+                self._sync()
             self._publish()
-        finally:
-            self._folders.close()
         for index, (name, data) in enumerate(self._items):
             result = self._results[index]
             if isinstance(result, FileNotFoundError):  # the folder or a temporary file was deleted
                 result = attempt(self._write_one, name, data)
             yield name, result
 
-    def _folder_of(self, index: int) -> Folder:
-        return self._folders[self._items[index][0][:-1]]
+    # --- Writing into temporary files ---------------------------------------------------------------
 
     def _stage(self) -> None:
         """Write all data into temporary files; those that fail are done with."""
-        self._whole = self._folders[()]  # opened before the first write, so that its sync sees all errors
-        for index in range(len(self._items)):
-            error = attempt(self._stage_one, index)
-            if error is not None:
-                self._results[index] = error
+        if self._durable:
+            self._whole = self._folders[()]  # opened before the first write, so that its sync sees all errors
+        for parts, indices in self._by_folder.items():
+            folder = attempt(self._folders.__getitem__, parts)
+            if isinstance(folder, Exception):
+                self._results.update(dict.fromkeys(indices, folder))
+                continue
+            are_bytes = [isinstance(self._items[index][1], bytes) for index in indices]
+            for is_bytes, run in _runs(indices, are_bytes):
+                done = self._stage_first(folder, run) if is_bytes else 0
+                for index in run[done:]:
+                    error = attempt(self._stage_one, folder, index)
+                    if error is not None:
+                        self._results[index] = error
 
-    def _stage_one(self, index: int) -> None:
+    def _stage_first(self, folder: Folder, run: list[int]) -> int:
+        """Stage the first of some items, and return how many."""
+        staged = stage_first(folder, [cast("bytes", self._items[index][1]) for index in run])
+        self._staged.update(zip(run, staged, strict=False))
+        return len(staged)
+
+    def _stage_one(self, folder: Folder, index: int) -> None:
         name, data = self._items[index]
-        self._staged[index] = temporary = temporary_name()
+        temporary = temporary_name()
         with Handle() as file:
-            fd = self._folder_of(index).create(temporary, file)
+            fd = folder.create(temporary, file)
             fill(fd, data, "/".join((self._base, *name)))
+            self._staged[index] = Staged(temporary, os.fstat(fd))
+
+    # --- Syncing ------------------------------------------------------------------------------------
 
     def _sync(self) -> None:
         """Bring all data to the disk, at once if possible, else several files at a time."""
         one_device = len({folder.device for folder in self._folders.values()}) == 1
         if one_device and file_system_of(self._whole.fileno()).syncs_whole and sync_file_system(self._whole):
             return
-        pending = [index for index in self._staged if index not in self._results]
-        synced = map_unordered(self._sync_one, pending, workers=_SYNC_THREADS, discard=lambda _: None)
+        synced = map_unordered(
+            self._sync_one, list(self._staged), workers=_SYNC_THREADS, discard=lambda _: None
+        )
         for index, error in synced:
             if error is not None:
                 self._results[index] = error
 
     def _sync_one(self, index: int) -> None:
+        name = self._items[index][0]
         with Handle() as file:
-            fd = self._folder_of(index).open_file(self._staged[index], file)
-            sync(fd, "/".join((self._base, *self._items[index][0])))
+            fd = self._folders[name[:-1]].open_file(self._staged[index].temporary, file)
+            sync(fd, "/".join((self._base, *name)))
+
+    # --- Giving names -------------------------------------------------------------------------------
 
     def _publish(self) -> None:
         """Give all files their names, folder by folder."""
-        by_folder: dict[Name, list[int]] = {}
-        for index in self._staged:
-            if index not in self._results:
-                by_folder.setdefault(self._items[index][0][:-1], []).append(index)
-        for parts, indices in by_folder.items():
+        for parts, numbers in self._by_folder.items():
+            indices = [index for index in numbers if index not in self._results]
+            if not indices:
+                continue
             folder = self._folders[parts]
             locked = folder.lock()
             try:
-                for index in indices:
-                    self._results[index] = attempt(self._publish_one, folder, index, locked)
+                is_alone = locked and not folder.is_nested()
+                for expect, run in _runs(indices, self._expectations(indices)):
+                    done = self._publish_first(folder, run, expect) if is_alone else 0
+                    for index in run[done:]:
+                        self._results[index] = attempt(self._publish_one, folder, index, locked)
             finally:
                 folder.unlock()
-            failure = attempt(folder.sync)
-            for index in indices:
-                self._conclude(index, failure)
+            if self._durable:
+                self._conclude(indices, attempt(folder.sync))
+
+    def _expectations(self, indices: list[int]) -> Iterable[Expectation | None]:
+        """Return for each item ANY or ABSENT, or None if it must be compared with what is there."""
+        if callable(self._expect):
+            return (_plain(attempt(self._expect, self._items[index][0])) for index in indices)
+        return repeat(_plain(self._expect))
+
+    def _publish_first(self, folder: Folder, run: list[int], expect: Expectation | None) -> int:
+        """Give the first of some files their names, and return of how many."""
+        if expect is None:
+            return 0
+        staged = [self._staged[index] for index in run]
+        leaves = [self._items[index][0][-1] for index in run]
+        times = [getattr(self._items[index][1], "mtime_ns", None) for index in run]
+        published = publish_first(folder, staged, leaves, times, expect)
+        for index, leaf, found in zip(run, leaves, published, strict=False):
+            self._results[index] = (
+                attempt(_with_digest, folder, leaf, found)
+                if stamps.needs_digest(found)
+                else stamps.plain_version_of(found)
+            )
+        return len(published)
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
-        (name, data), temporary = self._items[index], self._staged[index]
-        expect = self._expect(name) if callable(self._expect) else self._expect
+        (name, data), temporary = self._items[index], self._staged[index].temporary
+        expect = expectation_of(self._expect, name)
         with Handle() as file:
             fd = folder.open_file(temporary, file)
             publish(
@@ -226,11 +315,33 @@ class WriteBatch:
             )
             return stamps.version_of(status_of(folder, fd), fd)
 
-    def _conclude(self, index: int, failure: Exception | None) -> None:
+    def _conclude(self, indices: list[int], failure: Exception | None) -> None:
         """Take the failure of a folder's sync into account."""
-        if not isinstance(self._results[index], Exception):
-            del self._staged[index]
-            self._results[index] = failure or self._results[index]
+        if failure is not None:
+            for index in indices:
+                if not isinstance(self._results[index], Exception):
+                    self._results[index] = failure
+
+
+def _plain(expect: object) -> Expectation | None:
+    return ANY if expect is ANY else ABSENT if expect is ABSENT else None
+
+
+def _runs(indices: Iterable[int], kinds: Iterable[K]) -> Iterator[tuple[K, list[int]]]:
+    """Yield neighbours of one kind, so many at a time as are worked on together."""
+    for kind, run in groupby(zip(kinds, indices, strict=False), itemgetter(0)):
+        while part := [index for _, index in islice(run, AT_ONCE)]:
+            yield kind, part
+
+
+def _with_digest(folder: Folder, leaf: str, found: os.stat_result) -> Version:
+    """Return the version of a file that was just published, and whose version includes a digest."""
+    with Handle() as file:
+        fd = folder.open_file(leaf, file)
+        there = os.fstat(fd)
+        return (
+            stamps.version_of(there, fd) if os.path.samestat(there, found) else stamps.plain_version_of(found)
+        )
 
 
 def remove_batch(

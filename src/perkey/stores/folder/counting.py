@@ -80,7 +80,7 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
 
     Raises:
         OSError: The folder cannot be listed.
-        LookupError: There are names that have to be looked at one by one: of files that only nearly fit, or
+        LookupError: Some names have to be looked at one by one: of files that only nearly fit, or
             on a file system that does not mark folders. What was yielded is void.
     """
     getdents = _getdents()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 
 from perkey.answers import system_answer
-from perkey.files import LOCK_FILE, OURS, STALE_SECONDS, TEMPORARY, Folder, sweep
+from perkey.files import AT_ONCE, LOCK_FILE, OURS, STALE_SECONDS, TEMPORARY, Folder, stat_all, sweep
 from perkey.naming import Name, Shape
 from perkey.stores.base import Leftover
 
@@ -31,16 +32,27 @@ def names_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[Name
                 sweep(folder, entry, STALE_SECONDS)
 
 
-def items_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[tuple[Folder, Name]]:
-    """Yield each item in and below an open folder, with its own folder, which is open for that moment.
+def stats_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[tuple[Name, os.stat_result]]:
+    """Yield each item in and below an open folder with its status; up to 64 are looked at together.
 
     Stale temporary files are swept away if it is to be tidied.
     """
-    for inner, name, entry in _files_in(folder, parts):
-        if not entry.name.startswith(OURS):
-            yield inner, name
-        elif tidy and entry.name.startswith(TEMPORARY):
-            sweep(inner, entry, STALE_SECONDS)
+    with folder, folder.scan() as entries:
+        while group := list(islice(entries, AT_ONCE)):
+            leaves = []
+            for entry in group:
+                leaf = entry.name
+                if not entry.is_file(follow_symlinks=False):
+                    inner = _enter(folder, entry)
+                    if inner is not None:
+                        yield from stats_in(inner, (*parts, leaf), tidy=tidy)
+                elif leaf[0] != OURS[0] or not leaf.startswith(OURS):
+                    leaves.append(leaf)
+                elif tidy and leaf.startswith(TEMPORARY):
+                    sweep(folder, entry, STALE_SECONDS)
+            for leaf, found in zip(leaves, stat_all(folder, leaves), strict=True):
+                if found is not None:  # else removed since it was seen
+                    yield (*parts, leaf), found
 
 
 def entries_in(folder: Folder, parts: Name) -> Generator[tuple[Folder, Name] | None, None, None]:
@@ -154,18 +166,6 @@ def sweep_in(folder: Folder, parts: Name, min_age: float, is_name: Callable[[Nam
                     except system_answer(OSError):
                         pass  # it is not empty, or may not be removed
     return swept
-
-
-def _files_in(folder: Folder, parts: Name) -> Iterator[tuple[Folder, Name, os.DirEntry[str]]]:
-    """Yield each regular file in and below an open folder, with its folder, open for that moment."""
-    with folder, folder.scan() as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                yield folder, (*parts, entry.name), entry
-            else:
-                inner = _enter(folder, entry)
-                if inner is not None:
-                    yield from _files_in(inner, (*parts, entry.name))
 
 
 def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:

@@ -34,7 +34,7 @@ def move_item(
         locked: Whether `source` is locked. Without, a version cannot be expected.
 
     Raises:
-        KeyError, ConflictError: As `Store.move`.
+        KeyError, ConflictError: As for `Store.move`.
     """
     if not locked and isinstance(expect, str):
         raise refuse(source.path, "remove", "version", source.no_locks)

@@ -18,7 +18,7 @@ import stat as modes
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import groupby, islice
 from numbers import Real
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
@@ -37,7 +37,9 @@ from perkey.expectations import (
     expectation_of,
 )
 from perkey.files import (
+    AT_ONCE,
     OURS,
+    PASSAGE,
     READ,
     STALE_SECONDS,
     Folder,
@@ -53,6 +55,7 @@ from perkey.files import (
     persist,
     place,
     raise_absent,
+    read_first,
     read_open,
     refuse_dangling,
     remove_emptied,
@@ -68,12 +71,14 @@ from perkey.files import versions as stamps
 from perkey.naming import Name, Shape
 from perkey.pages import page
 from perkey.stores.base import GLIMPSE, Glimpse, Leftover, Stat, Store
-from perkey.stores.folder.listing import count_in, entries_in, items_in, leftovers_in, names_in, sweep_in
+from perkey.stores.folder.listing import count_in, entries_in, leftovers_in, names_in, stats_in, sweep_in
 from perkey.stores.folder.moving import move_item
 from perkey.stores.folder.tmpfile import insert_tmpfile
 
 Durability: TypeAlias = Literal["sync", "none"]
 """``"sync"``: file and folder are on disk when a write returns. ``"none"``: when the system pleases."""
+
+_DURABILITIES: Final = get_args(Durability)
 
 R = TypeVar("R")
 
@@ -128,7 +133,7 @@ class DirectoryStore(Store):
         locking: Locking = "auto",
     ) -> None:
         check_kind("durability", durability, str, "'sync' or 'none'")
-        if durability not in get_args(Durability):
+        if durability not in _DURABILITIES:
             raise ValueError(f"durability must be 'sync' or 'none', not {durability!r}")
         require_descriptors()
         self.base = folder_path(base, "base")
@@ -157,6 +162,45 @@ class DirectoryStore(Store):
     ) -> tuple[Content, Version] | None:
         copied = (self.base, self.locking) in shared_ways
         return self._of_current(name, _read_item, name, unless, limit, copied)
+
+    def read_ahead(
+        self, names: Iterable[Name], *, limit: int, below: Name = ()
+    ) -> Iterator[tuple[Name, tuple[Content, Version] | Exception]]:
+        """Yield each name with what `read` returns or raises, in order, as fast as files can be read.
+
+        Up to 64 items, or 4 MiB, are read before the first of them is yielded. So a caller that writes to the
+        items meanwhile may get what was there before.
+
+        Args:
+            names: The items.
+            limit: As for `read`.
+            below: The folder that the names are relative to.
+        """
+        for parts, run in groupby(names, itemgetter(slice(-1))):
+            while part := list(islice(run, AT_ONCE)):
+                yield from self._read_part(part, (*below, *parts), limit)
+
+    def _read_part(
+        self, names: list[Name], parts: Name, limit: int
+    ) -> Iterator[tuple[Name, tuple[Content, Version] | Exception]]:
+        """Read as `read_ahead`, in one folder."""
+        leaves = [name[-1] for name in names]
+        first: list[tuple[bytes, os.stat_result]] = []
+        is_safe = all(map(_is_safe, names)) and _is_safe((*parts, leaves[0]))
+        if is_safe and (self.base, self.locking) not in shared_ways:
+            try:
+                first = use(self.base, parts or (".",), PASSAGE, read_first, leaves, limit)
+            except system_answer(OSError):
+                pass  # reading one of them by itself raises it
+        for name, (content, found) in zip(names, first, strict=False):
+            yield name, (content, stamps.version_of_content(found, content))
+        for name in names[len(first) :]:
+            try:
+                found = self.read((*parts, name[-1]), limit=limit)
+            except answer(Exception) as error:
+                yield name, error
+            else:
+                yield name, found
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         if not _is_safe(name):
@@ -228,18 +272,24 @@ class DirectoryStore(Store):
     ) -> Iterator[tuple[Name, Version | Exception]]:
         """Write many items; as `Store.write_many`, with one sync for the data of up to 2,000 or 64 MiB."""
         self._require_base_once()
-        if not self._durable:
-            yield from super().write_many(items, expect=expect)
-            return
         try:
-            from perkey.stores.folder.batches import Batches, WriteBatch, WriteOne
+            from perkey.stores.folder.batches import (
+                MOST_SYNCED,
+                MOST_UNSYNCED,
+                Batches,
+                WriteBatch,
+                WriteOne,
+            )
         except ImportError:  # in a finaliser, as the interpreter ends
             yield from super().write_many(items, expect=expect)
             return
 
-        for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of):
+        most = MOST_SYNCED if self._durable else MOST_UNSYNCED
+        for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of, most=most):
             for name, _ in batch:
                 self._check(name)
+            if not self.may_create:
+                self._require_base()
             if way_of(self.base, self.locking, writing=True).shared:
                 yield from super().write_many(batch, expect=expect)
                 continue
@@ -248,7 +298,8 @@ class DirectoryStore(Store):
                 if callable(expect)
                 else partial(self.write, expect=expect)
             )
-            yield from WriteBatch(self.base, batch, expect, write_one, self.locking).write()
+            many = WriteBatch(self.base, batch, expect, write_one, self.locking, durable=self._durable)
+            yield from many.write()
 
     def _write_one(self, name: Name, data: Data, *, expect: Expectations) -> Version:
         return self.write(name, data, expect=expectation_of(expect, name))
@@ -324,10 +375,7 @@ class DirectoryStore(Store):
         return super().count(shape, prefix)
 
     def scan_stats(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
-        for folder, name in self._items(prefix):
-            found = folder.stat(name[-1])
-            if found is None:
-                continue  # removed since it was seen
+        for name, found in self._stats(prefix):
             if not stamps.needs_digest(found):
                 yield name, Stat(stamps.plain_version_of(found), found.st_mtime, found.st_size)
                 continue
@@ -338,17 +386,12 @@ class DirectoryStore(Store):
             yield name, with_digest
 
     def scan_mtimes(self, prefix: Name = ()) -> Iterator[tuple[Name, float]]:
-        for folder, name in self._items(prefix):
-            found = folder.stat(name[-1])
-            if found is not None:  # else removed since it was seen
-                yield name, found.st_mtime
+        return ((name, found.st_mtime) for name, found in self._stats(prefix))
 
     def scan_sizes(self, prefix: Name = ()) -> Iterator[tuple[Name, Stat]]:
-        for folder, name in self._items(prefix):
-            found = folder.stat(name[-1])
-            if found is not None:  # else removed since it was seen
-                version = "" if stamps.needs_digest(found) else stamps.plain_version_of(found)
-                yield name, Stat(version, found.st_mtime, found.st_size)
+        for name, found in self._stats(prefix):
+            version = "" if stamps.needs_digest(found) else stamps.plain_version_of(found)
+            yield name, Stat(version, found.st_mtime, found.st_size)
 
     def glimpse(self, shape: Shape, most: int, prefix: Name = ()) -> Glimpse:
         top = self._open_for_listing(prefix)
@@ -385,7 +428,7 @@ class DirectoryStore(Store):
             for entry in entries:
                 inner = (*prefix, entry.name)
                 # A folder of another program may have any name.
-                if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self._items(inner)):
+                if entry.is_dir(follow_symlinks=False) and _is_safe(inner) and any(self.scan(inner)):
                     yield entry.name
 
     def supports(self, verb: Verb, kind: ConditionKind) -> bool:
@@ -530,11 +573,11 @@ class DirectoryStore(Store):
 
     # --- Listing ------------------------------------------------------------------------------------
 
-    def _items(self, prefix: Name) -> Iterator[tuple[Folder, Name]]:
-        """Yield the items below `prefix`, as `items_in`."""
+    def _stats(self, prefix: Name) -> Iterator[tuple[Name, os.stat_result]]:
+        """Yield the items below `prefix` with their status, as `stats_in`."""
         top = self._open_for_listing(prefix)
         if top is not None:
-            yield from items_in(top, prefix, tidy=self.tidies)
+            yield from stats_in(top, prefix, tidy=self.tidies)
 
     def _open_for_listing(self, prefix: Name) -> Folder | None:
         if prefix:

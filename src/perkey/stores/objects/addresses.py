@@ -84,7 +84,7 @@ def endpoint_in(options: Mapping[str, Any]) -> str | None:
     """Return the endpoint that is among the options of a service.
 
     Raises:
-        TypeError, ValueError: It is not valid.
+        TypeError, ValueError: The endpoint is not valid.
     """
     for name, value in options.items():
         if name.lower() in _TO_CLIENTS:
@@ -100,7 +100,7 @@ def kind_of(url: str) -> str:
 
     Raises:
         TypeError: The address is not a str.
-        ValueError: It is of another kind, or has something in it that looks like a secret.
+        ValueError: The address is of another kind, or has a part that looks like a secret.
     """
     if not isinstance(url, str):
         raise TypeError(f"an address must be a str, not {type(url).__name__}")

@@ -76,7 +76,7 @@ class Probes:
             attempts: Those of the operation that needs the answer, and whose time is not to be exceeded.
 
         Raises:
-            BackendError: It could not be asked, for example for lack of rights.
+            BackendError: The service could not be asked, for example for lack of rights.
         """
         if not self._engine.supports(verb, kind):
             return False

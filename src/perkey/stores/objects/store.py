@@ -182,7 +182,7 @@ class ObjectStore(Store):
             self._remove_any(name)
             return
         if expect is ABSENT:
-            raise ValueError("what is expected to be absent cannot be removed")
+            raise ValueError("an item that is expected to be absent cannot be removed")
         tries = self.engine.retry.attempts()
         self._require("remove", expect, tries)
         self._remove_version(name, str(expect), tries)

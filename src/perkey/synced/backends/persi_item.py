@@ -105,7 +105,7 @@ def synced(
         allow_nan: Whether NaN and infinities may be put in.
 
     Raises:
-        TypeError: There is an item, and it is neither a dict nor a list.
+        TypeError: The item exists, and its value is neither a dict nor a list.
 
     Cost: one read now, to see which of the two it is; then as `PersiDict.get_item_if` for each look, and
     `set_item_if` for each edit.
@@ -126,5 +126,5 @@ def synced(
     elif type(there) is list:
         cls = SyncedItemList
     else:
-        raise TypeError(f"the value of {key!r} is a {type(there).__name__}, neither a dict nor a list")
+        raise TypeError(f"the value of {key!r} must be a dict or a list, not a {type(there).__name__}")
     return cls(PersiItem(items, key), data if cls.is_base_type(data) else None, allow_nan=allow_nan)

@@ -90,7 +90,9 @@ class RedisKey(BytesResource):
                 raise
             kind = self.client.type(self.key)
             kind = kind.decode() if isinstance(kind, bytes) else kind
-            raise WrongKindError(f"{self.describe()} holds a {kind} of Redis, no JSON text") from error
+            raise WrongKindError(
+                f"{self.describe()} is a Redis {kind}; expected a Redis string with JSON text"
+            ) from error
         except UnicodeDecodeError as error:
             raise CorruptValueError(f"not text: {error}", place=self.describe()) from error
 

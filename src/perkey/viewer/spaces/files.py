@@ -14,6 +14,7 @@ from typing import IO, Any, Final, NamedTuple
 from perkey.answers import answer, system_answer
 from perkey.dataspace.space import FN_DOCUMENT, FN_STATEPOINT
 from perkey.files import Handle
+from perkey.viewer import images
 from perkey.viewer.charts import Axis, Series, line
 
 MOST_FILES: Final = 500
@@ -38,6 +39,9 @@ IMAGES: Final = {
 _PIECE: Final = 256 << 10
 _READ_AT_ONCE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 """Without a wait for the writer of a named pipe that took the place of a file."""
+
+UNREADABLE: Final = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+"""What h5py raises for damaged files."""
 
 _HDF5: Final = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
 
@@ -132,6 +136,25 @@ def image_type(path: str) -> str | None:
     return IMAGES.get(os.path.splitext(path)[1].lower())
 
 
+def too_large(folder: str, path: str) -> str:
+    """Return why an image is not shown, or an empty text. A small file can have billions of pixels."""
+    with opened(folder, path) as file:
+        size = images.size_of(file.read(MOST_TEXT))
+    if size is None or not images.is_too_large(size):
+        return ""
+    return (
+        f"The image has {size[0]:,} x {size[1]:,} pixels, and a browser needs memory for each. Save the file."
+    )
+
+
+def is_shown(folder: str, path: str) -> bool:
+    """Return whether a page may have an image; False if it cannot be read."""
+    try:
+        return not too_large(folder, path)
+    except answer(OSError):
+        return False
+
+
 def described(folder: str, path: str) -> File:
     """Return a file of a job; raises as `opened`."""
     found = os.stat(real_path(folder, path))
@@ -157,6 +180,7 @@ def hdf5_tree(folder: str, path: str) -> list[Node]:
         FileNotFoundError: As `opened`.
         ImportError: h5py is not installed.
         OSError: It is not an HDF5 file, or a program has it open for writing.
+        UNREADABLE: It is damaged. If only a part is, there is a node with the error in its place.
     """
     import h5py  # noqa: PLC0415 - an extra, and heavy
 
@@ -194,12 +218,19 @@ def _add_group(h5py: Any, group: Any, depth: int, nodes: list[Node]) -> None:
         if len(nodes) >= MOST_NODES or count == MOST_IN_GROUP:
             nodes.append(Node(depth, "…", "more is not shown"))
             return
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.HardLink):
-            _add_item(h5py, name, group[name], depth, nodes)
-        else:
-            target = f"{getattr(link, 'filename', '')}{link.path}"
-            nodes.append(Node(depth, name, f"link to {target}, not followed"))
+        try:
+            _add_link(h5py, name, group, depth, nodes)
+        except answer(*UNREADABLE) as error:
+            nodes.append(Node(depth, name, f"damaged: {error}"))
+
+
+def _add_link(h5py: Any, name: str, group: Any, depth: int, nodes: list[Node]) -> None:
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.HardLink):
+        _add_item(h5py, name, group[name], depth, nodes)
+    else:
+        target = f"{getattr(link, 'filename', '')}{link.path}"
+        nodes.append(Node(depth, name, f"link to {target}, not followed"))
 
 
 def _add_item(h5py: Any, name: str, item: Any, depth: int, nodes: list[Node]) -> None:
@@ -243,5 +274,5 @@ def _attributes(item: Any) -> tuple[tuple[str, str], ...]:
 def _attribute(item: Any, name: str) -> str:
     try:
         return str(item.attrs[name])[:200]
-    except answer(OSError, TypeError, ValueError) as error:  # of a type that h5py does not know
+    except answer(*UNREADABLE) as error:  # damaged, or of a type that h5py does not know
         return f"({error})"

@@ -14,7 +14,7 @@ from perkey.viewer.charts import Axis, Series
 from perkey.viewer.charts.axes import Kind, as_number
 from perkey.viewer.spaces.overview import Column, Overview
 from perkey.viewer.spaces.reader import Reader
-from perkey.viewer.spaces.trees import cell
+from perkey.viewer.text import cell_text
 
 _FEW: Final = 12
 
@@ -95,7 +95,7 @@ def _kind(values: Sequence[Any], *, log: bool) -> Kind:
 def _name(path: str, value: Any) -> str:
     if not path:
         return ""
-    return f"{path.rpartition('.')[2]} = {'(missing)' if value is MISSING else cell(value)}"
+    return f"{path.rpartition('.')[2]} = {'(missing)' if value is MISSING else cell_text(value)}"
 
 
 def _natural(value: Any) -> tuple[int, float, str]:

@@ -21,6 +21,7 @@ from perkey.dataspace.search import STATEPOINT, JobFilter, neighbors_of, split_p
 from perkey.dataspace.space import FN_DOCUMENT, StatePoint
 from perkey.errors import CorruptValueError
 from perkey.query import MISSING, joined, leaves, parse_filter, value_at
+from perkey.viewer.spaces.expressions import Expressions
 
 Values = Mapping[str, Any]
 
@@ -75,6 +76,8 @@ class Reader:
         self.project = project
         self._all = get_project(project.path, search=False)
         self._lock = threading.Lock()
+        self._expressions = Expressions()
+        self._searching = threading.Lock()
 
     def ids(self) -> list[str]:
         """Return the ids of all jobs in the order of the listing; raises OSError."""
@@ -115,13 +118,26 @@ class Reader:
             with self._lock, warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 wanted = parse_filter([typed] if typed.lstrip().startswith("{") else shlex.split(typed))
-                compiled = JobFilter(wanted)
+                JobFilter(wanted)  # or it is not valid
+                compiled = JobFilter(self._expressions.replaced(wanted or {}))
         except answer(TypeError, ValueError, RecursionError) as error:
             return Search(self.ids(), error=str(error) or "the filter is nested too deeply")
         hint = "; ".join(str(each.message) for each in caught)
-        with self.everything() as everything:
-            found = compiled.select(everything.statepoints, everything.statepoints, everything.document)
+        try:
+            found = self._select(compiled)
+        except answer(ValueError) as error:
+            return Search(self.ids(), error=str(error))
         return Search(found, json.dumps(wanted, ensure_ascii=False), hint=hint)
+
+    def _select(self, compiled: JobFilter) -> list[str]:
+        with self._searching:
+            while True:  # each time, more texts are known
+                with self.everything() as everything:
+                    found = compiled.select(
+                        everything.statepoints, everything.statepoints, everything.document
+                    )
+                if not self._expressions.learn():
+                    return found
 
     def ordered(self, ids: Sequence[str], path: str, *, descending: bool) -> list[str]:
         """Return jobs in the order of a value; jobs without it come last.

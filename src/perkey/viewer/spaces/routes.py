@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -21,11 +21,13 @@ from perkey.viewer.pages import Pages, Shown
 from perkey.viewer.spaces import files, plots
 from perkey.viewer.spaces.overview import Column, Overview, Overviews
 from perkey.viewer.spaces.reader import Parts, Reader, Search, flat
-from perkey.viewer.spaces.trees import cell, tree
+from perkey.viewer.text import cell_text
+from perkey.viewer.values import tree
 
 PAGE: Final = 50
 MOST_COLUMNS: Final = 12
 MOST_COMPARED: Final = 20
+MOST_IMAGES: Final = 12
 MOST_PATHS: Final = 500
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """For images that could hold scripts: none runs, and nothing is loaded."""
@@ -69,7 +71,7 @@ class DataSpace:
         self.overviews.close()
 
     def _respond(self, request: Request, template: str, **context: Any) -> Response:
-        return self._pages.respond(request, template, shown=self._shown, cell=cell, **context)
+        return self._pages.respond(request, template, shown=self._shown, cell=cell_text, **context)
 
     def _missing(self, request: Request, message: str) -> Response:
         return self._respond(request, "error.html", status=404, message=message)
@@ -146,10 +148,16 @@ class DataSpace:
             document=tree(parts.document),
             files=found,
             more_files=more,
+            images=self._images(job.path, found),
             neighbors=self.reader.neighbors(parts.id),
             panels=adding.run(self._panels, job),
             quote=quote,
         )
+
+    def _images(self, folder: str, found: Iterable[files.File]) -> list[str]:
+        """Return the paths of images that the page of a job shows."""
+        named = (each.path for each in found if each.kind == "image")
+        return list(islice((path for path in named if files.is_shown(folder, path)), MOST_IMAGES))
 
     def _id(self, request: Request) -> str:
         """Return the id of the job in a path; a beginning is enough. Raises LookupError."""
@@ -170,8 +178,10 @@ class DataSpace:
         if found.kind == "hdf5":
             try:
                 shown["nodes"] = files.hdf5_tree(folder, path)
-            except answer(ImportError, OSError, RuntimeError, ValueError, KeyError) as error:
+            except answer(ImportError, *files.UNREADABLE) as error:
                 shown["problem"] = f"The HDF5 file cannot be read: {error}"
+        elif found.kind == "image":
+            shown["problem"] = files.too_large(folder, path)
         elif found.kind == "text":
             shown["text"], _ = files.text_of(folder, path)
             shown["limit"] = files.MOST_TEXT
@@ -301,7 +311,7 @@ def _side_by_side(
         values: The mappings.
         different: Whether paths whose values are all the same are left out.
     """
-    by_path = [{joined(path): cell(value) for path, value in leaves(each)} for each in values]
+    by_path = [{joined(path): cell_text(value) for path, value in leaves(each)} for each in values]
     paths = list(dict.fromkeys(path for each in by_path for path in each))[:MOST_PATHS]
     rows = [(path, [each.get(path) for each in by_path]) for path in paths]
     return [row for row in rows if not different or len(set(row[1])) > 1]

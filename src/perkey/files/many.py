@@ -1,0 +1,166 @@
+"""Many small files of one folder, where each step is one call of a C function for all of them.
+
+So a file costs little more than its system calls. Each function does as many of the first files as it can: it
+ends before the first one that is not as usual. The caller deals with that one by itself, which raises the
+error in its full form.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as modes
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import takewhile
+from operator import eq
+from typing import Final, NamedTuple, cast
+
+from perkey.answers import system_answer
+from perkey.expectations import ANY, Expectation
+from perkey.files.folder import Folder, Handle, next_time, temporary_name
+from perkey.files.locks import ManyTurns
+from perkey.files.reading import READ
+
+AT_ONCE: Final = 64
+"""So many files are open together: enough to make the steps cheap, few enough for every limit."""
+
+_MOST_BYTES: Final = 4 << 20
+
+
+class Staged(NamedTuple):
+    """A file that was written, and has no final name yet.
+
+    Attributes:
+        temporary: Its name.
+        status: Its status then.
+    """
+
+    temporary: str
+    status: os.stat_result
+
+
+def read_first(leaves: Sequence[str], limit: int, folder: int) -> list[tuple[bytes, os.stat_result]]:
+    """Return content and status of the first files; each had its name when it was looked at.
+
+    Args:
+        leaves: Their names.
+        limit: How many bytes one may have. All together may have more than 4 MiB only if the first has.
+        folder: The descriptor of their folder.
+    """
+    with Handle() as files:
+        opened = files.open_first(leaves, READ, dir_fd=folder)
+        looked = list(map(os.fstat, opened))
+        sizes = _fitting_sizes(looked, limit)
+        contents = list(map(os.read, opened, sizes))
+    whole = _first(map(eq, map(len, contents), sizes))
+    return list(zip(contents[:whole], looked, strict=False))
+
+
+def _fitting_sizes(looked: Iterable[os.stat_result], limit: int) -> list[int]:
+    """Return the sizes of the first files that are regular, have a name, and fit into the memory."""
+    sizes: list[int] = []
+    left = _MOST_BYTES
+    for found in looked:
+        size = found.st_size
+        left -= size
+        if size > limit or not modes.S_ISREG(found.st_mode) or not found.st_nlink or (left < 0 and sizes):
+            break
+        sizes.append(size)
+    return sizes
+
+
+def _first(are_done: Iterable[bool]) -> int:
+    """Return how many of the first are true."""
+    return sum(takewhile(bool, are_done))
+
+
+def stage_first(folder: Folder, data: Sequence[bytes]) -> list[Staged]:
+    """Write the first data into new files, which are removed when the folder is closed.
+
+    Args:
+        folder: The folder.
+        data: Their contents.
+    """
+    names = [temporary_name() for _ in data]
+    written: list[int] = []
+    with Handle() as files:
+        opened = folder.create_first(names, files)
+        try:
+            written.extend(map(os.write, opened, data))
+        except system_answer(OSError):
+            pass  # the caller's own attempt raises it
+        whole = _first(map(eq, written, map(len, data)))
+        return list(map(Staged, names, map(os.fstat, opened[:whole])))
+
+
+def publish_first(
+    folder: Folder,
+    staged: Sequence[Staged],
+    leaves: Sequence[str],
+    times: Sequence[int | None],
+    expect: Expectation,
+) -> list[os.stat_result]:
+    """Give the first files their names, and return their status.
+
+    The folder is locked, by no other write of this thread. A nested write cannot come between comparing and
+    renaming, because both are one system call.
+
+    Args:
+        folder: The folder.
+        staged: The files.
+        leaves: The names that they get.
+        times: The time that each is to have, in nanoseconds; None means the time of writing.
+        expect: ANY or ABSENT.
+    """
+    here = folder.fileno()
+    turns = ManyTurns(here, leaves)
+    if folder.hold is not None:
+        folder.hold.many = turns
+    names = [each.temporary for each in staged]
+    names = names[: _set_times(names, times, here)]
+    if expect is ANY:
+        replaced: list[None] = []
+        try:
+            replaced.extend(map(partial(os.replace, src_dir_fd=here, dst_dir_fd=here), names, leaves))
+        except system_answer(OSError):
+            pass  # as above
+        done = len(replaced)
+    else:
+        done = folder.insert_first(names, list(leaves))
+    folder.settle_first(names[:done])
+    published = list(stat_all(folder, leaves[:done]))
+    for number, (found, each) in enumerate(zip(published, staged, strict=False)):
+        if found is None or found.st_ino != each.status.st_ino:
+            published[number] = _before_nested(turns.replaced.get(leaves[number]), each.status)
+    return cast("list[os.stat_result]", published)
+
+
+def _before_nested(found: os.stat_result | None, mine: os.stat_result) -> os.stat_result:
+    """Return the status that a file had in its place until a nested write replaced it.
+
+    Args:
+        found: What that write found there.
+        mine: The status of the file before it had a name.
+    """
+    return mine if found is None or found.st_ino != mine.st_ino else found
+
+
+def _set_times(names: Sequence[str], times: Sequence[int | None], folder: int) -> int:
+    """Set the times of files, and return of how many that was done."""
+    set_time = partial(os.utime, dir_fd=folder, follow_symlinks=False)
+    done = 0
+    try:
+        for done, (name, wanted) in enumerate(zip(names, times, strict=True)):  # noqa: B007 - used below
+            stamp = wanted or next_time(None)
+            set_time(name, ns=(stamp, stamp))
+    except system_answer(OSError):
+        return done
+    return len(names)
+
+
+def stat_all(folder: Folder, leaves: Sequence[str]) -> Sequence[os.stat_result | None]:
+    """Return the status of each file, or None if it does not exist."""
+    try:
+        return list(map(partial(os.stat, dir_fd=folder.fileno(), follow_symlinks=False), leaves))
+    except system_answer(OSError):
+        return [folder.stat(leaf) for leaf in leaves]
