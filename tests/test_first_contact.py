@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,10 @@ from perkey import (
     OverlappingMultiDict,
     PersiDict,
     S3Dict,
+    UnstorableValueError,
     WriteOnceDict,
     dataspace,
+    memoize,
     synced,
 )
 from perkey.stores import DirectoryStore, MemoryStore, Store
@@ -267,3 +270,17 @@ def test_a_dictionary_in_a_bucket_always_shows_its_bucket(
     base: dict[str, Any] = {"base_dir": tmp_path} if kind is S3Dict else {}
     assert repr(kind(**base)).startswith(f"{kind.__name__}(bucket_name='my-bucket'")
     assert repr(kind("other", **base)).startswith(f"{kind.__name__}(bucket_name='other'")
+
+
+def test_values_that_do_not_pickle_are_an_error_that_says_what_to_store(tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path)
+    d["a"] = 1
+    for value in (lambda: 1, threading.Lock(), (n for n in range(3))):
+        with pytest.raises(UnstorableValueError, match="; store data that it can be made from"):
+            d["a"] = value
+    assert d["a"] == 1
+
+
+def test_a_decorator_without_its_dictionary_is_an_error_that_shows_how_it_is_written() -> None:
+    with pytest.raises(TypeError, match=r"as in @memoize\(results\), not function"):
+        memoize(lambda: 1)  # type: ignore[arg-type]
