@@ -455,7 +455,7 @@ def _open(
     if found == "perkey":
         return _open_perkey(path, in_place=in_place)
     if not _IS_KIND[found](path):
-        raise ValueError(f"{path}: this is not {_KINDS[found]}; pass another kind, or none")
+        raise ValueError(f"{path}: this is not {_KINDS[found]}; pass another kind, or leave it out")
     if found in {"files", "zict"}:
         return lambda: _as_values(_READERS[found](path), file_type)
     return lambda: _READERS[found](path)
