@@ -27,6 +27,9 @@ PAGES = {
 }
 """Files of the repository outside of docs/, and the pages made from them."""
 
+BEHIND = ("api/", "architecture.md", "changelog.md", "contributing.md")
+"""Pages that the search lists last: their titles are words of many questions that other pages answer."""
+
 LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?(?=\))")
 
 
@@ -54,8 +57,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Change links to files of the repository to links to their pages."""
+    """Change links to files of the repository to links to their pages, and rank the page for the search."""
     here = page.file.src_uri
+    if here.startswith(BEHIND):
+        page.meta["search"] = {"boost": 0.1}
     origin = next((source for source, made in PAGES.items() if made == here), f"docs/{here}")
 
     def to_page(link: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 import perkey
 from perkey import (
+    BasicS3Dict,
     CachedDict,
     EmptyDict,
     FileDirDict,
@@ -25,10 +27,14 @@ from perkey import (
     MissingItemError,
     OverlappingMultiDict,
     PersiDict,
+    S3Dict,
+    UnstorableValueError,
     WriteOnceDict,
     dataspace,
+    memoize,
     synced,
 )
+from perkey.stores import DirectoryStore, MemoryStore, Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -195,13 +201,16 @@ class TestMissingItems:
         assert str(pickle.loads(pickle.dumps(arrived))) == str(arrived)
         assert str(caught.value) == "('a',)"
 
-    def test_are_shown_whatever_the_look_raises(self) -> None:
-        class Broken(LocalDict[Any]):
-            def _longer_key(self, name: Any) -> Any:
-                raise OSError(name)
+    def test_are_shown_whatever_the_look_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        d = LocalDict[Any]()
+        d["a", "b"] = 1
 
+        def fail(*args: Any) -> Any:
+            raise OSError(args)
+
+        monkeypatch.setattr(d.store, "scan", fail)
         with pytest.raises(KeyError, match=r"^\('a',\)$"):
-            Broken()["a"]
+            d["a"]
 
     def test_are_found_missing_at_the_price_of_before(self, tmp_path: Path) -> None:
         from tracing import system_calls
@@ -216,11 +225,62 @@ class TestMissingItems:
         assert system_calls(miss) == system_calls(lambda: d.get("a"))
 
 
-def test_keys_of_other_types_are_not_named(tmp_path: Path) -> None:
-    d: PersiDict[Any] = FileDirDict(tmp_path, "json")
-    FileDirDict[Any](tmp_path)["a", "b"] = 1
-    with pytest.raises(KeyError, match=r"^\('a',\)$"):
-        d["a"]
-    for key in ("x.json", "a"):
-        with pytest.raises(KeyError, match=rf"^\('{key}',\)$"):
-            FileDirDict(tmp_path, "json", digest_len=0)[key]
+@pytest.mark.parametrize("key", ["a", "b", ("a", "b")])
+@pytest.mark.parametrize("place", ["folder", "memory"])
+def test_a_missing_key_where_items_have_other_parameters_names_these(
+    key: str | tuple[str, ...], place: str, tmp_path: Path
+) -> None:
+    """Two programs, one of which forgot the file type or has another digest length."""
+    store: Store = DirectoryStore(str(tmp_path / "d")) if place == "folder" else MemoryStore()
+    PersiDict[Any](store, digest_len=8)["a", "b"] = 1
+    for file_type, digest_len in [("json", 8), ("json", 0), ("pkl", 4)]:
+        other = PersiDict[Any](store, file_type=file_type, digest_len=digest_len)
+        with pytest.raises(KeyError) as caught:
+            other[key]
+        shown = (
+            f"this key does not exist, but no name here is that of an item with file_type={file_type!r}, "
+            f"digest_len={digest_len}, but these parameters would fit: file_type='pkl', digest_len=8 "
+        )
+        for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+            assert shown in str(error)
+        other["c"] = 1
+        with pytest.raises(KeyError, match=r"^\('d',\)$"):
+            other["d"]
+        del other["c"]
+
+
+def test_a_key_with_a_slash_is_an_error_that_shows_the_tuple() -> None:
+    d = LocalDict[Any]()
+    for key in ("run-1/loss", ("x", "run-1/loss")):
+        with pytest.raises(
+            ValueError, match=re.escape("write folders as ('run-1', 'loss'); perkey.quote() makes")
+        ):
+            d[key]
+    for key in ("/run", "a//b", "a b"):
+        with pytest.raises(ValueError, match=r"'; perkey.quote\(\) makes a key of any text$"):
+            d[key]
+
+
+@pytest.mark.parametrize("kind", [BasicS3Dict, S3Dict])
+def test_a_dictionary_in_a_bucket_always_shows_its_bucket(
+    kind: type[BasicS3Dict[Any]], tmp_path: Path
+) -> None:
+    """Also if the name was forgotten, and is that of the parameter's default."""
+    pytest.importorskip("boto3")
+    base: dict[str, Any] = {"base_dir": tmp_path} if kind is S3Dict else {}
+    assert repr(kind(**base)).startswith(f"{kind.__name__}(bucket_name='my-bucket'")
+    assert repr(kind("other", **base)).startswith(f"{kind.__name__}(bucket_name='other'")
+
+
+def test_values_that_do_not_pickle_are_an_error_that_says_what_to_store(tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path)
+    d["a"] = 1
+    for value in (lambda: 1, threading.Lock(), (n for n in range(3))):
+        with pytest.raises(UnstorableValueError, match="; store data that it can be made from"):
+            d["a"] = value
+    assert d["a"] == 1
+
+
+def test_a_decorator_without_its_dictionary_is_an_error_that_shows_how_it_is_written() -> None:
+    with pytest.raises(TypeError, match=r"as in @memoize\(results\), not function"):
+        memoize(lambda: 1)  # type: ignore[arg-type]

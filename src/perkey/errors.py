@@ -45,33 +45,28 @@ class MutationPolicyError(PerkeyError, TypeError):
 class MissingItemError(PerkeyError, KeyError):
     """The key does not exist; ``args[0]`` is the key.
 
-    The error checks whether other keys begin with this key only when it is shown or pickled. So raising it
-    costs no extra request.
+    The error looks for the reason, such as other keys that begin with this key, only when it is shown or
+    pickled. So raising it costs no extra request.
     """
 
-    find_longer: Callable[[], Any] | None = None
-    """Returns a key that begins with the missing one, or None."""
+    find_reason: Callable[[], str] | None = None
+    """Returns why the key may be missing, "" if that is not known."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Look it up: where the error goes, the place may be out of reach."""
-        longer = self._longer()
-        return _rebuild, (type(self), self.args, {**self.__dict__, "find_longer": _Known(longer)})
+        reason = self._reason()
+        return _rebuild, (type(self), self.args, {**self.__dict__, "find_reason": _Known(reason)})
 
     def __str__(self) -> str:
-        """Name the key, and a longer key that begins with it."""
-        key, longer = tuple(self.args[0]), self._longer()
-        if longer is None:
-            return repr(key)
-        return (
-            f"{key!r}: this key does not exist, but other keys begin with it, such as {tuple(longer)!r}; "
-            f"get_subdict({key!r}) returns the dictionary of these"
-        )
+        """Name the key, and why it may be missing."""
+        key, reason = tuple(self.args[0]), self._reason()
+        return f"{key!r}: this key does not exist, but {reason}" if reason else repr(key)
 
-    def _longer(self) -> Any:
+    def _reason(self) -> str:
         try:
-            return None if self.find_longer is None else self.find_longer()
+            return "" if self.find_reason is None else self.find_reason()
         except Exception:  # noqa: BLE001 - the message is worth showing without it
-            return None
+            return ""
 
 
 class _Known(NamedTuple):

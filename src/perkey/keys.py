@@ -81,9 +81,11 @@ def check_part(part: str) -> str:
         if not part:
             raise ValueError("a key part must not be empty")
         unsafe = "".join(sorted(set(part) - SAFE_CHARS_SET))
+        parts = tuple(part.split("/"))
+        in_parts = f"write folders as {parts!r}; " if len(parts) > 1 and all(parts) else ""
         raise ValueError(
             f"key part {part!r} has characters that are not safe in a file name: {unsafe!r}; "
-            "perkey.quote() makes a key of any text"
+            f"{in_parts}perkey.quote() makes a key of any text"
         )
     if len(part) > SAFE_STRING_MAX_LENGTH:
         raise ValueError(f"key part of {len(part)} characters, at most {SAFE_STRING_MAX_LENGTH} are allowed")

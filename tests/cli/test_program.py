@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,12 +87,27 @@ def test_an_interruption_shows_no_traceback(project: Project) -> None:
     assert errors.split() == ["perkey:", "interrupted"]
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(project: Project) -> None:
-    code = "import sys; sys.modules['click'] = None; from perkey.cli import main; sys.exit(main(['space']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        ([], "cli"),
+        (["space"], "cli"),
+        (["space", "view"], "cli"),
+        (["view", "p"], "view"),
+        (["-q", "view", "p"], "view"),
+    ],
+)
+def test_without_the_extra_one_line_says_how_to_get_it(words: list[str], extra: str) -> None:
+    code = "import sys; sys.modules['click'] = None; from perkey.cli import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pip install 'perkey[cli]'" in done.stderr
+    assert f"pip install 'perkey[{extra}]'" in done.stderr
     assert is_one_line(done.stderr)
+
+
+def test_the_extra_of_the_viewer_brings_the_program() -> None:
+    project = tomllib.loads((Path(perkey.__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert "perkey[cli]" in project["optional-dependencies"]["view"]
 
 
 def test_it_is_also_a_module(project: Project) -> None:

@@ -1,12 +1,14 @@
 """Check a built documentation site: `python tests/documentation/built_site.py FOLDER`.
 
-Each link leads to a page and to an anchor of it; nothing is loaded from another host; and each public name
-has its place in the API reference. Needs the packages of the extra `docs` and perkey itself, and no others.
+Each link leads to a page and to an anchor of it; nothing is loaded from another host; each public name has
+its place in the API reference; and the search lists the guides before that reference. Needs the packages of
+the extra `docs` and perkey itself, and no others.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -31,6 +33,7 @@ LOADING_LINKS = {
     "modulepreload",
     "manifest",
 }
+OF_DEVELOPERS = ("architecture/", "changelog/", "contributing/")
 MODULES = ("perkey", "perkey.aio", "perkey.dataspace", "perkey.query", "perkey.synced")
 """Modules whose names the site must have. `perkey.testing` needs pytest; the tests compare its names."""
 
@@ -73,6 +76,18 @@ def faults(site: Path) -> Iterator[str]:
         for name in importlib.import_module(module).__all__:
             if f"{module}.{name}" not in anchors:
                 yield f"the API reference does not have {module}.{name}"
+    yield from _of_search(site)
+
+
+def _of_search(site: Path) -> Iterator[str]:
+    """Yield the faults of the search: methods have the words of many questions as their names."""
+    entries = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    for entry in entries:
+        is_reference = entry["location"].startswith("api/")
+        if is_reference != (entry.get("boost", 1) < 1) and not entry["location"].startswith(OF_DEVELOPERS):
+            yield f"the search ranks {entry['location']} as {'a guide' if is_reference else 'reference'}"
+    if not any(entry["location"].startswith("start/questions/#") for entry in entries):
+        yield "the search does not have the page of questions"
 
 
 def _leads_somewhere(path: Path, link: str, pages: dict[Path, Page]) -> bool:

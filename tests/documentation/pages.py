@@ -15,6 +15,7 @@ BLOCK = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
+NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\n\Z")
 RECIPE = re.compile(r"<!-- runs: [\w.]+ -->\n\Z")
 
 
@@ -30,6 +31,9 @@ class Block:
     """The file that the reader saves it as."""
     is_recipe: bool
     """Whether tests/integrations runs it, with workers that are killed."""
+
+    is_excused: bool
+    """Whether the page says why no test runs it."""
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -54,4 +58,5 @@ def blocks(page: str) -> Iterator[Block]:
             text=text,
             title=match["title"],
             is_recipe=RECIPE.search(content, 0, match.start()) is not None,
+            is_excused=NOT_RUN.search(content, 0, match.start()) is not None,
         )

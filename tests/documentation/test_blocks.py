@@ -135,6 +135,8 @@ def test_no_block_is_of_a_language_that_is_not_run() -> None:
                 assert all(re.match(r"(pip install |cd |git clone |#)", line) for line in lines), block
             else:
                 assert block.language in RUN | SHOWN, block
+            has_commands = re.search(r"^(\$|>>>) ", block.text, re.MULTILINE) is not None
+            assert block.is_excused == (block.language in SHOWN and has_commands), block
 
 
 RUN_ELSEWHERE = {"README.md": ".ci/run", "docs/compute_once.md": "tests/test_readme.py"}

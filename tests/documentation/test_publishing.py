@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import sys
@@ -87,6 +88,15 @@ def test_the_check_of_the_site_finds_each_kind_of_fault(
     (tmp_path / "index.html").write_text(GOOD)
     (tmp_path / "other" / "index.html").write_text('<p id="b">')
     (tmp_path / "x.png").write_bytes(b"")
+    index = tmp_path / "search" / "search_index.json"
+    index.parent.mkdir()
+    found = [
+        {"location": "start/questions/#a"},
+        {"location": "keys/"},
+        {"location": "api/keys/#b", "boost": 0.1},
+        {"location": "changelog/", "boost": 0.1},
+    ]
+    index.write_text(json.dumps({"docs": found}))
     assert list(built_site.faults(tmp_path)) == []
     assert built_site.main(str(tmp_path)) == 0
     for good, bad in [
@@ -100,6 +110,10 @@ def test_the_check_of_the_site_finds_each_kind_of_fault(
         (tmp_path / "index.html").write_text(GOOD.replace(good, bad))
         assert len(list(built_site.faults(tmp_path))) == 1, bad
     (tmp_path / "index.html").write_text(GOOD)
+    for bad_index in (found[1:], [*found, {"location": "api/"}], [*found, {"location": "s3/", "boost": 0.5}]):
+        index.write_text(json.dumps({"docs": bad_index}))
+        assert len(list(built_site.faults(tmp_path))) == 1, bad_index
+    index.write_text(json.dumps({"docs": found}))
     monkeypatch.setattr(built_site, "MODULES", ("perkey.aio",))
     assert len(list(built_site.faults(tmp_path))) == 2
     assert built_site.main(str(tmp_path)) == 1

@@ -1,6 +1,7 @@
 """What a service refuses is told as what it is, with key and bucket; never as absence or with secrets."""
 
 import pickle
+import socket
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -124,6 +125,7 @@ def test_bad_credentials_are_told_as_such(name: str, status: int, code: str, d: 
     proxy.plan(says(status, code), verb, times=None)
     told = refused(act, d)
     assert "the credentials are expired or not valid" in str(told)
+    assert "renew them, or check AWS_ACCESS_KEY_ID" in str(told)
     assert code in str(told)
 
 
@@ -289,3 +291,17 @@ def test_an_error_of_boto_is_not_hidden(proxy: Proxy, bucket: str) -> None:
     d = Place(None, bucket).open(client=client_of(proxy.endpoint))
     proxy.plan(says(403, "AccessDenied"), "get")
     assert isinstance(refused(OPERATIONS["[]"][1], d).__cause__, ClientError)
+
+
+@pytest.mark.parametrize("engine", ["boto3", "obstore"])
+def test_an_endpoint_that_cannot_be_reached_is_an_error_that_says_what_to_do(
+    engine: EngineName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with socket.socket() as closed:  # bound, and not listening
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        d = BasicS3Dict[int]("bucket", "us-east-1", endpoint_url=address, retry_for=0, engine=engine)
+        with pytest.raises(BackendError, match=r"check the network, and .* pass endpoint_url= or set AWS_"):
+            d["a"]

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import diskcache
 import joblib
@@ -31,6 +31,7 @@ from perkey import (
     convert,
 )
 from perkey.stores import MemoryStore
+from perkey.tools.converting import SourceKind
 
 VALUES: dict[tuple[str, ...], Any] = {
     ("top",): [1, 2],
@@ -171,6 +172,14 @@ def make_diskcache(path: Path) -> str:
     return str(path / "cache")
 
 
+def make_fanout_cache(path: Path) -> str:
+    with diskcache.FanoutCache(path / "shards", shards=3) as cache:
+        for key, value in PAIRS.items():
+            cache[key] = value
+        cache.set("gone", 1, expire=-1)
+    return str(path / "shards")
+
+
 def make_sqlitedict(path: Path) -> str:
     with sqlitedict.SqliteDict(path / "some.sqlite", autocommit=True) as found:
         found.update(PAIRS)
@@ -187,6 +196,7 @@ def make_persidict(path: Path) -> str:
 PROGRAMS: dict[str, Callable[[Path], str]] = {
     "shelve": make_shelf,
     "diskcache": make_diskcache,
+    "diskcache.FanoutCache": make_fanout_cache,
     "sqlitedict": make_sqlitedict,
     "persidict": make_persidict,
 }
@@ -207,13 +217,34 @@ def test_from_other_programs(program: str, target: str, tmp_path: Path) -> None:
 
 
 def test_from_open_mappings(tmp_path: Path) -> None:
-    with shelve.open(make_shelf(tmp_path)) as shelf, diskcache.Cache(make_diskcache(tmp_path)) as cache:
-        for source in (shelf, cache, dict(PAIRS)):
+    with (
+        shelve.open(make_shelf(tmp_path)) as shelf,
+        diskcache.Cache(make_diskcache(tmp_path)) as cache,
+        diskcache.FanoutCache(make_fanout_cache(tmp_path), shards=3) as shards,
+    ):
+        for source in (shelf, cache, shards, dict(PAIRS)):
             dst = LocalDict[Any]()
             convert(source, dst)
             assert plain(dst) == QUOTED
     with pytest.raises(ValueError, match="would be the same"):
         convert({1: "a", "1": "b"}, LocalDict())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in get_args(SourceKind) if kind not in {"auto", "perkey"}])
+def test_a_path_of_another_kind_is_an_error_and_stays_as_it_is(kind: SourceKind, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("text")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileNotFoundError, match="absent: the path does not exist"):
+        convert(tmp_path / "absent", LocalDict(), kind=kind)
+    with pytest.raises(ValueError, match="file: this is not a "):
+        convert(tmp_path / "file", LocalDict(), kind=kind)
+    if kind in {"zict", "files"}:  # any folder may be one
+        assert convert(tmp_path / "folder", LocalDict(), kind=kind).copied == 0
+    else:
+        with pytest.raises(ValueError, match="folder: this is not a "):
+            convert(tmp_path / "folder", LocalDict(), kind=kind)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_from_zict_and_plain_files(tmp_path: Path) -> None:

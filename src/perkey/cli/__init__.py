@@ -21,7 +21,10 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         missing = next((package for package in ("click", "rich") if not _is_there(package)), None)
         if missing is not None:
-            sys.stderr.write(f"perkey: {MissingExtraError('the program perkey', 'cli', missing)}\n")
+            asked = sys.argv[1:] if words is None else words
+            command = next((word for word in asked if not word.startswith("-")), "")
+            extra = "view" if command == "view" else "cli"  # the extra of the viewer brings the program, too
+            sys.stderr.write(f"perkey: {MissingExtraError('the program perkey', extra, missing)}\n")
             return 1
         from perkey.cli.program import run  # noqa: PLC0415 - needs click
 

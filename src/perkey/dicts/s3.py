@@ -58,6 +58,8 @@ class BasicS3Dict(PersiDict[V]):
         TypeError, ValueError: An argument is of the wrong kind or out of bounds.
     """
 
+    _always_shown = frozenset(("bucket_name",))
+
     def __init__(
         self,
         bucket_name: str = "my-bucket",

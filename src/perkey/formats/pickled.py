@@ -97,7 +97,10 @@ def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
 
 
 def _unstorable(value: Any, error: Exception) -> UnstorableValueError:
-    return UnstorableValueError(f"a {type(value).__name__} that does not pickle: {error}")
+    return UnstorableValueError(
+        f"a {type(value).__name__} that does not pickle: {error}; store data that it can be made from, or "
+        "a function or class that a module has under its name"
+    )
 
 
 def _dump(value: Any, file: WatchedWriter | FrameWriter) -> None:

@@ -134,24 +134,34 @@ def count_watched(counted: int, store: Store, naming: Naming) -> int:
 def warn_of_others(store: Store, naming: Naming) -> None:
     """Warn, once per place, if the names in it are those of items under other parameters only."""
     place = store.describe()
-    if place in _warned:
-        return
+    others = "" if place in _warned else others_in(store, naming)
+    if others:
+        _warned.add(place)
+        warnings.warn(
+            f"{place}: {others}. Pass the parameters that the items were written with.",
+            WrongParametersWarning,
+            stacklevel=_level_of_caller(),
+        )
+
+
+def others_in(store: Store, naming: Naming) -> str:
+    """Return which parameters fit the names in a place, "" if the dictionary's own are among them.
+
+    Cost: a listing that ends at the first name that fits, of up to 1,000 names.
+    """
     own = Parameters(naming.file_type, naming.digest_len)
-    # A name of the right shape with a wrong digest is foreign under any parameters.
-    names = (
-        name for name in islice(store.scan(), _SAMPLE) if naming.key_of(name) or not naming.shape.fits(name)
-    )
+    names: list[Name] = []
+    for name in islice(store.scan(), _SAMPLE):
+        if parameters_of(name[-1]) == own:
+            return ""
+        # A name of the right shape with a wrong digest is foreign under any parameters.
+        if naming.key_of(name) or not naming.shape.fits(name):
+            names.append(name)
     found = fitting(names)
-    if not found or any(each == own for each, _ in found):
-        return
-    _warned.add(place)
+    if not found:
+        return ""
     fits = "; ".join(f"{each} (as {count} of them)" for each, count in found[:_SHOWN])
-    warnings.warn(
-        f"{place}: no name here is that of an item with {own}, but these parameters would fit: {fits}. "
-        "Pass the parameters that the items were written with.",
-        WrongParametersWarning,
-        stacklevel=_level_of_caller(),
-    )
+    return f"no name here is that of an item with {own}, but these parameters would fit: {fits}"
 
 
 def _level_of_caller() -> int:

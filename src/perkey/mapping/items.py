@@ -40,7 +40,7 @@ from perkey.jokers import (
     ValueNotRetrievedFlag,
 )
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple
-from perkey.mapping.fitting import watched
+from perkey.mapping.fitting import others_in, watched
 from perkey.naming import CLAIM_ENDING, Name, Naming, naming
 from perkey.stores import PrefixStore, Stat, Store, settled_at_once
 
@@ -192,13 +192,24 @@ class Items(Generic[V]):
     def missing(self, name: Name) -> MissingItemError:
         """Return the error about an item that does not exist."""
         error = MissingItemError(self.naming.key_of(name) or NonEmptySafeStrTuple(name))
-        error.find_longer = partial(self._longer_key, name)
+        error.find_reason = partial(self._reason_of_missing, name)
         return error
 
-    def _longer_key(self, name: Name) -> NonEmptySafeStrTuple | None:
-        """Return a key that begins with the key of a name, or None."""
-        below = islice(self.store.scan(self.naming.prefix_of(self.key_of(name))), _LOOKED_THROUGH)
-        return next((found for longer in below if (found := self.naming.key_of(longer)) is not None), None)
+    def _reason_of_missing(self, name: Name) -> str:
+        """Return why the item of a name may be missing, "" if that is not known.
+
+        Cost: a listing of names below the key, and one of the place if it has no item below the key.
+        """
+        key = self.key_of(name)
+        below = islice(self.store.scan(self.naming.prefix_of(key)), _LOOKED_THROUGH)
+        for longer in below:
+            if (found := self.naming.key_of(longer)) is not None:
+                return (
+                    f"other keys begin with it, such as {tuple(found)!r}; "
+                    f"get_subdict({tuple(key)!r}) returns the dictionary of these"
+                )
+        others = others_in(self.store, self.naming) if self.is_whole() else ""
+        return f"{others}; pass the parameters that the items were written with" if others else ""
 
     # --- Reading ------------------------------------------------------------------------------------
 

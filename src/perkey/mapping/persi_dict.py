@@ -92,6 +92,8 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
     """What the operations work on; a dictionary class chooses its parts."""
 
     _policy_class: ClassVar[type[Policy]] = Policy
+    _always_shown: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that name the place; `repr` shows them even if they have their default values."""
     """The policy of dictionaries of this class."""
 
     def __init__(
@@ -158,7 +160,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         shown = (
             f"{name}={shown_parameter(value)}"
             for name, value in self.get_params().items()
-            if not is_default(value, defaults.get(name, _REQUIRED))
+            if name in self._always_shown or not is_default(value, defaults.get(name, _REQUIRED))
         )
         handle = ".read_only()" if self.store.read_only else ""
         return f"{type(self).__name__}({', '.join(shown)}){handle}"
@@ -471,7 +473,7 @@ class PersiDict(NeverSame, MutableMapping[Any, V]):
         Args:
             key: The key.
             transformer: Takes the value, or `default`; returns the new value, KEEP_CURRENT or
-                DELETE_CURRENT.
+                DELETE_CURRENT. A function that changes its argument in place has to return it.
             default: The argument of the function if the key is missing; without it ITEM_NOT_AVAILABLE, which
                 is false. Each attempt gets a deep copy.
             n_retries: How often to try again after a conflict; None means until it succeeds.

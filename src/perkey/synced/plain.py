@@ -117,7 +117,13 @@ class _Conversion:
             return self._mapping(item)
         if isinstance(item, Sequence) and not isinstance(item, (bytes, bytearray, memoryview)):
             return [self.plain(inner) for inner in item]
-        raise TypeError(f"a {type(item).__name__} cannot be written as JSON: {item!r:.200}")
+        raise _not_json(f"a value of type {type(item).__name__}", item)
+
+
+def _not_json(kind: str, item: object) -> TypeError:
+    return TypeError(
+        f"{kind} cannot be written as JSON: {item!r:.200}; store text, numbers, lists or mappings instead"
+    )
 
 
 def of_numpy(item: Any) -> Any:
@@ -127,7 +133,7 @@ def of_numpy(item: Any) -> Any:
         return item
     if item.dtype.kind in "biufUOT" and item.dtype.char != "g":  # a long double has digits that float has not
         return item.tolist()
-    raise TypeError(f"NumPy's {item.dtype} cannot be written as JSON: {item!r:.200}")
+    raise _not_json(f"NumPy's {item.dtype}", item)
 
 
 def copy_of(data: Plain) -> Plain:
@@ -216,7 +222,7 @@ def default(item: Any) -> Any:
         return item.__perkey_plain__()
     converted = of_numpy(item)
     if converted is item:
-        raise TypeError(f"a {type(item).__name__} cannot be written as JSON: {item!r:.200}")
+        raise _not_json(f"a value of type {type(item).__name__}", item)
     return converted
 
 

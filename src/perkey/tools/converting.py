@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -40,6 +41,7 @@ _ROUNDS: Final = 4
 _TELLING: Final = 5
 """With so many characters of digest, old and new names can be distinguished."""
 _SQLITE: Final = b"SQLite format 3\0"
+_SHARD: Final = re.compile("[0-9]{3,}")
 _REMOVED_AT_ONCE: Final = 1000
 
 
@@ -436,19 +438,24 @@ def _open(
     """Return a dictionary, or a function that yields the pairs of a source."""
     if isinstance(source, PersiDict):
         return source
+    # The type is asked: a FanoutCache of diskcache raises AssertionError for attributes that it lacks.
+    if all(hasattr(type(source), name) for name in ("__iter__", "get", "memoize")):
+        return lambda: _of_cache(source)
     if isinstance(source, Mapping) or (hasattr(source, "keys") and hasattr(source, "__getitem__")):
         return lambda: ((key, source[key]) for key in source.keys())  # noqa: SIM118 - not only mappings
-    if hasattr(source, "iterkeys"):  # a cache of diskcache
-        return lambda: ((key, source[key]) for key in source.iterkeys())
     if not isinstance(source, str | os.PathLike):
         raise wrong_kind("source", "a PersiDict, a path or an address, or a mapping", source)
     path = os.fspath(source)
     if kind == "perkey" or "://" in path:
         return _open_perkey(path, in_place=in_place)
     path = os.path.expanduser(path)
+    if not os.path.exists(path) and _shelf_of(path) is None:  # libraries would make it
+        raise FileNotFoundError(f"{path}: the path does not exist; pass the path of the place to convert")
     found = _kind_of(path) if kind == "auto" else kind
     if found == "perkey":
         return _open_perkey(path, in_place=in_place)
+    if not _IS_KIND[found](path):
+        raise ValueError(f"{path}: this is not {_KINDS[found]}; pass another kind, or leave it out")
     if found in {"files", "zict"}:
         return lambda: _as_values(_READERS[found](path), file_type)
     return lambda: _READERS[found](path)
@@ -464,15 +471,10 @@ def _kind_of(path: str) -> str:
     """Return what wrote a path; raises ValueError for an unknown place."""
     if os.path.isdir(path):
         return _kind_of_folder(path)
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            is_sqlite = file.read(len(_SQLITE)) == _SQLITE
-        if is_sqlite:
-            return "shelve" if "Dict" in _tables(path) else "sqlitedict"
+    if _is_sqlite(path):
+        return "shelve" if "Dict" in _tables(path) else "sqlitedict"
     if _shelf_of(path) is not None:
         return "shelve"
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"{path}: the path does not exist; pass the path of the place to convert")
     raise ValueError(
         f"{path}: this is neither a dictionary of perkey nor a shelf, a file of sqlitedict, or a folder; "
         "pass kind= if it is one of these"
@@ -480,7 +482,7 @@ def _kind_of(path: str) -> str:
 
 
 def _kind_of_folder(path: str) -> str:
-    if os.path.isfile(os.path.join(path, "cache.db")):
+    if _caches(path):
         return "diskcache"
     if _memories(path):
         return "joblib"
@@ -495,6 +497,13 @@ def _kind_of_folder(path: str) -> str:
                     return "perkey"
                 all_fit = all_fit and found is not None
     return "perkey" if all_fit else "files"
+
+
+def _is_sqlite(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
 
 
 def _tables(path: str) -> set[str]:
@@ -528,13 +537,29 @@ def _read_shelf(path: str) -> Iterator[Pair]:
         yield from shelf.items()
 
 
+def _caches(path: str) -> list[str]:
+    """Return the folders of the caches in a folder of diskcache: a FanoutCache has several."""
+    folders = (
+        path,
+        *(os.path.join(path, leaf) for leaf in sorted(os.listdir(path)) if _SHARD.fullmatch(leaf)),
+    )
+    return [folder for folder in folders if os.path.isfile(os.path.join(folder, "cache.db"))]
+
+
 def _read_diskcache(path: str) -> Iterator[Pair]:
+    kind = _library("diskcache").Cache
+    for folder in _caches(path):
+        with kind(folder) as cache:
+            yield from _of_cache(cache)
+
+
+def _of_cache(cache: Any) -> Iterator[Pair]:
+    """Yield the items of a cache of diskcache that have not expired."""
     absent = object()
-    with _library("diskcache").Cache(path) as cache:
-        for key in cache.iterkeys():
-            value = cache.get(key, absent)
-            if value is not absent:  # else it has expired
-                yield key, value
+    for key in cache:
+        value = cache.get(key, absent)
+        if value is not absent:
+            yield key, value
 
 
 def _read_sqlitedict(path: str) -> Iterator[Pair]:
@@ -594,6 +619,22 @@ def _as_values(pairs: Iterator[Pair], file_type: str) -> Iterator[Pair]:
             yield key, content
 
 
+_KINDS: Final = {
+    "shelve": "a shelf",
+    "diskcache": "a folder of diskcache",
+    "sqlitedict": "a file of sqlitedict",
+    "zict": "a folder",
+    "joblib": "a folder of joblib.Memory",
+    "files": "a folder",
+}
+_IS_KIND: Final[dict[str, Callable[[str], object]]] = {
+    "shelve": _shelf_of,
+    "diskcache": lambda path: os.path.isdir(path) and _caches(path),
+    "sqlitedict": _is_sqlite,
+    "zict": os.path.isdir,
+    "joblib": lambda path: os.path.isdir(os.path.join(path, "joblib")) or _memories(path),
+    "files": os.path.isdir,
+}
 _READERS: Final[dict[str, Callable[[str], Iterator[Pair]]]] = {
     "shelve": _read_shelf,
     "diskcache": _read_diskcache,

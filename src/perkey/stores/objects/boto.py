@@ -64,6 +64,9 @@ FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError)
 """What boto3 raises."""
 
 _NEVER_SENT = (foreign.EndpointConnectionError, foreign.ConnectTimeoutError)
+_UNREACHED: Final = (
+    "; check the network, and for a service other than AWS pass endpoint_url= or set AWS_ENDPOINT_URL"
+)
 _LOST = (
     foreign.ReadTimeoutError,
     foreign.ConnectionClosedError,
@@ -524,7 +527,10 @@ def translate(
     code, status = code_of(error), status_of(error)
     about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
     why_elsewhere = _misplacement(error, code, status, region)
-    failure = BackendError(f"cannot {operation} {place}: {why_elsewhere or _sentence(error)}", **about)
+    remedy = _UNREACHED if isinstance(error, _NEVER_SENT) else ""
+    failure = BackendError(
+        f"cannot {operation} {place}: {why_elsewhere or _sentence(error)}{remedy}", **about
+    )
     signal = _signal(code, status)
     if signal is not None:
         return signal(failure, repeated=_retries(error) > 0)
@@ -562,7 +568,10 @@ def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
     if isinstance(error, _NO_CREDENTIALS):
         return _lack(error)
     if rejects_credentials(error):
-        return f"the credentials are expired or not valid ({code})"
+        return (
+            f"the credentials are expired or not valid ({code}); renew them, or check AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY and AWS_PROFILE"
+        )
     if code == _WRONG_TIME:
         return f"the clocks of this machine and of the service differ too much ({code})"
     if code in _DENIED:

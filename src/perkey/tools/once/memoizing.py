@@ -98,7 +98,7 @@ def memoize(
     >>> square.cached(3), square.forget(3), square.cached(3)
     (True, True, False)
     """
-    check_kind("d", d, PersiDict, "a PersiDict")
+    check_kind("d", d, PersiDict, "a PersiDict, as in @memoize(results)")
     check_kind("version", version, (str, int, NoneType), "a string, an int or None")
     check_iterable("ignore", ignore, "names of parameters")
     check_kind("name", name, (str, NoneType), "a string or None")
