@@ -24,7 +24,10 @@ from perkey.keys import key_of
 _ATOMS: Final = frozenset((bool, int, float, str, type(None)))
 _CONTAINERS: Final = frozenset((list, tuple, dict))
 _DEEPEST: Final = 20
+_PIECE: Final = 1 << 24
+"""So many bytes of an array that is not contiguous are copied at a time to be digested."""
 _KEYWORDS: Final = inspect.Parameter.VAR_KEYWORD
+_BY_POSITION: Final = inspect.Parameter.POSITIONAL_ONLY
 _ADVICE: Final = "leave it out with ignore=[{name!r}], or pass key= to make the key yourself"
 
 
@@ -46,11 +49,15 @@ class ArgumentKeys:
             raise ValueError(
                 f"{function!r} has no signature; pass key= to make the keys of its calls"
             ) from error
+        # A decorator may take other arguments than what it wraps.
+        is_wrapper = isinstance(function, FunctionType) and hasattr(function, "__wrapped__")
+        self._own = inspect.signature(function, follow_wrapped=False) if is_wrapper else None
         self._bound = _bound_to(function)
         self._ignored = frozenset(ignore)
         parameters = self._signature.parameters
         kinds = {parameter.kind: name for name, parameter in parameters.items()}
         self._keywords = kinds.get(_KEYWORDS)
+        self._by_position = {name for name, each in parameters.items() if each.kind is _BY_POSITION}
         unknown = sorted(self._ignored - set(parameters))
         if unknown and self._keywords is None:
             raise ValueError(
@@ -59,7 +66,7 @@ class ArgumentKeys:
 
     def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Return the part of a key; raises TypeError if the arguments do not fit, or have no key."""
-        bound = self._signature.bind(*args, **kwargs)
+        bound = self._bind(args, kwargs)
         bound.apply_defaults()
         arguments = bound.arguments
         if self._ignored:
@@ -72,6 +79,25 @@ class ArgumentKeys:
             return key_of(arguments)[0]
         except answer(TypeError, ValueError):
             return _mixed(arguments)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        if self._keywords is not None and not self._by_position.isdisjoint(kwargs):
+            return self._bind_apart(self._keywords, args, kwargs)
+        try:
+            return self._signature.bind(*args, **kwargs)
+        except answer(TypeError):
+            if self._own is None:
+                raise
+            return self._own.bind(*args, **kwargs)
+
+    def _bind_apart(
+        self, keywords: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> inspect.BoundArguments:
+        """Bind arguments whose names are also those of parameters by position, which `inspect` refuses."""
+        apart = {name: value for name, value in kwargs.items() if name in self._by_position}
+        bound = self._signature.bind(*args, **{name: kwargs[name] for name in kwargs if name not in apart})
+        bound.arguments[keywords] = {**bound.arguments.get(keywords, {}), **apart}
+        return bound
 
     def _without_ignored(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in arguments.items() if name not in self._ignored}
@@ -142,10 +168,13 @@ class _Description:
         # The parts of an argument stay alive, so that no other one has their address.
         self._known: dict[tuple[int, int], list[Any]] = {}
 
-    def of(self, value: Any, depth: int) -> list[Any]:
-        """Return what identifies the argument, or a part of it that lies so deep: its kind and content."""
+    def of(self, value: Any, depth: int) -> Any:
+        """Return what identifies the argument, or a part of it that lies so deep.
+
+        That is a JSON-like atom itself; the kind and content of anything else, as a list.
+        """
         if _is_plain(value):
-            return ["plain", value]
+            return value
         at = id(value), depth
         if at not in self._known:
             self._known[at] = self._content(value, depth)
@@ -167,21 +196,40 @@ class _Description:
 def _content_of(value: Any) -> list[Any] | None:
     """Return what identifies an array, a number of numpy, or bytes; None for anything else."""
     if isinstance(value, (bytes, bytearray)):
-        return ["bytes", _sha256(value)]
+        return ["bytes", _sha256([value])]
     numpy = sys.modules.get("numpy")
     if numpy is None or (type(value) is not numpy.ndarray and not isinstance(value, numpy.generic)):
         return None
     array = numpy.asarray(value)
     if array.dtype.hasobject or array.dtype.names is not None:
         return None
-    array = numpy.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return ["array", array.dtype.str, list(numpy.shape(value)), _sha256(array.tobytes())]
+    return ["array", array.dtype.newbyteorder("<").str, list(array.shape), _sha256(_pieces_of(array))]
 
 
-def _sha256(content: bytes | bytearray) -> str:
+def _pieces_of(array: Any) -> Iterator[Any]:
+    """Yield the content of an array in the order of its indices, little-endian, without a copy of it all."""
+    import numpy as np
+
+    dtype = array.dtype.newbyteorder("<")
+    if not array.nbytes:
+        return
+    if array.flags.c_contiguous and array.dtype == dtype:
+        yield array.reshape(-1).view(np.uint8)
+        return
+    rows = np.atleast_1d(array)
+    step = max(1, _PIECE * len(rows) // array.nbytes)
+    for first in range(0, len(rows), step):
+        piece = np.ascontiguousarray(rows[first : first + step], dtype=dtype)
+        yield piece.reshape(-1).view(np.uint8)
+
+
+def _sha256(pieces: Iterable[Any]) -> str:
     from hashlib import sha256
 
-    return sha256(content).hexdigest()
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _hash_of(name: str, value: Any) -> str:
@@ -201,7 +249,8 @@ def _hash_of(name: str, value: Any) -> str:
         return str(_hasher().hash(value))
     except answer(Exception) as error:
         raise TypeError(
-            f"argument {name} of type {type(value).__name__} cannot be hashed ({error}); {advice}"
+            f"argument {name} of type {type(value).__name__} cannot be hashed "
+            f"({error.args[0] if error.args else error!r}); {advice}"
         ) from error
 
 
@@ -220,14 +269,38 @@ def _array_hasher() -> Any:
     from joblib.hashing import NumpyHasher
 
     class ArrayHasher(NumpyHasher):  # type: ignore[misc] # joblib has no types
-        """joblib's own leaves out what a subclass of an array has besides: a unit, a mask."""
+        """joblib's own sees how arrays and frames lie in memory, and not what subclasses have besides."""
 
         def save(self, obj: Any) -> None:
             if isinstance(obj, np.ndarray) and type(obj) is not np.ndarray and not isinstance(obj, np.memmap):
                 obj = (type(obj), obj.view(np.ndarray), getattr(obj, "__dict__", None))
+            elif type(obj) is np.ndarray:
+                obj = np.asarray(obj, order="C")
+            else:
+                obj = _content_of_frame(obj)
             super().save(obj)
 
     return ArrayHasher
+
+
+def _content_of_frame(value: Any) -> Any:
+    """Return the content of a data frame, or of a part of one, without what pandas caches; else the value."""
+    pd = sys.modules.get("pandas")
+    if pd is None:
+        return value
+    if type(value) is pd.DataFrame:
+        columns = [value.iloc[:, number].array for number in range(value.shape[1])]
+        return pd.DataFrame, value.columns, value.index, columns, value.attrs
+    if type(value) is pd.Series:
+        return pd.Series, value.name, value.index, value.array, value.attrs
+    if isinstance(value, pd.Index) and isinstance(value.dtype, pd.StringDtype):
+        return type(value), value.name, value.array
+    if isinstance(getattr(value, "dtype", None), pd.StringDtype):
+        return type(value), str(value.dtype), value.to_numpy(object)
+    if type(value) in (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray):
+        plain = value.dtype.numpy_dtype
+        return type(value), str(plain), value.isna(), value.to_numpy(plain, na_value=plain.type(0))
+    return value
 
 
 def _handle_in(value: Any) -> Any:
@@ -311,4 +384,4 @@ def source_of(function: Callable[..., Any]) -> str:
             f"version='source' works for functions made by def, not for {function!r}"
         )
     lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-    return _sha256("\n".join(line.rstrip() for line in lines).encode("utf-8", "surrogatepass"))[:32]
+    return _sha256(["\n".join(line.rstrip() for line in lines).encode("utf-8", "surrogatepass")])[:32]
