@@ -129,15 +129,27 @@ def test_arrays_are_keyed_by_type_shape_and_content(d: PersiDict[Any]) -> None:
     assert "joblib" in str(f.key(np.zeros(2, dtype=[("a", "i1"), ("b", "f8")])))
 
 
+UNORDERED = """
+import decimal
+from types import SimpleNamespace
+from perkey import LocalDict, memoize
+f = memoize(LocalDict(), name="f")(len)
+one = frozenset("abcd")
+arguments = [
+    set("abcd"), one, [one], {"a": set("abcd")}, {one: 1, frozenset("bc"): 2},
+    {frozenset("ab"), frozenset("cd")}, {("a", 1), None, "b", 2.5}, {None: 1, "a": 2, 3: 4},
+    {(frozenset("ab"), 1), (frozenset("cd"), 2)}, {float("nan"), 1.0, 2.0, 3.0},
+    {decimal.Decimal(1), "a"}, SimpleNamespace(labels=one, groups={one: [one]}),
+]
+before = [object() for _ in range(int(__import__("sys").argv[1]))]
+print([f.key(each) for each in arguments])
+"""
+
+
 def test_sets_have_the_same_key_in_each_process() -> None:
-    program = (
-        "from perkey import LocalDict, memoize\n"
-        "f = memoize(LocalDict(), name='f')(len)\n"
-        "print(f.key({'a', 'b', 'c', 'd'}), f.key({1: frozenset('abcd')}), f.key({('a', 1), None, 'b'}))\n"
-    )
     shown = {
         subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", UNORDERED, seed],
             check=True,
             capture_output=True,
             text=True,
@@ -146,6 +158,17 @@ def test_sets_have_the_same_key_in_each_process() -> None:
         for seed in "123"
     }
     assert len(shown) == 1
+
+
+def test_sets_and_dicts_that_differ_have_different_keys(d: PersiDict[Any]) -> None:
+    f, _ = counting(d)
+    values: list[Any] = [
+        {1, 2}, {1, 3}, frozenset({1, 2}), {"1", "2"}, {(1, 2)}, {frozenset({1}), frozenset({2})},
+        {frozenset({1, 2})}, {1: 2}, {1: 3}, {2: 1}, {1: {2}}, {1: frozenset({2})}, {(1, 2): 3}, {None: 1},
+        {},
+        set(), frozenset(),
+    ]  # fmt: skip
+    assert len({f.key([each]) for each in values}) == len(values)
 
 
 def test_other_arguments_are_hashed_as_joblib_does_and_the_key_says_so(d: PersiDict[Any]) -> None:

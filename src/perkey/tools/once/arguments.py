@@ -23,6 +23,7 @@ from perkey.keys import key_of
 
 _ATOMS: Final = frozenset((bool, int, float, str, type(None)))
 _CONTAINERS: Final = frozenset((list, tuple, dict))
+_UNORDERED: Final = (set, frozenset, dict)
 _DEEPEST: Final = 20
 _PIECE: Final = 1 << 24
 """So many bytes of an array that is not contiguous are copied at a time to be digested."""
@@ -255,32 +256,46 @@ def _hash_of(name: str, value: Any) -> str:
 
 
 def _hasher() -> Any:
-    """Return joblib's hasher for one value, which also sees the attributes of subclasses of arrays."""
-    from joblib.hashing import Hasher
-
-    if "numpy" not in sys.modules:
-        return Hasher(hash_name="sha1")
-    return _array_hasher()(hash_name="sha1")
+    """Return joblib's hasher for one value, which sees contents only."""
+    return _hasher_class("numpy" in sys.modules)(hash_name="sha256")
 
 
-@lru_cache(1)
-def _array_hasher() -> Any:
-    import numpy as np
-    from joblib.hashing import NumpyHasher
+@lru_cache(2)
+def _hasher_class(knows_arrays: bool) -> Any:
+    from joblib import hashing
 
-    class ArrayHasher(NumpyHasher):  # type: ignore[misc] # joblib has no types
-        """joblib's own sees how arrays and frames lie in memory, and not what subclasses have besides."""
+    base = hashing.NumpyHasher if knows_arrays else hashing.Hasher
+
+    class ContentHasher(base):  # type: ignore[misc, valid-type] # joblib has no types
+        """joblib's own sees how arrays and frames lie in memory, and in which order a set is iterated."""
 
         def save(self, obj: Any) -> None:
-            if isinstance(obj, np.ndarray) and type(obj) is not np.ndarray and not isinstance(obj, np.memmap):
-                obj = (type(obj), obj.view(np.ndarray), getattr(obj, "__dict__", None))
-            elif type(obj) is np.ndarray:
-                obj = np.asarray(obj, order="C")
-            else:
-                obj = _content_of_frame(obj)
-            super().save(obj)
+            super().save(_in_order(obj) if isinstance(obj, _UNORDERED) else _without_layout(obj))
 
-    return ArrayHasher
+    return ContentHasher
+
+
+def _in_order(value: Any) -> Any:
+    """Return the content of a set or dict in an order that is the same in each process; subclasses as is."""
+    if type(value) in (set, frozenset):
+        return type(value), sorted(_hasher().hash(each) for each in value)
+    if type(value) is dict and not all(type(key) is str for key in value):
+        keys = {_hasher().hash(key): each for key, each in value.items()}
+        return dict, sorted(keys), [keys[digest] for digest in sorted(keys)]
+    return value
+
+
+def _without_layout(value: Any) -> Any:
+    """Return the content of arrays and of what pandas has; other values as they are."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.ndarray):
+        return _content_of_frame(value)
+    if type(value) is numpy.ndarray:
+        return numpy.asarray(value, order="C")
+    if isinstance(value, numpy.memmap):
+        return value
+    # joblib's own leaves out what a subclass of an array has besides: a unit, a mask.
+    return type(value), value.view(numpy.ndarray), getattr(value, "__dict__", None)
 
 
 def _content_of_frame(value: Any) -> Any:
