@@ -24,6 +24,7 @@ import pytest
 from perkey import (
     BusyError,
     ComputationFailedError,
+    CorruptValueError,
     FileDirDict,
     LocalDict,
     MutationPolicyError,
@@ -854,6 +855,29 @@ def test_a_decorator_that_takes_other_arguments_than_the_function_is_memoised(d:
     assert memoized.cached(x=3)
     with pytest.raises(TypeError, match="too many positional arguments"):
         memoized(1, 2, 3)
+
+
+def test_errors_about_what_is_bound_name_a_way_that_works(d: PersiDict[Any]) -> None:
+    bound = functools.partial(lambda lock, x: (lock, x), threading.Lock())
+    with pytest.raises(
+        TypeError, match=r"argument partial\(\) .*cannot be hashed .*; pass key= to make the key"
+    ):
+        memoize(d, name="f")(bound).key(1)
+    with pytest.raises(
+        ValueError, match=r"ignore names \['z'\], but functools.partial.* has the parameters \['x'\]"
+    ):
+        memoize(d, name="g", ignore=["z"])(bound)
+
+
+def test_a_damaged_result_is_an_error_until_it_is_computed_anew(d: FileDirDict[Any]) -> None:
+    f, _ = counting(d)
+    f(1)
+    (path,) = Path(d.base_dir).rglob("*.pkl")
+    path.write_bytes(b"damaged")
+    with pytest.raises(CorruptValueError):
+        f(1)
+    assert f.recompute(1) == 2
+    assert f(1) == 2
 
 
 class Coroutines:

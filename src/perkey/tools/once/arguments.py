@@ -29,7 +29,9 @@ _PIECE: Final = 1 << 24
 """So many bytes of an array that is not contiguous are copied at a time to be digested."""
 _KEYWORDS: Final = inspect.Parameter.VAR_KEYWORD
 _BY_POSITION: Final = inspect.Parameter.POSITIONAL_ONLY
-_ADVICE: Final = "leave it out with ignore=[{name!r}], or pass key= to make the key yourself"
+_BOUND_PARTIAL: Final = "partial()"
+_BOUND_SELF: Final = "self()"
+"""What a callable is bound to has names that no parameter has."""
 
 
 class ArgumentKeys:
@@ -62,7 +64,8 @@ class ArgumentKeys:
         unknown = sorted(self._ignored - set(parameters))
         if unknown and self._keywords is None:
             raise ValueError(
-                f"ignore names {unknown}, but {function.__qualname__} has the parameters {list(parameters)}"
+                f"ignore names {unknown}, but {getattr(function, '__qualname__', repr(function))} has the "
+                f"parameters {list(parameters)}"
             )
 
     def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
@@ -111,14 +114,14 @@ class ArgumentKeys:
 def _bound_to(function: Any) -> dict[str, Any]:
     """Return what a callable is bound to, under names that no parameter has."""
     if isinstance(function, partial):
-        return {"partial()": [list(function.args), function.keywords, _bound_to(function.func)]}
+        return {_BOUND_PARTIAL: [list(function.args), function.keywords, _bound_to(function.func)]}
     if isinstance(function, MethodType):
         # The class of a class method is in the name.
-        return {} if isinstance(function.__self__, type) else {"self()": function.__self__}
+        return {} if isinstance(function.__self__, type) else {_BOUND_SELF: function.__self__}
     is_plain = isinstance(function, (FunctionType, BuiltinFunctionType, type)) or hasattr(
         function, "__qualname__"
     )
-    return {} if is_plain else {"self()": function}
+    return {} if is_plain else {_BOUND_SELF: function}
 
 
 def _is_json_like(value: Any) -> bool:
@@ -235,7 +238,10 @@ def _sha256(pieces: Iterable[Any]) -> str:
 
 def _hash_of(name: str, value: Any) -> str:
     """Return joblib's hash of an argument; raises TypeError if the hash would not identify it."""
-    advice = _ADVICE.format(name=name)
+    is_bound = name in (_BOUND_PARTIAL, _BOUND_SELF)
+    advice = "pass key= to make the key yourself"
+    if not is_bound:
+        advice = f"leave it out with ignore=[{name!r}], or {advice}"
     handle = _handle_in(value)
     if handle is not None:
         raise TypeError(

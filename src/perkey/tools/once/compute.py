@@ -428,11 +428,11 @@ class Computation(Generic[R]):
     def _contend(self) -> Found | Turn | Wait:
         if not self._spot.keeps:
             return Turn()
-        if self._waited_for and self._room.found != self._found_before:
-            # Another call of this process has a value: all calls look for themselves, at the same time.
-            self._found_before = self._room.found
-            if (look := self._look()).value is not ABSENT:
-                return Found(look.value)
+        before, self._found_before = self._found_before, self._room.found
+        # If another call of this process has a value, all calls look for themselves, at the same time.
+        must_look = self._waited_for and self._found_before != before
+        if must_look and (look := self._look()).value is not ABSENT:
+            return Found(look.value)
         if not self._lead():
             return self._busy()
         if self._waited_for and self._is_held():
