@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -917,7 +918,13 @@ def frames() -> dict[str, tuple[Any, Any]]:
     numbers = np.arange(12.0).reshape(3, 4)
     looked_at = plain.astype({"a": "Int64"})
     _ = looked_at.dtypes, looked_at["a"].dtype, looked_at["a"].isna()
+    path, number = Path("a"), np.float64(0.5)
     return {
+        "one path twice": (SimpleNamespace(a=path, b=[path]), SimpleNamespace(a=path, b=[Path("a")])),
+        "one number twice": (
+            SimpleNamespace(a=number, b=number),
+            SimpleNamespace(a=number, b=np.float64(0.5)),
+        ),
         "blocks": (built, plain),
         "copy": (plain.astype(object), plain.astype(object).copy()),
         "reversed twice": (plain.iloc[::-1].iloc[::-1], plain),

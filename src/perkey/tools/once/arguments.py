@@ -271,6 +271,7 @@ def _hasher_class(knows_arrays: bool) -> Any:
     from joblib import hashing
 
     base = hashing.NumpyHasher if knows_arrays else hashing.Hasher
+    leaves = _leaves(knows_arrays)
 
     class ContentHasher(base):  # type: ignore[misc, valid-type] # joblib has no types
         """joblib's own sees how arrays and frames lie in memory, and in which order a set is iterated."""
@@ -278,7 +279,24 @@ def _hasher_class(knows_arrays: bool) -> Any:
         def save(self, obj: Any) -> None:
             super().save(_in_order(obj) if isinstance(obj, _UNORDERED) else _without_layout(obj))
 
+        def memoize(self, obj: Any) -> None:
+            # A pickle refers to an object that it has had before. Two equal leaves are like one leaf twice.
+            if not isinstance(obj, leaves):
+                super().memoize(obj)
+
     return ContentHasher
+
+
+def _leaves(knows_numbers: bool) -> tuple[type, ...]:
+    """Return types whose objects contain no others that matter."""
+    from datetime import date, time, timedelta, tzinfo
+    from decimal import Decimal
+    from fractions import Fraction
+    from pathlib import PurePath
+    from uuid import UUID
+
+    plain = (PurePath, Decimal, Fraction, UUID, date, time, timedelta, tzinfo)
+    return (*plain, sys.modules["numpy"].generic) if knows_numbers else plain
 
 
 def _in_order(value: Any) -> Any:
