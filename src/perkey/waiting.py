@@ -10,10 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+from typing import Any, Final, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -64,14 +61,9 @@ def blocking(function: Callable[[], T]) -> T:
     return function() if driving is None else driving.in_thread(function)
 
 
-def running_loop(what: str) -> AbstractEventLoop:
-    """Return the event loop of asyncio that runs; raises RuntimeError, naming what needs it."""
-    from asyncio import get_running_loop  # noqa: PLC0415 - heavy, and there only where a loop runs
-
-    try:
-        return get_running_loop()
-    except RuntimeError as error:
-        raise RuntimeError(
-            f"{what} needs a running event loop of asyncio, which this thread does not have (trio has "
-            "another kind of loop); call it in a coroutine that asyncio.run runs"
-        ) from error
+def no_loop(what: str) -> RuntimeError:
+    """Return the error for something that needs an event loop of asyncio, outside one."""
+    return RuntimeError(
+        f"{what} needs a running event loop of asyncio, which this thread does not have (trio has "
+        "another kind of loop); call it in a coroutine that asyncio.run runs"
+    )

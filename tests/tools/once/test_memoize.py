@@ -166,7 +166,9 @@ def test_sets_and_dicts_that_differ_have_different_keys(d: PersiDict[Any]) -> No
     f, _ = counting(d)
     values: list[Any] = [
         {1, 2}, {1, 3}, frozenset({1, 2}), {"1", "2"}, {(1, 2)}, {frozenset({1}), frozenset({2})},
-        {frozenset({1, 2})}, {1: 2}, {1: 3}, {2: 1}, {1: {2}}, {1: frozenset({2})}, {(1, 2): 3}, {None: 1},
+        {frozenset({1, 2})}, {float("nan"): 1, float("nan"): 2}, {float("nan"): 2},
+        {float("nan"), float("nan")}, {float("nan")}, {1: 2}, {1: 3}, {2: 1}, {1: {2}},
+        {1: frozenset({2})}, {(1, 2): 3}, {None: 1},
         {},
         set(), frozenset(),
     ]  # fmt: skip

@@ -304,8 +304,10 @@ def _in_order(value: Any) -> Any:
     if type(value) in (set, frozenset):
         return type(value), sorted(_hasher().hash(each) for each in value)
     if type(value) is dict and not all(type(key) is str for key in value):
-        keys = {_hasher().hash(key): each for key, each in value.items()}
-        return dict, sorted(keys), [keys[digest] for digest in sorted(keys)]
+        digests = [_hasher().hash(key) for key in value]  # keys of one content may differ: NaN
+        order = sorted(range(len(digests)), key=digests.__getitem__)
+        values = list(value.values())
+        return dict, sorted(digests), [values[number] for number in order]
     return value
 
 
@@ -315,7 +317,8 @@ def _without_layout(value: Any) -> Any:
     if numpy is None or not isinstance(value, numpy.ndarray):
         return _content_of_frame(value)
     if type(value) is numpy.ndarray:
-        return numpy.asarray(value, order="C")
+        content = _content_of(value)
+        return numpy.asarray(value, order="C") if content is None else (type(value), content)
     if isinstance(value, numpy.memmap):
         return value
     # joblib's own leaves out what a subclass of an array has besides: a unit, a mask.

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from perkey.answers import answer
 from perkey.tools.once.compute import ABSENT, Computation, Found, Turn
 from perkey.tools.once.holders import at_fork_in_child
-from perkey.waiting import running_loop
+from perkey.waiting import no_loop
 
 T = TypeVar("T")
 
@@ -41,8 +41,11 @@ at_fork_in_child(_pool.reset)
 
 async def in_thread(act: Callable[[], T]) -> T:
     """Call a function in a thread; raises RuntimeError outside asyncio."""
-    running_loop("a memoized coroutine function")
-    return await asyncio.wrap_future(_pool.submit(act))
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise no_loop("a memoized coroutine function") from error
+    return await asyncio.wrap_future(_pool.submit(act), loop=loop)
 
 
 async def driven(make: Callable[[], Computation[Any]], function: Callable[[], Awaitable[Any]]) -> Any:

@@ -15,7 +15,7 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType, NoneType
 from typing import Any, Final, Self
 
-from perkey.answers import system_answer
+from perkey.answers import answer
 from perkey.errors import SharedNameWarning
 from perkey.keys import SafeStrTuple
 from perkey.mapping import PersiDict
@@ -111,6 +111,6 @@ def _content_of(cell: Any) -> object:
 def _version_of(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
-    except system_answer(OSError, ValueError):
+    except answer(OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
