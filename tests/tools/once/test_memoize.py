@@ -1125,3 +1125,31 @@ def test_a_program_that_makes_dictionaries_without_end_does_not_keep_their_names
     for _ in range(names._MANY + 10):
         memoize(LocalDict[Any](), name="f")(one)
     assert len(names._taken) <= names._MANY
+
+
+def by_keyword(a: Any, *, b: Any, c: Any = 3) -> None: ...
+def by_position(a: Any, b: Any = 2, /, c: Any = 3) -> None: ...
+def with_rest(a: Any, b: Any = 2, *rest: Any, c: Any = 3, **more: Any) -> None: ...
+def with_more(a: Any = 1, **more: Any) -> None: ...
+def with_nothing() -> None: ...
+
+
+@pytest.mark.parametrize("function", [by_keyword, by_position, with_rest, with_more, with_nothing])
+def test_arguments_are_bound_as_inspect_does(function: Callable[..., Any]) -> None:
+    from itertools import product
+
+    from perkey.tools.once.arguments import _Binding
+
+    signature = inspect.signature(function)
+    binding = _Binding(signature, None)
+    for count, names in product(range(5), product([False, True], repeat=4)):
+        args = tuple(range(count))
+        kwargs = {name: name for name, is_given in zip("abcd", names, strict=True) if is_given}
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            with pytest.raises(TypeError, match=re.escape(str(error))):
+                binding.of(args, kwargs)
+        else:
+            bound.apply_defaults()
+            assert binding.of(args, kwargs) == bound.arguments
