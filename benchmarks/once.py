@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.measuring import FLOOR, Act, Contest, Outcome, Settings
 from perkey import FileDirDict, compute_once, memoize
+from perkey.tools.once.claims import LEASE, pause_after
 
 _ARGUMENTS = {"lr": 0.1, "layers": [64, 64], "seed": 3}
 _SECONDS = 1.0
@@ -24,6 +25,7 @@ def run(settings: Settings) -> Iterator[Outcome]:
     yield _misses(settings)
     for name, seconds in _stampede(settings).items():
         yield Outcome("once", name, {"perkey": seconds})
+    print(f"once: requests of a waiter for a task of an hour: {_requests_of_a_waiter(3600.0)}")
 
 
 def function(**parameters: Any) -> int:
@@ -93,6 +95,15 @@ def _stampede(settings: Settings) -> dict[str, float]:
         f"latency of half of the callers: {who}": late[len(late) // 2],
         f"latency of the last caller: {who}": late[-1],
     }
+
+
+def _requests_of_a_waiter(seconds: float) -> int:
+    """Return how often a waiter reads the claim, which is once after each pause."""
+    waited, requests = 0.0, 1
+    while waited < seconds:
+        waited += pause_after(waited, LEASE)
+        requests += 1
+    return requests
 
 
 def _take_part(folder: str, threads: int, answers: Any) -> None:

@@ -12,6 +12,7 @@ from collections import UserList, UserString, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from perkey import (
     replace_unsafe_chars,
     unquote,
 )
-from perkey.keys import SAFE_STRING_MAX_LENGTH, check_part, is_safe_part
+from perkey.keys import SAFE_STRING_MAX_LENGTH, check_part, is_safe_part, small_key_of
 from perkey.naming import digest, naming
 
 PARTS = st.text(sorted(get_safe_chars()), min_size=1, max_size=60).filter(
@@ -588,3 +589,34 @@ def test_the_two_checks_of_a_part_agree(part: str) -> None:
         assert not is_safe_part(part)
     else:
         assert is_safe_part(part)
+
+
+JSON_LIKE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**4299, 10**4300 - 1, 1 - 10**4299])
+    | st.floats()
+    | st.text(st.characters(exclude_categories=[])),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON_LIKE)
+def test_a_few_parameters_have_the_key_of_the_long_way(parameters: Any) -> None:
+    with mock.patch("perkey.keys._is_small", return_value=False):
+        expected = key_of(parameters)
+    assert key_of(parameters) == expected
+
+
+def test_the_short_way_leaves_what_it_does_not_know_to_the_long_one() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    shared: list[Any] = [1]
+    for _ in range(30):
+        shared = [shared, shared]
+    many: list[Any] = [cycle, shared, "a" * 5000, [1] * 5000, [10**4300], [[]] * 100]
+    for parameters in (*many, {1: 2}, {"a": {1}}, b""):
+        assert small_key_of(parameters) is None
+    assert small_key_of({"a": [1, (None, "b")]}) == key_of({"a": [1, [None, "b"]]})[0]

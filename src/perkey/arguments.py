@@ -104,6 +104,13 @@ def check_callable(name: str, value: object) -> None:
         raise wrong_kind(name, "callable", value)
 
 
+def is_coroutine_function(function: object) -> bool:
+    """Return whether a function, or what an object does when it is called, is a coroutine function."""
+    from inspect import getattr_static, iscoroutinefunction  # noqa: PLC0415 - heavy, and seldom needed
+
+    return any(map(iscoroutinefunction, (function, getattr_static(type(function), "__call__", None))))
+
+
 def check_iterable(name: str, value: object, of: str) -> None:
     """Raise TypeError unless `value` is an iterable of several things; a string is one thing.
 

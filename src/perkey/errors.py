@@ -114,6 +114,10 @@ class WrongParametersWarning(UserWarning):
     """The items in the place were written with other parameters, so the dictionary sees none of them."""
 
 
+class SharedNameWarning(UserWarning):
+    """Two memoised functions of this process keep their results under one name, and read each other's."""
+
+
 class ConflictError(PerkeyError, RuntimeError):
     """The item is not in the expected state; nothing was changed.
 

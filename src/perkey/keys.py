@@ -32,6 +32,12 @@ is_safe_part: Final = re.compile(
 
 _DEEPEST = 100
 _BINARY = (bytes, bytearray, memoryview)
+_TEXT: Final = frozenset((str,))
+_ATOMS: Final = frozenset((str, int, float, bool, type(None)))
+_FEW: Final = 50
+_SMALL_TEXT: Final = 4300
+"""Parameters of so few lists and mappings, and with no more characters, have their key by a shorter way."""
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _LARGEST: Final = 2**24
 """Parameters of more parts and characters are digested part by part."""
 _LONG: Final = 10**4300
@@ -370,6 +376,9 @@ def key_of(parameters: Any) -> SafeStrTuple:
     >>> key_of({"layers": (64, 64), "lr": 0.1}) == key_of({"lr": 0.1, "layers": [64, 64]})
     True
     """
+    part = small_key_of(parameters)
+    if part is not None:
+        return SafeStrTuple(part)
     reading = _Reading()
     plain = reading.plain(parameters, ())
     if reading.size > _LARGEST:
@@ -377,9 +386,42 @@ def key_of(parameters: Any) -> SafeStrTuple:
     return SafeStrTuple(_digest(_json(plain)))
 
 
+def small_key_of(parameters: Any) -> str | None:
+    """Return the part of the key of a few parameters of the JSON-like types themselves; else None."""
+    if not _is_small(parameters):
+        return None
+    try:
+        text = _encode(parameters)
+    except answer(ValueError):  # an int has too many digits for this program
+        return None
+    # A longer text may have an int that is digested in another form.
+    return _digest(text) if len(text) <= _SMALL_TEXT else None
+
+
+def _is_small(parameters: Any) -> bool:
+    containers, to_do = 0, [parameters]
+    while to_do:
+        each: Any = to_do.pop()
+        kind = type(each)
+        if kind is dict and _TEXT.issuperset(map(type, each)):
+            inner = each.values()
+        elif kind is list or kind is tuple:
+            inner = each
+        elif kind in _ATOMS:
+            continue
+        else:
+            return False
+        containers += 1
+        if containers > _FEW or len(inner) > _SMALL_TEXT:
+            return False  # also parameters that contain themselves
+        if not _ATOMS.issuperset(map(type, inner)):
+            to_do.extend(inner)
+    return True
+
+
 def _json(plain: Any) -> str:
     try:
-        return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _encode(plain)
     except answer(ValueError) as error:
         raise ValueError(
             "an int in parameters has more digits than sys.set_int_max_str_digits() allows in this program, "

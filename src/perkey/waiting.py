@@ -59,3 +59,11 @@ def blocking(function: Callable[[], T]) -> T:
     """Call a function that blocks its thread, or that computes for long."""
     driving = driver()
     return function() if driving is None else driving.in_thread(function)
+
+
+def no_loop(what: str) -> RuntimeError:
+    """Return the error for something that needs an event loop of asyncio, outside one."""
+    return RuntimeError(
+        f"{what} needs a running event loop of asyncio, which this thread does not have (trio has "
+        "another kind of loop); call it in a coroutine that asyncio.run runs"
+    )

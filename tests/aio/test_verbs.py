@@ -320,3 +320,27 @@ def test_what_cannot_be_awaited_is_refused_and_does_not_go_on_for_ever() -> None
 def test_it_is_not_pickled() -> None:
     with pytest.raises(TypeError, match="dictionary"):
         pickle.dumps(AsyncDict(LocalDict()))
+
+
+def test_run_refuses_coroutine_functions_and_names_the_ways() -> None:
+    async def length(d: PersiDict[Any]) -> int:
+        return len(d)
+
+    async def main() -> None:
+        async with AsyncDict(LocalDict[Any]()) as d:
+            for function in (length, Lengths()):
+                with pytest.raises(TypeError, match=r"function must be a plain function.*wait_for"):
+                    _ = await d.run(function)
+
+    asyncio.run(main())
+
+
+class Lengths:
+    async def __call__(self, d: PersiDict[Any]) -> int:
+        return len(d)
+
+
+def test_without_an_event_loop_of_asyncio_the_error_names_it() -> None:
+    call = AsyncDict(LocalDict[Any]()).get("a")
+    with pytest.raises(RuntimeError, match="AsyncDict needs a running event loop of asyncio"):
+        call.send(None)

@@ -200,3 +200,17 @@ def test_wrong_options_are_refused() -> None:
     with pytest.raises(ValueError, match="mmap_mode"):
         memory_over(LocalDict(), mmap_mode="r")
     assert integration.BACKEND == "perkey"
+
+
+@pytest.mark.parametrize("part", ["output", "metadata", "func_code"])
+def test_damaged_items_are_computed_anew(part: str, tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path, durability="none")
+    damaged = 0
+    assert memory_over(d).cache(square)(7) == 49
+    for path in tmp_path.rglob(f"{part}*"):
+        path.write_bytes(b"\x80damaged")
+        damaged += 1
+    assert damaged == 1
+    assert memory_over(d).cache(square)(7) == 49
+    memory_over(d).cache(square, cache_validation_callback=joblib.expires_after(days=1))(7)
+    assert memory_over(d).cache(square)(7) == 49

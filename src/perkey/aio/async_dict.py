@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
@@ -17,7 +16,7 @@ from perkey.aio.offloading import (
     batch_of,
     close_iterator,
 )
-from perkey.arguments import check_callable, check_count, check_kind
+from perkey.arguments import check_callable, check_count, check_kind, is_coroutine_function
 from perkey.files import ProcessLock
 from perkey.handles import NeverSame
 from perkey.jokers import (
@@ -294,7 +293,7 @@ class AsyncDict(NeverSame, Generic[V]):
             n_retries: How often to try again after a conflict; None means until it succeeds.
         """
         check_callable("transformer", transformer)
-        if _is_coroutine_function(transformer):
+        if is_coroutine_function(transformer):
             coroutine: Callable[[Any], Awaitable[Any]] = transformer
             awaited = partial(_await_one, coroutine)
             return await self.run(
@@ -435,14 +434,20 @@ class AsyncDict(NeverSame, Generic[V]):
         """Return what a plain function returns that is given the dictionary, without holding a thread.
 
         So functions over dictionaries can be used in a loop. Other tasks run while the function waits for the
-        dictionary, or pauses by `perkey.waiting.sleep`. Inside the function, `wait_for` awaits a coroutine
-        function. Anything else that blocks stalls the loop: the function's own computations, ``time.sleep``,
-        and functions that wait for other processes, such as `compute_once` and `claim`. Decorate a coroutine
-        function with `memoize` instead.
+        dictionary, pauses by `perkey.waiting.sleep`, or waits in `compute_once` for another call. Inside the
+        function, `wait_for` awaits a coroutine function. Anything else that blocks stalls the loop: the
+        function's own computations, ``time.sleep``, and `claim` with ``wait=``.
 
         Raises:
+            TypeError: The function is a coroutine function.
             MissingExtraError: greenlet is not installed.
         """
+        check_callable("function", function)
+        if is_coroutine_function(function):
+            raise TypeError(
+                f"function must be a plain function, not the coroutine function {function!r}; "
+                "call it with this AsyncDict instead, or await it inside a plain function by wait_for"
+            )
         require_greenlet("running a function in an event loop")
         with self._place.operation():
             return await Driving(self._place).run(partial(function, self._driven))
@@ -500,12 +505,6 @@ def wait_for(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
 
 def _await_one(function: Callable[[Any], Awaitable[Any]], value: Any) -> Any:
     return wait_for(function, value)
-
-
-def _is_coroutine_function(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        inspect.getattr_static(type(function), "__call__")
-    )
 
 
 def _is_native(store: Store) -> bool:

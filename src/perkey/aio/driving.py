@@ -20,7 +20,7 @@ from perkey.aio.pool import Pool
 from perkey.answers import answer
 from perkey.errors import MissingExtraError
 from perkey.parallel import Done
-from perkey.waiting import CURRENT, driver
+from perkey.waiting import CURRENT, driver, no_loop
 
 try:
     from greenlet import greenlet
@@ -85,7 +85,10 @@ class Workplace:
 
     def turns(self) -> Turns:
         """Return the turns in the loop that runs."""
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise no_loop("an AsyncDict") from error
         found = self._loops.get(loop)
         if found is None:
             found = self._loops[loop] = Turns(loop, self._requests)

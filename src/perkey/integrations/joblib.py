@@ -21,6 +21,7 @@ import joblib
 from joblib._store_backends import CacheItemInfo, CacheWarning, StoreBackendBase, StoreBackendMixin
 
 from perkey.answers import answer
+from perkey.errors import CorruptValueError
 from perkey.keys import quote
 from perkey.mapping import PersiDict
 from perkey.naming import naming
@@ -31,6 +32,9 @@ BACKEND: Final = "perkey"
 _OUTPUT: Final = "output"
 _METADATA: Final = "metadata"
 _CODE: Final = "func_code"
+
+_OLD: Final = {"time": 0.0, "duration": 0.0, "input_args": {}}
+"""The metadata of a result whose own are missing: a callback of joblib that looks at its age refuses it."""
 
 _Call = Sequence[str]
 """A function, or a function and the digest of its arguments, as joblib names them."""
@@ -93,9 +97,12 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
         self._dict.delete_many([_key(call_id, _OUTPUT), _key(call_id, _METADATA)])
 
     def get_metadata(self, call_id: _Call) -> dict[str, Any]:
-        """Return the metadata of a result, {} if it has no metadata."""
-        text = self._dict.get(_key(call_id, _METADATA))
-        return json.loads(text) if isinstance(text, str) else {}
+        """Return the metadata of a result; without readable ones, those of a result that is very old."""
+        text = self._text_of(_key(call_id, _METADATA))
+        try:
+            return dict(_OLD if text is None else json.loads(text))
+        except answer(ValueError):
+            return dict(_OLD)
 
     def store_metadata(self, call_id: _Call, metadata: Any) -> None:
         """Store the metadata of a result; as joblib does, do without if that fails."""
@@ -120,11 +127,22 @@ class DictStoreBackend(StoreBackendBase, StoreBackendMixin):  # type: ignore[mis
             self._dict[_key(call_id, _CODE)] = func_code
 
     def get_cached_func_code(self, call_id: _Call) -> str:
-        """Return the code of a function; raises FileNotFoundError, as joblib expects, if it is not there."""
-        code = self._dict.get(_key(call_id, _CODE))
-        if not isinstance(code, str):
+        """Return the code of a function.
+
+        Raises:
+            FileNotFoundError: It does not exist or is damaged; joblib computes anew then.
+        """
+        code = self._text_of(_key(call_id, _CODE))
+        if code is None:
             raise FileNotFoundError(f"no code of {'/'.join(call_id)} is cached")
         return code
+
+    def _text_of(self, key: tuple[str, ...]) -> str | None:
+        try:
+            text = self._dict.get(key)
+        except answer(CorruptValueError):
+            return None
+        return text if isinstance(text, str) else None
 
     # --- All ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import operator
+import os
 import pickle
 import re
 import subprocess
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -23,10 +25,12 @@ import pytest
 from perkey import (
     BusyError,
     ComputationFailedError,
+    CorruptValueError,
     FileDirDict,
     LocalDict,
     MutationPolicyError,
     PersiDict,
+    SharedNameWarning,
     claim,
     claims,
     key_of,
@@ -127,6 +131,50 @@ def test_arrays_are_keyed_by_type_shape_and_content(d: PersiDict[Any]) -> None:
     assert "joblib" in str(f.key(np.zeros(2, dtype=[("a", "i1"), ("b", "f8")])))
 
 
+UNORDERED = """
+import decimal
+from types import SimpleNamespace
+from perkey import LocalDict, memoize
+f = memoize(LocalDict(), name="f")(len)
+one = frozenset("abcd")
+arguments = [
+    set("abcd"), one, [one], {"a": set("abcd")}, {one: 1, frozenset("bc"): 2},
+    {frozenset("ab"), frozenset("cd")}, {("a", 1), None, "b", 2.5}, {None: 1, "a": 2, 3: 4},
+    {(frozenset("ab"), 1), (frozenset("cd"), 2)}, {float("nan"), 1.0, 2.0, 3.0},
+    {decimal.Decimal(1), "a"}, SimpleNamespace(labels=one, groups={one: [one]}),
+]
+before = [object() for _ in range(int(__import__("sys").argv[1]))]
+print([f.key(each) for each in arguments])
+"""
+
+
+def test_sets_have_the_same_key_in_each_process() -> None:
+    shown = {
+        subprocess.run(
+            [sys.executable, "-c", UNORDERED, seed],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "123"
+    }
+    assert len(shown) == 1
+
+
+def test_sets_and_dicts_that_differ_have_different_keys(d: PersiDict[Any]) -> None:
+    f, _ = counting(d)
+    values: list[Any] = [
+        {1, 2}, {1, 3}, frozenset({1, 2}), {"1", "2"}, {(1, 2)}, {frozenset({1}), frozenset({2})},
+        {frozenset({1, 2})}, {float("nan"): 1, float("nan"): 2}, {float("nan"): 2},
+        {float("nan"), float("nan")}, {float("nan")}, {1: 2}, {1: 3}, {2: 1}, {1: {2}},
+        {1: frozenset({2})}, {(1, 2): 3}, {None: 1},
+        {},
+        set(), frozenset(),
+    ]  # fmt: skip
+    assert len({f.key([each]) for each in values}) == len(values)
+
+
 def test_other_arguments_are_hashed_as_joblib_does_and_the_key_says_so(d: PersiDict[Any]) -> None:
     import joblib
 
@@ -217,7 +265,7 @@ def test_functions_without_a_name_of_their_own_are_refused(d: PersiDict[Any], tm
     for function in (local, lambda: 1, functools.partial(square, 3)):
         with pytest.raises(ValueError, match="name="):
             memoize(d)(function)
-        memoize(d, name="given")(function)
+        memoize(LocalDict(), name="given")(function)
     program = tmp_path / "program.py"
     program.write_text(
         "from perkey import memoize, LocalDict\n"
@@ -660,15 +708,19 @@ def test_the_event_loop_goes_on_while_a_coroutine_waits(d: PersiDict[Any]) -> No
 # --- The page -----------------------------------------------------------------------------------------
 
 
-def test_each_row_of_the_table_names_tests_that_exist() -> None:
+def test_each_row_of_the_table_names_a_test_that_exists() -> None:
     page = (Path(__file__).parents[3] / "docs" / "compute_once.md").read_text()
-    named = set(re.findall(r"`(test_\w+)`", page))
+    (table,) = re.findall(r"^\| \| perkey.*?\n\n", page, re.MULTILINE | re.DOTALL)
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line][2:]
     here = Path(__file__).parent
     defined = {
         name for path in here.glob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
-    assert len(named) > 15
-    assert named <= defined
+    assert len(rows) > 20
+    for row in rows:
+        assert len(row) == 7, row
+        assert all(cell.strip() for cell in row), row
+        assert row[-1].strip().strip("`") in defined, row
 
 
 class Quantity(np.ndarray[Any, Any]):
@@ -759,3 +811,345 @@ def test_what_a_callable_is_bound_to_is_a_part_of_the_key(
     by_two, by_three = (memoize(d, name="f")(bind(factor)) for factor in (2, 3))
     assert (by_two(5), by_three(5), by_two(5)) == (10, 15, 10)
     assert len(d) == 2
+
+
+# --- Kinds of functions -------------------------------------------------------------------------------
+
+
+def test_parameters_may_have_any_name(d: PersiDict[Any]) -> None:
+    @memoize(d, name="f")
+    def f(**parameters: int) -> int:
+        return sum(parameters.values())
+
+    arguments = dict.fromkeys(("self", "args", "kwargs", "function", "func", "key", "d", "first"), 1)
+    assert f(**arguments) == f.recompute(**arguments) == len(arguments)
+    assert f.cached(**arguments)
+    assert f.key(**arguments) in d
+    assert f.forget(**arguments)
+
+
+def test_parameters_that_are_by_position_only(d: PersiDict[Any]) -> None:
+    calls: list[Any] = []
+
+    @memoize(d, name="f")
+    def f(a: int, b: int = 2, /, c: int = 3, **more: int) -> int:
+        calls.append((a, b, c, more))
+        return len(calls)
+
+    assert f(1) == f(1, 2) == f(1, c=3) == 1
+    assert f(1, a=1) == 2
+    assert f(1, b=2) == 3
+
+
+def test_a_decorator_that_takes_other_arguments_than_the_function_is_memoised(d: PersiDict[Any]) -> None:
+    def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(x: int) -> Any:
+            return function("session", x)
+
+        return wrapper
+
+    @with_session
+    def f(session: str, x: int) -> str:
+        return f"{session} {x}"
+
+    memoized = memoize(d, name="f")(f)
+    assert memoized(3) == "session 3"
+    assert memoized.cached(x=3)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        memoized(1, 2, 3)
+
+
+def test_errors_about_what_is_bound_name_a_way_that_works(d: PersiDict[Any]) -> None:
+    bound = functools.partial(lambda lock, x: (lock, x), threading.Lock())
+    with pytest.raises(
+        TypeError, match=r"argument partial\(\) .*cannot be hashed .*; pass key= to make the key"
+    ):
+        memoize(d, name="f")(bound).key(1)
+    with pytest.raises(
+        ValueError, match=r"ignore names \['z'\], but functools.partial.* has the parameters \['x'\]"
+    ):
+        memoize(d, name="g", ignore=["z"])(bound)
+
+
+def test_a_damaged_result_is_an_error_until_it_is_computed_anew(d: FileDirDict[Any]) -> None:
+    f, _ = counting(d)
+    f(1)
+    (path,) = Path(d.base_dir).rglob("*.pkl")
+    path.write_bytes(b"damaged")
+    with pytest.raises(CorruptValueError):
+        f(1)
+    assert f.recompute(1) == 2
+    assert f(1) == 2
+
+
+class Coroutines:
+    async def __call__(self, x: int) -> int:
+        return x + 1
+
+
+class Generators:
+    def __call__(self, x: int) -> Iterator[int]:
+        yield x
+
+
+def test_an_object_that_is_called_is_taken_as_what_it_does(d: PersiDict[Any]) -> None:
+    f: Any = memoize(d, name="f")(Coroutines())
+    assert asyncio.run(f(1)) == 2
+    assert d[f.key(1)] == 2
+    with pytest.raises(TypeError, match="generator function"):
+        memoize(d, name="g")(Generators())
+
+
+def test_an_empty_name_is_refused(d: PersiDict[Any]) -> None:
+    with pytest.raises(ValueError, match="name must not be empty"):
+        memoize(d, name="")
+
+
+# --- Arguments that lie in memory in several ways -------------------------------------------------------
+
+
+def frames() -> dict[str, tuple[Any, Any]]:
+    """Return pairs of arguments that are equal, and lie differently in memory."""
+    import pandas as pd
+
+    plain = pd.DataFrame({"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "c": ["x", "y", "z"]})
+    built = plain[["a", "b"]].copy()
+    built["c"] = plain["c"]
+    objects = np.array([["a", None], ["c", 1]], dtype=object)
+    numbers = np.arange(12.0).reshape(3, 4)
+    looked_at = plain.astype({"a": "Int64"})
+    _ = looked_at.dtypes, looked_at["a"].dtype, looked_at["a"].isna()
+    path, number = Path("a"), np.float64(0.5)
+    return {
+        "one path twice": (SimpleNamespace(a=path, b=[path]), SimpleNamespace(a=path, b=[Path("a")])),
+        "one number twice": (
+            SimpleNamespace(a=number, b=number),
+            SimpleNamespace(a=number, b=np.float64(0.5)),
+        ),
+        "blocks": (built, plain),
+        "copy": (plain.astype(object), plain.astype(object).copy()),
+        "reversed twice": (plain.iloc[::-1].iloc[::-1], plain),
+        "pickled": (pickle.loads(pickle.dumps(plain.astype(object))), plain.astype(object)),
+        "looked at": (looked_at, plain.astype({"a": "Int64"})),
+        "series": (plain["c"].iloc[::-1].iloc[::-1], plain["c"].copy()),
+        "index": (plain.set_index("c").iloc[::-1].iloc[::-1], plain.set_index("c")),
+        "objects": (objects, np.asfortranarray(objects)),
+        "strides": ({1: np.repeat(numbers, 2, axis=0)[::2]}, {1: numbers}),
+        "order": ({1: np.asfortranarray(numbers)}, {1: numbers}),
+    }
+
+
+@pytest.mark.parametrize("kind", frames())
+def test_equal_content_is_the_same_argument_however_it_lies_in_memory(kind: str, d: PersiDict[Any]) -> None:
+    f, _ = counting(d)
+    one, other = frames()[kind]
+    assert f.key(one) == f.key(other)
+    assert f.key([one]) == f.key([other])
+
+
+def test_frames_that_differ_in_anything_are_different_arguments(d: PersiDict[Any]) -> None:
+    import pandas as pd
+
+    f, _ = counting(d)
+    plain = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
+    described = plain.copy()
+    described.attrs["unit"] = "m"
+    frames = [
+        plain, described, plain.rename(columns={"a": "c"}), plain.set_index("a"),
+        plain.astype({"a": "int32"}), plain.astype({"a": "Int64"}), plain.astype({"a": "Float64"}),
+        plain[["b", "a"]], plain.iloc[::-1], plain.T, plain.assign(a=[1, 2, 4]),
+        plain.assign(b=["x", "y", "w"]), plain.a, plain.a.rename("c"), plain.b, plain.rename_axis("rows"),
+        plain.rename_axis(columns="names"), plain.astype(object), plain.astype("category"),
+        plain.astype("string"), plain.set_index(["a", "b"]), plain.b.array, plain.set_index("b").index,
+        plain.assign(a=pd.array([1, 2, pd.NA], dtype="Int64")),
+        plain.assign(a=pd.array([1, 2, 0], dtype="Int64")), plain.assign(b=["x", "y", None]),
+        pd.DataFrame(index=[0, 1]), pd.DataFrame(columns=["a"]),
+    ]  # fmt: skip
+    assert len({f.key(each) for each in frames}) == len(frames)
+
+
+def test_a_large_array_is_digested_without_a_copy(d: PersiDict[Any]) -> None:
+    import tracemalloc
+
+    f, _ = counting(d)
+    array = np.zeros((4000, 2000))
+    views = [array, array[:, ::2], array.T, array.astype(">f8")]
+    f.key(np.zeros(1))
+    keys = []
+    for view in views:
+        tracemalloc.start()
+        keys.append(f.key(view))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 3 * 2**24
+    assert keys[0] == keys[3]
+    assert len(set(keys)) == 3
+
+
+# --- Event loops that end ---------------------------------------------------------------------------------
+
+
+def test_a_loop_that_is_closed_leaves_neither_a_claim_nor_a_failure(d: PersiDict[Any]) -> None:
+    import gc
+
+    @memoize(d, name="f")
+    async def f() -> int:
+        await asyncio.sleep(3600)
+        return 1
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(f())
+    while not claims(d):
+        loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined] # it is destroyed on purpose
+    del task
+    gc.collect()
+    for _ in range(500):
+        if not claims(d, free=True):
+            break
+        threading.Event().wait(0.01)
+    assert claims(d, free=True) == []
+
+
+def test_without_an_event_loop_of_asyncio_the_error_names_it(d: PersiDict[Any]) -> None:
+    @memoize(d, name="f")
+    async def f() -> int:
+        return 1
+
+    call = f()
+    with pytest.raises(RuntimeError, match="needs a running event loop of asyncio"):
+        call.send(None)
+
+
+# --- Names that two functions have ------------------------------------------------------------------------
+
+
+def one(x: int) -> int:
+    return x + 1
+
+
+def two(x: int) -> int:
+    return x + 2
+
+
+def times(factor: int) -> Callable[[int], int]:
+    def f(x: int) -> int:
+        return factor * x
+
+    return f
+
+
+def through(function: Callable[[int], int]) -> Callable[[int], int]:
+    return lambda x: function(x)  # noqa: PLW0108 - it is the closure that counts
+
+
+PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "functions": (one, two),
+    "lambdas of one line": (lambda x: x + 1, lambda x: x + 2),
+    "closures": (times(2), times(3)),
+    "functions in closures": (through(one), through(two)),
+    "a function and a builtin": (one, abs),
+    "builtins": (abs, round),
+    "partials of two functions": (functools.partial(one), functools.partial(two)),
+    "methods": (Factor(2).times, Model(2).scaled),
+    "objects": (Factor(2), Coroutines()),
+    "coroutine functions": (one, Coroutines.__call__),
+}
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_two_functions_under_one_name_are_a_warning(kind: str, tmp_path: Path) -> None:
+    first, second = PAIRS[kind]
+    memoize(FileDirDict[Any](tmp_path), name="f")(first)
+    with pytest.warns(SharedNameWarning, match=r"keep their results under one name, 'f' in .*another name="):
+        memoize(FileDirDict[Any](tmp_path), name="f")(second)
+
+
+def test_functions_that_share_no_results_are_no_warning(tmp_path: Path) -> None:
+    d = FileDirDict[Any](tmp_path)
+    memoize(d, name="f")(one)
+    memoize(d, name="g")(two)
+    memoize(d, name="f", version=2)(two)
+    memoize(d.get_subdict("below"), name="f")(two)
+    memoize(FileDirDict[Any](tmp_path, file_type="json"), name="f")(two)
+    memoize(LocalDict[Any](), name="f")(two)
+    memoize(LocalDict[Any](), name="f")(one)
+    memoize(d, name="f", key=str)(two)
+    for bound in (Factor(2).times, Factor(3).times):  # what they are bound to is a part of the keys
+        memoize(d, name="bound")(bound)
+
+
+def test_a_function_that_is_defined_again_is_no_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = (
+        "from perkey import memoize, FileDirDict\n@memoize(FileDirDict({!r}), name='f')\ndef f(x):\n    {}\n"
+    )
+    module = tmp_path / "again.py"
+    module.write_text(text.format(str(tmp_path / "d"), "return 1"))
+    again = importlib.import_module("again")
+    importlib.reload(again)
+    module.write_text("\n\n" + text.format(str(tmp_path / "d"), "return x + 1"))
+    importlib.reload(again)
+    d = LocalDict[Any]()
+    for number, cell in enumerate(["def f(x): return 1", "def f(x): return 1", "\ndef f(x): return x"]):
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(cell, f"<ipython-input-{number}-ab>", "exec"), names)
+        memoize(d, name="f")(names["f"])
+        exec(compile(cell, "<stdin>", "exec"), names)
+        memoize(d, name="typed")(names["f"])
+    for _ in range(2):
+        memoize(d, name="closure")(times(2))
+
+
+def test_one_name_that_is_defined_twice_in_one_file_is_a_warning(tmp_path: Path) -> None:
+    module = tmp_path / "twice.py"
+    text = "@memoize(d, name='f')\ndef f(x): return {}\n"
+    module.write_text(text.format(1) + text.format(2))
+    names: dict[str, Any] = {"__name__": "twice", "memoize": memoize, "d": LocalDict[Any]()}
+    with pytest.warns(
+        SharedNameWarning, match=r"twice\.f .*twice\.py:1.* and twice\.f .*twice\.py:3"
+    ) as caught:
+        exec(compile(module.read_text(), str(module), "exec"), names)
+    assert [each.filename for each in caught] == [str(module)]
+
+
+def test_a_program_that_makes_dictionaries_without_end_does_not_keep_their_names() -> None:
+    from perkey.tools.once import names
+
+    for _ in range(names._MANY + 10):
+        memoize(LocalDict[Any](), name="f")(one)
+    assert len(names._taken) <= names._MANY
+
+
+def by_keyword(a: Any, *, b: Any, c: Any = 3) -> None: ...
+def by_position(a: Any, b: Any = 2, /, c: Any = 3) -> None: ...
+def with_rest(a: Any, b: Any = 2, *rest: Any, c: Any = 3, **more: Any) -> None: ...
+def with_more(a: Any = 1, **more: Any) -> None: ...
+def with_nothing() -> None: ...
+
+
+@pytest.mark.parametrize("function", [by_keyword, by_position, with_rest, with_more, with_nothing])
+def test_arguments_are_bound_as_inspect_does(function: Callable[..., Any]) -> None:
+    from itertools import product
+
+    from perkey.tools.once.arguments import _Binding
+
+    signature = inspect.signature(function)
+    binding = _Binding(signature, None)
+    for count, names in product(range(5), product([False, True], repeat=4)):
+        args = tuple(range(count))
+        kwargs = {name: name for name, is_given in zip("abcd", names, strict=True) if is_given}
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            with pytest.raises(TypeError, match=re.escape(str(error))):
+                binding.of(args, kwargs)
+        else:
+            bound.apply_defaults()
+            assert binding.of(args, kwargs) == bound.arguments

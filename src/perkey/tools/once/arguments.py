@@ -19,13 +19,17 @@ from typing import Any, Final
 
 from perkey.answers import answer
 from perkey.handles import NeverSame
-from perkey.keys import key_of
+from perkey.keys import key_of, small_key_of
 
 _ATOMS: Final = frozenset((bool, int, float, str, type(None)))
 _CONTAINERS: Final = frozenset((list, tuple, dict))
+_UNORDERED: Final = (set, frozenset, dict)
 _DEEPEST: Final = 20
-_KEYWORDS: Final = inspect.Parameter.VAR_KEYWORD
-_ADVICE: Final = "leave it out with ignore=[{name!r}], or pass key= to make the key yourself"
+_PIECE: Final = 1 << 24
+"""So many bytes of an array that is not contiguous are copied at a time to be digested."""
+_BOUND_PARTIAL: Final = "partial()"
+_BOUND_SELF: Final = "self()"
+"""What a callable is bound to has names that no parameter has."""
 
 
 class ArgumentKeys:
@@ -41,31 +45,36 @@ class ArgumentKeys:
 
     def __init__(self, function: Callable[..., Any], ignore: Iterable[str]) -> None:
         try:
-            self._signature = inspect.signature(function)
+            signature = inspect.signature(function)
         except answer(ValueError, TypeError) as error:
             raise ValueError(
                 f"{function!r} has no signature; pass key= to make the keys of its calls"
             ) from error
+        # A decorator may take other arguments than what it wraps.
+        is_wrapper = isinstance(function, FunctionType) and hasattr(function, "__wrapped__")
+        own = inspect.signature(function, follow_wrapped=False) if is_wrapper else None
+        self._binding = _Binding(signature, own)
         self._bound = _bound_to(function)
         self._ignored = frozenset(ignore)
-        parameters = self._signature.parameters
-        kinds = {parameter.kind: name for name, parameter in parameters.items()}
-        self._keywords = kinds.get(_KEYWORDS)
+        self._keywords = self._binding.keywords
+        parameters = signature.parameters
         unknown = sorted(self._ignored - set(parameters))
         if unknown and self._keywords is None:
             raise ValueError(
-                f"ignore names {unknown}, but {function.__qualname__} has the parameters {list(parameters)}"
+                f"ignore names {unknown}, but {getattr(function, '__qualname__', repr(function))} has the "
+                f"parameters {list(parameters)}"
             )
 
     def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Return the part of a key; raises TypeError if the arguments do not fit, or have no key."""
-        bound = self._signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        arguments = bound.arguments
+        arguments = self._binding.of(args, kwargs)
         if self._ignored:
             arguments = self._without_ignored(arguments)
         if self._bound:
             arguments = {**arguments, **self._bound}
+        part = small_key_of(arguments)
+        if part is not None:
+            return part
         if not _is_json_like(arguments):
             return _mixed(arguments)
         try:
@@ -81,17 +90,78 @@ class ArgumentKeys:
         return kept
 
 
+class _Binding:
+    """Finds what each parameter of a function gets in a call, as `inspect.Signature.bind`, but in less time.
+
+    Args:
+        signature: The signature.
+        other: Another signature, for calls that do not fit the first one; or None.
+
+    Attributes:
+        keywords: The name of the parameter for all other keywords, or None.
+    """
+
+    def __init__(self, signature: inspect.Signature, other: inspect.Signature | None) -> None:
+        self._signature = signature
+        self._other = None if other is None else _Binding(other, None)
+        kinds = {each.kind: name for name, each in signature.parameters.items()}
+        self._rest = kinds.get(inspect.Parameter.VAR_POSITIONAL)
+        self.keywords = kinds.get(inspect.Parameter.VAR_KEYWORD)
+        self._positions: dict[str, int] = {}
+        self._by_name: set[str] = set()
+        self._defaults: dict[str, Any] = {}
+        for name, each in signature.parameters.items():
+            if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
+                self._positions[name] = len(self._positions)
+            if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+                self._by_name.add(name)
+            if each.default is not each.empty:
+                self._defaults[name] = each.default
+        if self._rest is not None:
+            self._defaults[self._rest] = ()
+
+    def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the argument of each parameter; raises TypeError if the arguments do not fit."""
+        found = self._of(args, kwargs)
+        if found is None and self._other is not None:
+            return self._other.of(args, kwargs)
+        if found is None:
+            bound = self._signature.bind(*args, **kwargs)  # which raises, and says why
+            bound.apply_defaults()
+            return bound.arguments
+        return found
+
+    def _of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        found = {**self._defaults, **dict(zip(self._positions, args, strict=False))}
+        if len(args) > len(self._positions):
+            if self._rest is None:
+                return None
+            found[self._rest] = args[len(self._positions) :]
+        more = {}
+        for name, value in kwargs.items():
+            if name not in self._by_name:
+                more[name] = value
+            elif self._positions.get(name, len(args)) < len(args):
+                return None  # it is given twice
+            else:
+                found[name] = value
+        if self.keywords is not None:
+            found[self.keywords] = more
+        is_complete = len(found) == len(self._signature.parameters)
+        return found if is_complete and (self.keywords is not None or not more) else None
+
+
 def _bound_to(function: Any) -> dict[str, Any]:
     """Return what a callable is bound to, under names that no parameter has."""
     if isinstance(function, partial):
-        return {"partial()": [list(function.args), function.keywords, _bound_to(function.func)]}
+        return {_BOUND_PARTIAL: [list(function.args), function.keywords, _bound_to(function.func)]}
     if isinstance(function, MethodType):
         # The class of a class method is in the name.
-        return {} if isinstance(function.__self__, type) else {"self()": function.__self__}
+        return {} if isinstance(function.__self__, type) else {_BOUND_SELF: function.__self__}
     is_plain = isinstance(function, (FunctionType, BuiltinFunctionType, type)) or hasattr(
         function, "__qualname__"
     )
-    return {} if is_plain else {"self()": function}
+    return {} if is_plain else {_BOUND_SELF: function}
 
 
 def _is_json_like(value: Any) -> bool:
@@ -142,10 +212,13 @@ class _Description:
         # The parts of an argument stay alive, so that no other one has their address.
         self._known: dict[tuple[int, int], list[Any]] = {}
 
-    def of(self, value: Any, depth: int) -> list[Any]:
-        """Return what identifies the argument, or a part of it that lies so deep: its kind and content."""
+    def of(self, value: Any, depth: int) -> Any:
+        """Return what identifies the argument, or a part of it that lies so deep.
+
+        That is a JSON-like atom itself; the kind and content of anything else, as a list.
+        """
         if _is_plain(value):
-            return ["plain", value]
+            return value
         at = id(value), depth
         if at not in self._known:
             self._known[at] = self._content(value, depth)
@@ -167,26 +240,48 @@ class _Description:
 def _content_of(value: Any) -> list[Any] | None:
     """Return what identifies an array, a number of numpy, or bytes; None for anything else."""
     if isinstance(value, (bytes, bytearray)):
-        return ["bytes", _sha256(value)]
+        return ["bytes", _sha256([value])]
     numpy = sys.modules.get("numpy")
     if numpy is None or (type(value) is not numpy.ndarray and not isinstance(value, numpy.generic)):
         return None
     array = numpy.asarray(value)
     if array.dtype.hasobject or array.dtype.names is not None:
         return None
-    array = numpy.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return ["array", array.dtype.str, list(numpy.shape(value)), _sha256(array.tobytes())]
+    return ["array", array.dtype.newbyteorder("<").str, list(array.shape), _sha256(_pieces_of(array))]
 
 
-def _sha256(content: bytes | bytearray) -> str:
+def _pieces_of(array: Any) -> Iterator[Any]:
+    """Yield the content of an array in the order of its indices, little-endian, without a copy of it all."""
+    import numpy as np
+
+    dtype = array.dtype.newbyteorder("<")
+    if not array.nbytes:
+        return
+    if array.flags.c_contiguous and array.dtype == dtype:
+        yield array.reshape(-1).view(np.uint8)
+        return
+    rows = np.atleast_1d(array)
+    step = max(1, _PIECE * len(rows) // array.nbytes)
+    for first in range(0, len(rows), step):
+        piece = np.ascontiguousarray(rows[first : first + step], dtype=dtype)
+        yield piece.reshape(-1).view(np.uint8)
+
+
+def _sha256(pieces: Iterable[Any]) -> str:
     from hashlib import sha256
 
-    return sha256(content).hexdigest()
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _hash_of(name: str, value: Any) -> str:
     """Return joblib's hash of an argument; raises TypeError if the hash would not identify it."""
-    advice = _ADVICE.format(name=name)
+    is_bound = name in (_BOUND_PARTIAL, _BOUND_SELF)
+    advice = "pass key= to make the key yourself"
+    if not is_bound:
+        advice = f"leave it out with ignore=[{name!r}], or {advice}"
     handle = _handle_in(value)
     if handle is not None:
         raise TypeError(
@@ -201,33 +296,93 @@ def _hash_of(name: str, value: Any) -> str:
         return str(_hasher().hash(value))
     except answer(Exception) as error:
         raise TypeError(
-            f"argument {name} of type {type(value).__name__} cannot be hashed ({error}); {advice}"
+            f"argument {name} of type {type(value).__name__} cannot be hashed "
+            f"({error.args[0] if error.args else error!r}); {advice}"
         ) from error
 
 
 def _hasher() -> Any:
-    """Return joblib's hasher for one value, which also sees the attributes of subclasses of arrays."""
-    from joblib.hashing import Hasher
-
-    if "numpy" not in sys.modules:
-        return Hasher(hash_name="sha1")
-    return _array_hasher()(hash_name="sha1")
+    """Return joblib's hasher for one value, which sees contents only."""
+    return _hasher_class("numpy" in sys.modules)(hash_name="sha256")
 
 
-@lru_cache(1)
-def _array_hasher() -> Any:
-    import numpy as np
-    from joblib.hashing import NumpyHasher
+@lru_cache(2)
+def _hasher_class(knows_arrays: bool) -> Any:
+    from joblib import hashing
 
-    class ArrayHasher(NumpyHasher):  # type: ignore[misc] # joblib has no types
-        """joblib's own leaves out what a subclass of an array has besides: a unit, a mask."""
+    base = hashing.NumpyHasher if knows_arrays else hashing.Hasher
+    leaves = _leaves(knows_arrays)
+
+    class ContentHasher(base):  # type: ignore[misc, valid-type] # joblib has no types
+        """joblib's own sees how arrays and frames lie in memory, and in which order a set is iterated."""
 
         def save(self, obj: Any) -> None:
-            if isinstance(obj, np.ndarray) and type(obj) is not np.ndarray and not isinstance(obj, np.memmap):
-                obj = (type(obj), obj.view(np.ndarray), getattr(obj, "__dict__", None))
-            super().save(obj)
+            super().save(_in_order(obj) if isinstance(obj, _UNORDERED) else _without_layout(obj))
 
-    return ArrayHasher
+        def memoize(self, obj: Any) -> None:
+            # A pickle refers to an object that it has had before. Two equal leaves are like one leaf twice.
+            if not isinstance(obj, leaves):
+                super().memoize(obj)
+
+    return ContentHasher
+
+
+def _leaves(knows_numbers: bool) -> tuple[type, ...]:
+    """Return types whose objects contain no others that matter."""
+    from datetime import date, time, timedelta, tzinfo
+    from decimal import Decimal
+    from fractions import Fraction
+    from pathlib import PurePath
+    from uuid import UUID
+
+    plain = (PurePath, Decimal, Fraction, UUID, date, time, timedelta, tzinfo)
+    return (*plain, sys.modules["numpy"].generic) if knows_numbers else plain
+
+
+def _in_order(value: Any) -> Any:
+    """Return the content of a set or dict in an order that is the same in each process; subclasses as is."""
+    if type(value) in (set, frozenset):
+        return type(value), sorted(_hasher().hash(each) for each in value)
+    if type(value) is dict and not all(type(key) is str for key in value):
+        digests = [_hasher().hash(key) for key in value]  # keys of one content may differ: NaN
+        order = sorted(range(len(digests)), key=digests.__getitem__)
+        values = list(value.values())
+        return dict, sorted(digests), [values[number] for number in order]
+    return value
+
+
+def _without_layout(value: Any) -> Any:
+    """Return the content of arrays and of what pandas has; other values as they are."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.ndarray):
+        return _content_of_frame(value)
+    if type(value) is numpy.ndarray:
+        content = _content_of(value)
+        return numpy.asarray(value, order="C") if content is None else (type(value), content)
+    if isinstance(value, numpy.memmap):
+        return value
+    # joblib's own leaves out what a subclass of an array has besides: a unit, a mask.
+    return type(value), value.view(numpy.ndarray), getattr(value, "__dict__", None)
+
+
+def _content_of_frame(value: Any) -> Any:
+    """Return the content of a data frame, or of a part of one, without what pandas caches; else the value."""
+    pd = sys.modules.get("pandas")
+    if pd is None:
+        return value
+    if type(value) is pd.DataFrame:
+        columns = [value.iloc[:, number].array for number in range(value.shape[1])]
+        return pd.DataFrame, value.columns, value.index, columns, value.attrs
+    if type(value) is pd.Series:
+        return pd.Series, value.name, value.index, value.array, value.attrs
+    if isinstance(value, pd.Index) and isinstance(value.dtype, pd.StringDtype):
+        return type(value), value.name, value.array
+    if isinstance(getattr(value, "dtype", None), pd.StringDtype):
+        return type(value), str(value.dtype), value.to_numpy(object)
+    if type(value) in (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray):
+        plain = value.dtype.numpy_dtype
+        return type(value), str(plain), value.isna(), value.to_numpy(plain, na_value=plain.type(0))
+    return value
 
 
 def _handle_in(value: Any) -> Any:
@@ -311,4 +466,4 @@ def source_of(function: Callable[..., Any]) -> str:
             f"version='source' works for functions made by def, not for {function!r}"
         )
     lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-    return _sha256("\n".join(line.rstrip() for line in lines).encode("utf-8", "surrogatepass"))[:32]
+    return _sha256(["\n".join(line.rstrip() for line in lines).encode("utf-8", "surrogatepass")])[:32]

@@ -8,12 +8,12 @@ each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
-from threading import Condition, Event, Lock
+from threading import Condition, Lock
 from types import NoneType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -36,7 +36,7 @@ from perkey.tools.once.holders import CLOCK, Clock, at_fork_in_child
 from perkey.tools.once.leases import FAILURES, Contender, Patience, log
 from perkey.tools.once.places import Spot, spot_of
 from perkey.tools.once.records import Failure, Record
-from perkey.waiting import Driver, driver
+from perkey.waiting import driver
 
 R = TypeVar("R")
 
@@ -48,9 +48,6 @@ ABSENT: Final[Any] = object()
 
 _FOLLOWERS_LOOK: Final = 5.0
 """A waiter relies on its leader for so many seconds; then it checks whether the leader goes on."""
-
-_LOOP_LOOKS: Final = 0.05
-"""A waiter in an event loop checks so often, in seconds, whether another call has ended its turn."""
 
 _computing: ContextVar[frozenset[str]] = ContextVar("perkey_computing", default=frozenset())
 """The nonces of the claims under which the running code computes."""
@@ -221,6 +218,7 @@ class _Room:
         lease: The lease of that holding.
         holder: Its process, as text.
         calls: How many calls there are.
+        found: How many calls have ended with a value.
         listeners: Called when the claim has changed, too.
     """
 
@@ -230,6 +228,7 @@ class _Room:
         self.nonce = ""
         self.holder: str | None = None
         self.calls = 0
+        self.found = 0
         self.listeners: dict[int, Callable[[], object]] = {}
 
     def notify(self) -> None:
@@ -304,6 +303,8 @@ class Computation(Generic[R]):
         self._etag: ETagIfExists = ITEM_NOT_AVAILABLE
         self._patience = Patience(clock)
         self._room = _rooms.enter(self._spot.identity)
+        self._has_found = False
+        self._found_before = self._room.found
 
     def _find(self) -> Look:
         return Look(self._d.get(self._key, ABSENT))
@@ -357,10 +358,11 @@ class Computation(Generic[R]):
         try:
             yield
         finally:
-            _computing.reset(token)
+            with suppress(ValueError):  # a coroutine that a closed event loop left behind has another context
+                _computing.reset(token)
 
     @contextmanager
-    def listening(self, listener: Callable[[], object]) -> Iterator[None]:
+    def _listening(self, listener: Callable[[], object]) -> Iterator[None]:
         """Call a function, in any thread, whenever another call of this process ends its turn."""
         self._room.listeners[id(self)] = listener
         try:
@@ -371,22 +373,31 @@ class Computation(Generic[R]):
     def _pause(self, seconds: float) -> None:
         room, driving = self._room, driver()
         if driving is not None:
-            self._let_others_run(driving, seconds)
+            # The call that this one waits for may run in the same event loop.
+            driving.wait(lambda: self.until_changed(seconds))
         else:
             with room.changed:
-                if room.leader is not None:
+                if self._must_wait():
                     self._clock.wait(room.changed, seconds)
         self.waited()
 
-    def _let_others_run(self, driving: Driver, seconds: float) -> None:
-        """Wait without blocking the event loop: the call that this one waits for may run in it."""
-        changed, end = Event(), self._clock.monotonic() + seconds
-        with self.listening(changed.set):
-            while self._room.leader is not None and not changed.is_set():
-                left = end - self._clock.monotonic()
-                if left <= 0:
-                    return
-                driving.sleep(min(left, _LOOP_LOOKS))
+    def _must_wait(self) -> bool:
+        return self._room.leader is not None and self._room.found == self._found_before
+
+    async def until_changed(self, seconds: float) -> None:
+        """Wait in an event loop until another call of this process ends its turn, or the time is over."""
+        import asyncio  # heavy, and there only where a loop runs
+
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(changed.set)
+
+        with self._listening(wake):
+            if self._must_wait():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), seconds)
 
     def waited(self) -> None:
         """Take note that this call has waited, for the attempt that was under way."""
@@ -417,12 +428,18 @@ class Computation(Generic[R]):
     def _contend(self) -> Found | Turn | Wait:
         if not self._spot.keeps:
             return Turn()
+        before, self._found_before = self._found_before, self._room.found
+        # If another call of this process has a value, all calls look for themselves, at the same time.
+        must_look = self._waited_for and self._found_before != before
+        if must_look and (look := self._look()).value is not ABSENT:
+            return Found(look.value)
         if not self._lead():
             return self._busy()
         if self._waited_for and self._is_held():
             return self._busy()
         # The claim is free, or has never been looked at.
         if self._waited_for and (look := self._look()).value is not ABSENT:
+            self._has_found = True
             return Found(look.value)
         lease = self._contender.attempt()
         if lease is None:
@@ -433,6 +450,7 @@ class Computation(Generic[R]):
         look = self._look()  # the former holder may just have inserted it
         if look.value is not ABSENT:
             self._claim.release(forget=True)
+            self._has_found = True
             return Found(look.value)
         self._etag = look.etag
         return Turn()
@@ -506,6 +524,7 @@ class Computation(Generic[R]):
             led = room.leader is self
             if led:
                 room.leader = None
+                room.found += self._has_found
         if led:
             room.notify()
 
@@ -524,6 +543,7 @@ class Computation(Generic[R]):
         """Store a result, and return the stored value: this one, or one that was stored before."""
         there = self._patience.until_done(lambda: self._store(value))
         self._claim.release(forget=True)
+        self._has_found = True
         return there
 
     def _store(self, value: R) -> R:

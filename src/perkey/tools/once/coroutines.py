@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeVar
 from perkey.answers import answer
 from perkey.tools.once.compute import ABSENT, Computation, Found, Turn
 from perkey.tools.once.holders import at_fork_in_child
+from perkey.waiting import no_loop
 
 T = TypeVar("T")
 
@@ -40,17 +40,27 @@ at_fork_in_child(_pool.reset)
 
 
 async def in_thread(act: Callable[[], T]) -> T:
-    """Call a function in a thread."""
-    return await asyncio.wrap_future(_pool.submit(act))
+    """Call a function in a thread; raises RuntimeError outside asyncio."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise no_loop("a memoized coroutine function") from error
+    return await asyncio.wrap_future(_pool.submit(act), loop=loop)
 
 
 async def driven(make: Callable[[], Computation[Any]], function: Callable[[], Awaitable[Any]]) -> Any:
     """Drive a computation from an event loop."""
     driver = _Driver(make())
     try:
-        return await driver.run(function)
-    finally:
-        await asyncio.shield(asyncio.wrap_future(driver.close()))
+        result = await driver.run(function)
+    except GeneratorExit:
+        driver.close()  # the event loop was closed, so that nothing can be awaited
+        raise
+    except BaseException:
+        await driver.closed()
+        raise
+    await driver.closed()
+    return result
 
 
 class _Driver:
@@ -62,23 +72,14 @@ class _Driver:
 
     async def run(self, function: Callable[[], Awaitable[Any]]) -> Any:
         computation = self._computation
-        loop, changed = asyncio.get_running_loop(), asyncio.Event()
-
-        def wake() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(changed.set)
-
-        with computation.listening(wake):
-            while True:
-                step = await self._call(computation.step)
-                if isinstance(step, Found):
-                    return step.value
-                if isinstance(step, Turn):
-                    break
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), step.seconds)
-                changed.clear()
-                computation.waited()
+        while True:
+            step = await self._call(computation.step)
+            if isinstance(step, Found):
+                return step.value
+            if isinstance(step, Turn):
+                break
+            await computation.until_changed(step.seconds)
+            computation.waited()
         return await self._compute(function)
 
     async def _compute(self, function: Callable[[], Awaitable[Any]]) -> Any:
@@ -96,6 +97,10 @@ class _Driver:
     async def _call(self, act: Callable[[], T]) -> T:
         pending = self._pending = _pool.submit(act)
         return await asyncio.wrap_future(pending)
+
+    async def closed(self) -> None:
+        """End the computation, also if the caller is cancelled meanwhile."""
+        await asyncio.shield(asyncio.wrap_future(self.close()))
 
     def close(self) -> Future[None]:
         """End the computation when the call under way is over: its caller may have been cancelled."""

@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from perkey.answers import answer
-from perkey.arguments import check_callable, check_iterable, check_kind
+from perkey.arguments import check_callable, check_iterable, check_kind, is_coroutine_function
 from perkey.errors import MutationPolicyError
 from perkey.jokers import ITEM_NOT_AVAILABLE, ETagIfExists
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, SafeStrTuple, quote
@@ -23,6 +23,7 @@ from perkey.tools.once.arguments import ArgumentKeys, name_of, source_of
 from perkey.tools.once.claims import LEASE, Renewal, check_seconds
 from perkey.tools.once.compute import ABSENT, Computation, Look, Policy, WhenBusy
 from perkey.tools.once.holders import CLOCK, Clock
+from perkey.tools.once.names import take
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,7 +74,8 @@ def memoize(
             returned.
         key: Takes the arguments of a call and returns its key, in place of name and digest.
         name: In place of ``module.function``; required for functions of a local scope or of a program's main
-            module, unless `key` is given. With `key`, the beginning of all keys.
+            module, unless `key` is given. Functions with the same name read each other's results, also those
+            of two programs. With `key`, the beginning of all keys.
         when_busy: As for `compute_once`.
         timeout: As for `compute_once`.
         default: As for `compute_once`.
@@ -83,6 +85,10 @@ def memoize(
     Raises:
         TypeError, ValueError: An argument is of the wrong kind or out of bounds; the function has no name of
             its own, or is a generator function.
+
+    Warns:
+        SharedNameWarning: Another function of this process keeps its results under the same name and version
+            in the same dictionary.
 
     Cost: a hit is one read, and the hash of the arguments; with `max_age` also a stat.
 
@@ -102,6 +108,8 @@ def memoize(
     check_kind("version", version, (str, int, NoneType), "a string, an int or None")
     check_iterable("ignore", ignore, "names of parameters")
     check_kind("name", name, (str, NoneType), "a string or None")
+    if name == "":
+        raise ValueError("name must not be empty; leave it out for module.function")
     if key is not None:
         check_callable("key", key)
     policy = Policy.checked(
@@ -115,6 +123,8 @@ def memoize(
     def decorate(function: Any) -> Any:
         kind = _kind_for(function)
         keys = Keys.of(function, version, ignored, key, name)
+        if key is None:
+            take(d, keys.prefix, function)
         return kind(function, d, keys, policy, age)
 
     return decorate
@@ -124,11 +134,11 @@ def _kind_for(function: Any) -> type[Memoized[Any, Any]]:
     if isinstance(function, (staticmethod, classmethod)):
         raise TypeError(f"put @{type(function).__name__} above @memoize, so that it is applied last")
     check_callable("function", function)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"{function.__qualname__} is a generator function, whose results cannot be stored; return a list"
-        )
-    return MemoizedCoroutine if inspect.iscoroutinefunction(function) else Memoized
+    called = (function, inspect.getattr_static(type(function), "__call__"))
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in called):
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        raise TypeError(f"{name} is a generator function, whose results cannot be stored; return a list")
+    return MemoizedCoroutine if is_coroutine_function(function) else Memoized
 
 
 @dataclass(frozen=True)
@@ -267,11 +277,11 @@ class Memoized(Generic[P, R]):
         """The dictionary of all results of this function and version."""
         return self._d.get_subdict(self._keys.prefix)
 
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> NonEmptySafeStrTuple:
+    def key(self, /, *args: P.args, **kwargs: P.kwargs) -> NonEmptySafeStrTuple:
         """Return the key of a call's result in the dictionary that was given to `memoize`."""
         return NonEmptySafeStrTuple(self._key(args, kwargs))
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result, loaded or computed."""
         key = self._key(args, kwargs)
         found: Any = self._good(key)
@@ -281,15 +291,15 @@ class Memoized(Generic[P, R]):
         with self._computation(key, self._due(key)) as computation:
             return computation.run(call)
 
-    def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def cached(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Return whether a result exists and is not too old. Cost: one stat."""
         return self._has(self._key(args, kwargs))
 
-    def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove a result, so that the next call computes; return whether it existed."""
         return self._d.discard(self._key(args, kwargs))
 
-    def recompute(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def recompute(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute a result anew, replace the old one, and return it.
 
         Of several calls at a time one computes. The old result is loaded by other calls until then.
@@ -387,7 +397,7 @@ class MemoizedCoroutine(Memoized[P, Any], Generic[P, R]):
         if hasattr(inspect, "markcoroutinefunction"):
             inspect.markcoroutinefunction(self)
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result, loaded or computed."""
 
         def begin() -> Any:
@@ -402,16 +412,16 @@ class MemoizedCoroutine(Memoized[P, Any], Generic[P, R]):
         result: R = found
         return result
 
-    async def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
+    async def cached(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
         return bool(await import_module(_COROUTINES).in_thread(lambda: self._has(self._key(args, kwargs))))
 
-    async def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
+    async def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:  # type: ignore[override] # awaited
         def forget() -> bool:
             return self._d.discard(self._key(args, kwargs))
 
         return bool(await import_module(_COROUTINES).in_thread(forget))
 
-    async def recompute(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def recompute(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         driver = import_module(_COROUTINES)
         key = await driver.in_thread(lambda: self._key(args, kwargs))
         make = partial(self._recomputation, key)
