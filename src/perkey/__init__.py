@@ -76,7 +76,7 @@ from perkey.query import find
 if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
-    from perkey.tools.checking import verify
+    from perkey.tools.checking import unquarantine, verify
     from perkey.tools.converting import convert
     from perkey.tools.copying import copy
     from perkey.tools.mirroring import sync
@@ -97,6 +97,7 @@ _ON_DEMAND = {
     "prune": "perkey.tools.pruning",
     "sync": "perkey.tools.mirroring",
     "to_dataframe": "perkey.tools.tables",
+    "unquarantine": "perkey.tools.checking",
     "usage": "perkey.tools.usage",
     "verify": "perkey.tools.checking",
     "watch": "perkey.tools.watching",
@@ -200,6 +201,7 @@ __all__ = [
     "run_all",
     "sync",
     "to_dataframe",
+    "unquarantine",
     "unquote",
     "usage",
     "verify",

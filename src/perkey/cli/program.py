@@ -12,7 +12,7 @@ import click
 
 from perkey import PerkeyError, __version__
 from perkey.cli.groups import LazyGroup
-from perkey.cli.output import note, sentence
+from perkey.cli.output import note, sentence, standard_streams
 
 _EXPECTED: Final = (PerkeyError, OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError)
 _INTERRUPTED: Final = 130
@@ -100,6 +100,11 @@ def set_flags(context: click.Context, **flags: bool) -> None:
 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see `perkey.cli.main`."""
+    with standard_streams():
+        return _run(words)
+
+
+def _run(words: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if words is None else words)
     flags: dict[str, Any] = {"debug": False, "quiet": False, "yes": False, "verbose": False}
     try:

@@ -446,7 +446,7 @@ def _open(
     if kind == "perkey" or "://" in path:
         return _open_perkey(path, in_place=in_place)
     path = os.path.expanduser(path)
-    found = _kind_of(path) if kind == "auto" else kind
+    found = kind_of(path) if kind == "auto" else kind
     if found == "perkey":
         return _open_perkey(path, in_place=in_place)
     if found in {"files", "zict"}:
@@ -460,7 +460,7 @@ def _open_perkey(place: str, *, in_place: bool) -> PersiDict[Any]:
     return open_place(place, "r+" if in_place else "r")
 
 
-def _kind_of(path: str) -> str:
+def kind_of(path: str) -> str:
     """Return what wrote a path; raises ValueError for an unknown place."""
     if os.path.isdir(path):
         return _kind_of_folder(path)
