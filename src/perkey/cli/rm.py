@@ -116,7 +116,7 @@ def _remove(
 def _existing(
     d: PersiDict[Any], names: Iterator[Name], fail: Callable[[Name, Exception], None]
 ) -> Iterator[Name]:
-    """Yield the names that exist: object services remove many at once, and do not say which were missing."""
+    """Yield the names that exist: a bulk removal of an object service does not report missing items."""
     found = map_unordered(d.store.exists, names, workers=d.store.workers, discard=bool)
     for name, exists in found:
         if exists is True:

@@ -28,7 +28,7 @@ _PROJECTS = (os.path.join(".signac", "config"), "signac.rc")  # noqa: PTH118 - t
     "verify",
     ("verify results", "what is damaged, foreign or left over, a line for each"),
     ("verify results --quarantine", "damaged values are moved to a folder of the place"),
-    ("verify results --unquarantine", "and back, where there is no newer value"),
+    ("verify results --unquarantine", "and back, unless a newer value was written"),
     ("verify results --json > report.json", "the whole report"),
 )
 @place_argument()
@@ -96,6 +96,6 @@ def _move_back(d: perkey.PersiDict[Any], form: Form) -> None:
     else:
         show((KEY,), ({"key": text_of_key(key)} for key in report.restored), form)
         for kept in report.kept:
-            note(f"perkey: {kept}: stays in quarantine, because its place has a newer value")
+            note(f"perkey: {kept}: not moved back: the key has a newer value")
         remark(f"{count_text(len(report.restored))} values are in their places again")
     raise click.exceptions.Exit(report.exit_code)
