@@ -28,19 +28,19 @@ _SECTIONS: Final = {
         ("get", "print values"),
         ("find", "find items by their values"),
         ("info", "describe a place or an item"),
-        ("du", "how much it takes"),
+        ("du", "sizes, by parts of keys"),
         ("view", "places in a browser"),
     ),
     "Change": (
         ("put", "write values"),
         ("rm", "remove items"),
-        ("cp", "copy a dictionary"),
+        ("cp", "copy to another place"),
         ("sync", "make a copy equal"),
         ("convert", "change the format"),
         ("prune", "remove old items"),
     ),
     "Check": (
-        ("verify", "find damage"),
+        ("verify", "find damaged values"),
         ("doctor", "what a place guarantees"),
         ("claims", "which process computes what"),
     ),
@@ -60,7 +60,8 @@ class _Program(LazyGroup):
         formatter.write(
             f"Usage: {ctx.command_path} [OPTIONS] COMMAND ...\n\n"
             "  Persistent dictionaries: a PLACE is a folder or a URL (s3://bucket/prefix),\n"
-            "  a KEY has slashes: run1/loss.  `perkey COMMAND --help` shows examples.\n\n"
+            "  a KEY has slashes: run1/loss.  `perkey COMMAND --help` shows examples.\n"
+            "  So: perkey ls results; perkey cp results s3://bucket/results\n\n"
         )
         for title, commands in _SECTIONS.items():
             half = (len(commands) + 1) // 2
