@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import click
 import pytest
+from s3.servers import Server
 
 import perkey
 from perkey.cli.program import perkey as group
@@ -168,10 +169,24 @@ def hostile_place(file_type: str, folder: Path, trap: Path) -> str:
     return path
 
 
+def in_bucket(path: str, request: pytest.FixtureRequest) -> str:
+    """Copy a place as it is to a bucket, and return the address."""
+    server: Server = request.getfixturevalue("ministack")
+    address = f"s3://{request.getfixturevalue('bucket')}/hostile?endpoint_url={server.endpoint}"
+    d = perkey.open(path)
+    perkey.copy(d, perkey.open(address, file_type=d.file_type))
+    return address
+
+
+@pytest.mark.parametrize("where", ["folder", "bucket"])
 @pytest.mark.parametrize("file_type", ["pkl", "json"])
-def test_no_command_runs_what_values_name(file_type: str, tmp_path: Path, program: Run) -> None:
+def test_no_command_runs_what_values_name(
+    file_type: str, where: str, tmp_path: Path, program: Run, request: pytest.FixtureRequest
+) -> None:
     trap = tmp_path / "trap"
     path = hostile_place(file_type, tmp_path, trap)
+    if where == "bucket":
+        path = in_bucket(path, request)
     target = str(tmp_path / "target")
     lines: list[list[str]] = [
         ["ls", "-rl", path],
@@ -212,8 +227,10 @@ def test_no_command_runs_what_values_name(file_type: str, tmp_path: Path, progra
         assert not trap.exists(), words
         assert "Traceback" not in answer.err, words
     # The values are hostile indeed.
-    again = hostile_place(file_type, tmp_path, trap)
-    perkey.open(again)["x"]
+    again = hostile_place(file_type, tmp_path / "again", trap)
+    if where == "bucket":
+        again = in_bucket(again, request)
+    perkey.open(again, file_type=file_type)["x"]
     assert trap.exists()
 
 
