@@ -94,6 +94,7 @@ PARAMETERS: dict[str, tuple[Any, list[Any]]] = {
     "prefix": (("a",), [5, None, "a", ["a"], (1,), THING]),
     "prefix_key": ("a", NOT_A_KEY),
     "progress": (False, NOT_A_FLAG),
+    "quarantine": (None, NOT_TEXT_OR_NONE),
     "region": (None, NOT_TEXT_OR_NONE),
     "repair": (None, [5, True, ["quarantine"], THING]),
     "renewal": ("thread", NOT_TEXT),

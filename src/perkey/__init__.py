@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from perkey.dicts.object_store_dict import ObjectStoreDict
     from perkey.dicts.s3 import BasicS3Dict, S3Dict
     from perkey.query import find
-    from perkey.tools.checking import verify
+    from perkey.tools.checking import unquarantine, verify
     from perkey.tools.converting import convert
     from perkey.tools.copying import copy
     from perkey.tools.mirroring import sync
@@ -99,6 +99,7 @@ _ON_DEMAND = {
     "prune": "perkey.tools.pruning",
     "sync": "perkey.tools.mirroring",
     "to_dataframe": "perkey.tools.tables",
+    "unquarantine": "perkey.tools.checking",
     "usage": "perkey.tools.usage",
     "verify": "perkey.tools.checking",
     "watch": "perkey.tools.watching",
@@ -203,6 +204,7 @@ __all__ = [
     "run_all",
     "sync",
     "to_dataframe",
+    "unquarantine",
     "unquote",
     "usage",
     "verify",

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -51,21 +52,6 @@ def place(tmp_path: Path) -> str:
     return path
 
 
-@pytest.fixture(params=["folder", "s3"])
-def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The same four items, in a folder and in a bucket."""
-    if request.param == "folder":
-        return str(request.getfixturevalue("place"))
-    server: Server = request.getfixturevalue("ministack")
-    bucket: str = request.getfixturevalue("bucket")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
-    server.client().create_bucket(Bucket=bucket)
-    address = f"s3://{bucket}/results"
-    perkey.open(address, file_type="json").update(VALUES)
-    return address
-
-
 def words_of(answer: Answer) -> list[str]:
     assert answer.err == "", answer.err
     assert answer.code == 0
@@ -73,56 +59,6 @@ def words_of(answer: Answer) -> list[str]:
 
 
 # --- Looking ------------------------------------------------------------------------------------------------
-
-
-def test_looking_in_every_kind_of_place(anywhere: str, program: Run) -> None:
-    assert words_of(program("ls", anywhere)) == ["run1/", "run2/", "total"]
-    assert words_of(program("ls", "-r", anywhere)) == KEYS
-    assert [row["key"] for row in program("ls", anywhere, "run1", "--json").json] == KEYS[:2]
-    assert program("get", anywhere, "run2/loss", "--json").json == VALUES["run2", "loss"]
-    assert words_of(program("find", anywhere, "loss.$lt", "0.3")) == ["run2/loss"]
-    info = program("info", anywhere, "--json").json
-    assert (info["items"], info["file_type"]) == (4, "json")
-    assert program("info", anywhere, "total", "--json").json["bytes"] == info["bytes"] - sum(
-        row["bytes"] for row in program("ls", "-rl", anywhere, "--json").json if row["key"] != "total"
-    )
-    *parts, whole = program("du", anywhere, "--json").json
-    assert [part["key"] for part in parts] == ["run1/", "run2/"]
-    assert (whole["items"], whole["bytes"]) == (4, info["bytes"])
-    assert "└── total" in program("tree", anywhere).out
-    assert program("verify", anywhere, "--json").json["ok"]
-    assert program("claims", anywhere, "--json").json == []
-
-
-def test_changing_in_every_kind_of_place(anywhere: str, program: Run) -> None:
-    assert program("put", anywhere, "run3/loss", '{"loss": 1}') == Answer(0, "", "")
-    assert program("put", anywhere, "text", "-", "--text", stdin="as it is\n") == Answer(0, "", "")
-    d = perkey.open(anywhere)
-    assert (d["run3", "loss"], d["text"]) == ({"loss": 1}, "as it is\n")
-
-    refused = program("put", anywhere, "total", "0", "--no-clobber")
-    assert (refused.code, d["total"]) == (1, [1, 2])
-    assert is_one_line(refused.err)
-
-    assert program("rm", anywhere, "text").code == 0
-    assert program("rm", "-r", anywhere, "run1", "run3").code == 0
-    assert sorted(map("/".join, d)) == ["run2/loss", "total"]
-
-    pruned = program("prune", anywhere, "--max-items", "1", "--json").json
-    assert (pruned["removed"], len(d)) == (1, 1)
-    assert program("rm", "--all", "-y", anywhere).code == 0
-    assert len(d) == 0
-
-
-def test_a_claim_is_listed_and_broken(anywhere: str, program: Run) -> None:
-    d = perkey.open(anywhere)
-    with perkey.claim(d, ("run1", "loss"), lease=60) as mine:
-        assert mine
-        (row,) = program("claims", anywhere, "--json").json
-        assert (row["key"], row["state"], row["process"]) == ("run1/loss", "held", os.getpid())
-        assert program("claims", anywhere, "--break", "run1/loss").code == 0
-        assert program("claims", anywhere).out == ""
-        assert program("claims", anywhere, "--break", "run1/loss").code == 1
 
 
 def test_all_forms_have_the_same_rows(place: str, program: Run) -> None:
@@ -233,10 +169,24 @@ def hostile_place(file_type: str, folder: Path, trap: Path) -> str:
     return path
 
 
+def in_bucket(path: str, request: pytest.FixtureRequest) -> str:
+    """Copy a place as it is to a bucket, and return the address."""
+    server: Server = request.getfixturevalue("ministack")
+    address = f"s3://{request.getfixturevalue('bucket')}/hostile?endpoint_url={server.endpoint}"
+    d = perkey.open(path)
+    perkey.copy(d, perkey.open(address, file_type=d.file_type))
+    return address
+
+
+@pytest.mark.parametrize("where", ["folder", "bucket"])
 @pytest.mark.parametrize("file_type", ["pkl", "json"])
-def test_no_command_runs_what_values_name(file_type: str, tmp_path: Path, program: Run) -> None:
+def test_no_command_runs_what_values_name(
+    file_type: str, where: str, tmp_path: Path, program: Run, request: pytest.FixtureRequest
+) -> None:
     trap = tmp_path / "trap"
     path = hostile_place(file_type, tmp_path, trap)
+    if where == "bucket":
+        path = in_bucket(path, request)
     target = str(tmp_path / "target")
     lines: list[list[str]] = [
         ["ls", "-rl", path],
@@ -277,8 +227,10 @@ def test_no_command_runs_what_values_name(file_type: str, tmp_path: Path, progra
         assert not trap.exists(), words
         assert "Traceback" not in answer.err, words
     # The values are hostile indeed.
-    again = hostile_place(file_type, tmp_path, trap)
-    perkey.open(again)["x"]
+    again = hostile_place(file_type, tmp_path / "again", trap)
+    if where == "bucket":
+        again = in_bucket(again, request)
+    perkey.open(again, file_type=file_type)["x"]
     assert trap.exists()
 
 
@@ -435,35 +387,6 @@ def test_an_interruption_leaves_every_item_whole_and_says_how_to_go_on(tmp_path:
 # --- Copying ------------------------------------------------------------------------------------------------
 
 
-def test_copying_between_every_kind_of_place(anywhere: str, tmp_path: Path, program: Run) -> None:
-    backup = str(tmp_path / "backup")
-    planned = program("cp", anywhere, backup, "-n", "-v")
-    assert sorted(planned.err.split()[1::2]) == KEYS
-    assert not Path(backup).exists()
-    assert program("cp", anywhere, backup, "--json").json["copied"] == 4
-    assert dict(perkey.open(backup)) == VALUES_BY_KEY
-    assert program("cp", anywhere, backup, "--json").json["skipped"] == 4
-
-    d = perkey.open(backup)
-    d["total"] = [3]
-    d["more"] = 1
-    assert program("cp", backup, anywhere, "--prefix", "run1", "--json").json["copied"] == 0
-    assert program("sync", backup, anywhere, "--json").json["copied"] == 2
-    assert (perkey.open(anywhere)["total"], perkey.open(anywhere)["more"]) == ([3], 1)
-    del d["more"]
-    assert program("sync", backup, anywhere, "--delete", "--json").json["deleted"] == 1
-    assert dict(perkey.open(anywhere)) == dict(d)
-
-    for key in KEYS[:3]:
-        del d[tuple(key.split("/"))]
-    refused = program("sync", backup, anywhere, "--delete")
-    assert refused.code == 1
-    assert is_one_line(refused.err)
-    assert "--force" in refused.err
-    assert program("sync", backup, anywhere, "--delete", "--force").code == 0
-    assert dict(perkey.open(anywhere)) == {("total",): [3]}
-
-
 VALUES_BY_KEY = {key if isinstance(key, tuple) else (key,): value for key, value in VALUES.items()}
 
 
@@ -522,6 +445,40 @@ def test_converting_what_other_programs_keep(tmp_path: Path, program: Run) -> No
     notes = str(tmp_path / "notes")
     assert program("convert", "--from", "files", str(tmp_path / "files"), notes, "--to-type", "txt").code == 0
     assert list(perkey.open(notes).values()) == ["text"]
+
+
+def _by_persidict(path: Path) -> str:
+    persidict = pytest.importorskip("persidict")
+    d = persidict.FileDirDict(base_dir=str(path / "theirs"), serialization_format="pkl")
+    d["a"], d["b"] = 1, [2]
+    return str(path / "theirs")
+
+
+def _by_diskcache(path: Path) -> str:
+    with pytest.importorskip("diskcache").Cache(str(path / "cache")) as cache:
+        cache["a"], cache["b"] = 1, [2]
+    return str(path / "cache")
+
+
+def _by_shelve(path: Path) -> str:
+    with shelve.open(str(path / "shelf")) as opened:
+        opened.update({"a": 1, "b": [2]})
+    return str(path / "shelf")
+
+
+@pytest.mark.parametrize("write", [_by_persidict, _by_diskcache, _by_shelve])
+def test_one_command_takes_over_what_other_programs_keep(
+    write: Callable[[Path], str], tmp_path: Path, program: Run
+) -> None:
+    """It looks what wrote the place."""
+    src, target = write(tmp_path), str(tmp_path / "target")
+    if write is not _by_persidict:  # whose pickles are copied as they are
+        refused = program("convert", src, target)
+        assert (refused.code, is_one_line(refused.err)) == (1, True)
+        assert "--unpickle" in refused.err
+    answer = program("convert", src, target, "--unpickle")
+    assert answer.code == 0, answer.err
+    assert dict(perkey.open(target, "r")) == {("a",): 1, ("b",): [2]}
 
 
 def test_an_interrupted_copy_is_whole_and_goes_on(tmp_path: Path, program: Run) -> None:

@@ -19,7 +19,6 @@ from perkey import AmbiguousPlaceError, PersiDict, ReadOnlyError, S3Dict, Unsupp
 from perkey.dicts.object_store_dict import ObjectStoreDict
 from perkey.naming import naming
 from perkey.tools import pruning
-from perkey.tools.checking import unquarantine
 from s3.places import ENGINES, EngineName, Place, shared_session
 from s3.proxy import Proxy
 from s3.servers import Server
@@ -243,7 +242,7 @@ def test_checking_and_quarantine(engine: EngineName, server: Server, bucket: str
     assert "damaged" not in perkey.verify(d).counts
     assert ("x", "k3") not in d
     assert len(d) == len(list(d)) == 21
-    assert unquarantine(d, moved.quarantine).restored == [("x", "k3")]
+    assert perkey.unquarantine(d, moved.quarantine).restored == [("x", "k3")]
     assert perkey.verify(d).counts == expected
 
 

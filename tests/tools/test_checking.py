@@ -14,6 +14,7 @@ from typing import Any
 import joblib
 import pytest
 
+import perkey
 from perkey import (
     CachedDict,
     FileDirDict,
@@ -31,7 +32,7 @@ from perkey.formats import Format, JsonFormat, PickleFormat, SignedFormat, TextF
 from perkey.naming import naming
 from perkey.stores import DirectoryStore
 from perkey.testing import FaultyStore
-from perkey.tools.checking import Fault, unquarantine
+from perkey.tools.checking import Fault
 
 # --- A thousand faults --------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ def test_a_thousand_faults_are_told_and_no_other(tmp_path: Path) -> None:
     assert "damaged" not in verify(d).counts
     assert usage(d.read_only()).items == len(sound) + sum(kind == "unloadable" for kind in planted.values())
 
-    back = unquarantine(d, moved.quarantine)
+    back = perkey.unquarantine(d, moved.quarantine)
     assert len(back.restored) == sum(kind == "damaged" for kind in planted.values())
     assert (back.kept, back.exit_code) == ([], 0)
     assert {fault.place: fault.kind for fault in verify(d).faults} == planted
@@ -367,14 +368,14 @@ def test_what_has_a_newer_value_stays_in_quarantine(tmp_path: Path) -> None:
         whole = verify(d, "quarantine")
         assert [fault.key for fault in whole.faults] == [("a",)]
         d["a"] = "newer"
-        back = unquarantine(d)
+        back = perkey.unquarantine(d)
         assert (back.restored, len(back.kept), back.exit_code) == ([("x", "b")], 1, 1)
         assert d["a"] == "newer"
         assert list(d.get_subdict("x")) == [("b",)]
         del d["a"]
         with pytest.raises(FileNotFoundError, match="in quarantine"):
-            unquarantine(d, "elsewhere")
-        assert unquarantine(d, whole.quarantine).restored == [("a",)]
+            perkey.unquarantine(d, "elsewhere")
+        assert perkey.unquarantine(d, whole.quarantine).restored == [("a",)]
 
 
 def test_the_main_place_is_read_and_not_its_cache(tmp_path: Path) -> None:

@@ -168,7 +168,8 @@ def make_diskcache(path: Path) -> str:
     with diskcache.Cache(path / "cache") as cache:
         for key, value in PAIRS.items():
             cache[key] = value
-        cache.set("gone", 1, expire=-1)
+        cache.set("gone", 1, expire=0.02)  # a later call of set would remove it
+        time.sleep(0.05)
     return str(path / "cache")
 
 

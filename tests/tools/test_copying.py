@@ -104,6 +104,25 @@ def test_what_has_changed_is_copied_and_nothing_else(tmp_path: Path) -> None:
     assert plain(dst) == plain(src)
 
 
+@pytest.mark.parametrize("mtime", [0, -1, -86_400 * 365 * 50, "in an hour", 10_413_792_000])
+def test_what_is_equal_is_not_copied_again_whatever_its_time(mtime: Any, tmp_path: Path) -> None:
+    """Also of writers whose clock is wrong, or of programs that set times of their own."""
+    mtime = time.time() // 1 + 3600 if isinstance(mtime, str) else mtime
+    src, dst = (FileDirDict[Any](tmp_path / name, "json", durability="none") for name in ("src", "dst"))
+    src.update({"a": 1, "b": 2})
+    os.utime(src.path("a"), (mtime, mtime))
+    assert perkey.copy(src, dst).copied == 2
+    written = dst.etag("a")
+    for _ in range(2):
+        report = perkey.copy(src, dst)
+        assert (report.copied, report.skipped) == (0, 2)
+    assert dst.etag("a") == written
+    src["a"] = 3
+    os.utime(src.path("a"), (mtime, mtime))
+    assert perkey.copy(src, dst).copied == 1
+    assert dst["a"] == 3
+
+
 def test_checksum_finds_what_times_hide(tmp_path: Path) -> None:
     src, dst = filled(tmp_path / "src"), FileDirDict[Any](tmp_path / "dst", "json")
     copy(src, dst)

@@ -20,7 +20,6 @@ from perkey.files import STALE_SECONDS, TEMPORARY
 from perkey.naming import digest
 from perkey.stores import DirectoryStore
 from perkey.tools import places
-from perkey.tools.checking import unquarantine
 from perkey.tools.places import Mode
 
 KEYS = ["a", ("folder", "b"), ("folder", "deeper", "c-1"), "d_e"]
@@ -371,7 +370,7 @@ def test_a_link_that_leads_nowhere_is_the_same_error_in_each_mode(mode: Mode, tm
 def test_values_of_an_unknown_quarantine_are_an_error(tmp_path: Path) -> None:
     d = FileDirDict[Any](tmp_path, "json")
     with pytest.raises(FileNotFoundError, match="in quarantine"):
-        unquarantine(d, str(tmp_path / "missing"))
+        perkey.unquarantine(d, str(tmp_path / "missing"))
 
 
 def test_a_file_type_has_no_dot(tmp_path: Path) -> None:

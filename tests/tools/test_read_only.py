@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import perkey
 from perkey import (
     ANY_ETAG,
     DELETE_CURRENT,
@@ -27,7 +28,6 @@ from perkey import (
     verify,
 )
 from perkey.stores import ReadOnlyStore
-from perkey.tools.checking import unquarantine
 
 
 class Encoded:
@@ -73,7 +73,7 @@ MORE_WRITES: dict[str, Callable[[PersiDict[Any]], object]] = {
     "sweep": lambda d: d.store.sweep(),
     "prune": lambda d: prune(d, max_items=0),
     "quarantine": lambda d: verify(d, "quarantine"),
-    "unquarantine": unquarantine,
+    "unquarantine": perkey.unquarantine,
 }
 READS = frozenset(
     (

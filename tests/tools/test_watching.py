@@ -145,3 +145,17 @@ def test_closing_ends_the_iteration() -> None:
         d["a"] = 1
         assert next(w).as_dict() == {"key": ["a"], "kind": "written"}
     assert list(w) == []
+
+
+def test_a_folder_that_vanishes_is_an_error_and_not_a_deletion(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    d = FileDirDict[Any](place, "json", durability="none")
+    d.update({"a": 1, "b": 2})
+    seen = watch(d, interval=0.02, timeout=20)
+    place.rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="place"):
+        next(seen)
+    (tmp_path / "elsewhere").rename(place)
+    d["c"] = 3
+    assert (next(seen).key, seen.token is None) == (("c",), False)
+    seen.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final, Literal
 
 import click
@@ -17,6 +18,7 @@ from perkey.cli.places import (
     unpickle_option,
 )
 from perkey.cli.transfers import check_formats, cleaned_up, destination, finish
+from perkey.tools.converting import kind_of
 
 _WITHOUT_PICKLES: Final = frozenset(("files", "zict"))
 
@@ -25,7 +27,7 @@ _WITHOUT_PICKLES: Final = frozenset(("files", "zict"))
     "convert",
     ("convert results results-json --to-type json --unpickle", "to a new place, from pickles that you trust"),
     ("convert results --to-digest-len 0", "in place, to names without digests"),
-    ("convert --from shelve --unpickle shelf.db results", "from a shelf; also diskcache, sqlitedict, joblib"),
+    ("convert --unpickle shelf.db results", "from a shelf; also of diskcache, sqlitedict, joblib"),
     ("convert --from files notes results --to-type txt", "from a folder of files"),
 )
 @place_argument("src")
@@ -33,10 +35,10 @@ _WITHOUT_PICKLES: Final = frozenset(("files", "zict"))
 @click.option(
     "--from",
     "kind",
-    type=click.Choice(["perkey", "shelve", "diskcache", "sqlitedict", "zict", "joblib", "files"]),
-    default="perkey",
+    type=click.Choice(["auto", "perkey", "shelve", "diskcache", "sqlitedict", "zict", "joblib", "files"]),
+    default="auto",
     show_default=True,
-    help="What wrote SRC.",
+    help="What wrote SRC; auto looks, and knows all but zict and files.",
 )
 @click.option("--to-type", metavar="TYPE", help="The new file type; by default that of SRC, or pkl.")
 @click.option("--to-digest-len", type=click.IntRange(0, 26), help="The new length of digests in names.")
@@ -68,6 +70,8 @@ def command(
     chosen = {"file_type": options["to_type"], "digest_len": options["to_digest_len"]}
     source: Any
     target: Any
+    if kind == "auto":
+        kind = _kind_of(src)
     with cleaned_up(dst):
         if kind == "perkey":
             source, target = _of_perkey(src, dst, chosen, {**options, "dry_run": dry_run}, unpickle=unpickle)
@@ -80,13 +84,23 @@ def command(
         report = perkey.convert(
             source,
             target,
-            kind="auto" if kind == "perkey" else kind,
+            kind=kind,
             **(chosen if not isinstance(target, perkey.PersiDict) else {}),
             on_error=on_error,
             dry_run=dry_run,
             on_item=lambda item: detail(f"{item.action} {text_of_key(item.key)}"),
         )
     finish(report, as_json=as_json)
+
+
+def _kind_of(src: str) -> str:
+    """Return which program wrote a place; a dictionary of perkey, where that is not certain."""
+    path = os.path.expanduser(src)  # noqa: PTH111 - text, as places are
+    try:
+        found = "perkey" if "://" in src else kind_of(path)
+    except (OSError, ValueError):
+        return "perkey"
+    return "perkey" if found == "files" else found
 
 
 def _of_perkey(

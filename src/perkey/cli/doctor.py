@@ -63,7 +63,7 @@ def command(
     endpoint_url: str | None,
     as_json: bool,
 ) -> None:
-    """Report which promises hold for a folder or a bucket (s3://bucket/prefix), and why.
+    """Report which promises hold for a folder or a bucket (s3://, az://, gs://), and why.
 
     Exit codes: 0 all promises hold; 1 the place cannot be examined; 2 wrong command line; 3 a promise does
     not hold; 4 it is not known whether a promise holds; 5 the other machines did not come, or left.
@@ -181,9 +181,11 @@ def _bucket_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if not facts["exists"]:
         yield "bucket", "does not exist yet"
     yield "endpoint", facts["endpoint"]
-    yield "region", str(facts["region"] or "not set")
+    if facts["region"]:
+        yield "region", facts["region"]
     if facts["exists"]:
-        yield "versioning", facts["versioning"]
+        if facts["versioning"]:
+            yield "versioning", facts["versioning"]
         uploads = facts["unfinished_uploads"]
         yield "leftovers", "cannot be asked" if uploads is None else f"{uploads} unfinished uploads"
 

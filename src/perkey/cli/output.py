@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import pprint
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar, cast
 
 import click
 
@@ -27,12 +30,55 @@ _TYPED: Final = tuple(
         (r"\bfile_type='([^']*)'", r"--file-type \1"),
         (r"\bdigest_len=(\d+)", r"--digest-len \1"),
         (r"\bmode='a' makes it", "`perkey put` makes it"),
+        (r"\[Errno \d+\] ", ""),
         (r"; only a constructor with create=True makes it", "; check the address"),
     )
 )
 """What messages of the functions name, and what is typed for it."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class _Closed(io.TextIOBase):
+    """Stands for a standard stream that the caller has closed: whatever is read or written fails.
+
+    Args:
+        name: Which stream.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def buffer(self) -> _Closed:
+        """Itself, for bytes."""
+        return self
+
+    def _refuse(self, *_: object) -> Any:
+        raise OSError(errno.EBADF, "it is closed", self._name)
+
+    read = readline = write = _refuse
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Make the standard streams such that data is not lost in them.
+
+    Streams that are closed raise when they are used. A pipe or a file gets UTF-8, whatever the code page
+    is. A terminal gets escapes of what it cannot show.
+    """
+    before = sys.stdin, sys.stdout
+    sys.stdin = sys.stdin or cast("TextIO", _Closed("standard input"))
+    sys.stdout = sys.stdout or cast("TextIO", _Closed("standard output"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        elif "PYTHONIOENCODING" not in os.environ:
+            sys.stdout.reconfigure(encoding="utf-8")
+    try:
+        yield
+    finally:
+        sys.stdin, sys.stdout = before
 
 
 def lines(texts: Iterable[str]) -> None:
@@ -73,8 +119,8 @@ def note(text: str) -> None:
 
 def sentence(error: BaseException) -> str:
     """Return the message of an error, in words for people."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return as_typed(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return as_typed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     if type(error) is KeyError:
         return f"there is no {error}"
     return as_typed(str(error) or type(error).__name__)
@@ -148,6 +194,14 @@ def remark(text: str) -> None:
     """Report to people what is not an error, unless --quiet."""
     if not click.get_current_context().find_root().obj.get("quiet"):
         note(text)
+
+
+def list_failures(found: Mapping[tuple[str, ...], str], total: int) -> None:
+    """Print the reasons for which items failed, a line for each, and how many more there are."""
+    for key, reason in found.items():
+        note(f"perkey: {'/'.join(key)}: {' '.join(as_typed(reason).split())}")
+    if total > len(found):
+        note(f"perkey: {total - len(found):,} more items failed, which are not listed")
 
 
 @contextmanager

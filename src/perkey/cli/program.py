@@ -12,7 +12,7 @@ import click
 
 from perkey import PerkeyError, __version__
 from perkey.cli.groups import LazyGroup
-from perkey.cli.output import note, sentence
+from perkey.cli.output import note, sentence, standard_streams
 
 _EXPECTED: Final = (PerkeyError, OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError)
 _INTERRUPTED: Final = 130
@@ -28,19 +28,19 @@ _SECTIONS: Final = {
         ("get", "print values"),
         ("find", "find items by their values"),
         ("info", "describe a place or an item"),
-        ("du", "how much it takes"),
+        ("du", "sizes, by parts of keys"),
         ("view", "places in a browser"),
     ),
     "Change": (
         ("put", "write values"),
         ("rm", "remove items"),
-        ("cp", "copy a dictionary"),
+        ("cp", "copy to another place"),
         ("sync", "make a copy equal"),
         ("convert", "change the format"),
         ("prune", "remove old items"),
     ),
     "Check": (
-        ("verify", "find damage"),
+        ("verify", "find damaged values"),
         ("doctor", "what a place guarantees"),
         ("claims", "which process computes what"),
     ),
@@ -60,7 +60,8 @@ class _Program(LazyGroup):
         formatter.write(
             f"Usage: {ctx.command_path} [OPTIONS] COMMAND ...\n\n"
             "  Persistent dictionaries: a PLACE is a folder or a URL (s3://bucket/prefix),\n"
-            "  a KEY has slashes: run1/loss.  `perkey COMMAND --help` shows examples.\n\n"
+            "  a KEY has slashes: run1/loss.  `perkey COMMAND --help` shows examples.\n"
+            "  So: perkey ls results; perkey cp results s3://bucket/results\n\n"
         )
         for title, commands in _SECTIONS.items():
             half = (len(commands) + 1) // 2
@@ -100,6 +101,11 @@ def set_flags(context: click.Context, **flags: bool) -> None:
 
 def run(words: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see `perkey.cli.main`."""
+    with standard_streams():
+        return _run(words)
+
+
+def _run(words: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if words is None else words)
     flags: dict[str, Any] = {"debug": False, "quiet": False, "yes": False, "verbose": False}
     try:

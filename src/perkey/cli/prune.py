@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 import perkey
-from perkey.cli.output import dumped, json_option, line, note, progress
+from perkey.cli.output import dumped, json_option, line, list_failures, note, progress
 from perkey.cli.places import (
     Bytes,
     Duration,
@@ -97,6 +97,5 @@ def command(
             f"{count_text(report.removed)} items ({size_text(report.removed_bytes)}) {verb}, "
             f"{count_text(report.kept)} ({size_text(report.kept_bytes)}) kept"
         )
-        for key, reason in report.failures.items():
-            note(f"perkey: {text_of_key(key)}: {reason}")
+        list_failures(report.failures, report.failed)
     context.exit(report.exit_code)

@@ -21,6 +21,7 @@ from perkey.cli.places import (
     resumable,
     text_of_key,
 )
+from perkey.cli.transfers import cleaned_up
 from perkey.cli.values import encoded, is_text
 from perkey.expectations import ABSENT, ANY
 from perkey.formats import format_of
@@ -70,18 +71,20 @@ def command(
     if source is not None:
         if key is not None or kind is not None:
             raise click.UsageError("--jsonl takes keys and values from the file")
-        _put_many(place, source, no_clobber=no_clobber)
+        with cleaned_up(place):
+            _put_many(place, source, no_clobber=no_clobber)
         return
     if key is None:
         raise click.UsageError("KEY is missing; --jsonl FILE writes many items")
     wanted = key_from(key)
     given = sys.stdin.buffer.read() if value in {None, STDIO} else str(value).encode()
-    d = open_to_write(place)
-    content = _content(d, given, kind)
-    try:
-        d.store.write(name_of(d, wanted), content, expect=_expected(d, no_clobber=no_clobber))
-    except ConflictError:
-        raise click.ClickException(f"{place} has the key {key!r} already; nothing was changed") from None
+    with cleaned_up(place):
+        d = open_to_write(place)
+        content = _content(d, given, kind)
+        try:
+            d.store.write(name_of(d, wanted), content, expect=_expected(d, no_clobber=no_clobber))
+        except ConflictError:
+            raise click.ClickException(f"{place} has the key {key!r} already; nothing was changed") from None
     detail(f"{text_of_key(wanted)}: {len(content)} bytes")
 
 
@@ -100,6 +103,10 @@ def _content(d: PersiDict[Any], given: bytes, kind: _As) -> bytes:
             ) from None
         return given
     if kind == "bytes":
+        if d.file_type == "json":
+            raise click.ClickException(
+                "json has no bytes: use a place with --file-type pkl, or --raw for stored bytes"
+            )
         return encoded(d, given)
     try:
         text = given.decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
@@ -23,6 +23,7 @@ from perkey.cli.places import (
 )
 from perkey.keys import SafeStrTuple
 from perkey.naming import Name, naming
+from perkey.parallel import map_unordered
 
 
 @place_command(
@@ -47,6 +48,7 @@ def command(
     if bool(keys) == everything:
         raise click.UsageError("name the keys, or use --all")
     d = open_place(place, "r" if dry_run else "r+")
+    act = _show if dry_run else _remove
     resumable("no item is half removed; the same command goes on")
     with failures() as failed:
         if recursive or everything:
@@ -58,9 +60,9 @@ def command(
                 failed(place, f"no key begins with {' or '.join(map(repr, keys))}" if keys else "no items")
             if found and not dry_run:
                 _confirm(f"remove {len(found)} items of {place}?")
-            _remove(d, place, found, failed, force=True, dry_run=dry_run)
+            act(d, place, found, failed, force=True)
         else:
-            _remove(d, place, keys_from(keys), failed, force=force, dry_run=dry_run)
+            act(d, place, keys_from(keys), failed, force=force)
 
 
 def _at_or_below(d: PersiDict[Any], prefix: SafeStrTuple) -> Iterator[tuple[str, ...]]:
@@ -75,34 +77,49 @@ def _confirm(question: str) -> None:
         click.confirm(question, abort=True, err=True)
 
 
+def _show(d: PersiDict[Any], place: str, keys: Iterable[Iterable[str]], failed: Any, *, force: bool) -> None:
+    """Print the keys of the items that would be removed."""
+    for key in keys:
+        if force or tuple(key) in d:
+            line(text_of_key(key))
+        else:
+            failed(text_of_key(key), missing(place, key).message)
+
+
 def _remove(
-    d: PersiDict[Any],
-    place: str,
-    keys: Iterable[Iterable[str]],
-    failed: Any,
-    *,
-    force: bool,
-    dry_run: bool,
+    d: PersiDict[Any], place: str, keys: Iterable[Iterable[str]], failed: Any, *, force: bool
 ) -> None:
     names = naming(d.digest_len, d.file_type)
-    if dry_run:
-        for key in keys:
-            if force or tuple(key) in d:
-                line(text_of_key(key))
-            else:
-                failed(text_of_key(key), missing(place, key).message)
-        return
+
+    def fail(name: Name, error: Exception) -> None:
+        key = names.key_of(name) or name
+        if not isinstance(error, KeyError):
+            failed(text_of_key(key), error)
+        elif not force:
+            failed(text_of_key(key), missing(place, key).message)
+
+    stored: Iterator[Name] = (names.name_of(tuple(key)) for key in keys)
+    if not force and d.store.workers > 1:
+        stored = _existing(d, stored, fail)
     removed = 0
     with progress("removing") as advance:
-        stored: Iterator[Name] = (names.name_of(tuple(key)) for key in keys)
         for name, error in d.store.remove_many(stored):
-            key = names.key_of(name) or name
             if error is None:
                 removed += 1
-            elif not isinstance(error, KeyError):
-                failed(text_of_key(key), error)
-            elif not force:
-                failed(text_of_key(key), missing(place, key).message)
+            else:
+                fail(name, error)
             advance()
     if removed:
         remark(f"{removed} items removed")
+
+
+def _existing(
+    d: PersiDict[Any], names: Iterator[Name], fail: Callable[[Name, Exception], None]
+) -> Iterator[Name]:
+    """Yield the names that exist: a bulk removal of an object service does not report missing items."""
+    found = map_unordered(d.store.exists, names, workers=d.store.workers, discard=bool)
+    for name, exists in found:
+        if exists is True:
+            yield name
+        else:
+            fail(name, exists if isinstance(exists, Exception) else KeyError(name))

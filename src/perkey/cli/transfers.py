@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from perkey import LocalDict, PersiDict
-from perkey.cli.output import as_typed, detail, dumped, json_option, line, note
+from perkey.cli.output import detail, dumped, json_option, line, list_failures, note
 from perkey.cli.places import open_to_write, text_of_key, unpickle_option
 from perkey.cli.tables import count_text
 from perkey.cli.values import is_text
@@ -161,8 +161,7 @@ def finish(report: Any, *, as_json: bool) -> None:
         line(dumped(report.as_dict(), indent=1))
     else:
         line(_summary(report))
-        for key, reason in report.errors.items():
-            note(f"perkey: {text_of_key(key)}: {as_typed(reason)}")
+        list_failures(report.errors, report.failed)
         if report.delete_refused:
             note("perkey: nothing was deleted, because some items could not be copied")
     raise click.exceptions.Exit(report.exit_code)

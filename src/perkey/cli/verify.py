@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import perkey
-from perkey.cli.output import dumped, line, progress, remark
+from perkey.cli.output import dumped, line, note, progress, remark
 from perkey.cli.places import (
     open_place,
     place_argument,
@@ -17,7 +17,7 @@ from perkey.cli.places import (
     text_of_key,
     unpickle_option,
 )
-from perkey.cli.tables import Column, Form, count_text, forms, show
+from perkey.cli.tables import KEY, Column, Form, count_text, forms, show
 from perkey.showing import size_text
 
 _COLUMNS = tuple(map(Column, ("kind", "place", "detail", "moved_to")))
@@ -28,11 +28,15 @@ _PROJECTS = (os.path.join(".signac", "config"), "signac.rc")  # noqa: PTH118 - t
     "verify",
     ("verify results", "what is damaged, foreign or left over, a line for each"),
     ("verify results --quarantine", "damaged values are moved to a folder of the place"),
+    ("verify results --unquarantine", "and back, unless a newer value was written"),
     ("verify results --json > report.json", "the whole report"),
 )
 @place_argument()
 @click.option(
     "--quarantine", is_flag=True, help="Move damaged values to a folder of the place; nothing is deleted."
+)
+@click.option(
+    "--unquarantine", is_flag=True, help="Move them back where their places are free, and check nothing."
 )
 @click.option("--workers", type=click.IntRange(1), help="How many values are read at a time.")
 @unpickle_option
@@ -44,6 +48,7 @@ def command(
     *,
     place: str,
     quarantine: bool,
+    unquarantine: bool,
     workers: int | None,
     unpickle: bool,
     form: Form,
@@ -55,6 +60,11 @@ def command(
     Exit codes: 0 no faults; 1 faults, also if all were moved away.
     """
     resumable("nothing was deleted; the same command begins again")
+    if unquarantine:
+        if quarantine:
+            raise click.UsageError("--quarantine and --unquarantine exclude each other")
+        _move_back(open_place(place, "r+"), form)
+        return
     repair: Any = "quarantine" if quarantine else None
     if any(os.path.exists(os.path.join(place, config)) for config in _PROJECTS):  # noqa: PTH110, PTH118
         from perkey.dataspace import get_project  # noqa: PLC0415 - slow, and for projects only
@@ -76,3 +86,16 @@ def command(
             f"{count_text(faults)} faults"
         )
     context.exit(report.exit_code)
+
+
+def _move_back(d: perkey.PersiDict[Any], form: Form) -> None:
+    """Move values back from quarantine, and exit with 1 if some stay there."""
+    report = perkey.unquarantine(d)
+    if form == "json":
+        line(dumped(report.as_dict(), indent=1))
+    else:
+        show((KEY,), ({"key": text_of_key(key)} for key in report.restored), form)
+        for kept in report.kept:
+            note(f"perkey: {kept}: not moved back: the key has a newer value")
+        remark(f"{count_text(len(report.restored))} values are in their places again")
+    raise click.exceptions.Exit(report.exit_code)

@@ -451,7 +451,7 @@ def _open(
     path = os.path.expanduser(path)
     if not os.path.exists(path) and _shelf_of(path) is None:  # libraries would make it
         raise FileNotFoundError(f"{path}: the path does not exist; pass the path of the place to convert")
-    found = _kind_of(path) if kind == "auto" else kind
+    found = kind_of(path) if kind == "auto" else kind
     if found == "perkey":
         return _open_perkey(path, in_place=in_place)
     if not _IS_KIND[found](path):
@@ -467,7 +467,7 @@ def _open_perkey(place: str, *, in_place: bool) -> PersiDict[Any]:
     return open_place(place, "r+" if in_place else "r")
 
 
-def _kind_of(path: str) -> str:
+def kind_of(path: str) -> str:
     """Return what wrote a path; raises ValueError for an unknown place."""
     if os.path.isdir(path):
         return _kind_of_folder(path)

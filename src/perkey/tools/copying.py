@@ -528,12 +528,12 @@ class Copying:
     def time_of(self, job: _Job, version: Version) -> int | None:
         """Return the time that a copy is to have, None if it is not known for certain."""
         seen = job.seen
-        if not self._sets_times or seen.mtime <= 0:
+        if not self._sets_times:
             return None
-        if seen.version:
+        if seen.version and seen.mtime > 0:
             if version != seen.version:
                 return None  # it was written since it was listed
-        elif time.time() - seen.mtime < _SETTLED or not self._still_at(job):
+        elif not _is_settled(seen) or not self._still_at(job):
             return None
         return round(seen.mtime * 1e6) * 1000 + _BELOW_MICROSECOND
 
@@ -600,7 +600,9 @@ class Copying:
         if self.options.checksum or self._compares:
             return None
         if self._has_times and there.mtime % 1:
-            return abs(there.mtime - seen.mtime) > _STEP
+            differs = abs(there.mtime - seen.mtime) > _STEP
+            # A copy does not get a time that is before 1970, or in the future: contents decide.
+            return None if differs and not _is_settled(seen) else differs
         if self._has_times or _MD5.fullmatch(there.version):
             return None  # a file system that keeps whole seconds only, or a digest
         if self._sets_times and self.same_format and (digest := _MD5.fullmatch(seen.version)):
@@ -681,6 +683,11 @@ class _Lazy:
             file.write(data)
         else:
             GuardedData(data).write_to(file)
+
+
+def _is_settled(seen: Stat) -> bool:
+    """Return whether the time in a listing is of one content only, so that a copy may have it."""
+    return seen.mtime > 0 and (bool(seen.version) or time.time() - seen.mtime >= _SETTLED)
 
 
 class _Digesting:

@@ -1,4 +1,4 @@
-"""What perkey promises for a place, and why: a folder, or a bucket of an S3 service.
+"""What perkey promises for a place, and why: a folder, or a bucket of an object service.
 
 `examine` looks at a place from this machine. It leaves nothing there. `race_with_others` lets several
 machines race through the place: only that shows whether an unknown file system keeps its promises.
@@ -49,6 +49,9 @@ from perkey.tools.racing import race
 OWN: Final = OURS + "doctor"
 """The folder, in a place, that machines race in."""
 
+_FOLDERS: Final = ("file:///", "file://localhost/")
+_BUCKETS: Final = ("s3://", "gs://", "az://", "abfs://", "abfss://")
+
 _SCAN_SECONDS: Final = 3.0
 _SCAN_ENTRIES: Final = 100_000
 _FEW_BYTES: Final = 100 << 20
@@ -75,7 +78,8 @@ def examine(place: str, *, locking: Locking = "auto", endpoint_url: str | None =
     """Return what perkey promises for a place. Nothing is left there, and no folder or bucket is made.
 
     Args:
-        place: The path of a folder, which need not exist yet, or an address ``s3://bucket/prefix``.
+        place: The path of a folder, which need not exist yet, or the address of a bucket, as for
+            `perkey.open`.
         locking: As for `FileDirDict`; for folders only.
         endpoint_url: As for `S3Dict`; for buckets only.
 
@@ -88,30 +92,32 @@ def examine(place: str, *, locking: Locking = "auto", endpoint_url: str | None =
     if is_bucket(place):
         if locking != "auto":
             raise ValueError(f"locking={locking!r} is for folders; a bucket has no locks")
-        from perkey.stores.objects import kind_of
         from perkey.tools.doctor_buckets import examine_bucket
 
-        kind_of(place)  # refuses secrets
         return examine_bucket(place, endpoint_url)
     if endpoint_url is not None:
         raise ValueError("an endpoint is for buckets, and PLACE is a folder")
+    if place.startswith(_FOLDERS):
+        from perkey.stores.objects import folder_of
+
+        return examine_folder(folder_of(place), locking)
     if _is_other_address(place):
         shown = without_secrets(place)
         raise ValueError(
-            f"PLACE must be the path of a folder or an address s3://bucket/prefix, not {shown!r}. "
-            f"ObjectStoreDict({shown!r}).store.supports('write', 'version') returns whether conditions hold"
+            f"PLACE must be the path of a folder, or the address of a bucket that begins with "
+            f"{', '.join(_BUCKETS)}, not {shown!r}"
         )
     return examine_folder(place, locking)
 
 
 def is_bucket(place: str) -> bool:
     """Return whether a place is the address of a bucket."""
-    return place.startswith("s3://")
+    return place.startswith(_BUCKETS)
 
 
 def _is_other_address(place: str) -> bool:
     scheme, separator, _ = place.partition("://")
-    return bool(separator) and scheme.isalnum() and scheme != "file"
+    return bool(separator) and scheme.isalnum()
 
 
 # --- Folders ------------------------------------------------------------------------------------------------
@@ -458,7 +464,7 @@ def _dictionary(
             raise FileNotFoundError(errno.ENOENT, "the bucket does not exist; make it first", diagnosis.place)
         from perkey.tools.doctor_buckets import dictionary_in
 
-        return dictionary_in(f"{diagnosis.place.rstrip('/')}/{OWN}", endpoint_url), lambda _: None
+        return dictionary_in(diagnosis.place, endpoint_url, OWN), lambda _: None
     from perkey.dicts.file_dir import FileDirDict
 
     facts = diagnosis.facts

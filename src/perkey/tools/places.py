@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -61,13 +62,6 @@ _KINDS_OF_PARAMETERS: Final[dict[str, Callable[[str], Any]]] = {
     "max_age": float,
 }
 """What a parameter in an address is made of its text. Secrets have no place there."""
-_OF_ALL: Final = frozenset(("file_type", "digest_len", "immutable_items"))
-_OF_FOLDERS: Final = _OF_ALL | {"durability", "locking"}
-_OF_SERVICES: Final = _OF_ALL | {"trust_service", "retry_for", "timeout"}
-_OF_S3: Final = _OF_SERVICES | {
-    *("region", "endpoint_url", "engine", "unsigned", "requester_pays", "cache", "max_bytes", "max_age")
-}
-
 
 _IN_ADDRESS: Final = "it is part of the place"
 _FROM_PLACE: Final = {
@@ -189,16 +183,15 @@ def _at_address(address: str, *, create: bool) -> _Place:
     if kind == "file":
         from perkey.stores.objects import folder_of
 
-        return _in_folder(folder_of(bare), _parameters(parts, _OF_FOLDERS), create=create)
+        return _in_folder(folder_of(bare), _parameters(parts, FileDirDict), create=create)
     if kind == "memory":
         return _in_memory(parts)
     if kind == "s3":
         return _in_s3(parts, bare)
     from perkey.stores.objects import harmless
 
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    options = harmless(query)
-    return _in_service(bare, _parameters(parts, _OF_SERVICES, options), options)
+    options = harmless(dict(parse_qsl(parts.query, keep_blank_values=True)))
+    return _in_service(parts, bare, options)
 
 
 def _check_secrets(parts: SplitResult) -> None:
@@ -214,9 +207,19 @@ def _check_secrets(parts: SplitResult) -> None:
 
 
 def _parameters(
-    parts: SplitResult, known: frozenset[str], options: Mapping[str, Any] | None = None
+    parts: SplitResult, made: type[PersiDict[Any]], options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the parameters behind the question mark; values are not shown: they may be secrets."""
+    """Return the parameters behind the question mark; values are not shown: they may be secrets.
+
+    Args:
+        parts: The address.
+        made: The class whose parameters these are.
+        options: Options of the service that are in the address, too.
+    """
+    named = set(signature(made).parameters)
+    if "max_bytes" in named:
+        named.add("cache")  # the folder of a local cache; it is the parameter base_dir of the class
+    known = named & _KINDS_OF_PARAMETERS.keys()
     found: dict[str, Any] = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if options and name in options:
@@ -263,7 +266,7 @@ def _in_memory(parts: SplitResult) -> _Place:
             return LocalDict(**given, backend=store)
         return PersiDict(PrefixStore(store, prefix), **{"digest_len": DEFAULT_DIGEST_LEN, **given})
 
-    return _Place(shown, make, _parameters(parts, _OF_ALL), lambda: exists)
+    return _Place(shown, make, _parameters(parts, LocalDict), lambda: exists)
 
 
 def _in_s3(parts: SplitResult, bare: str) -> _Place:
@@ -277,17 +280,17 @@ def _in_s3(parts: SplitResult, bare: str) -> _Place:
             base_dir=cache,
         )
 
-    return _Place(bare, make, _parameters(parts, _OF_S3))
+    return _Place(bare, make, _parameters(parts, S3Dict))
 
 
-def _in_service(bare: str, params: dict[str, Any], options: dict[str, Any]) -> _Place:
+def _in_service(parts: SplitResult, bare: str, options: dict[str, Any]) -> _Place:
     from perkey.dicts.object_store_dict import ObjectStoreDict
 
     def make(**given: Any) -> PersiDict[Any]:
         given = _without_cache(given)
         return ObjectStoreDict(bare, **{**given, "options": {**options, **(given.get("options") or {})}})
 
-    return _Place(bare, make, params)
+    return _Place(bare, make, _parameters(parts, ObjectStoreDict, options))
 
 
 def _without_cache(given: dict[str, Any]) -> dict[str, Any]:

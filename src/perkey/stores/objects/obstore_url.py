@@ -101,12 +101,23 @@ _OF_CREDENTIALS: Final = frozenset(
     ("access_key_id", "secret_access_key", "token", "session_token", "skip_signature")
 )
 _OF_CLOUDS: Final = ("AWS_", "AZURE_", "GOOGLE_")
+_ENDPOINTS_AROUND: Final = {
+    "s3": ("AWS_ENDPOINT",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+}
+"""Variables of the environment that obstore takes the address of a service from."""
 _DENIED: Final = frozenset((401, 403))
 _NOT_FOUND: Final = 404
 _FAILED_PRECONDITION: Final = 412
 _ERROR: Final = 500
 _NOT_IMPLEMENTED: Final = 501
 _LATER: Final = frozenset((409, 429, 503))
+
+
+def _endpoint_around(kind: str) -> str:
+    """Return the endpoint that the environment names, or ""."""
+    return next(filter(None, map(os.environ.get, _ENDPOINTS_AROUND[kind])), "")
 
 
 class UrlEngine(Engine):
@@ -302,7 +313,7 @@ class UrlEngine(Engine):
             return (_memory(base_of(self.url)),) * 2
         self._environment = self._seen()
         options, provider = self._settings()
-        endpoint = self._endpoint or str(options.get("endpoint", "")) or os.environ.get("AWS_ENDPOINT", "")
+        endpoint = self._endpoint or str(options.get("endpoint", "")) or _endpoint_around(self.kind)
         plain = {"allow_http": True} if endpoint.startswith("http:") else {}
         more: Any = {"credential_provider": provider} if provider is not None else {}
 

@@ -276,8 +276,10 @@ def parse_error(error: Exception) -> Response:
     told, _, inside = str(error).partition("\n\nDebug source:\n")
     reply = _REPLY.search(inside) or _STATUS.search(told)
     code, message = read_body(told.partition("status code: ")[2])
-    trouble = _TROUBLE.search(inside)
-    reason = f": {why.group(1)}" if trouble and (why := _REASON.search(inside)) else ""
+    unsent = _UNSENT.search(inside)
+    trouble = None if unsent else _TROUBLE.search(inside)
+    why = unsent or (trouble and _REASON.search(inside))
+    reason = f": {why.group(1)}" if why else ""
     return Response(
         status=int(reply.group(1)) if reply else 0,
         code=code,
@@ -301,6 +303,8 @@ def _tag(body: str, tag: str) -> str:
 _REPLY: Final = re.compile(r"\binner: Status \{\s*status: (\d{3}),")
 _STATUS: Final = re.compile(r"status code: (\d{3})\b")
 _TROUBLE: Final = re.compile(r"\bHttpError \{\s*kind: (\w+),")
+_UNSENT: Final = re.compile(r"\bkind: Builder,\s.*?\bsource: (\w+)", re.DOTALL)
+"""A request that could not be made of its address and headers; another attempt would be the same."""
 _REASON: Final = re.compile(r'\b(?:message|error): "([^"]*)"')
 _NO_CREDENTIALS: Final = ("credential provider", *METADATA_SERVICES)
 
