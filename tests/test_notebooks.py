@@ -404,6 +404,7 @@ def test_places_that_are_gone_are_text(tmp_path: Path) -> None:
     (tmp_path / "doc.json").mkdir()
     assert "0 items" in page_of(d).text  # as its len()
     assert "Error" in page_of(doc).text
+    assert repr(doc) == "<JSONAttrDict that cannot be shown: IsADirectoryError>"
     subprocess.run(["rm", "-r", str(tmp_path / "p")], check=True)
     (tmp_path / "p").symlink_to(tmp_path / "nowhere")
     for thing in (project, job, project.find_jobs({"a": 2})):

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from itertools import islice
 from typing import Any, ClassVar, Self, TypeVar
 
+from perkey.answers import answer
 from perkey.errors import ConcurrencyConflictError
 from perkey.handles import NeverSame, unlike_any
 from perkey.showing import ROWS, count_text, page, shown, table, value_text
@@ -162,7 +163,11 @@ class SyncedCollection(NeverSame, Collection[Any]):
     __hash__ = None  # type: ignore[assignment] # it can change
 
     def __repr__(self) -> str:
-        return repr(snapshot(self))
+        """Return the content; if it cannot be read, the class and the name of the error."""
+        try:
+            return repr(snapshot(self))
+        except answer(Exception) as error:  # tracebacks, debuggers and notebooks show objects by their repr
+            return f"<{type(self).__name__} that cannot be shown: {type(error).__name__}>"
 
     def _repr_html_(self) -> str:
         """Return the first items as a table for a notebook; the cost is one read of the document."""
