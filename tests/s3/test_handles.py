@@ -22,7 +22,7 @@ from perkey.jokers import ITEM_NOT_AVAILABLE
 from perkey.stores.objects import boto
 from s3 import workers
 from s3.crews import SIZE, Crew
-from s3.engines import any_engine
+from s3.engines import any_engine, each_engine
 from s3.places import EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
@@ -483,7 +483,7 @@ def test_where_a_dictionary_is_can_be_asked(tmp_path: Path) -> None:
 # --- Workers that get their dictionary with each task -------------------------------------------------
 
 
-@any_engine
+@each_engine
 def test_a_process_makes_one_client_for_all_handles_that_come_by_pickle(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
