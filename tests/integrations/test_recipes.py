@@ -29,6 +29,9 @@ ENDS_ALL_WORKERS = {"joblib", "concurrent.futures"}
 DEADLY = (7, 423)
 """Tasks whose first worker is killed, by the kernel as it were."""
 
+ONE_WAS_KILLED = 125
+"""How xargs ends if a program was killed; it then starts no other ones."""
+
 IN_PLACE = 'results = FileDirDict("results")'
 WORK = "    return n * n\n"
 DIES = f"""
@@ -51,43 +54,90 @@ def test_each_engine_has_a_recipe() -> None:
     assert set(RECIPES) == {"joblib", "concurrent.futures", "multiprocessing", "dask", "ray"}
 
 
-@pytest.mark.parametrize("place", ["folder", "s3"])
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_has_each_result_once_though_two_workers_are_killed(
-    name: str, place: str, tmp_path: Path, bucket: str, request: pytest.FixtureRequest
-) -> None:
-    if importlib.util.find_spec(name.partition(".")[0]) is None:
-        pytest.skip(f"THE RECIPE WITH {name.upper()} DOES NOT RUN: {name} is not installed")
-    program = RECIPES[name]
-    assert program.count(IN_PLACE) == program.count(WORK) == 1
-    assert program.count(f"range({TASKS})") >= 1
-    program = program.replace(WORK, DIES.format(folder=str(tmp_path)))
-    results: PersiDict[Any] = FileDirDict(tmp_path / "results")
-    if place == "s3":
-        server: Server = request.getfixturevalue("ministack")
-        results = Place(server.endpoint, bucket, "obstore").open()
-        made = f"""from perkey import BasicS3Dict
+@pytest.fixture(params=["folder", "s3"])
+def results(request: pytest.FixtureRequest, tmp_path: Path, bucket: str) -> tuple[str, PersiDict[Any]]:
+    """The line that opens the results in a recipe, and the results."""
+    if request.param == "folder":
+        return IN_PLACE, FileDirDict(tmp_path / "results")
+    server: Server = request.getfixturevalue("ministack")
+    line = f"""from perkey import BasicS3Dict
 results = BasicS3Dict({bucket!r}, region="us-east-1", root_prefix="root/prefix", engine="obstore",
                       endpoint_url={server.endpoint!r})"""
-        program = program.replace(IN_PLACE, made)
-    (tmp_path / "recipe.py").write_text(program)
-    done = subprocess.run(
-        [sys.executable, "recipe.py"],
-        cwd=tmp_path,
+    return line, Place(server.endpoint, bucket, "obstore").open()
+
+
+def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
         env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"},
     )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_has_each_result_once_though_two_workers_are_killed(
+    name: str, results: tuple[str, PersiDict[Any]], tmp_path: Path
+) -> None:
+    if importlib.util.find_spec(name.partition(".")[0]) is None:
+        pytest.skip(f"THE RECIPE WITH {name.upper()} DOES NOT RUN: {name} is not installed")
+    line, d = results
+    program = RECIPES[name]
+    assert program.count(IN_PLACE) == program.count(WORK) == 1
+    assert program.count(f"range({TASKS})") >= 1
+    program = program.replace(WORK, DIES.format(folder=str(tmp_path))).replace(IN_PLACE, line)
+    (tmp_path / "recipe.py").write_text(program)
+    done = run([sys.executable, "recipe.py"], tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"{TASKS} results" in done.stdout
-    squares = {int(key[0]): value for key, value in results.get_subdict("squares").items()}
+    check(d, tmp_path, name)
+
+
+SWEEP = """
+from perkey import FileDirDict, run_all
+
+{line}
+
+def simulate(n):
+{work}
+
+if __name__ == "__main__":
+    report = run_all(results, simulate, {{("squares", str(n)): n for n in range({tasks})}})
+    print(report)
+    report.check()
+"""
+
+
+def test_programs_of_a_batch_system_have_each_result_once_though_two_are_killed(
+    results: tuple[str, PersiDict[Any]], tmp_path: Path
+) -> None:
+    """They are started independently of each other; those that live do what the dead left."""
+    line, d = results
+    work = DIES.format(folder=str(tmp_path))
+    (tmp_path / "sweep.py").write_text(SWEEP.format(line=line, work=work, tasks=TASKS))
+    start = f"seq {WORKERS} | xargs -P {WORKERS} -I{{}} {sys.executable} sweep.py"
+    done = run(["bash", "-c", start], tmp_path)
+    assert done.returncode == ONE_WAS_KILLED, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count(", 0 failed, 0 held") == WORKERS - len(DEADLY)
+    check(d, tmp_path, "xargs")
+    again = run(["bash", "-c", start], tmp_path)
+    assert again.returncode == 0, again.stderr
+    nothing = f"{TASKS} tasks: 0 computed, {TASKS} reused, 0 failed, 0 held\n"
+    assert again.stdout == WORKERS * nothing
+
+
+def check(d: PersiDict[Any], folder: Path, name: str) -> None:
+    """Each result is there, two workers were killed, and each task was computed once."""
+    squares = {int(key[0]): value for key, value in d.get_subdict("squares").items()}
     assert squares == {n: n * n for n in range(TASKS)}
-    assert {path.name for path in tmp_path.glob("killed-*")} == {f"killed-{n}" for n in DEADLY}
-    lines = (tmp_path / "computed").read_text().splitlines()
+    assert {path.name for path in folder.glob("killed-*")} == {f"killed-{n}" for n in DEADLY}
+    lines = (folder / "computed").read_text().splitlines()
     check_computed([(int(n), int(pid)) for n, pid in map(str.split, lines)], name)
-    assert all(info.gone for info in claims(results))  # of a worker that was killed after it had stored
+    assert all(info.gone for info in claims(d))  # of a worker that was killed after it had stored
 
 
 def check_computed(computed: list[tuple[int, int]], name: str) -> None:

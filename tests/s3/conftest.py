@@ -17,7 +17,7 @@ ATOMIC_SERVERS = ["ministack", "moto_server", *(["ceph"] if CEPH_ENDPOINT else [
 """Names of the fixtures of servers that support conditions."""
 
 
-collect_ignore = [] if azurite.ENDPOINT else ["test_azurite.py", "test_azurite_tools.py"]
+collect_ignore = [] if azurite.ENDPOINT else ["test_azurite.py"]
 """Tests of a service that only a step of its own starts."""
 
 

@@ -19,9 +19,10 @@ from moto import mock_aws
 from perkey.dicts.s3 import BasicS3Dict, S3Dict
 from perkey.errors import WrongParametersWarning
 from perkey.jokers import ITEM_NOT_AVAILABLE
+from perkey.stores.objects import boto
 from s3 import workers
 from s3.crews import SIZE, Crew
-from s3.engines import any_engine
+from s3.engines import any_engine, each_engine
 from s3.places import EngineName, Place
 from s3.proxy import Proxy
 from s3.servers import Server, client_of
@@ -477,3 +478,36 @@ def test_where_a_dictionary_is_can_be_asked(tmp_path: Path) -> None:
     assert d.base_dir == str(tmp_path / "cache")
     assert d.get_subdict("part").root_prefix == "root/part/"
     assert S3Dict[int]("bucket", base_dir=None).base_dir is None
+
+
+# --- Workers that get their dictionary with each task -------------------------------------------------
+
+
+@each_engine
+def test_a_process_makes_one_client_for_all_handles_that_come_by_pickle(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    stock = boto.new_client
+
+    def counted(*args: Any, **options: Any) -> Any:
+        made.append(options)
+        return stock(*args, **options)
+
+    monkeypatch.setattr(boto, "new_client", counted)
+    d = place.open(session=None)
+    d["a"] = 1
+    made.clear()
+    task, below = pickle.dumps(d), pickle.dumps(d.get_subdict("below"))
+    for n in range(5):
+        assert pickle.loads(task)["a"] == 1
+        pickle.loads(below)[str(n)] = n
+    assert len(made) == 1
+    assert len(d.get_subdict("below")) == 5
+    other = place.open(session=None, root_prefix="elsewhere")
+    assert "a" not in pickle.loads(pickle.dumps(other))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")  # as a worker that changes whose requests it sends
+    engine = pickle.loads(task).store.engine
+    assert engine.client.meta.endpoint_url == place.endpoint
+    assert engine.client._request_signer._credentials.access_key == "another"
+    assert len(made) == 2

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
+from itertools import repeat
 from threading import Condition
 from typing import TypeVar
 
-from perkey.content import Content, Data
+from perkey.content import Content, Data, bytes_of
 from perkey.expectations import ANY, Expectation, Version
 from perkey.naming import Name
 from perkey.stores import MemoryStore, WrapperStore
 from perkey.tools.once.holders import Clock
+from perkey.tools.once.places import is_claim
 
 R = TypeVar("R")
 
@@ -41,6 +44,15 @@ class SimulatedClock(Clock):
         self.sleep(seconds)
 
 
+class HashedStore(MemoryStore):
+    """A place whose versions are digests, as the etags of S3 are: equal content has an equal version."""
+
+    def write(self, name: Name, data: Data, *, expect: Expectation = ANY) -> Version:
+        content = bytes_of(data)
+        self._numbers = repeat(sha256(content).hexdigest())  # type: ignore[assignment] # it is in the version
+        return super().write(name, content, expect=expect)
+
+
 class ScriptedStore(WrapperStore):
     """A place in which each request may take time, be overtaken by others, or lose its reply.
 
@@ -48,6 +60,7 @@ class ScriptedStore(WrapperStore):
         before: Called before each request takes effect; it may raise.
         after: Called when it has taken effect, before the caller knows; it may raise.
         requests: How many there were.
+        is_claim: Whether the last one was about a claim.
         is_read: Whether the last one was a read, whose outcome is never unknown.
         latency: Seconds that pass before a request takes effect, and again until the caller knows.
 
@@ -56,17 +69,19 @@ class ScriptedStore(WrapperStore):
     """
 
     def __init__(self, clock: SimulatedClock) -> None:
-        super().__init__(MemoryStore())
+        super().__init__(HashedStore())
         self.clock = clock
         self.latency = 0.0
         self.before: Callable[[], object] = lambda: None
         self.after: Callable[[], object] = lambda: None
         self.requests = 0
         self.is_read = False
+        self.is_claim = False
 
-    def _do(self, act: Callable[[], R], *, is_read: bool = False) -> R:
+    def _do(self, name: Name, act: Callable[[], R], *, is_read: bool = False) -> R:
         self.requests += 1
         self.is_read = is_read
+        self.is_claim = name[-1:] != () and is_claim(name)
         self.clock.now += self.latency
         self.before()
         result = act()
@@ -77,13 +92,13 @@ class ScriptedStore(WrapperStore):
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
     ) -> tuple[Content, Version] | None:
-        return self._do(lambda: self.inner.read(name, unless=unless, limit=limit), is_read=True)
+        return self._do(name, lambda: self.inner.read(name, unless=unless, limit=limit), is_read=True)
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
-        return self._do(lambda: self.inner.content(name, limit=limit), is_read=True)
+        return self._do(name, lambda: self.inner.content(name, limit=limit), is_read=True)
 
     def try_write(self, name: Name, data: Data, *, expect: Expectation) -> Version:
-        return self._do(lambda: self.inner.write(name, data, expect=expect))
+        return self._do(name, lambda: self.inner.write(name, data, expect=expect))
 
     def remove(self, name: Name, *, expect: Expectation = ANY) -> None:
-        self._do(lambda: self.inner.remove(name, expect=expect))
+        self._do(name, lambda: self.inner.remove(name, expect=expect))

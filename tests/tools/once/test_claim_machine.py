@@ -271,14 +271,62 @@ def test_an_outage_is_not_the_death_of_the_holder() -> None:
     world = World()
     held_by_the_first(world)
     world.do("acquire", 1)
+
+    def outage() -> None:
+        raise BackendError("outage", backend="test", operation="any")
+
     for _ in range(10):
-        world.clock.now += 5.0
+        world.store.before = outage
+        for party in (0, 1):
+            world.clock.now += 3.0
+            world.do("renew" if party == 0 else "acquire", party)
+        world.store.before = lambda: None
         world.do("acquire", 1)
     first = world.parties[0]
     assert not first.holds
     assert first.lease is not None
     first.lease.check()  # nobody has taken it, so that it is held again
     assert world.holders() == [first]
+
+
+def test_a_read_that_takes_long_does_not_count() -> None:
+    """Its first attempts have failed, as the holder's writes have."""
+    world = World()
+    held_by_the_first(world)
+    for _ in range(10):
+        world.store.latency = 2.5
+        world.do("acquire", 1)
+        world.store.latency = 0.0
+        world.clock.now += 1.0
+    assert world.parties[1].lease is None
+    assert world.parties[0].lease is not None
+    world.parties[0].lease.check()
+
+
+@pytest.mark.parametrize("pause", [3.9, 4.1, 30.0, 1e6])
+def test_looks_that_lie_far_apart_see_that_a_holder_is_silent(pause: float) -> None:
+    """As of a service that asks now and then, and never waits; or of a place with slow requests."""
+    world = World()
+    held_by_the_first(world)
+    world.store.latency = 0.5
+    looks = 0
+    while world.parties[1].lease is None:
+        world.do("acquire", 1)
+        world.clock.now += pause
+        looks += 1
+    assert looks in {4, 5}
+
+
+@pytest.mark.parametrize("pause", [3.9, 4.1, 30.0])
+def test_looks_that_lie_far_apart_see_that_a_holder_is_alive(pause: float) -> None:
+    world = World()
+    held_by_the_first(world)
+    for _ in range(20):
+        world.do("acquire", 1)
+        world.clock.now += pause - 0.1
+        world.do("renew", 0)
+        world.clock.now += 0.1
+    assert world.parties[1].lease is None
 
 
 # --- Histories that Hypothesis chooses ----------------------------------------------------------------

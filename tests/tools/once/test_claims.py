@@ -32,6 +32,7 @@ from perkey import (
     claim,
     claims,
     compute_once,
+    run_all,
 )
 from perkey.errors import BackendError
 from perkey.mapping import items_of
@@ -507,6 +508,133 @@ def test_a_helper_ends_with_its_claim(d: PersiDict[Any]) -> None:
         assert mine._renewer is not None
     for child in children:
         assert started_at(int(child)) is None
+
+
+# --- Interruptions ------------------------------------------------------------------------------------
+
+
+class Interruption(Exception):  # noqa: N818 - as a handler may raise it
+    """What a signal handler raises, to end what takes too long."""
+
+
+def raised_by_a_handler() -> None:
+    """Raise an error in a signal handler, as an alarm does within a request."""
+
+    def handler(_: int, __: object) -> None:
+        raise Interruption
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def raised_by_the_keyboard() -> None:
+    raise KeyboardInterrupt
+
+
+USES: dict[str, Callable[[PersiDict[Any]], object]] = {
+    "claim": lambda d: claim(d, "a").__enter__().release(),
+    "compute_once": lambda d: compute_once(d, "a", int),
+    "run_all": lambda d: run_all(d, str, ["a"]),
+}
+INTERRUPTIONS = pytest.mark.parametrize("interrupt", [raised_by_a_handler, raised_by_the_keyboard])
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("request_", [1, 2])
+@pytest.mark.parametrize("use", USES)
+def test_an_interruption_leaves_no_claim_for_which_the_next_call_would_wait(
+    interrupt: Callable[[], None], moment: str, request_: int, use: str
+) -> None:
+    """Whether it comes while the claim is taken, or while it is given back."""
+    clock = SimulatedClock()
+    store = ScriptedStore(clock)
+    d = PersiDict[Any](store)
+    left = [request_]
+
+    def act() -> None:
+        if not store.is_claim:
+            return
+        left[0] -= 1
+        if not left[0]:
+            interrupt()
+
+    setattr(store, moment, act)
+    with pytest.raises((KeyboardInterrupt, Interruption)):
+        USES[use](d)
+    setattr(store, moment, lambda: None)
+    assert left[0] <= 0
+    assert claims(d) == []
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("anything"), ValueError("a reply that cannot be read")]
+)
+def test_a_claim_is_renewed_after_any_error(error: Exception, d: PersiDict[Any]) -> None:
+    store = FaultyStore(d.store)
+    store.fail("write", error, nth=2)
+    with claim(PersiDict[Any](store), "a", lease=0.4) as mine:
+        while mine.record is not None and not mine.record.counter:
+            threading.Event().wait(0.01)
+        mine.check()
+
+
+def test_a_handler_may_use_the_claim_that_it_interrupts() -> None:
+    """It runs while the claim is renewed, in the same thread."""
+    clock = SimulatedClock()
+    store = ScriptedStore(clock)
+    d = PersiDict[int](store)
+
+    def once(moment: str, act: Callable[[], object]) -> None:
+        def handler() -> None:
+            store.before = store.after = lambda: None
+            act()
+
+        setattr(store, moment, handler)
+
+    for moment in ("before", "after"):
+        lease = Contender(spot_of(d, "a"), 10.0, clock=clock).attempt()
+        assert lease is not None
+        once(moment, lease.renew)
+        assert lease.renew()
+        assert lease.renew()
+        lease.check()
+        once(moment, lease.release)
+        lease.renew()
+        assert is_free(d, "a")
+
+
+def test_a_fork_does_not_wait_for_threads_that_it_does_not_have(d: PersiDict[Any]) -> None:
+    """It leaves a block though a thread of its parent held what the block's end would lock."""
+    with claim(d, "a") as mine:
+        assert mine._lease is not None
+        assert mine._renewer is not None
+        stop: Any = mine._renewer.stop
+        held = [mine._lease._lock, stop.__self__._cond]
+        ready, end = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            for lock in held:
+                lock.acquire()
+            ready.set()
+            end.wait(60)
+            for lock in held:
+                lock.release()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert ready.wait(60)
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            mine.__exit__(None, None, None)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        end.set()
+        thread.join()
 
 
 # --- What the place does ------------------------------------------------------------------------------

@@ -463,6 +463,23 @@ def test_a_holder_that_was_paused_for_longer_than_its_lease_makes_no_second_resu
     assert claims(world.d, free=True) == []
 
 
+def test_a_value_that_was_inserted_after_the_first_look_is_not_computed_again() -> None:
+    """Its holder inserts it and releases its claim before this call takes the claim."""
+    world = World()
+
+    def insert() -> None:
+        world.store.before = lambda: None
+        with Computation[Any](world.d, "a", Policy(), clock=world.clock) as former:
+            assert former.run(lambda: 1) == 1
+
+    def function() -> int:
+        raise AssertionError
+
+    world.store.before = insert
+    assert world.call(function) == 1
+    assert claims(world.d, free=True) == []
+
+
 def test_wall_clocks_do_not_matter() -> None:
     world = World()
     world.clock.wall_offset = 3600.0

@@ -343,10 +343,10 @@ class ListedStore(ScriptedStore):
     """A place whose listings and questions, too, are in the hands of the test."""
 
     def scan(self, prefix: Name = ()) -> Iterator[Name]:
-        return iter(self._do(lambda: list(self.inner.scan(prefix)), is_read=True))
+        return iter(self._do(prefix, lambda: list(self.inner.scan(prefix)), is_read=True))
 
     def exists(self, name: Name) -> bool:
-        return self._do(lambda: self.inner.exists(name), is_read=True)
+        return self._do(name, lambda: self.inner.exists(name), is_read=True)
 
 
 def simulated(store: ScriptedStore, tasks: list[str]) -> _Run:

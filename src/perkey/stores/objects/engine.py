@@ -7,11 +7,14 @@ one of the signals below or a `BackendError`. `ObjectStore` decides what to do a
 from __future__ import annotations
 
 import io
+import os
+import pickle
 import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, BinaryIO, Final, NamedTuple, Self, TypeAlias, TypeVar
 
 from perkey.answers import system_answer
@@ -30,6 +33,9 @@ COPY_BYTES: Final = 1 << 20
 
 WRITE_ID: Final = "perkey-write-id"
 """Name of the metadata that has the marks of a write and of those that it was built on."""
+
+_SHARED: Final = 16
+"""How many engines that came by pickle a process keeps for the next one that comes."""
 
 PROBE = ".@perkey-probe"
 """The beginning of the names of objects that ask an endpoint a question; "@" is in no key."""
@@ -164,6 +170,9 @@ class Engine(ABC):
     connections = 48
     retry = Retry()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), pickle.dumps(self.__getstate__()))
+
     @abstractmethod
     def get(self, key: str, *, unless: Version | None, limit: int | None) -> tuple[Content, Version] | None:
         """Return content and version, None if the object is still at `unless`; raises NoSuchObject.
@@ -235,6 +244,21 @@ class Engine(ABC):
         """Return whether the client library can express a kind of condition at all."""
         del verb, kind
         return True
+
+
+def _unpickled(kind: type[Engine], state: bytes) -> Engine:
+    """Return the engine that this process has for a state: a client takes ten times as long as a request.
+
+    Workers get their dictionary with each task. The environment names credentials and services.
+    """
+    return _shared(kind, state, frozenset(os.environ.items()), is_mocked())
+
+
+@lru_cache(_SHARED)
+def _shared(kind: type[Engine], state: bytes, *_: object) -> Engine:
+    engine = kind.__new__(kind)
+    engine.__setstate__(pickle.loads(state))
+    return engine
 
 
 def is_mocked() -> bool:

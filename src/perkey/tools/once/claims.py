@@ -51,7 +51,8 @@ def claim(
     exist. Claims work wherever the dictionary's place supports conditional writes.
 
     If the holder dies, the claim is taken over: at once if its process is provably gone (on the same machine
-    and boot, in the same pid namespace), else when it was not renewed for a whole lease.
+    and boot, in the same pid namespace), else when it was not renewed for a whole lease. That takes several
+    looks: a program that looks once in a while, such as a nightly job, waits for two leases.
 
     Args:
         d: The dictionary: any, also a sub-dictionary, which shares its claims with the whole.
@@ -159,12 +160,18 @@ class Claim:
         """
         lease, self._lease = self._lease, None
         renewer, self._renewer = self._renewer, None
-        if renewer is not None:
-            renewer.stop()
         if lease is None:
             return
         self._released = lease
-        problem = leave_alone(lambda: lease.release(failure, forget=forget))
+        if not lease.is_own:
+            return  # a fork has no thread that renews, and the locks of that thread may be held there
+        try:
+            if renewer is not None:
+                renewer.stop()
+            problem = leave_alone(lambda: lease.release(failure, forget=forget))
+        except BaseException:  # interrupted, as by a second Ctrl-C
+            leave_alone(lambda: lease.release(failure, forget=forget))
+            raise
         if problem is not None:
             log("claim on %s could not be released, it ends with its lease: %s", self._spot.key, problem)
 
@@ -452,7 +459,9 @@ def _renew_until(stopped: Callable[[float], bool], of: weakref.ref[Lease], perio
             if not lease.renew():
                 return
             pause = period
-        except answer(*FAILURES) as error:
+        except answer(
+            Exception
+        ) as error:  # also for lack of memory: the claim is renewed as long as possible
             log("claim on %s could not be renewed, this is tried again: %s", lease.spot.key, error)
             pause = period / RENEWALS_PER_LEASE
         del lease

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
-from threading import Condition, Lock
+from threading import Condition, RLock
 from types import NoneType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -32,7 +32,7 @@ from perkey.tools.once.claims import (
     check_seconds,
     pause_after,
 )
-from perkey.tools.once.holders import CLOCK, Clock, at_fork_in_child
+from perkey.tools.once.holders import CLOCK, Clock, at_fork_in_child, process_token
 from perkey.tools.once.leases import FAILURES, Contender, Patience, log
 from perkey.tools.once.places import Spot, spot_of
 from perkey.tools.once.records import Failure, Record
@@ -243,7 +243,7 @@ class _Rooms:
     """Where calls of this process for one key meet, by claim."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler or a finaliser may come in between
         self._rooms: dict[object, _Room] = {}
 
     def enter(self, identity: object) -> _Room:
@@ -259,7 +259,7 @@ class _Rooms:
                 del self._rooms[identity]
 
     def reset(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._rooms = {}
 
 
@@ -302,6 +302,7 @@ class Computation(Generic[R]):
         self._waited_for: set[str] = set()
         self._etag: ETagIfExists = ITEM_NOT_AVAILABLE
         self._patience = Patience(clock)
+        self._owner = process_token()
         self._room = _rooms.enter(self._spot.identity)
         self._has_found = False
         self._found_before = self._room.found
@@ -317,6 +318,8 @@ class Computation(Generic[R]):
 
     def close(self) -> None:
         """Let another call of this process go on; release the claim if it is still held."""
+        if self._owner is not process_token():
+            return  # all this is the parent's; threads that a fork does not have may hold its locks
         try:
             self._claim.release()
         finally:

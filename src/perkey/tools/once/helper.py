@@ -14,7 +14,7 @@ import sys
 from perkey.answers import answer
 from perkey.tools.once.claims import renewal_period
 from perkey.tools.once.holders import CLOCK, is_stopped
-from perkey.tools.once.leases import FAILURES, Lease, log
+from perkey.tools.once.leases import Lease, log
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         try:
             if not lease.renew():
                 break
-        except answer(*FAILURES) as error:
+        except answer(Exception) as error:
             log("claim on %s could not be renewed, this is tried again: %s", spot.key, error)
 
 

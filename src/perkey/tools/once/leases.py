@@ -2,9 +2,10 @@
 
 A claim is a small item that names its holder. Each change of it is one compare-and-swap, so at most one of
 any number of processes makes it. The holder renews the claim, which changes its version. A contender takes it
-over when the version has not changed for a whole lease. It counts only the time between two of its own reads
-that lie less than a third of the lease apart, so an outage of the service, or a contender that was itself
-stopped, is not taken for the death of the holder. No two clocks are ever compared.
+over when the version has not changed for a whole lease. It counts the time between two of its own reads, at
+most a third of the lease for each two, and nothing if it could not read in between. So an outage of the
+service, or a contender that was itself stopped, is not taken for the death of the holder. No two clocks are
+ever compared.
 
 The holder counts its lease from before the request of its last renewal, by a clock that goes on while the
 machine sleeps. The contender counts from after the first read of what that request wrote. So the holder's
@@ -18,10 +19,10 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Final, TypeVar
 
-from perkey.answers import answer
+from perkey.answers import answer, interrupted
 from perkey.errors import (
     AccessDeniedError,
     BackendError,
@@ -39,7 +40,7 @@ from perkey.tools.once.records import Failure, Record
 _ROUNDS: Final = 4
 """How often an attempt looks again after it was overtaken."""
 _SHORT: Final = 3
-"""An interval between two reads counts if it is shorter than the lease divided by this."""
+"""The lease divided by this is the most that counts of the time between two reads."""
 _WATCHED: Final = 4096
 _BEARS_FOR: Final = 300.0
 """Seconds for which errors of the place are borne when there is a result that would be lost."""
@@ -100,13 +101,17 @@ class _Seen:
     last: Reading
     counted: float = 0.0
 
-    def then(self, reading: Reading) -> _Seen:
+    def then(self, reading: Reading, *, is_after_failure: bool) -> _Seen:
         """Return what is known after another reading."""
         if self.last.version != reading.version or reading.record is None:
             return _Seen(reading, reading)
-        if reading.ended - self.last.began >= reading.record.lease / _SHORT:
-            return _Seen(reading, reading, self.seconds)
-        return _Seen(self.start, reading, self.counted)
+        most = reading.record.lease / _SHORT
+        if reading.ended - self.last.began < most:
+            return _Seen(self.start, reading, self.counted)
+        # The service was away if reads failed, or took so long because they were tried again.
+        was_away = is_after_failure or reading.ended - reading.began >= most
+        more = 0.0 if was_away else min(most, _between(self.last, reading))
+        return _Seen(reading, reading, self.seconds + more)
 
     @property
     def seconds(self) -> float:
@@ -123,6 +128,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._seen: _Seen | None = None
+        self._has_failed = False
 
     @property
     def last(self) -> Reading | None:
@@ -132,8 +138,13 @@ class Watch:
 
     def note(self, reading: Reading) -> None:
         """Take note of what was read."""
-        seen = self._seen
-        self._seen = _Seen(reading, reading) if seen is None else seen.then(reading)
+        seen, has_failed, self._has_failed = self._seen, self._has_failed, False
+        first = _Seen(reading, reading)
+        self._seen = first if seen is None else seen.then(reading, is_after_failure=has_failed)
+
+    def note_failure(self) -> None:
+        """Take note that the claim could not be read."""
+        self._has_failed = True
 
     def forget(self) -> None:
         """Forget all that was read."""
@@ -156,7 +167,7 @@ class _Watches:
     """The watches of this process that were used last; a call that does not wait continues an older one."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler or a finaliser may come in between
         self._watches: OrderedDict[object, Watch] = OrderedDict()
 
     def of(self, identity: object) -> Watch:
@@ -168,7 +179,7 @@ class _Watches:
             return watch
 
     def reset(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._watches = OrderedDict()
 
 
@@ -207,6 +218,9 @@ class Contender:
             found = self.spot.read(unless)
         except answer(KeyError):
             reading = Reading(None, None, began, self._clock.monotonic())
+        except BaseException:
+            self._watch.note_failure()
+            raise
         else:
             ended = self._clock.monotonic()
             if found is None and last is not None:
@@ -257,11 +271,22 @@ class Contender:
             leaf=self.spot.leaf,
             failure=None if before is None else before.failure,
         )
-        version = swap(self.spot, mine, expect)
+        try:
+            version = swap(self.spot, mine, expect)
+        except BaseException as error:
+            if interrupted(error) or not isinstance(error, Exception):
+                leave_alone(lambda: self._undo(mine))
+            raise
         if version is None:
             return None
         self._watch.forget()
         return Lease(self.spot, mine, version, began + self._lease, self._clock)
+
+    def _undo(self, mine: Record) -> None:
+        """Give back a claim whose writing was interrupted; a later call would wait for a whole lease."""
+        version = _version_if_written(self.spot, mine)
+        if version is not None:
+            Lease(self.spot, mine, version, 0.0, self._clock).release(mine.failure)
 
 
 def swap(spot: Spot, record: Record, expect: Expectation) -> Version | None:
@@ -317,7 +342,7 @@ class Lease:
         self._version = version
         self._valid_until = valid_until
         self._clock = clock
-        self._lock = Lock()
+        self._lock = RLock()  # of a signal handler, too, which may check or release the claim
         self._owner = process_token()
         self._ended = ""
         """Why it is not held any more."""
@@ -333,13 +358,18 @@ class Lease:
         return self.record.takeovers
 
     @property
+    def is_own(self) -> bool:
+        """Whether this process got it, and not one that this process is a fork of."""
+        return self._owner is process_token()
+
+    @property
     def lost(self) -> bool:
         """Whether the claim is, or may be, that of another process; False once it was released."""
         return self._reason() not in {"", _RELEASED}
 
     def _reason(self) -> str:
         """Return why the claim is not held, or an empty text."""
-        if self._owner is not process_token():
+        if not self.is_own:
             return "it belongs to the process that made it, not to a fork of that process"
         if self._ended:
             return self._ended
@@ -357,7 +387,7 @@ class Lease:
         """
         if not self._reason():
             return
-        if self._owner is process_token() and not self._ended:
+        if self.is_own and not self._ended:
             try:
                 self.renew()
             except answer(*FAILURES) as error:
@@ -374,7 +404,7 @@ class Lease:
         Raises:
             Exception: The place failed; it may be tried again.
         """
-        if self._owner is not process_token():
+        if not self.is_own:
             return False
         with self._lock:
             for _ in range(_ROUNDS):
@@ -419,7 +449,7 @@ class Lease:
 
         Cost: one removal or write; after a conflict a read.
         """
-        if self._owner is not process_token():
+        if not self.is_own:
             return
         with self._lock:
             if self._ended:
