@@ -82,15 +82,28 @@ def stage_first(folder: Folder, data: Sequence[bytes]) -> list[Staged]:
         data: Their contents.
     """
     names = [temporary_name() for _ in data]
-    written: list[int] = []
     with Handle() as files:
         opened = folder.create_first(names, files)
-        try:
-            written.extend(map(os.write, opened, data))
-        except system_answer(OSError):
-            pass  # the caller's own attempt raises it
-        whole = _first(map(eq, written, map(len, data)))
+        whole = write_first(opened, data)
         return list(map(Staged, names, map(os.fstat, opened[:whole])))
+
+
+def write_first(opened: Sequence[int], data: Sequence[bytes]) -> int:
+    """Write data into new files, and return how many of the first have all of theirs."""
+    written: list[int] = []
+    try:
+        written.extend(map(os.write, opened, data))
+    except system_answer(OSError):
+        pass  # the caller's own attempt raises it
+    return _first(map(eq, written, map(len, data)))
+
+
+def begin_many(folder: Folder, leaves: Sequence[str]) -> ManyTurns:
+    """Note that files are about to get their names, under the lock, so that nested writes note the status."""
+    turns = ManyTurns(folder.fileno(), leaves)
+    if folder.hold is not None:
+        folder.hold.many = turns
+    return turns
 
 
 def publish_first(
@@ -113,9 +126,7 @@ def publish_first(
         expect: ANY or ABSENT.
     """
     here = folder.fileno()
-    turns = ManyTurns(here, leaves)
-    if folder.hold is not None:
-        folder.hold.many = turns
+    turns = begin_many(folder, leaves)
     names = [each.temporary for each in staged]
     names = names[: _set_times(names, times, here)]
     if expect is ANY:
@@ -131,18 +142,8 @@ def publish_first(
     published = list(stat_all(folder, leaves[:done]))
     for number, (found, each) in enumerate(zip(published, staged, strict=False)):
         if found is None or found.st_ino != each.status.st_ino:
-            published[number] = _before_nested(turns.replaced.get(leaves[number]), each.status)
+            published[number] = turns.before(leaves[number], each.status)
     return cast("list[os.stat_result]", published)
-
-
-def _before_nested(found: os.stat_result | None, mine: os.stat_result) -> os.stat_result:
-    """Return the status that a file had in its place until a nested write replaced it.
-
-    Args:
-        found: What that write found there.
-        mine: The status of the file before it had a name.
-    """
-    return mine if found is None or found.st_ino != mine.st_ino else found
 
 
 def _set_times(names: Sequence[str], times: Sequence[int | None], folder: int) -> int:
