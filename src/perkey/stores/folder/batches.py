@@ -231,7 +231,7 @@ class WriteBatch:
 
     def _insert_first(self, folder: Folder, run: list[int]) -> None:
         leaves = [self._items[index][0][-1] for index in run]
-        data = [cast("bytes", self._items[index][1]) for index in run]
+        data = cast("list[bytes]", [self._items[index][1] for index in run])
         times = [getattr(each, "mtime_ns", None) for each in data]
         self._note(folder, run, leaves, insert_first(self._base, folder, leaves, data, times))
 
@@ -256,7 +256,7 @@ class WriteBatch:
 
     def _stage_first(self, folder: Folder, run: list[int]) -> int:
         """Stage the first of some items, and return how many."""
-        staged = stage_first(folder, [cast("bytes", self._items[index][1]) for index in run])
+        staged = stage_first(folder, cast("list[bytes]", [self._items[index][1] for index in run]))
         self._staged.update(zip(run, staged, strict=False))
         return len(staged)
 

@@ -18,7 +18,7 @@ import stat as modes
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache, partial
-from itertools import groupby, islice
+from itertools import filterfalse, groupby, islice
 from numbers import Real
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
@@ -284,8 +284,8 @@ class DirectoryStore(Store):
 
         most = MOST_SYNCED if self._durable else MOST_UNSYNCED
         for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of, most=most):
-            for name, _ in batch:
-                self._check(name)
+            for unsafe in filterfalse(_is_safe, map(itemgetter(0), batch)):
+                raise _unsafe(unsafe)
             if not self.may_create:
                 self._require_base()
             if way_of(self.base, self.locking, writing=True).shared:
