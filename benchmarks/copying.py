@@ -64,7 +64,8 @@ def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome
     }
     if shutil.which("cp"):
         acts["cp -r"] = lambda: subprocess.run(["cp", "-r", src.store.describe(), target()], check=True)
-    return Contest("copy folder to folder", items, acts, rounds=settings.pick(1, 5)).hold("copying")
+    before = dict.fromkeys(acts, os.sync)
+    return Contest("copy folder to folder", items, acts, before, settings.pick(1, 5)).hold("copying")
 
 
 def _bare(source: str, target: str) -> None:

@@ -127,7 +127,7 @@ class OpenFolders(io.IOBase):
         opened: list[Folder] = []
         self._opened = opened
         # The `close` of a folder is a C function that returns False.
-        self.close = partial(any, map(methodcaller("close"), iter(opened)))  # type: ignore[method-assign]
+        self.close = partial(any, map(methodcaller("close"), iter(opened)))  # type: ignore[method-assign, assignment]
         self._base = base
         self._locking = locking
         self._durable = durable
@@ -266,7 +266,7 @@ class WriteBatch:
         with Handle() as file:
             fd = folder.create(temporary, file)
             fill(fd, data, "/".join((self._base, *name)))
-            self._staged[index] = Staged(temporary, os.fstat(fd))
+            self._staged[index] = temporary, os.fstat(fd)
 
     # --- Syncing ------------------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class WriteBatch:
     def _sync_one(self, index: int) -> None:
         name = self._items[index][0]
         with Handle() as file:
-            fd = self._folders[name[:-1]].open_file(self._staged[index].temporary, file)
+            fd = self._folders[name[:-1]].open_file(self._staged[index][0], file)
             sync(fd, "/".join((self._base, *name)))
 
     # --- Giving names -------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ class WriteBatch:
                 yield parts, left
 
     def _expectations(self, indices: list[int]) -> Iterable[Expectation | None]:
-        """Return for each item ANY or ABSENT, or None if it must be compared with what is there."""
+        """Return for each item ANY or ABSENT, or None if it must be compared with its present version."""
         if callable(self._expect):
             return (_plain(attempt(self._expect, self._items[index][0])) for index in indices)
         return repeat(_plain(self._expect))
@@ -341,7 +341,7 @@ class WriteBatch:
         return len(published)
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
-        (name, data), temporary = self._items[index], self._staged[index].temporary
+        (name, data), temporary = self._items[index], self._staged[index][0]
         expect = expectation_of(self._expect, name)
         with Handle() as file:
             fd = folder.open_file(temporary, file)

@@ -167,7 +167,7 @@ class DirectoryStore(Store):
         """Yield each name with what `read` returns or raises, in order, as fast as files can be read.
 
         Up to 64 items, or 4 MiB, are read before the first of them is yielded. So a caller that writes to the
-        items meanwhile may get what was there before.
+        items meanwhile may get old values.
 
         Args:
             names: The items.
@@ -190,15 +190,14 @@ class DirectoryStore(Store):
                 first = use(self.base, parts or (".",), PASSAGE, read_first, leaves, limit)
             except system_answer(OSError):
                 pass  # reading one of them by itself raises it
-        for name, (content, found) in zip(names, first, strict=False):
-            yield name, (content, stamps.version_of_content(found, content))
+        for name, (content, status) in zip(names, first, strict=False):
+            yield name, (content, stamps.version_of_content(status, content))
         for name in names[len(first) :]:
             try:
-                found = self.read((*parts, name[-1]), limit=limit)
+                found: Any = self.read((*parts, name[-1]), limit=limit)
             except answer(Exception) as error:
-                yield name, error
-            else:
-                yield name, found
+                found = error
+            yield name, found
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         if not _is_safe(name):
