@@ -44,8 +44,8 @@ def _filled(folder: str, items: int) -> FileDirDict[Any]:
 def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome:
     """Each copy goes to a new folder; the bare loops and `cp -r` are not durable.
 
-    No folder is removed between the turns: ext4 without a journal avoids inodes that were just freed, and looks
-    for others for as long as ten writes take.
+    No folder is removed between the turns: ext4 without a journal avoids inodes that were just freed, and
+    looks for others for as long as ten writes take. Before each turn the disk gets what the last one left.
     """
     numbers = count()
 
