@@ -8,9 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -355,6 +357,41 @@ def test_progress_has_totals() -> None:
 
     copy(src, dst, progress=progress)
     assert seen == [(n, 10) for n in range(1, 11)]
+
+
+@pytest.mark.parametrize("durability", ["none", "sync"])
+def test_of_two_copies_and_a_writer_each_item_is_inserted_by_one(durability: Any, tmp_path: Path) -> None:
+    keys = [f"k{n}" for n in range(700)]
+    target = FileDirDict[str](tmp_path / "dst", "txt", durability=durability)
+    barrier = threading.Barrier(3)
+    inserted: dict[str, list[str]] = {"first": [], "second": [], "writer": []}
+
+    def copy_from(which: str) -> None:
+        source = FileDirDict[str](tmp_path / which, "txt", durability="none")
+        source.update(dict.fromkeys(keys, which))
+        barrier.wait()
+        place = FileDirDict[str](tmp_path / "dst", "txt", durability=durability)
+        copy(source, place, overwrite=False, on_item=note(which))
+
+    def note(which: str) -> Callable[[Copied], object]:
+        return lambda item: item.action != "copy" or inserted[which].append(item.key[0])
+
+    def write() -> None:
+        barrier.wait()
+        for key in reversed(keys):
+            if target.setdefault(key, "writer") == "writer":
+                inserted["writer"].append(key)
+
+    acts = [partial(copy_from, "first"), partial(copy_from, "second"), write]
+    threads = [threading.Thread(target=act) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(key for each in inserted.values() for key in each) == sorted(keys)
+    assert {key: which for which, found in inserted.items() for key in found} == {
+        key: target[key] for key in keys
+    }
 
 
 # --- Cost ---------------------------------------------------------------------------------------------------
