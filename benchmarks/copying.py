@@ -44,8 +44,8 @@ def _filled(folder: str, items: int) -> FileDirDict[Any]:
 def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome:
     """Each copy goes to a new folder; the bare loops and `cp -r` are not durable.
 
-    No folder is removed between the turns: ext4 without a journal avoids inodes that were just freed, and looks
-    for others for as long as ten writes take.
+    No folder is removed between the turns: ext4 without a journal avoids inodes that were just freed, and
+    looks for others for as long as ten writes take. Before each turn the disk gets what the last one left.
     """
     numbers = count()
 
@@ -64,7 +64,8 @@ def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome
     }
     if shutil.which("cp"):
         acts["cp -r"] = lambda: subprocess.run(["cp", "-r", src.store.describe(), target()], check=True)
-    return Contest("copy folder to folder", items, acts, rounds=settings.pick(1, 5)).hold("copying")
+    before = dict.fromkeys(acts, os.sync)
+    return Contest("copy folder to folder", items, acts, before, settings.pick(1, 5)).hold("copying")
 
 
 def _bare(source: str, target: str) -> None:

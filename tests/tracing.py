@@ -15,17 +15,8 @@ import perkey
 SOURCE = os.path.dirname(perkey.__file__)
 MODULES = frozenset(("posix", "fcntl", "io", "_io"))
 CALLED_IN_C = (
-    "access",
-    "close",
-    "dup",
-    "fstat",
-    "open",
-    "read",
-    "replace",
-    "stat",
-    "unlink",
-    "utime",
-    "write",
+    *("access", "close", "dup", "fstat", "link", "open", "read"),
+    *("replace", "stat", "unlink", "utime", "write"),
 )
 
 

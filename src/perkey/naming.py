@@ -192,7 +192,7 @@ class Naming:
     def key_of(self, name: Name) -> NonEmptySafeStrTuple | None:
         """Return the key stored under `name`, or None if no key of this dictionary has that name."""
         leaf = name[-1]
-        flat = self._flat_keys.get(leaf, _UNKNOWN)
+        flat: NonEmptySafeStrTuple | None = self._flat_keys.get(leaf, _UNKNOWN)
         if flat is _UNKNOWN:
             flat = self._flat_key(leaf)
             if len(self._flat_keys) < _CACHED_NAMES:

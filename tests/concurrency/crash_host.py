@@ -44,7 +44,7 @@ def serve(parent: Connection[Any, Any]) -> None:
 
 def _show_renames() -> None:
     """Let the renames that refuse, which are called by way of ctypes, be points, too."""
-    syscalls = sys.modules.get("perkey.files.syscalls")
+    syscalls: Any = sys.modules.get("perkey.files.syscalls")
     rename = None if syscalls is None else syscalls._renameat2()
     if syscalls is not None and rename is not None:
 

@@ -63,7 +63,7 @@ CHANGES: Final = {
     ),
     "update of several": Change(methodcaller("update", SEVERAL), SEVERAL, 40),
     "update in one batch": Change(partial(crash_acts.update_in_one_batch, items=SEVERAL), SEVERAL, 40),
-    "copy in one batch": Change(crash_acts.copy_in_one_batch, COPIED, 40),
+    "copy in one batch": Change(crash_acts.copy_in_one_batch, COPIED, 40, inserts=True),
     "transform_item": Change(partial(crash_acts.transform, value=NEW), {("a",): NEW}, 12),
     "transform_item that deletes": Change(crash_acts.transform_to_delete, {("a",): ABSENT}, 8),
     "setdefault_if": Change(partial(crash_acts.insert_if_absent, value=NEW), {("new",): NEW}, 10),

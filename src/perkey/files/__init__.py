@@ -31,7 +31,16 @@ from perkey.files.folder import (
     write_new,
 )
 from perkey.files.locks import Turn, begin_turn, is_nested
-from perkey.files.many import AT_ONCE, Staged, publish_first, read_first, stage_first, stat_all
+from perkey.files.many import (
+    AT_ONCE,
+    Staged,
+    begin_many,
+    publish_first,
+    read_first,
+    stage_first,
+    stat_all,
+    write_first,
+)
 from perkey.files.paths import folder_path
 from perkey.files.reading import (
     PASSAGE,
@@ -85,6 +94,7 @@ __all__ = [
     "Turn",
     "Way",
     "begin",
+    "begin_many",
     "begin_turn",
     "check_locking",
     "compare",
@@ -140,6 +150,7 @@ __all__ = [
     "versions",
     "way_of",
     "write_file",
+    "write_first",
     "write_new",
     "write_new_in",
 ]

@@ -28,7 +28,7 @@ import sys
 import threading
 import time
 from _thread import RLock
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain, compress, repeat
@@ -560,7 +560,17 @@ class Folder(Handle):
             return False
         return rename_new(self._fd, temporary, name, f"{self.path}/{name}")
 
-    def insert_first(self, temporaries: list[str], names: list[str]) -> int:
+    def replace_first(self, temporaries: Sequence[str], names: Sequence[str]) -> int:
+        """Rename the first files, as `replace`; return the number of those before the first failure."""
+        replaced: list[None] = []
+        rename = partial(os.replace, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        try:
+            replaced.extend(map(rename, temporaries, names))
+        except system_answer(OSError):
+            pass  # the caller renames that one by itself, which raises the error
+        return len(replaced)
+
+    def insert_first(self, temporaries: Sequence[str], names: Sequence[str]) -> int:
         """Rename the first files, as `insert`; return the number of those before the first failure."""
         try:
             from perkey.files.syscalls import rename_first_new  # loads ctypes

@@ -96,6 +96,16 @@ class ManyTurns:
             with ignore_system_answer(FileNotFoundError):
                 self.replaced[leaf] = os.stat(leaf, dir_fd=self.folder, follow_symlinks=False)
 
+    def before(self, leaf: str, mine: os.stat_result) -> os.stat_result:
+        """Return the status that a file had in its place until a nested write replaced it.
+
+        Args:
+            leaf: The name.
+            mine: Another status of the file, returned if that is not known.
+        """
+        found = self.replaced.get(leaf)
+        return mine if found is None or found.st_ino != mine.st_ino else found
+
 
 class Hold:
     """A lock that a thread has, or is about to take or to release.

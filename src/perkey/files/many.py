@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import takewhile
 from operator import eq
-from typing import Final, NamedTuple, cast
+from typing import Final, TypeAlias, cast
 
 from perkey.answers import system_answer
 from perkey.expectations import ANY, Expectation
@@ -27,16 +27,8 @@ AT_ONCE: Final = 64
 _MOST_BYTES: Final = 4 << 20
 
 
-class Staged(NamedTuple):
-    """A file that was written, and has no final name yet.
-
-    Attributes:
-        temporary: Its name.
-        status: Its status then.
-    """
-
-    temporary: str
-    status: os.stat_result
+Staged: TypeAlias = tuple[str, os.stat_result]
+"""The temporary name of a file that was written, and its status then."""
 
 
 def read_first(leaves: Sequence[str], limit: int, folder: int) -> list[tuple[bytes, os.stat_result]]:
@@ -82,15 +74,28 @@ def stage_first(folder: Folder, data: Sequence[bytes]) -> list[Staged]:
         data: Their contents.
     """
     names = [temporary_name() for _ in data]
-    written: list[int] = []
     with Handle() as files:
         opened = folder.create_first(names, files)
-        try:
-            written.extend(map(os.write, opened, data))
-        except system_answer(OSError):
-            pass  # the caller's own attempt raises it
-        whole = _first(map(eq, written, map(len, data)))
-        return list(map(Staged, names, map(os.fstat, opened[:whole])))
+        whole = write_first(opened, data)
+        return list(zip(names, map(os.fstat, opened[:whole]), strict=False))
+
+
+def write_first(opened: Sequence[int], data: Sequence[bytes]) -> int:
+    """Write data into new files, and return how many of the first have all of their data."""
+    written: list[int] = []
+    try:
+        written.extend(map(os.write, opened, data))
+    except system_answer(OSError):
+        pass  # the caller's own attempt raises it
+    return _first(map(eq, written, map(len, data)))
+
+
+def begin_many(folder: Folder, leaves: Sequence[str]) -> ManyTurns:
+    """Note that files are about to get their names, under the lock, so that nested writes note the status."""
+    turns = ManyTurns(folder.fileno(), leaves)
+    if folder.hold is not None:
+        folder.hold.many = turns
+    return turns
 
 
 def publish_first(
@@ -112,37 +117,16 @@ def publish_first(
         times: The time that each is to have, in nanoseconds; None means the time of writing.
         expect: ANY or ABSENT.
     """
-    here = folder.fileno()
-    turns = ManyTurns(here, leaves)
-    if folder.hold is not None:
-        folder.hold.many = turns
-    names = [each.temporary for each in staged]
-    names = names[: _set_times(names, times, here)]
-    if expect is ANY:
-        replaced: list[None] = []
-        try:
-            replaced.extend(map(partial(os.replace, src_dir_fd=here, dst_dir_fd=here), names, leaves))
-        except system_answer(OSError):
-            pass  # as above
-        done = len(replaced)
-    else:
-        done = folder.insert_first(names, list(leaves))
+    turns = begin_many(folder, leaves)
+    names = [temporary for temporary, _ in staged]
+    names = names[: _set_times(names, times, folder.fileno())]
+    done = (folder.replace_first if expect is ANY else folder.insert_first)(names, leaves)
     folder.settle_first(names[:done])
     published = list(stat_all(folder, leaves[:done]))
-    for number, (found, each) in enumerate(zip(published, staged, strict=False)):
-        if found is None or found.st_ino != each.status.st_ino:
-            published[number] = _before_nested(turns.replaced.get(leaves[number]), each.status)
+    for number, (found, (_, mine)) in enumerate(zip(published, staged, strict=False)):
+        if found is None or found.st_ino != mine.st_ino:
+            published[number] = turns.before(leaves[number], mine)
     return cast("list[os.stat_result]", published)
-
-
-def _before_nested(found: os.stat_result | None, mine: os.stat_result) -> os.stat_result:
-    """Return the status that a file had in its place until a nested write replaced it.
-
-    Args:
-        found: What that write found there.
-        mine: The status of the file before it had a name.
-    """
-    return mine if found is None or found.st_ino != mine.st_ino else found
 
 
 def _set_times(names: Sequence[str], times: Sequence[int | None], folder: int) -> int:

@@ -46,6 +46,7 @@ from perkey.files import (
 from perkey.files import versions as stamps
 from perkey.naming import Name
 from perkey.parallel import map_unordered
+from perkey.stores.folder.tmpfile import insert_first
 
 Item: TypeAlias = tuple[Name, Data]
 WriteOne: TypeAlias = Callable[[Name, Data], Version]
@@ -126,7 +127,7 @@ class OpenFolders(io.IOBase):
         opened: list[Folder] = []
         self._opened = opened
         # The `close` of a folder is a C function that returns False.
-        self.close = partial(any, map(methodcaller("close"), iter(opened)))  # type: ignore[method-assign]
+        self.close = partial(any, map(methodcaller("close"), iter(opened)))  # type: ignore[method-assign, assignment]
         self._base = base
         self._locking = locking
         self._durable = durable
@@ -199,6 +200,8 @@ class WriteBatch:
         for index, (name, _) in enumerate(self._items):
             self._by_folder.setdefault(name[:-1], []).append(index)
         with OpenFolders(self._base, self._locking, durable=self._durable) as self._folders:
+            if not self._durable:
+                self._insert()
             self._stage()
             if self._durable:
                 self._sync()
@@ -209,13 +212,36 @@ class WriteBatch:
                 result = attempt(self._write_one, name, data)
             yield name, result
 
+    # --- Without temporary names --------------------------------------------------------------------
+
+    def _insert(self) -> None:
+        """Insert items that are to be absent by files that have no name before; the rest is staged."""
+        for parts, indices in self._by_folder.items():
+            folder = attempt(self._folders.__getitem__, parts)
+            if isinstance(folder, Exception):
+                continue  # staging meets it again
+            data = [self._items[index][1] for index in indices]
+            plain = (
+                expect is ABSENT and isinstance(each, bytes)
+                for expect, each in zip(self._expectations(indices), data, strict=False)
+            )
+            for is_plain, run in _runs(indices, plain):
+                if is_plain:
+                    self._insert_first(folder, run)
+
+    def _insert_first(self, folder: Folder, run: list[int]) -> None:
+        leaves = [self._items[index][0][-1] for index in run]
+        data = cast("list[bytes]", [self._items[index][1] for index in run])
+        times = [getattr(each, "mtime_ns", None) for each in data]
+        self._note(folder, run, leaves, insert_first(self._base, folder, leaves, data, times))
+
     # --- Writing into temporary files ---------------------------------------------------------------
 
     def _stage(self) -> None:
         """Write all data into temporary files; those that fail are done with."""
         if self._durable:
             self._whole = self._folders[()]  # opened before the first write, so that its sync sees all errors
-        for parts, indices in self._by_folder.items():
+        for parts, indices in self._left():
             folder = attempt(self._folders.__getitem__, parts)
             if isinstance(folder, Exception):
                 self._results.update(dict.fromkeys(indices, folder))
@@ -230,7 +256,7 @@ class WriteBatch:
 
     def _stage_first(self, folder: Folder, run: list[int]) -> int:
         """Stage the first of some items, and return how many."""
-        staged = stage_first(folder, [cast("bytes", self._items[index][1]) for index in run])
+        staged = stage_first(folder, cast("list[bytes]", [self._items[index][1] for index in run]))
         self._staged.update(zip(run, staged, strict=False))
         return len(staged)
 
@@ -240,7 +266,7 @@ class WriteBatch:
         with Handle() as file:
             fd = folder.create(temporary, file)
             fill(fd, data, "/".join((self._base, *name)))
-            self._staged[index] = Staged(temporary, os.fstat(fd))
+            self._staged[index] = temporary, os.fstat(fd)
 
     # --- Syncing ------------------------------------------------------------------------------------
 
@@ -259,17 +285,14 @@ class WriteBatch:
     def _sync_one(self, index: int) -> None:
         name = self._items[index][0]
         with Handle() as file:
-            fd = self._folders[name[:-1]].open_file(self._staged[index].temporary, file)
+            fd = self._folders[name[:-1]].open_file(self._staged[index][0], file)
             sync(fd, "/".join((self._base, *name)))
 
     # --- Giving names -------------------------------------------------------------------------------
 
     def _publish(self) -> None:
         """Give all files their names, folder by folder."""
-        for parts, numbers in self._by_folder.items():
-            indices = [index for index in numbers if index not in self._results]
-            if not indices:
-                continue
+        for parts, indices in self._left():
             folder = self._folders[parts]
             locked = folder.lock()
             try:
@@ -282,6 +305,13 @@ class WriteBatch:
                 folder.unlock()
             if self._durable:
                 self._conclude(indices, attempt(folder.sync))
+
+    def _left(self) -> Iterator[tuple[Name, list[int]]]:
+        """Yield each folder with the items that are not done yet."""
+        for parts, indices in self._by_folder.items():
+            left = [index for index in indices if index not in self._results]
+            if left:
+                yield parts, left
 
     def _expectations(self, indices: list[int]) -> Iterable[Expectation | None]:
         """Return for each item ANY or ABSENT, or None if it must be compared with the current version."""
@@ -296,7 +326,12 @@ class WriteBatch:
         staged = [self._staged[index] for index in run]
         leaves = [self._items[index][0][-1] for index in run]
         times = [getattr(self._items[index][1], "mtime_ns", None) for index in run]
-        published = publish_first(folder, staged, leaves, times, expect)
+        return self._note(folder, run, leaves, publish_first(folder, staged, leaves, times, expect))
+
+    def _note(
+        self, folder: Folder, run: list[int], leaves: list[str], published: list[os.stat_result]
+    ) -> int:
+        """Note the versions of the first items, which were given their names; return how many they are."""
         for index, leaf, found in zip(run, leaves, published, strict=False):
             self._results[index] = (
                 attempt(_with_digest, folder, leaf, found)
@@ -306,7 +341,7 @@ class WriteBatch:
         return len(published)
 
     def _publish_one(self, folder: Folder, index: int, locked: bool) -> Version:
-        (name, data), temporary = self._items[index], self._staged[index].temporary
+        (name, data), temporary = self._items[index], self._staged[index][0]
         expect = expectation_of(self._expect, name)
         with Handle() as file:
             fd = folder.open_file(temporary, file)

@@ -18,7 +18,7 @@ import stat as modes
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache, partial
-from itertools import groupby, islice
+from itertools import filterfalse, groupby, islice
 from numbers import Real
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast, get_args
@@ -192,15 +192,14 @@ class DirectoryStore(Store):
                 first = use(self.base, parts or (".",), PASSAGE, read_first, leaves, limit)
             except system_answer(OSError):
                 pass  # reading one of them by itself raises it
-        for name, (content, found) in zip(names, first, strict=False):
-            yield name, (content, stamps.version_of_content(found, content))
+        for name, (content, status) in zip(names, first, strict=False):
+            yield name, (content, stamps.version_of_content(status, content))
         for name in names[len(first) :]:
             try:
-                found = self.read((*parts, name[-1]), limit=limit)
+                found: Any = self.read((*parts, name[-1]), limit=limit)
             except answer(Exception) as error:
-                yield name, error
-            else:
-                yield name, found
+                found = error
+            yield name, found
 
     def content(self, name: Name, *, limit: int | None = None) -> Content:
         if not _is_safe(name):
@@ -286,8 +285,8 @@ class DirectoryStore(Store):
 
         most = MOST_SYNCED if self._durable else MOST_UNSYNCED
         for batch in Batches(items, name_of=itemgetter(0), size_of=_size_of, most=most):
-            for name, _ in batch:
-                self._check(name)
+            for unsafe in filterfalse(_is_safe, map(itemgetter(0), batch)):
+                raise _unsafe(unsafe)
             if not self.may_create:
                 self._require_base()
             if way_of(self.base, self.locking, writing=True).shared:

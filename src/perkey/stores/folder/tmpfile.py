@@ -14,11 +14,25 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+from collections.abc import Sequence
+from functools import partial
+from itertools import repeat
 from typing import Final
 
 from perkey.answers import system_answer
 from perkey.content import Data
-from perkey.files import NEEDS_NAME, PASSAGE, UNNAMED, Handle, fill, next_time, use
+from perkey.files import (
+    NEEDS_NAME,
+    PASSAGE,
+    UNNAMED,
+    Folder,
+    Handle,
+    begin_many,
+    fill,
+    next_time,
+    use,
+    write_first,
+)
 from perkey.naming import Name
 
 _ALL_MAY: Final = 0o666  # as far as the umask lets them
@@ -91,6 +105,58 @@ def _insert(base: str, name: Name, data: Data, entered: list[int], folder: int |
                 _able[base] = False
             return False
         return True
+
+
+def insert_first(
+    base: str, folder: Folder, leaves: Sequence[str], data: Sequence[bytes], times: Sequence[int | None]
+) -> list[os.stat_result]:
+    """Insert the first of many items that are absent, and return their status; as `insert_tmpfile`.
+
+    The names are given under the lock. So each status is that of the item, and its version can be returned.
+
+    Args:
+        base: The base folder.
+        folder: The folder of all of them.
+        leaves: Their names there.
+        data: Their contents.
+        times: The time that each is to have, in nanoseconds; None means the time of writing.
+    """
+    if not _able.get(base, POSSIBLE):
+        return []
+    with Handle() as files:
+        opened = files.open_first(repeat(".", len(data)), UNNAMED, _ALL_MAY, folder.fileno())
+        if not opened or (base not in _able and not _has_right_mode(base, opened[0])):
+            return []
+        whole = write_first(opened, data)
+        try:
+            if folder.lock() and not folder.is_nested():
+                return _name_first(base, folder, opened[:whole], leaves, times)
+        finally:
+            folder.unlock()
+    return []
+
+
+def _name_first(
+    base: str, folder: Folder, opened: Sequence[int], leaves: Sequence[str], times: Sequence[int | None]
+) -> list[os.stat_result]:
+    """Give the first of some files their names, and return their status; the folder is locked."""
+    turns = begin_many(folder, leaves)
+    for fd, wanted in zip(opened, times, strict=False):
+        stamp = wanted or next_time(None)
+        os.utime(fd, ns=(stamp, stamp))
+    here = folder.fileno()
+    link = partial(os.link, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=True)
+    linked: list[None] = []
+    try:
+        linked.extend(map(link, [f"{_PROCESS}/fd/{fd}" for fd in opened], leaves))
+    except system_answer(OSError) as error:
+        if error.errno in _REFUSALS:
+            _able[base] = False
+    looked = map(os.fstat, opened[: len(linked)])
+    return [
+        found if found.st_nlink else turns.before(leaf, found)
+        for leaf, found in zip(leaves, looked, strict=False)
+    ]
 
 
 def _has_right_mode(base: str, fd: int) -> bool:
