@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
-_USER: Final = re.compile(r"(^|:/*)[^/?@]*@")
-_PASSWORD: Final = re.compile(r"^((?!arn:)(?:[A-Za-z][A-Za-z0-9+.\-]*:/+)?[^/:?@]*):(?!/|\d+(?:/|$))[^/?]*")
-_SECRET: Final = re.compile(
-    r"([?&;][^=&]*(?:secret|token|key|sig|passw|credential|auth)[^=&]*=)[^&#'\s]*", re.IGNORECASE
-)
+# Compiled at their first use: few programs meet an address, and all import this module.
+_USER: Final = r"(^|:/*)[^/?@]*@"
+_AFTER_USER: Final = r"^((?!arn:)(?:[A-Za-z][A-Za-z0-9+.\-]*:/+)?[^/:?@]*):(?!/|\d+(?:/|$))[^/?]*"
+_PARAMETER: Final = r"(?i:([?&;][^=&]*(?:secret|token|key|sig|passw|credential|auth)[^=&]*=)[^&#'\s]*)"
 
 
 class TimeDelta(Protocol):
@@ -162,4 +161,4 @@ def without_secrets(address: str) -> str:
     >>> without_secrets("s3://bucket:password/x")
     's3://bucket:***/x'
     """
-    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***", _USER.sub(r"\1***@", address)))
+    return re.sub(_PARAMETER, r"\1***", re.sub(_AFTER_USER, r"\1:***", re.sub(_USER, r"\1***@", address)))

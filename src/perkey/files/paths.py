@@ -10,7 +10,7 @@ from perkey.arguments import without_secrets, wrong_kind
 from perkey.keys import text_of
 
 _OF_SERVICES: Final = "s3|s3a|gs|gcs|az|abfs|abfss|azure|memory|file|https?"
-_ADDRESS: Final = re.compile(rf"([A-Za-z][A-Za-z0-9+.\-]+):(/+)(.*)|((?i:{_OF_SERVICES})):()(.*)", re.DOTALL)
+_ADDRESS: Final = rf"(?s:([A-Za-z][A-Za-z0-9+.\-]+):(/+)(.*)|((?i:{_OF_SERVICES})):()(.*))"
 """Of at least two letters before the colon, because "C:/data" is a folder of Windows. `pathlib` leaves one
 slash of two, and some users write none."""
 
@@ -36,7 +36,7 @@ def folder_path(path: str | os.PathLike[str], argument: str = "base_dir") -> str
         raise ValueError(f"{argument} must not be empty; '.' is the current folder")
     if "\0" in text:
         raise ValueError(f"{argument} must not contain NUL characters: {text!r}")
-    if (found := _ADDRESS.fullmatch(text)) is not None:
+    if ":" in text and (found := re.fullmatch(_ADDRESS, text)) is not None:
         raise _not_a_path(found, argument)
     expanded = os.path.expanduser(text)
     if expanded.startswith("~") and expanded == text:
