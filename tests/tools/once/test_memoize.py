@@ -963,7 +963,7 @@ def test_frames_that_differ_in_anything_are_different_arguments(d: PersiDict[Any
         plain.rename_axis(columns="names"), plain.astype(object), plain.astype("category"),
         plain.astype("string"), plain.set_index(["a", "b"]), plain.b.array, plain.set_index("b").index,
         plain.assign(a=pd.array([1, 2, pd.NA], dtype="Int64")),
-        plain.assign(a=pd.array([1, 2, 0], dtype="Int64")), plain.assign(b=["x", "y", None]),
+        plain.assign(a=pd.array([1, 2, 0], dtype="Int64")), plain.assign(b=["x", "y", np.nan]),
         pd.DataFrame(index=[0, 1]), pd.DataFrame(columns=["a"]),
     ]  # fmt: skip
     assert len({f.key(each) for each in frames}) == len(frames)

@@ -126,7 +126,7 @@ class _Binding:
         if found is None and self._other is not None:
             return self._other.of(args, kwargs)
         if found is None:
-            bound = self._signature.bind(*args, **kwargs)  # which raises, and says why
+            bound = self._signature.bind(*args, **kwargs)  # which raises the reason
             bound.apply_defaults()
             return bound.arguments
         return found
