@@ -19,7 +19,7 @@ from moto import mock_aws
 from perkey.dicts.s3 import BasicS3Dict, S3Dict
 from perkey.errors import WrongParametersWarning
 from perkey.jokers import ITEM_NOT_AVAILABLE
-from perkey.stores.objects import boto
+from perkey.stores.objects.boto_client import new_client
 from s3 import workers
 from s3.crews import SIZE, Crew
 from s3.engines import any_engine, each_engine
@@ -487,14 +487,13 @@ def test_where_a_dictionary_is_can_be_asked(tmp_path: Path) -> None:
 def test_a_process_makes_one_client_for_all_handles_that_come_by_pickle(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
-    stock = boto.new_client
+    made: list[Any] = []
 
     def counted(*args: Any, **options: Any) -> Any:
         made.append(options)
-        return stock(*args, **options)
+        return new_client(*args, **options)
 
-    monkeypatch.setattr(boto, "new_client", counted)
+    monkeypatch.setattr("perkey.stores.objects.boto.new_client", counted)
     d = place.open(session=None)
     d["a"] = 1
     made.clear()

@@ -106,8 +106,9 @@ def live_elsewhere() -> str:
     """Let this process have a date of its own, as on another machine; return the handle that it uses."""
     offset = HOUR * (os.getpid() % 2)
     seconds, nanoseconds = time.time, time.time_ns
-    time.time = lambda: seconds() + offset
-    time.time_ns = lambda: nanoseconds() + int(offset * 1e9)
+    clock: Any = time
+    clock.time = lambda: seconds() + offset
+    clock.time_ns = lambda: nanoseconds() + int(offset * 1e9)
     return HANDLES[os.getpid() // 2 % len(HANDLES)]
 
 

@@ -256,8 +256,9 @@ def _unpickled(kind: type[Engine], state: bytes) -> Engine:
 
 @lru_cache(_SHARED)
 def _shared(kind: type[Engine], state: bytes, *_: object) -> Engine:
-    engine = kind.__new__(kind)
-    engine.__setstate__(pickle.loads(state))
+    blank: Any = kind.__new__(kind)
+    blank.__setstate__(pickle.loads(state))
+    engine: Engine = blank
     return engine
 
 
