@@ -176,6 +176,15 @@ def test_reports_are_shown(tmp_path: Path) -> None:
     copied = page_of(perkey.copy(d, LocalDict[Any]("json")))
     assert copied.cells[copied.cells.index("copied") + 1] == "1"
     assert "1 computed" in page_of(perkey.run_all(LocalDict[Any](), str, {"a": 1})).text
+    failed = page_of(perkey.run_all(LocalDict[Any](), lambda _: 1 / 0, {"a": 1})).cells
+    assert any(cell.startswith("  File ") for cell in failed)  # the indentation of a traceback
+    assert len(page_of(showing_lines(30)).cells) == 20
+
+
+def showing_lines(count: int) -> Any:
+    """Return an object whose text has so many lines."""
+    text = showing.text_html("\n".join(map(str, range(count))))
+    return mock.Mock(_repr_html_=lambda: text)
 
 
 def test_documents_are_shown_and_their_keys_come_first(tmp_path: Path) -> None:

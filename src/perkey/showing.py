@@ -221,7 +221,8 @@ def text_html(thing: object) -> str:
 
     def build() -> str:
         lines = str(thing).splitlines()
-        return page(name, "", lines[:ROWS] + ["…"] * (len(lines) > ROWS))
+        shortened = lines if len(lines) <= ROWS else [*lines[: ROWS - 1], "…"]
+        return page(name, "", (), [table((), ([line] for line in shortened))])  # cells keep indentation
 
     return shown(build, lambda: name)
 
