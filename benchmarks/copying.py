@@ -64,7 +64,7 @@ def _to_folder(settings: Settings, src: FileDirDict[Any], items: int) -> Outcome
     }
     if shutil.which("cp"):
         acts["cp -r"] = lambda: subprocess.run(["cp", "-r", src.store.describe(), target()], check=True)
-    before = dict.fromkeys(acts, os.sync)
+    before: dict[str, Act] = dict.fromkeys(acts, os.sync)
     return Contest("copy folder to folder", items, acts, before, settings.pick(1, 5)).hold("copying")
 
 

@@ -393,7 +393,11 @@ def test_of_two_copies_and_a_writer_each_item_is_inserted_by_one(durability: Any
         copy(source, place, overwrite=False, on_item=note(which))
 
     def note(which: str) -> Callable[[Copied], object]:
-        return lambda item: item.action != "copy" or inserted[which].append(item.key[0])
+        def note_copied(item: Copied) -> None:
+            if item.action == "copy":
+                inserted[which].append(item.key[0])
+
+        return note_copied
 
     def write() -> None:
         barrier.wait()
@@ -401,7 +405,7 @@ def test_of_two_copies_and_a_writer_each_item_is_inserted_by_one(durability: Any
             if target.setdefault(key, "writer") == "writer":
                 inserted["writer"].append(key)
 
-    acts = [partial(copy_from, "first"), partial(copy_from, "second"), write]
+    acts: list[Callable[[], object]] = [partial(copy_from, "first"), partial(copy_from, "second"), write]
     threads = [threading.Thread(target=act) for act in acts]
     for thread in threads:
         thread.start()

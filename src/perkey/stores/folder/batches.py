@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from perkey.answers import answer, system_answer
 from perkey.content import Data
+from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version, expectation_of
 from perkey.files import (
     AT_ONCE,
@@ -457,6 +458,9 @@ def attempt(act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     try:
         return act(*arguments, **named)
     except answer(Exception) as error:
+        if isinstance(error, ConflictError):
+            # An answer that is kept with the batch: its frames would keep the folders open, in a cycle.
+            error.__traceback__ = error.__context__ = None
         return error
 
 

@@ -56,7 +56,7 @@ def stats_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[tupl
 
 
 def entries_in(folder: Folder, parts: Name) -> Generator[tuple[Folder, Name] | None, None, None]:
-    """Yield for each entry in and below an open folder the folder and name of an item, or None; sweep nothing."""
+    """Yield for each entry in and below an open folder an item and its folder, or None; sweep nothing."""
     with folder, folder.scan() as entries:
         for entry in entries:
             name = (*parts, entry.name)
