@@ -271,6 +271,15 @@ def double(x: int) -> int:
     return 2 * x
 
 
+@pytest.mark.parametrize("kind", ["shelve", "diskcache", "sqlitedict", "zict", "joblib", "files"])
+def test_an_address_is_of_no_other_program(kind: Any, tmp_path: Path) -> None:
+    """Else bytes of files would be unpickled, where the caller expects them as they are."""
+    FileDirDict[Any](tmp_path / "src")["a"] = 1
+    with pytest.raises(ValueError, match="is for paths"):
+        convert((tmp_path / "src").as_uri(), tmp_path / "dst", kind=kind, file_type="json")
+    assert not (tmp_path / "dst").exists()
+
+
 def test_from_joblib(tmp_path: Path) -> None:
     memory = joblib.Memory(tmp_path / "memory", verbose=0)
     cached = memory.cache(double)

@@ -16,7 +16,14 @@ from contextlib import closing
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from perkey.answers import answer
-from perkey.arguments import check_callable, check_count, check_flag, check_kind, wrong_kind
+from perkey.arguments import (
+    check_callable,
+    check_count,
+    check_flag,
+    check_kind,
+    without_secrets,
+    wrong_kind,
+)
 from perkey.content import STREAM_ABOVE, Data, as_data, close
 from perkey.errors import ConflictError, MissingExtraError
 from perkey.expectations import ABSENT, ANY, Expectation, refuse
@@ -446,6 +453,11 @@ def _open(
     if not isinstance(source, str | os.PathLike):
         raise wrong_kind("source", "a PersiDict, a path or an address, or a mapping", source)
     path = os.fspath(source)
+    if "://" in path and kind not in {"auto", "perkey"}:
+        # It must not be taken for a dictionary instead, whose values may be pickles, and would be loaded.
+        raise ValueError(
+            f"{without_secrets(path)}: kind={kind!r} is for paths, not for addresses; pass a path"
+        )
     if kind == "perkey" or "://" in path:
         return _open_perkey(path, in_place=in_place)
     path = os.path.expanduser(path)
