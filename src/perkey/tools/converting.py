@@ -452,7 +452,12 @@ def _open(
         return lambda: ((key, source[key]) for key in source.keys())  # noqa: SIM118 - not only mappings
     if not isinstance(source, str | os.PathLike):
         raise wrong_kind("source", "a PersiDict, a path or an address, or a mapping", source)
-    path = os.fspath(source)
+    return _open_path(os.fspath(source), kind, file_type, in_place=in_place)
+
+
+def _open_path(
+    path: str, kind: str, file_type: str, *, in_place: bool
+) -> PersiDict[Any] | Callable[[], Iterator[Pair]]:
     if "://" in path and kind not in {"auto", "perkey"}:
         # It must not be taken for a dictionary instead, whose values may be pickles, and would be loaded.
         raise ValueError(
