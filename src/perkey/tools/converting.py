@@ -446,7 +446,7 @@ def _open(
     if isinstance(source, Mapping) or (hasattr(source, "keys") and hasattr(source, "__getitem__")):
         return lambda: ((key, source[key]) for key in source.keys())  # noqa: SIM118 - not only mappings
     if hasattr(source, "iterkeys"):  # a cache of diskcache
-        return lambda: ((key, source[key]) for key in source.iterkeys())
+        return lambda: _pairs_of_cache(source)
     if not isinstance(source, str | os.PathLike):
         raise wrong_kind("source", "a PersiDict, a path or an address, or a mapping", source)
     path = os.fspath(source)
@@ -541,12 +541,16 @@ def _read_shelf(path: str) -> Iterator[Pair]:
 
 
 def _read_diskcache(path: str) -> Iterator[Pair]:
-    absent = object()
     with _library("diskcache").Cache(path) as cache:
-        for key in cache.iterkeys():
-            value = cache.get(key, absent)
-            if value is not absent:  # else it has expired
-                yield key, value
+        yield from _pairs_of_cache(cache)
+
+
+def _pairs_of_cache(cache: Any) -> Iterator[Pair]:
+    absent = object()
+    for key in cache.iterkeys():
+        value = cache.get(key, absent)
+        if value is not absent:  # else it has expired
+            yield key, value
 
 
 def _read_sqlitedict(path: str) -> Iterator[Pair]:
