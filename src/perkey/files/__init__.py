@@ -3,6 +3,7 @@
 from perkey.files import versions
 from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, Way, file_system_of, mount_of
 from perkey.files.folder import (
+    AT_ONCE,
     LOCK_FILE,
     NEEDS_NAME,
     OURS,
@@ -15,6 +16,7 @@ from perkey.files.folder import (
     Patience,
     ProcessLock,
     begin,
+    descriptors_for,
     end,
     fill,
     lock,
@@ -32,7 +34,6 @@ from perkey.files.folder import (
 )
 from perkey.files.locks import Turn, begin_turn, is_nested
 from perkey.files.many import (
-    AT_ONCE,
     Staged,
     begin_many,
     publish_first,
@@ -98,6 +99,7 @@ __all__ = [
     "begin_turn",
     "check_locking",
     "compare",
+    "descriptors_for",
     "discard",
     "end",
     "error_of",

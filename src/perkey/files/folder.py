@@ -31,7 +31,7 @@ from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import chain, compress, repeat
+from itertools import chain, compress, islice, repeat
 from typing import Any, Final, Self, TypeVar, cast
 
 from perkey.answers import system_answer
@@ -108,6 +108,22 @@ _PATIENCE: Final = 100
 _lockable: dict[int, list[Iterator[object]]] = {}
 """Handles, by their ids, to the stages of their closing."""
 
+_shares: dict[int, int] = {}
+"""Handles that open many files, by their ids, to how many they may."""
+
+AT_ONCE: Final = 64
+"""So many files one handle opens together: enough to make the steps cheap."""
+
+_MOST_AT_ONCE: Final = 4 * AT_ONCE
+_UNLIMITED: Final = 1 << 20
+
+
+def descriptors_for(part: int) -> int:
+    """Return how many descriptors are one of so many parts of those that this process may have."""
+    limit = os.sysconf("SC_OPEN_MAX")  # -1 without a limit
+    return max(1, (limit if limit > 0 else _UNLIMITED) // part)
+
+
 _forking: set[int] = set()
 _forks = 0
 
@@ -167,15 +183,28 @@ class Handle(io.IOBase):
     ) -> list[int]:
         """Open the first of many files, as `open`; return the descriptors of those before the first failure.
 
-        Only for a handle whose files are not locked.
+        Only for a handle whose files are not locked. All such handles of the process together open no more
+        than a quarter of what it may; what is left, callers open one by one.
         """
         opened = self._opened
         before = len(opened)
+        room = self._share()
         try:
-            opened.extend(map(partial(os.open, dir_fd=dir_fd), paths, repeat(flags), repeat(mode)))
+            opened.extend(
+                map(partial(os.open, dir_fd=dir_fd), islice(paths, room), repeat(flags), repeat(mode))
+            )
         except system_answer(OSError):
             pass  # the caller opens that one by itself, which raises the error
         return opened[before:]
+
+    def _share(self) -> int:
+        """Return how many files this handle may open together, and keep that for it until it is closed."""
+        key = id(self)
+        self.before_closing(compress(map(_shares.pop, (key,), (None,)), (False,)))
+        _shares[key] = AT_ONCE  # noted before adding up, so that of two threads each sees the other
+        others = sum(_shares.copy().values()) - AT_ONCE
+        _shares[key] = room = min(AT_ONCE, max(0, min(_MOST_AT_ONCE, descriptors_for(4)) - others))
+        return room
 
     def redirect(self, fd: int, other: int) -> None:
         """Close what a descriptor of this handle leads to, and let it lead to what `other` leads to.
@@ -203,6 +232,7 @@ def _end_fork() -> None:
 
 def _close_copies() -> None:
     _forking.clear()
+    _shares.clear()
     handles = list(_lockable.values())
     _lockable.clear()
     for stages in handles:
