@@ -81,7 +81,7 @@ class Image:
 @pytest.mark.parametrize("expect", [ABSENT, ANY, "version"])
 @pytest.mark.parametrize("kind", [bytes, timed, Streamed])
 def test_what_is_yielded_is_on_the_disk_and_all_else_is_old_or_new(
-    tmp_path: Path, kind: Callable[[bytes], Any], expect: str
+    tmp_path: Path, kind: Callable[[bytes], Any], expect: Any
 ) -> None:
     store = DirectoryStore(tmp_path / "base")
     old: dict[str, bytes] = {}

@@ -384,8 +384,8 @@ def test_a_child_forked_meanwhile_keeps_no_file_open(
 
         return act
 
-    monkeypatch.setattr(many, "write_first", fork_before(many.write_first))
-    monkeypatch.setattr(tmpfile, "write_first", fork_before(tmpfile.write_first))
+    for module, write_first in ((many, many.write_first), (tmpfile, many.write_first)):
+        monkeypatch.setattr(module, "write_first", fork_before(write_first))
     monkeypatch.setattr(many, "_fitting_sizes", fork_before(many._fitting_sizes))
     items = ITEMS[1 : AT_ONCE + 1 : 3] + ITEMS[2 : AT_ONCE + 2 : 3]
     found = dict(store.write_many(items, expect=ABSENT))

@@ -3,7 +3,6 @@
 from perkey.files import versions
 from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, Way, file_system_of, mount_of
 from perkey.files.folder import (
-    AT_ONCE,
     LOCK_FILE,
     NEEDS_NAME,
     OURS,
@@ -16,7 +15,6 @@ from perkey.files.folder import (
     Patience,
     ProcessLock,
     begin,
-    descriptors_for,
     end,
     fill,
     lock,
@@ -44,9 +42,11 @@ from perkey.files.many import (
 )
 from perkey.files.paths import folder_path
 from perkey.files.reading import (
+    AT_ONCE,
     PASSAGE,
     READ,
     READ_ONLY,
+    descriptors_for,
     is_folder,
     read_open,
     refuse_dangling,

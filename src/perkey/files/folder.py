@@ -38,7 +38,18 @@ from perkey.answers import system_answer
 from perkey.content import Data, Streamable
 from perkey.files.file_systems import FileSystem, Locking, SharedLock, Way
 from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine
-from perkey.files.reading import FOLDER, PASSAGE, READ, READ_ONLY, explain, refuse_dangling, refuse_link, use
+from perkey.files.reading import (
+    FOLDER,
+    PASSAGE,
+    READ,
+    READ_ONLY,
+    explain,
+    refuse_dangling,
+    refuse_link,
+    share_of,
+    shares,
+    use,
+)
 from perkey.files.versions import COARSE, STEP
 from perkey.naming import Name
 
@@ -108,22 +119,6 @@ _PATIENCE: Final = 100
 _lockable: dict[int, list[Iterator[object]]] = {}
 """Handles, by their ids, to the stages of their closing."""
 
-_shares: dict[int, int] = {}
-"""Handles that open many files, by their ids, to how many they may."""
-
-AT_ONCE: Final = 64
-"""So many files one handle opens together: enough to make the steps cheap."""
-
-_MOST_AT_ONCE: Final = 4 * AT_ONCE
-_UNLIMITED: Final = 1 << 20
-
-
-def descriptors_for(part: int) -> int:
-    """Return how many descriptors are one of so many parts of those that this process may have."""
-    limit = os.sysconf("SC_OPEN_MAX")  # -1 without a limit
-    return max(1, (limit if limit > 0 else _UNLIMITED) // part)
-
-
 _forking: set[int] = set()
 _forks = 0
 
@@ -183,28 +178,17 @@ class Handle(io.IOBase):
     ) -> list[int]:
         """Open the first of many files, as `open`; return the descriptors of those before the first failure.
 
-        Only for a handle whose files are not locked. All such handles of the process together open no more
-        than a quarter of what it may; what is left, callers open one by one.
+        Only for files that are not locked. All together use a quarter of what the process may open at most.
         """
         opened = self._opened
         before = len(opened)
-        room = self._share()
+        self.before_closing(compress(map(shares.pop, (id(self),), (None,)), (False,)))
+        some = islice(paths, share_of(id(self)))
         try:
-            opened.extend(
-                map(partial(os.open, dir_fd=dir_fd), islice(paths, room), repeat(flags), repeat(mode))
-            )
+            opened.extend(map(partial(os.open, dir_fd=dir_fd), some, repeat(flags), repeat(mode)))
         except system_answer(OSError):
             pass  # the caller opens that one by itself, which raises the error
         return opened[before:]
-
-    def _share(self) -> int:
-        """Return how many files this handle may open together, and keep that for it until it is closed."""
-        key = id(self)
-        self.before_closing(compress(map(_shares.pop, (key,), (None,)), (False,)))
-        _shares[key] = AT_ONCE  # noted before adding up, so that of two threads each sees the other
-        others = sum(_shares.copy().values()) - AT_ONCE
-        _shares[key] = room = min(AT_ONCE, max(0, min(_MOST_AT_ONCE, descriptors_for(4)) - others))
-        return room
 
     def redirect(self, fd: int, other: int) -> None:
         """Close what a descriptor of this handle leads to, and let it lead to what `other` leads to.
@@ -232,7 +216,7 @@ def _end_fork() -> None:
 
 def _close_copies() -> None:
     _forking.clear()
-    _shares.clear()
+    shares.clear()
     handles = list(_lockable.values())
     _lockable.clear()
     for stages in handles:
