@@ -10,7 +10,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from tracing import system_calls
 from perkey.content import Data, TimedBytes, read_all
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, ANY, Expectation
-from perkey.files import AT_ONCE, LOCK_FILE, TEMPORARY, stat_all
+from perkey.files import AT_ONCE, LOCK_FILE, TEMPORARY, Handle, many, stat_all
 from perkey.naming import Name
 from perkey.stores import DirectoryStore, PrefixStore, ReadOnlyStore
-from perkey.stores.folder import batches, listing
+from perkey.stores.folder import batches, listing, tmpfile
 from perkey.stores.folder.store import Durability
 from perkey.testing import FaultyStore
 from perkey.tools.locating import plain_folder
@@ -327,3 +327,70 @@ def test_a_listing_with_times_passes_other_files_over(store: DirectoryStore) -> 
     os.symlink("item0.pkl", Path(store.base, "link.pkl"))
     assert {name for name, _ in store.scan_mtimes()} == {name for name, _ in ITEMS}
     assert not old.exists()
+
+
+# --- Descriptors --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def descriptors_limited_to(most: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("folders", [1, 200])
+def test_few_descriptors_are_enough(store: DirectoryStore, folders: int) -> None:
+    items = [((f"folder{n % folders}", f"item{n}"), b"%d" % n) for n in range(400)]
+    list(store.write_many([((f"z{n}", "item"), b"") for n in range(20)]))  # what is loaded late
+    with descriptors_limited_to(50):
+        found = dict(store.write_many(items, expect=ABSENT))
+        read = dict(store.read_ahead([name for name, _ in items], limit=100))
+    assert not [each for each in found.values() if isinstance(each, Exception)]
+    assert read == {name: (data, found[name]) for name, data in items}
+
+
+def test_threads_together_leave_most_descriptors_to_others(tmp_path: Path) -> None:
+    """Each may have files open together; all of them have few of those that the process may have."""
+    paths = [str(tmp_path / f"file{n}") for n in range(AT_ONCE)]
+    for path in paths:
+        Path(path).write_bytes(b"")
+    with descriptors_limited_to(200), ExitStack() as stack:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
+        handles = [stack.enter_context(Handle()) for _ in range(12)]
+        opened = [len(handle.open_first(paths, os.O_RDONLY)) for handle in handles]
+        assert opened[0] == min(AT_ONCE, most)
+        assert sum(opened) <= most
+    with Handle() as handle:
+        assert len(handle.open_first(paths, os.O_RDONLY)) == AT_ONCE  # what was closed counts no more
+
+
+def test_a_child_forked_meanwhile_keeps_no_file_open(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    left: list[int] = []
+
+    def fork_before(real: Callable[..., Any]) -> Callable[..., Any]:
+        def act(*args: Any) -> Any:
+            assert len(os.listdir("/proc/self/fd")) > before + 20
+            if (child := os.fork()) == 0:
+                os._exit(len(os.listdir("/proc/self/fd")) - before)
+            left.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            return real(*args)
+
+        return act
+
+    for module, write_first in ((many, many.write_first), (tmpfile, many.write_first)):
+        monkeypatch.setattr(module, "write_first", fork_before(write_first))
+    monkeypatch.setattr(many, "_fitting_sizes", fork_before(many._fitting_sizes))
+    items = ITEMS[1 : AT_ONCE + 1 : 3] + ITEMS[2 : AT_ONCE + 2 : 3]
+    found = dict(store.write_many(items, expect=ABSENT))
+    assert dict(store.read_ahead(sorted(found), limit=100)) == {
+        name: (data, found[name]) for name, data in items
+    }
+    assert left
+    assert max(left) <= 1  # of the folder

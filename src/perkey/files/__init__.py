@@ -32,7 +32,6 @@ from perkey.files.folder import (
 )
 from perkey.files.locks import Turn, begin_turn, is_nested
 from perkey.files.many import (
-    AT_ONCE,
     Staged,
     begin_many,
     publish_first,
@@ -43,9 +42,11 @@ from perkey.files.many import (
 )
 from perkey.files.paths import folder_path
 from perkey.files.reading import (
+    AT_ONCE,
     PASSAGE,
     READ,
     READ_ONLY,
+    descriptors_for,
     is_folder,
     read_open,
     refuse_dangling,
@@ -98,6 +99,7 @@ __all__ = [
     "begin_turn",
     "check_locking",
     "compare",
+    "descriptors_for",
     "discard",
     "end",
     "error_of",

@@ -31,14 +31,25 @@ from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import chain, compress, repeat
+from itertools import chain, compress, islice, repeat
 from typing import Any, Final, Self, TypeVar, cast
 
 from perkey.answers import system_answer
 from perkey.content import Data, Streamable
 from perkey.files.file_systems import FileSystem, Locking, SharedLock, Way
 from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine
-from perkey.files.reading import FOLDER, PASSAGE, READ, READ_ONLY, explain, refuse_dangling, refuse_link, use
+from perkey.files.reading import (
+    FOLDER,
+    PASSAGE,
+    READ,
+    READ_ONLY,
+    explain,
+    refuse_dangling,
+    refuse_link,
+    share_of,
+    shares,
+    use,
+)
 from perkey.files.versions import COARSE, STEP
 from perkey.naming import Name
 
@@ -167,12 +178,14 @@ class Handle(io.IOBase):
     ) -> list[int]:
         """Open the first of many files, as `open`; return the descriptors of those before the first failure.
 
-        Only for a handle whose files are not locked.
+        Only for files that are not locked. All together use a quarter of what the process may open at most.
         """
         opened = self._opened
         before = len(opened)
+        self.before_closing(compress(map(shares.pop, (id(self),), (None,)), (False,)))
+        some = islice(paths, share_of(id(self)))
         try:
-            opened.extend(map(partial(os.open, dir_fd=dir_fd), paths, repeat(flags), repeat(mode)))
+            opened.extend(map(partial(os.open, dir_fd=dir_fd), some, repeat(flags), repeat(mode)))
         except system_answer(OSError):
             pass  # the caller opens that one by itself, which raises the error
         return opened[before:]
@@ -203,6 +216,7 @@ def _end_fork() -> None:
 
 def _close_copies() -> None:
     _forking.clear()
+    shares.clear()
     handles = list(_lockable.values())
     _lockable.clear()
     for stages in handles:

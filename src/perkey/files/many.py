@@ -21,9 +21,6 @@ from perkey.files.folder import Folder, Handle, next_time, temporary_name
 from perkey.files.locks import ManyTurns
 from perkey.files.reading import READ
 
-AT_ONCE: Final = 64
-"""So many files are open together: enough to make the steps cheap, few enough for every limit."""
-
 _MOST_BYTES: Final = 4 << 20
 
 
@@ -39,7 +36,7 @@ def read_first(leaves: Sequence[str], limit: int, folder: int) -> list[tuple[byt
         limit: How many bytes one may have. All together may have more than 4 MiB only if the first has.
         folder: The descriptor of their folder.
     """
-    with Handle() as files:
+    with Handle(lockable=True) as files:  # so that a forked child does not keep them open
         opened = files.open_first(leaves, READ, dir_fd=folder)
         looked = list(map(os.fstat, opened))
         sizes = _fitting_sizes(looked, limit)
@@ -74,7 +71,7 @@ def stage_first(folder: Folder, data: Sequence[bytes]) -> list[Staged]:
         data: Their contents.
     """
     names = [temporary_name() for _ in data]
-    with Handle() as files:
+    with Handle(lockable=True) as files:  # so that a forked child does not keep them open
         opened = folder.create_first(names, files)
         whole = write_first(opened, data)
         return list(zip(names, map(os.fstat, opened[:whole]), strict=False))

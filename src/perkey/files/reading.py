@@ -32,6 +32,29 @@ READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLO
 READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """How a file is opened whose path may be or contain a symbolic link."""
 
+AT_ONCE: Final = 64
+"""So many files one handle opens together: enough to make the steps cheap."""
+
+_MOST_AT_ONCE: Final = 4 * AT_ONCE
+_UNLIMITED: Final = 1 << 20
+
+shares: Final[dict[int, int]] = {}
+"""Handles that open many files, by their ids, to how many they may."""
+
+
+def descriptors_for(part: int) -> int:
+    """Return how many descriptors are one of so many parts of those that this process may have."""
+    limit = os.sysconf("SC_OPEN_MAX")  # -1 without a limit
+    return max(1, (limit if limit > 0 else _UNLIMITED) // part)
+
+
+def share_of(handle: int) -> int:
+    """Return how many files a handle may open together, and keep that for it in `shares`."""
+    shares[handle] = AT_ONCE  # noted before adding up, so that of two threads each sees the other
+    others = sum(shares.copy().values()) - AT_ONCE
+    shares[handle] = room = min(AT_ONCE, max(0, min(_MOST_AT_ONCE, descriptors_for(4)) - others))
+    return room
+
 
 def use(base: str, name: Name, flags: int, act: Callable[..., R], *arguments: Any) -> R:
     """Open what is called `name` below `base`, and return what `act` returns for its descriptor.

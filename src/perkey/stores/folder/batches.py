@@ -27,6 +27,7 @@ from perkey.files import (
     Handle,
     Locking,
     Staged,
+    descriptors_for,
     error_of,
     file_system_of,
     fill,
@@ -65,7 +66,7 @@ MOST_UNSYNCED: Final = 512
 
 _MOST_BYTES: Final = 64 << 20
 _MOST_SECONDS: Final = 1.0  # items of a slow source are written when the first of them is so old
-_MOST_FOLDERS: Final = 128  # each is open during the batch
+_MOST_FOLDERS: Final = 128  # each is open during the batch; fewer where few descriptors may be open
 _ATTEMPTS: Final = 32
 _FEW: Final = 16  # fewer are synced one by one: syncfs also waits for what other programs have written
 _SYNC_THREADS: Final = 8
@@ -98,6 +99,7 @@ class Batches(Iterator[list[Any]]):
         batch: list[Any] = []
         folders: set[Name] = set()
         size = 0
+        most_folders = min(_MOST_FOLDERS, descriptors_for(8))
         end = time.monotonic() + _MOST_SECONDS
         while self._error is None and len(batch) < self._most and size < _MOST_BYTES:
             try:
@@ -111,7 +113,7 @@ class Batches(Iterator[list[Any]]):
             batch.append(item)
             size += self._size_of(item)
             folders.add(self._name_of(item)[:-1])
-            if len(folders) == _MOST_FOLDERS or time.monotonic() > end:
+            if len(folders) >= most_folders or time.monotonic() > end:
                 break
         if not batch and self._error is not None:
             raise self._error

@@ -123,7 +123,7 @@ def insert_first(
     """
     if not _able.get(base, POSSIBLE):
         return []
-    with Handle() as files:
+    with Handle(lockable=True) as files:  # so that a forked child does not keep them open
         opened = files.open_first(repeat(".", len(data)), UNNAMED, _ALL_MAY, folder.fileno())
         if not opened or (base not in _able and not _has_right_mode(base, opened[0])):
             return []
