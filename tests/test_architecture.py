@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import perkey
 
 SOURCE = Path(perkey.__file__).parent
@@ -137,6 +139,16 @@ def test_importing_loads_nothing_heavy() -> None:
 def test_importing_loads_at_most_70_modules_of_perkey() -> None:
     """Each costs about half a millisecond; what few programs need is loaded when it is used."""
     assert int(run("import sys, perkey; print(sum(m.startswith('perkey') for m in sys.modules))")) <= 70
+
+
+@pytest.mark.parametrize(("module", "most"), [("perkey.synced", 76), ("perkey.cli", 63)])
+def test_importing_a_part_loads_few_modules(module: str, most: int) -> None:
+    """Searches, and the hashes and encodings of single backends, are loaded when they are used."""
+    late = "_hashlib hashlib base64 perkey.query perkey.dataspace click rich numpy redis pymongo zarr logging"
+    code = f"import sys, {module}; print([m for m in {late.split()} if m in sys.modules])"
+    assert run(code) == "[]"
+    count = f"import sys, {module}; print(sum(m.startswith('perkey') for m in sys.modules))"
+    assert int(run(count)) <= most
 
 
 def test_every_public_name_exists_and_is_documented() -> None:

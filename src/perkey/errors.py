@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 
 class PerkeyError(Exception):
@@ -69,10 +69,11 @@ class MissingItemError(PerkeyError, KeyError):
             return ""
 
 
-class _Known(NamedTuple):
+class _Known:
     """A function that returns what is known already; it can be pickled."""
 
-    result: Any
+    def __init__(self, result: Any) -> None:
+        self.result = result
 
     def __call__(self) -> Any:
         return self.result
