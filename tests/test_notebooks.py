@@ -251,7 +251,7 @@ def test_no_key_and_no_foreign_file_becomes_markup(texts: list[str]) -> None:
             d[perkey.quote(text, shorten=True)] = text
             with contextlib.suppress(OSError, ValueError):  # no file can have the name
                 Path(folder, text.replace("/", "_")).write_text("x")
-        assert f"{len(d):,} items" in page_of(d).text
+        assert perkey.errors.counted(len(d), "item") in page_of(d).text
         page_of(perkey.verify(d))
 
 
