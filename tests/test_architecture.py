@@ -2,10 +2,13 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import perkey
 
@@ -137,6 +140,30 @@ def test_importing_loads_nothing_heavy() -> None:
 def test_importing_loads_at_most_70_modules_of_perkey() -> None:
     """Each costs about half a millisecond; what few programs need is loaded when it is used."""
     assert int(run("import sys, perkey; print(sum(m.startswith('perkey') for m in sys.modules))")) <= 70
+
+
+@pytest.mark.parametrize(("module", "most"), [("perkey.synced", 76), ("perkey.cli", 63)])
+def test_importing_a_part_loads_few_modules(module: str, most: int) -> None:
+    """Searches, and the hashes and encodings of single backends, are loaded when they are used."""
+    late = "_hashlib hashlib base64 perkey.query perkey.dataspace click rich numpy redis pymongo zarr logging"
+    code = f"import sys, {module}; print([m for m in {late.split()} if m in sys.modules])"
+    assert run(code) == "[]"
+    count = f"import sys, {module}; print(sum(m.startswith('perkey') for m in sys.modules))"
+    assert int(run(count)) <= most
+
+
+def test_counts_agree_with_their_words() -> None:
+    """A number before a plural in a text that users read is written by `counted`, which knows of one."""
+    words = "items|tasks|faults|conflicts|keys|columns|rows|entries|more items"
+    found = re.compile(rf"\{{[^{{}}]*(?:len\(|\|count|count_text)[^{{}}]*\}}+ (?:{words})\b")
+    folders = [SOURCE / "cli", SOURCE / "viewer", SOURCE / "tools", SOURCE / "mapping", SOURCE / "formats"]
+    texts = [path for each in folders for path in (*each.rglob("*.py"), *each.rglob("*.html"))]
+    assert len(texts) > 100
+    assert {f"{path.name}: {text}" for path in texts for text in found.findall(path.read_text())} == {
+        # Of several keys, always.
+        "racing.py: {len(winners)} keys",
+    }
+    assert perkey.errors.counted(1, "entry") == "1 entry"
 
 
 def test_every_public_name_exists_and_is_documented() -> None:

@@ -292,7 +292,7 @@ def test_one_that_fails_is_told_with_its_key_and_the_rest_is_done(
     }[operation]
     with pytest.raises(OSError, match="a bad block") as caught:
         act()
-    assert caught.value.__notes__ == ["This was for the key ('k7',); 19 other items were done."]
+    assert caught.value.__notes__ == ["This was for the key ('k7',); done: 19 other items."]
     store.broken.clear()
     if operation in {"delete_many", "clear"}:
         assert slow == {"k7": 7}
@@ -347,10 +347,10 @@ def test_values_of_a_wrong_class_are_told_and_the_others_are_stored(slow: PersiD
 def test_a_key_that_is_none_keeps_no_other_value_from_being_stored(d: PersiDict[Any]) -> None:
     with pytest.raises(ValueError, match="bad/key") as caught:
         d.set_many([*numbered(30).items(), ("bad/key", 1), ("after", 2)])
-    assert caught.value.__notes__ == ["This was for the key 'bad/key'; 31 other items were done."]
+    assert caught.value.__notes__ == ["This was for the key 'bad/key'; done: 31 other items."]
     assert d == {**numbered(30), "after": 2}
     wrong: list[tuple[Any, int]] = [(([5],), 1), ("a", 3), (5, 2)]
-    with pytest.raises(BulkOperationError, match="2 items failed, 1 were done") as several:
+    with pytest.raises(BulkOperationError, match="2 items failed; done: 1:") as several:
         d.set_many(wrong)
     assert {type(error) for error in several.value.failures.values()} == {TypeError}
     assert d["a"] == 3

@@ -194,7 +194,7 @@ def test_documents_are_shown_and_their_keys_come_first(tmp_path: Path) -> None:
         page = page_of(doc)
         assert "30 items, of which 20 are shown" in page.text
         assert page.cells[2:4] == ["'k0'", "{'a': [0]}"]
-        assert "1 items" in page_of(doc["k3"]).text
+        assert "1 item" in page_of(doc["k3"]).text
     mine: Any = JSONAttrDict(str(tmp_path / "JSONAttrDict.json"))
     mine["_repr_html_"] = "mine"
     assert mine._repr_html_ == "mine"
@@ -251,7 +251,7 @@ def test_no_key_and_no_foreign_file_becomes_markup(texts: list[str]) -> None:
             d[perkey.quote(text, shorten=True)] = text
             with contextlib.suppress(OSError, ValueError):  # no file can have the name
                 Path(folder, text.replace("/", "_")).write_text("x")
-        assert f"{len(d):,} items" in page_of(d).text
+        assert perkey.errors.counted(len(d), "item") in page_of(d).text
         page_of(perkey.verify(d))
 
 
@@ -320,7 +320,7 @@ def test_what_is_not_an_item_is_bounded_too(kind: str, tmp_path: Path) -> None:
 
     with mock.patch("os.scandir", scandir):
         page = page_of(d)
-    assert "no items on the first page of the listing" in page.text
+    assert "no item on the first page of the listing" in page.text
     assert len(looked) <= 1001
 
 

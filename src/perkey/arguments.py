@@ -27,6 +27,25 @@ Duration: TypeAlias = float | TimeDelta
 Kinds = type[Any] | tuple[type[Any], ...]
 
 
+class _Missing:
+    """Equal to nothing, not even to itself."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = _Missing()
+"""Stands for an argument that was not given, or for a value that does not exist. Compare it with ``is``."""
+
+
 def wrong_kind(name: str, expected: str, value: object) -> TypeError:
     """Return the error about an argument of the wrong kind."""
     return TypeError(f"{name} must be {expected}, not {type(value).__name__}")

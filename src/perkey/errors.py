@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 
 class PerkeyError(Exception):
@@ -69,10 +69,11 @@ class MissingItemError(PerkeyError, KeyError):
             return ""
 
 
-class _Known(NamedTuple):
+class _Known:
     """A function that returns what is known already; it can be pickled."""
 
-    result: Any
+    def __init__(self, result: Any) -> None:
+        self.result = result
 
     def __call__(self) -> Any:
         return self.result
@@ -97,8 +98,8 @@ class AmbiguousPlaceError(PerkeyError, ValueError):
     def __str__(self) -> str:
         """List the choices, one a line; a command prints them on one."""
         shown = ";\n".join(
-            f"  {', '.join(f'{name}={value!r}' for name, value in chosen.items())} fits {count} "
-            f"{'name' if count == 1 else 'names'}"
+            f"  {', '.join(f'{name}={value!r}' for name, value in chosen.items())} "
+            f"fits {counted(count, 'name')}"
             for chosen, count in self.choices[:_MOST_CHOICES]
         )
         left_out = len(self.choices) - _MOST_CHOICES
@@ -289,7 +290,7 @@ class BulkOperationError(PerkeyError, RuntimeError):
         shown = [f"{shown_key(key)}: {error}" for key, error in list(self.failures.items())[:3]]
         more = ["..."] if len(self.failures) > len(shown) else []
         lines = "\n  ".join([*shown, *more])
-        return f"{len(self.failures)} items failed, {self.succeeded} were done:\n  {lines}"
+        return f"{counted(len(self.failures), 'item')} failed; done: {self.succeeded:,}:\n  {lines}"
 
 
 class _ValueAtPlaceError(PerkeyError):
@@ -454,6 +455,17 @@ class ComputationFailedError(PerkeyError, RuntimeError):
             f"{shown_key(self.key)}: the computation failed in {self.holder}, {attempts} failed so far; "
             f"call again to retry. It raised {self.type}: {self.text}\n{self.traceback}"
         )
+
+
+def counted(number: int, thing: str) -> str:
+    """Return how many things there are, in words for people.
+
+    >>> counted(1, "item"), counted(2000, "item"), counted(0, "entry")
+    ('1 item', '2,000 items', '0 entries')
+    """
+    if number != 1:
+        thing = f"{thing.removesuffix('y')}ies" if thing.endswith("ry") else f"{thing}s"
+    return f"{number:,} {thing}"
 
 
 def shown_key(key: Any) -> str:

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Final
 
 from perkey.answers import answer
+from perkey.errors import counted
 
 ROWS: Final = 20
 """How many rows of a table are shown."""
@@ -54,7 +55,7 @@ def size_text(number: float) -> str:
         if number < _STEP or unit == _UNITS[-1]:
             break
         number /= _STEP
-    return f"{number:.1f} {unit}" if unit != "bytes" else f"{number:.0f} {unit}"
+    return f"{number:.1f} {unit}" if unit != "bytes" else counted(round(number), "byte")
 
 
 def moment_text(seconds: float) -> str:
@@ -119,18 +120,18 @@ def count_text(what: str, shown: int, found: int, *, complete: bool) -> str:
     """Return how many things there are, as far as one page of a listing shows.
 
     Args:
-        what: The word for them, in the plural.
+        what: The word for one of them.
         shown: How many of them are shown.
         found: How many of them the page has.
         complete: Whether the listing ends with the page.
 
-    >>> count_text("items", 20, 1000, complete=False)
+    >>> count_text("item", 20, 1000, complete=False)
     'at least 1,000 items, of which 20 are shown'
     """
     if not complete and not found:
         return f"no {what} on the first page of the listing"
-    counted = f"{found:,} {what}" if complete else f"at least {found:,} {what}"
-    return counted if complete and shown == found else f"{counted}, of which {shown:,} are shown"
+    text = counted(found, what) if complete else f"at least {counted(found, what)}"
+    return text if complete and shown == found else f"{text}, of which {shown:,} are shown"
 
 
 # --- HTML ---------------------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ def _table_of(field: str, values: dict[Any, Any] | list[Any]) -> Markup:
         for key, value in picked
     ]
     headings = [""] * keyed + (columns or [""])
-    count = count_text("entries", len(rows), len(values), complete=True)
+    count = count_text("entry", len(rows), len(values), complete=True)
     return Markup(f"<p>{escaped(f'{field}: {count}')}</p>{table(headings, rows)}")
 
 

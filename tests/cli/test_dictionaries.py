@@ -131,7 +131,7 @@ def test_prune_by_age_and_size(place: str, program: Run) -> None:
     d = perkey.open(place)
     os.utime(d.path("total"), (1, 1))
     planned = program("prune", place, "--older-than", "2d", "-n", "-v")
-    assert "1 items" in planned.out
+    assert "1 item" in planned.out
     assert "total" in planned.err
     assert len(d) == 4
     program("prune", place, "--older-than", "2d")

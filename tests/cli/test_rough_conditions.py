@@ -115,6 +115,6 @@ def test_many_errors_are_listed_up_to_a_bound_and_then_counted(
     assert answer.code == 1
     *listed, last = answer.err.splitlines()
     assert len(listed) == 100
-    assert last == "perkey: 152 more items failed, which are not listed"
+    assert last == "perkey: 152 more items failed, not listed here"
     list_failures({("a",): "[Errno 28] No space left on device: '/x'"}, 1)
     assert capsys.readouterr().err == "perkey: a: No space left on device: '/x'\n"

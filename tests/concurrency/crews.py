@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import traceback
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -52,9 +51,20 @@ def times(short: int, long: int) -> int:
     return long if LONG else short
 
 
-def sample(test: str, step: int) -> Iterator[int]:
-    """Yield 0, 1, 2, ...; in the bounded form only every `step`-th number. The test's name sets the first."""
-    return count() if LONG else count(zlib.crc32(test.encode()) % step, step)
+def sample(step: int, *chosen: tuple[Collection[Any], Any]) -> Iterator[int]:
+    """Yield 0, 1, 2, ...; in the bounded form only every `step`-th number.
+
+    The first is the number of the test among those of its parametrisation, modulo `step`: as many tests
+    in a row as there are steps try every number together.
+
+    Args:
+        step: The distance of two numbers.
+        chosen: For each parameter all its values, and the value of this test.
+    """
+    first = 0
+    for values, value in chosen:
+        first = first * len(values) + list(values).index(value)
+    return count() if LONG else count(first % step, step)
 
 
 def run_crew(method: Method, jobs: Iterable[Job]) -> list[Any]:

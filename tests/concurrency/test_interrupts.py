@@ -110,13 +110,17 @@ def finalisers_may_swallow_interrupts() -> Iterator[None]:
     assert others == []
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
-@pytest.mark.parametrize("durability", ["none", "sync"])
+LOCK_KINDS: Final = ("folder", "file")
+DURABILITIES: Final = ("none", "sync")
+
+
+@pytest.mark.parametrize("kind", LOCK_KINDS)
+@pytest.mark.parametrize("durability", DURABILITIES)
 @pytest.mark.parametrize("name", ACTS)
 def test_an_interrupt_at_any_bytecode_leaves_no_descriptor_lock_or_temporary_file(
-    tmp_path: Path, name: str, durability: Durability, kind: LockKind, request: pytest.FixtureRequest
+    tmp_path: Path, name: str, durability: Durability, kind: LockKind
 ) -> None:
-    numbers = sample(request.node.name, 47)
+    numbers = sample(47, (ACTS, name), (DURABILITIES, durability), (LOCK_KINDS, kind))
     with finalisers_may_swallow_interrupts():
         with_locks(kind, interrupt_everywhere, tmp_path, ACTS[name], durability, kind, numbers)
 

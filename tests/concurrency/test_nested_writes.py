@@ -39,6 +39,11 @@ INNER: Final[dict[str, Act]] = {
     "remove": lambda store, item, _: item.remove(store),
     "read": lambda store, item, _: item.read(store),
 }
+OUTER_OF_BATCHES: Final = ("write", "write the version", "insert")
+INNER_OF_BATCHES: Final = (*INNER, "read and write")
+LOCK_KINDS: Final = ("folder", "file")
+DURABILITIES: Final = ("none", "sync")
+YES_OR_NO: Final = (True, False)
 
 
 def nest_everywhere(
@@ -65,16 +70,17 @@ def nest_everywhere(
     raise AssertionError
 
 
-@pytest.mark.parametrize("initially", [True, False])
+@pytest.mark.parametrize("initially", YES_OR_NO)
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize("outer", OUTER)
-@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("kind", LOCK_KINDS)
 def test_nested_writes_into_a_folder_are_linearisable(
     kind: LockKind, outer: str, inner: str, initially: bool, request: pytest.FixtureRequest
 ) -> None:
     store = DirectoryStore(request.getfixturevalue("tmp_path"), durability="none")
     where = "remove" if outer.startswith("remove") else "place"
-    numbers = sample(request.node.name, 29)
+    chosen = (OUTER, outer), (INNER, inner), (LOCK_KINDS, kind), (YES_OR_NO, initially)
+    numbers = sample(29, *chosen)
 
     def nest() -> int:
         return nest_everywhere(store, where, OUTER[outer], INNER[inner], initially=initially, numbers=numbers)
@@ -99,16 +105,17 @@ class Together(DirectoryStore):
         return result
 
 
-@pytest.mark.parametrize("initially", [True, False])
-@pytest.mark.parametrize("inner", [*INNER, "read and write"])
-@pytest.mark.parametrize("outer", ["write", "write the version", "insert"])
-@pytest.mark.parametrize("durability", ["none", "sync"])
+@pytest.mark.parametrize("initially", YES_OR_NO)
+@pytest.mark.parametrize("inner", INNER_OF_BATCHES)
+@pytest.mark.parametrize("outer", OUTER_OF_BATCHES)
+@pytest.mark.parametrize("durability", DURABILITIES)
 def test_nested_writes_into_a_batch_are_linearisable(
     durability: Durability, outer: str, inner: str, initially: bool, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue("tmp_path")
     together, store = Together(folder, durability=durability), DirectoryStore(folder, durability="none")
-    numbers = sample(request.node.name, 29)
+    chosen = (OUTER_OF_BATCHES, outer), (INNER_OF_BATCHES, inner)
+    numbers = sample(29, *chosen, (DURABILITIES, durability), (YES_OR_NO, initially))
 
     def write(_: Store, item: Recorder, version: Version) -> Event:
         with mock.patch.object(batches, "_FEW", 1):
@@ -124,13 +131,11 @@ def test_nested_writes_into_a_batch_are_linearisable(
     assert tried > 50
 
 
-@pytest.mark.parametrize("initially", [True, False])
+@pytest.mark.parametrize("initially", YES_OR_NO)
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize("outer", OUTER)
-def test_nested_writes_into_memory_are_linearisable(
-    outer: str, inner: str, initially: bool, request: pytest.FixtureRequest
-) -> None:
-    numbers = sample(request.node.name, 5)
+def test_nested_writes_into_memory_are_linearisable(outer: str, inner: str, initially: bool) -> None:
+    numbers = sample(5, (OUTER, outer), (INNER, inner), (YES_OR_NO, initially))
     tried = nest_everywhere(
         MemoryStore(), "", OUTER[outer], INNER[inner], initially=initially, numbers=numbers
     )

@@ -341,6 +341,6 @@ def test_names_that_are_not_rebuilt_say_what_replaces_them(project: Project) -> 
 
 def test_html(project: Project) -> None:
     project.open_job({"a": "<b>"}).init()
-    assert "<p>1 jobs</p>" in project._repr_html_()
+    assert "<p>1 job</p>" in project._repr_html_()
     assert "&lt;b&gt;" in project.find_jobs()._repr_html_()
     assert "filter=" in repr(project.find_jobs({"a": 1}))

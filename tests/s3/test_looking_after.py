@@ -303,5 +303,5 @@ def test_a_notebook_shows_a_bucket_by_one_request(  # noqa: PLR0917 - fixtures a
         assert proxy.counts == {"list": 1}
     other: PersiDict[Any] = place.open(file_type="txt")
     proxy.forget()
-    assert "no items on the first page of the listing" in other._repr_html_()
+    assert "no item on the first page of the listing" in other._repr_html_()
     assert proxy.counts == {"list": 1}

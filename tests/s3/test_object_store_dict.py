@@ -1,5 +1,6 @@
 """Dictionaries by address, over all that obstore reaches, and what they refuse."""
 
+import ast
 import pickle
 import secrets
 import subprocess
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 from contracts.dicts import AddOnlySmoke, PolicySmoke
 
@@ -344,11 +346,26 @@ def test_an_option_that_does_not_exist_is_told(bucket: str) -> None:
         d["a"] = 1
 
 
-@pytest.mark.parametrize("name", ["allow_http", "timeout", "proxy_url"])
-def test_an_option_of_the_client_is_sent_to_where_it_belongs(name: str) -> None:
+def client_option_names() -> list[str]:
+    """Return the names of the options of obstore's HTTP client, as its stub lists them."""
+    assert obstore.__file__
+    stub = ast.parse((Path(obstore.__file__).parent / "_store" / "_client.pyi").read_text())
+    lists = [
+        each for each in ast.walk(stub) if isinstance(each, ast.ClassDef) and each.name == "ClientConfig"
+    ]
+    fields = [each.target for each in lists[0].body if isinstance(each, ast.AnnAssign)]
+    return [each.id for each in fields if isinstance(each, ast.Name)]
+
+
+@pytest.mark.parametrize("name", client_option_names())
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_an_option_of_the_client_among_those_of_the_service_is_refused(scheme: str, name: str) -> None:
     """Obstore would end the thread that meets it, with no exception that programs catch."""
-    with pytest.raises(ValueError, match="client_options"):
-        ObjectStoreDict("s3://bucket/p", options={name: "true"})
+    endpoint = {"endpoint": "http://127.0.0.1:9"}
+    for spelling in (name, name.upper(), f"aws_{name}", f"google_{name}", f"azure_{name}"):
+        for options in ({spelling: "1"}, {**endpoint, spelling: "1"}, {spelling: "1", **endpoint}):
+            with pytest.raises(ValueError, match=f"^{spelling} .*client_options"):
+                ObjectStoreDict(f"{scheme}://bucket/p", options=options)
 
 
 def test_a_missing_folder_for_temporary_files_is_not_a_missing_item(

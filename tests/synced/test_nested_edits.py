@@ -18,6 +18,7 @@ KINDS: Final[dict[str, type[JSONDict]]] = {
     "buffer of bytes": BufferedJSONDict,
     "buffer of documents": MemoryBufferedJSONDict,
 }
+YES_OR_NO: Final = (False, True)
 
 
 def edit_twice(document: Any) -> None:
@@ -26,13 +27,11 @@ def edit_twice(document: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("buffered", [False, True])
-def test_each_edit_that_returned_is_there(
-    tmp_path: Path, kind: str, buffered: bool, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize("buffered", YES_OR_NO)
+def test_each_edit_that_returned_is_there(tmp_path: Path, kind: str, buffered: bool) -> None:
     path = tmp_path / "d.json"
     refused = 0
-    for number in sample(request.node.name, 13):
+    for number in sample(13, (KINDS, kind), (YES_OR_NO, buffered)):
         path.unlink(missing_ok=True)
         document = KINDS[kind](path)
         done: list[int] = []

@@ -10,6 +10,7 @@ import click
 
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, lines, note, working
+from perkey.errors import counted
 from perkey.files import Locking
 from perkey.showing import size_text
 from perkey.tools.diagnosis import Diagnosis, Promise
@@ -157,7 +158,7 @@ def _folder_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "locking", f"{facts['locking']['way']}, chosen by: {facts['locking']['chosen_by']}"
     yield "access", _access(facts["access"])
     files = facts["free"]["files"]
-    yield "free", size_text(facts["free"]["bytes"]) + ("" if files is None else f", {files:,} files")
+    yield "free", size_text(facts["free"]["bytes"]) + ("" if files is None else f", {counted(files, 'file')}")
     yield "leftovers", _leftovers(facts["leftovers"])
 
 
@@ -170,7 +171,7 @@ def _access(access: dict[str, Any]) -> str:
 def _leftovers(found: dict[str, Any]) -> str:
     parts = []
     if found["stale_files"]:
-        parts.append(f"{found['stale_files']} stale temporary files")
+        parts.append(counted(found["stale_files"], "stale temporary file"))
     if found["doctor"]:
         parts.append("a test of this command")
     text = ", ".join(parts) or "none"

@@ -15,6 +15,8 @@ from typing import Any, Final, TextIO, TypeVar, cast
 
 import click
 
+from perkey.errors import counted
+
 T = TypeVar("T")
 
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -201,7 +203,7 @@ def list_failures(found: Mapping[tuple[str, ...], str], total: int) -> None:
     for key, reason in found.items():
         note(f"perkey: {'/'.join(key)}: {' '.join(as_typed(reason).split())}")
     if total > len(found):
-        note(f"perkey: {total - len(found):,} more items failed, which are not listed")
+        note(f"perkey: {counted(total - len(found), 'more item')} failed, not listed here")
 
 
 @contextmanager

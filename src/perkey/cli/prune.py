@@ -19,6 +19,7 @@ from perkey.cli.places import (
     text_of_key,
 )
 from perkey.cli.tables import count_text
+from perkey.errors import counted
 from perkey.showing import size_text
 
 
@@ -94,7 +95,7 @@ def command(
     else:
         verb = "would be removed" if dry_run else "removed"
         line(
-            f"{count_text(report.removed)} items ({size_text(report.removed_bytes)}) {verb}, "
+            f"{counted(report.removed, 'item')} ({size_text(report.removed_bytes)}) {verb}, "
             f"{count_text(report.kept)} ({size_text(report.kept_bytes)}) kept"
         )
         list_failures(report.failures, report.failed)

@@ -23,6 +23,7 @@ from perkey.cli.places import (
 )
 from perkey.cli.transfers import cleaned_up
 from perkey.cli.values import encoded, is_text
+from perkey.errors import counted
 from perkey.expectations import ABSENT, ANY
 from perkey.formats import format_of
 from perkey.naming import Name, naming
@@ -85,7 +86,7 @@ def command(
             d.store.write(name_of(d, wanted), content, expect=_expected(d, no_clobber=no_clobber))
         except ConflictError:
             raise click.ClickException(f"{place} has the key {key!r} already; nothing was changed") from None
-    detail(f"{text_of_key(wanted)}: {len(content)} bytes")
+    detail(f"{text_of_key(wanted)}: {counted(len(content), 'byte')}")
 
 
 def _expected(d: PersiDict[Any], *, no_clobber: bool) -> Any:
@@ -140,7 +141,7 @@ def _put_many(place: str, source: IO[bytes], *, no_clobber: bool) -> None:
                 written += 1
             advance()
         if written:
-            remark(f"{written} items written")
+            remark(f"{counted(written, 'item')} written")
 
 
 def _items(d: PersiDict[Any], source: IO[bytes], failed: Any) -> Iterator[tuple[Name, bytes]]:

@@ -21,6 +21,7 @@ from perkey.cli.places import (
     resumable,
     text_of_key,
 )
+from perkey.errors import counted
 from perkey.keys import SafeStrTuple
 from perkey.naming import Name, naming
 from perkey.parallel import map_unordered
@@ -59,7 +60,7 @@ def command(
             if not found and not force:
                 failed(place, f"no key begins with {' or '.join(map(repr, keys))}" if keys else "no items")
             if found and not dry_run:
-                _confirm(f"remove {len(found)} items of {place}?")
+                _confirm(f"remove {counted(len(found), 'item')} of {place}?")
             act(d, place, found, failed, force=True)
         else:
             act(d, place, keys_from(keys), failed, force=force)
@@ -110,7 +111,7 @@ def _remove(
                 fail(name, error)
             advance()
     if removed:
-        remark(f"{removed} items removed")
+        remark(f"{counted(removed, 'item')} removed")
 
 
 def _existing(

@@ -15,6 +15,7 @@ from perkey.cli.output import detail, dumped, json_option, line, list_failures, 
 from perkey.cli.places import open_to_write, text_of_key, unpickle_option
 from perkey.cli.tables import count_text
 from perkey.cli.values import is_text
+from perkey.errors import counted
 from perkey.showing import size_text
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,10 +171,10 @@ def finish(report: Any, *, as_json: bool) -> None:
 def _summary(report: Any) -> str:
     would = "would be " if report.dry_run else ""
     parts = [
-        f"{count_text(report.copied)} items ({size_text(report.bytes)}) {would}copied",
+        f"{counted(report.copied, 'item')} ({size_text(report.bytes)}) {would}copied",
         f"{count_text(report.skipped)} there already",
     ]
     parts += [f"{count_text(report.deleted)} {would}deleted"] if report.deleted else []
-    parts += [f"{count_text(report.conflicts)} conflicts"] if report.conflicts else []
+    parts += [counted(report.conflicts, "conflict")] if report.conflicts else []
     parts += [f"{count_text(report.failed)} failed"] if report.failed else []
     return ", ".join(parts)

@@ -10,7 +10,7 @@ import click
 
 from perkey.cli.output import dumped, json_option, line, lines
 from perkey.cli.places import open_place, place_argument, place_command, prefix_from, text_of_key
-from perkey.cli.tables import count_text
+from perkey.errors import counted
 from perkey.naming import naming
 from perkey.showing import size_text
 
@@ -64,7 +64,7 @@ def command(*, place: str, prefix: str, depth: int | None, sizes: bool, as_json:
         return
     line(text_of_key(below) or d.store.describe())
     lines(_drawn(root, "", sizes=sizes))
-    line(f"{count_text(root.items)} items" + (f", {size_text(root.bytes)}" if sizes else ""))
+    line(counted(root.items, "item") + (f", {size_text(root.bytes)}" if sizes else ""))
 
 
 def _add(root: _Branch, key: tuple[str, ...], size: int, depth: int | None) -> None:
@@ -83,7 +83,7 @@ def _drawn(branch: _Branch, margin: str, *, sizes: bool) -> Iterator[str]:
     for number, (part, inner) in enumerate(sorted(branch.parts.items()), 1):
         ends = number == len(branch.parts)
         below = inner.items - inner.is_item
-        notes = [f"{count_text(below)} items"] if below and not inner.parts else []
+        notes = [counted(below, "item")] if below and not inner.parts else []
         notes += [size_text(inner.bytes)] if sizes else []
         note = f"  ({', '.join(notes)})" if notes else ""
         yield f"{margin}{last if ends else fork}{part}{'/' if below and not inner.is_item else ''}{note}"

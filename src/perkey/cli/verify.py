@@ -18,6 +18,7 @@ from perkey.cli.places import (
     unpickle_option,
 )
 from perkey.cli.tables import KEY, Column, Form, count_text, forms, show
+from perkey.errors import counted
 from perkey.showing import size_text
 
 _COLUMNS = tuple(map(Column, ("kind", "place", "detail", "moved_to")))
@@ -82,8 +83,8 @@ def command(
         faults = sum(fault.is_fault for fault in report.faults)
         unchecked = f", {count_text(report.unchecked)} of them unchecked" if report.unchecked else ""
         remark(
-            f"{count_text(report.items)} items, {size_text(report.bytes)}{unchecked}; "
-            f"{count_text(faults)} faults"
+            f"{counted(report.items, 'item')}, {size_text(report.bytes)}{unchecked}; "
+            f"{counted(faults, 'fault')}"
         )
     context.exit(report.exit_code)
 
@@ -97,5 +98,5 @@ def _move_back(d: perkey.PersiDict[Any], form: Form) -> None:
         show((KEY,), ({"key": text_of_key(key)} for key in report.restored), form)
         for kept in report.kept:
             note(f"perkey: {kept}: not moved back: the key has a newer value")
-        remark(f"{count_text(len(report.restored))} values are in their places again")
+        remark(f"{counted(len(report.restored), 'value')} moved back")
     raise click.exceptions.Exit(report.exit_code)

@@ -22,6 +22,8 @@ from numbers import Number
 from types import ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from perkey.errors import counted
+
 _MOST_LINES = 20
 _MOST_CHARS = 120
 
@@ -158,7 +160,7 @@ class Comparison:
             if not _same_atom(left, right):
                 yield _Pair((path, "[]", index), left, right)
         if len(before) != len(after):
-            yield f"{_shown(path)}: {len(before)} items -> {len(after)} items"
+            yield f"{_shown(path)}: {counted(len(before), 'item')} -> {counted(len(after), 'item')}"
 
     def _mappings(self, path: Path, old: Mapping[Any, Any], new: Mapping[Any, Any]) -> _Steps:
         before, after = list(old.items()), list(new.items())

@@ -16,6 +16,7 @@ from perkey.errors import (
     BulkOperationError,
     ConflictError,
     MissingExtraError,
+    counted,
     shown_key,
 )
 from perkey.expectations import ABSENT, ANY
@@ -251,7 +252,9 @@ class Tally:
         if len(self._failures) > 1 and not out_of_memory:
             raise BulkOperationError(self._failures, self._done)
         for key, error in (out_of_memory or self._failures).items():
-            error.add_note(f"This was for the key {shown_key(key)}; {self._done} other items were done.")
+            error.add_note(
+                f"This was for the key {shown_key(key)}; done: {counted(self._done, 'other item')}."
+            )
             raise error
 
 

@@ -67,6 +67,6 @@ def _keys(items: Items[Any]) -> Markup:
         for name, stat in found.items
         if (key := names.key_of(name)) is not None
     )
-    counted = count_text("items", len(rows), found.found, complete=found.complete)
+    found_text = count_text("item", len(rows), found.found, complete=found.complete)
     keys = table(("key", "size", "written"), rows, right=[1]) if rows else ""
-    return Markup(f"<p>{counted}</p>{keys}")
+    return Markup(f"<p>{found_text}</p>{keys}")

@@ -19,8 +19,9 @@ Each search parses its filter once, into a `Node`. The functions for paths into 
 `split`, `joined`, `value_at`, `leaves` and `nested`.
 """
 
+from perkey.arguments import MISSING
 from perkey.query.filters import Filter, Node, all_of, compile_filter, find, matches, parse
-from perkey.query.paths import MISSING, Path, Predicate, joined, leaves, nested, split, value_at
+from perkey.query.paths import Path, Predicate, joined, leaves, nested, split, value_at
 from perkey.query.simple import is_json, parse_filter
 
 __all__ = [

@@ -13,8 +13,8 @@ from itertools import chain
 from typing import Any, Final, TypeAlias, TypeVar
 
 from perkey.answers import answer
-from perkey.arguments import check_kind
-from perkey.query.paths import MISSING, Path, Predicate, holds_at, split
+from perkey.arguments import MISSING, check_kind
+from perkey.query.paths import Path, Predicate, holds_at, split
 
 K = TypeVar("K")
 V = TypeVar("V")

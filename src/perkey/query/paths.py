@@ -8,30 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
+from perkey.arguments import MISSING
+
 Path: TypeAlias = tuple[str, ...]
 """The keys. The empty path leads to the value itself."""
 
 Predicate: TypeAlias = Callable[[Any], bool]
 """Returns whether a value is as expected."""
 
-
-class _Missing:
-    """Equal to nothing, not even to itself."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Final = _Missing()
-"""Stands for the value at a path that does not exist. Compare it with ``is``."""
 
 _SINGLE: Final = frozenset((str, int, float, bool, type(None), list))
 

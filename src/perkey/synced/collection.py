@@ -322,8 +322,8 @@ def collection_html(collection: SyncedCollection) -> str:
         content = snapshot(collection)
         items = content.items() if isinstance(content, dict) else enumerate(content)
         rows = [(value_text(key), value_text(value)) for key, value in islice(items, ROWS)]
-        counted = count_text("items", len(rows), len(content), complete=True)
-        return page(name, place, [counted], [table(("key", "value"), rows)] if rows else [])
+        found_text = count_text("item", len(rows), len(content), complete=True)
+        return page(name, place, [found_text], [table(("key", "value"), rows)] if rows else [])
 
     return shown(build, lambda: f"{name} {place}")
 

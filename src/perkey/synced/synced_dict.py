@@ -7,7 +7,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMappi
 from typing import Any, ClassVar, Final, Self
 
 from perkey.answers import answer
-from perkey.query import MISSING
+from perkey.arguments import MISSING
 from perkey.synced.collection import SyncedCollection, admit, edit, is_at, peek, snapshot, wrap
 from perkey.synced.plain import Validator, copy_of, json_attr_dict_validator
 

@@ -28,7 +28,7 @@ from perkey.content import (
     as_data,
     close,
 )
-from perkey.errors import ConflictError, MissingExtraError
+from perkey.errors import ConflictError, MissingExtraError, counted
 from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version, refuse
 from perkey.keys import PersiDictKey
 from perkey.mapping import Items, PersiDict, items_of
@@ -366,7 +366,7 @@ class Copying:
         try:
             self._run(look)
         except Exception as error:
-            error.add_note(f"{self.report.copied} items were copied; the same call goes on from there")
+            error.add_note(f"copied: {counted(self.report.copied, 'item')}; the same call goes on from there")
             raise
         finally:
             if listed is not None:

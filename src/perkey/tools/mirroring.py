@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any, Literal
 
 from perkey.arguments import check_flag
-from perkey.errors import ConflictError
+from perkey.errors import ConflictError, counted
 from perkey.expectations import ANY, refuse
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict
@@ -136,8 +136,8 @@ class _Deletion:
         self._most = total if self._force else total // 2
         if doomed > self._most:
             raise ValueError(
-                f"{target}: delete=True would delete {doomed} of {total} items, more than half, which are "
-                f"not in {source}; look at the source, then pass force=True"
+                f"{target}: delete=True would delete {doomed} of {counted(total, 'item')}, more than half, "
+                f"which are not in {source}; look at the source, then pass force=True"
             )
 
     def run(self) -> None:

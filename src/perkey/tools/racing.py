@@ -18,6 +18,7 @@ from perkey.errors import (
     OutcomeUnknownError,
     PerkeyError,
     UnsupportedConditionError,
+    counted,
 )
 from perkey.jokers import ANY_ETAG, ITEM_NOT_AVAILABLE
 from perkey.mapping import PersiDict
@@ -293,11 +294,11 @@ class _Racer:
     def _exclusion(self) -> str:
         done = sum(self._meeting.said("acknowledged").values())
         conflicts = sum(self._meeting.said("attempts").values()) - done
-        return f"{done} increments acknowledged and counted, {conflicts} conflicts"
+        return f"{counted(done, 'increment')} acknowledged and found, {counted(conflicts, 'conflict')}"
 
     def _insertion(self) -> str:
         won = [len(own) for own in self._meeting.said("won").values()]
-        return f"{sum(won)} keys, each inserted by one machine ({', '.join(map(str, won))})"
+        return f"{counted(sum(won), 'key')}, each inserted by one machine ({', '.join(map(str, won))})"
 
 
 def _in_short(faults: list[str]) -> str:

@@ -15,13 +15,13 @@ from perkey.errors import PerkeyError
 from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, unquote
 from perkey.mapping import PersiDict
 from perkey.naming import naming
+from perkey.showing import size_text
 from perkey.tools.once import claims
 from perkey.viewer import panels as adding
 from perkey.viewer import values
 from perkey.viewer.charts import Axis, Series, bars, line
 from perkey.viewer.index import Branch, Index, Order
 from perkey.viewer.pages import Pages, Shown
-from perkey.viewer.text import size_text
 
 _PAGE: Final = 100
 _BRANCHES: Final = 200

@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from perkey.errors import counted
+from perkey.showing import size_text
 from perkey.viewer import text
 
 HERE: Final = Path(__file__).parent
@@ -48,7 +50,11 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            size=text.size_text, count=text.count_text, time=text.time_text, shortened=text.shortened
+            size=size_text,
+            count=text.count_text,
+            counted=counted,
+            time=text.time_text,
+            shortened=text.shortened,
         )
 
     def render(self, template: str, /, **context: Any) -> str:

@@ -15,8 +15,6 @@ _HIDDEN: Final = re.compile(
 )
 """Control characters, marks that turn the direction of text, invisible characters and lone surrogates."""
 
-_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_STEP: Final = 1024
 _LONGEST_CELL: Final = 60
 
 
@@ -56,19 +54,6 @@ def cell_text(value: Any) -> str:
     else:
         found = json.dumps(value, default=str, ensure_ascii=False)
     return shortened(found, _LONGEST_CELL)
-
-
-def size_text(number: float) -> str:
-    """Return a number of bytes for people.
-
-    >>> size_text(10), size_text(2048)
-    ('10 bytes', '2.0 KiB')
-    """
-    for unit in _UNITS:
-        if number < _STEP or unit == _UNITS[-1]:
-            break
-        number /= _STEP
-    return f"{number:.1f} {unit}" if unit != "bytes" else f"{number:.0f} {unit}"
 
 
 def count_text(number: int) -> str:

@@ -16,9 +16,10 @@ from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from perkey.formats import find_format, format_of
+from perkey.showing import size_text
 from perkey.viewer import images, pickles
 from perkey.viewer.charts import Axis, Series, line
-from perkey.viewer.text import shortened, size_text
+from perkey.viewer.text import shortened
 
 Kind: TypeAlias = Literal["note", "tree", "table", "image", "plot", "text"]
 

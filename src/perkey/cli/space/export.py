@@ -9,6 +9,7 @@ import click
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, note, working
 from perkey.cli.selecting import Words, project_here, select_options, selected
+from perkey.errors import counted
 
 
 @click.command("export", cls=Command)
@@ -41,4 +42,4 @@ def command(
     if as_json:
         line(dumped(done))
     else:
-        note(f"Exported {len(done)} jobs to {target}.")
+        note(f"Exported {counted(len(done), 'job')} to {target}.")

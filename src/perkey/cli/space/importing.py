@@ -12,6 +12,7 @@ from perkey.cli.options import Command
 from perkey.cli.output import dumped, json_option, line, note, working
 from perkey.cli.selecting import project_here
 from perkey.dataspace.sync import DocSync, FileSync
+from perkey.errors import counted
 
 
 @click.command("import", cls=Command)
@@ -52,7 +53,7 @@ def command(
     if as_json:
         line(dumped(done))
     else:
-        note(f"Imported {len(done)} jobs from {origin}.")
+        note(f"Imported {counted(len(done), 'job')} from {origin}.")
 
 
 def _synchronisation(context: click.Context, *, interactive: bool) -> dict[str, Any]:

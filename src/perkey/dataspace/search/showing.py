@@ -10,7 +10,7 @@ from typing import Any, Final
 from perkey.answers import answer, system_answer
 from perkey.dataspace.search.filter import JobFilter
 from perkey.dataspace.space import FN_DOCUMENT, FN_STATEPOINT, Space
-from perkey.errors import CorruptValueError
+from perkey.errors import CorruptValueError, counted
 from perkey.files import OURS
 from perkey.showing import ROWS, Markup, count_text, escaped, page, shown, size_text, table, value_text
 
@@ -58,8 +58,8 @@ def jobs_html(
 
     def build() -> str:
         if last is not None:
-            counted = f"{count_text('jobs', len(last[:_JOBS]), len(last), complete=True)} (last search)"
-            part = _jobs_table(space, last[:_JOBS], counted)
+            found_text = f"{count_text('job', len(last[:_JOBS]), len(last), complete=True)} (last search)"
+            part = _jobs_table(space, last[:_JOBS], found_text)
         else:
             part = _first_jobs(space) if jobs.is_open else _first_matches(space, jobs)
         return page(title, space.config.root, [text()], [part])
@@ -95,7 +95,7 @@ def job_html(
 def _first_jobs(space: Space) -> Markup:
     ids, complete = space.workspace.beginning()
     picked = sorted(ids)[:_JOBS] if complete else sorted(ids[:_JOBS])
-    return _jobs_table(space, picked, count_text("jobs", len(picked), len(ids), complete=complete))
+    return _jobs_table(space, picked, count_text("job", len(picked), len(ids), complete=complete))
 
 
 def _first_matches(space: Space, jobs: JobFilter) -> Markup:
@@ -107,13 +107,13 @@ def _first_matches(space: Space, jobs: JobFilter) -> Markup:
     }
     matching = jobs.select(list(statepoints), statepoints, space.documents)
     all_seen = complete and len(looked) == len(ids)
-    counted = f"{len(matching):,} of the first {len(looked):,} jobs match; iterate or call len() for all"
+    found_text = f"{len(matching):,} of the first {len(looked):,} jobs match; iterate or call len() for all"
     if all_seen:
-        counted = count_text("jobs", len(matching[:_JOBS]), len(matching), complete=True)
-    return _jobs_table(space, sorted(matching)[:_JOBS], counted)
+        found_text = count_text("job", len(matching[:_JOBS]), len(matching), complete=True)
+    return _jobs_table(space, sorted(matching)[:_JOBS], found_text)
 
 
-def _jobs_table(space: Space, jobs: list[str], counted: str) -> Markup:
+def _jobs_table(space: Space, jobs: list[str], found_text: str) -> Markup:
     """Return a row for each job: its id, and the values of its state point and document."""
     rows: dict[str, dict[str, Any]] = {}
     for job in jobs:
@@ -123,13 +123,13 @@ def _jobs_table(space: Space, jobs: list[str], counted: str) -> Markup:
         rows[job] = values | {f"doc.{key}": value for key, value in _document(space, job).items()}
     columns = list(dict.fromkeys(name for values in rows.values() for name in values))
     columns.sort(key=lambda name: not name.startswith("sp."))
-    more = f"; {len(columns) - _COLUMNS} more columns" if len(columns) > _COLUMNS else ""
+    more = f"; {counted(len(columns) - _COLUMNS, 'more column')}" if len(columns) > _COLUMNS else ""
     del columns[_COLUMNS:]
     cells = [
         [job, *(value_text(values[name]) if name in values else "" for name in columns)]
         for job, values in rows.items()
     ]
-    return Markup(f"<p>{escaped(counted + more)}</p>{table(['job', *columns], cells) if cells else ''}")
+    return Markup(f"<p>{escaped(found_text + more)}</p>{table(['job', *columns], cells) if cells else ''}")
 
 
 def _document(space: Space, job: str) -> Mapping[str, Any]:
@@ -141,9 +141,9 @@ def _document(space: Space, job: str) -> Mapping[str, Any]:
 
 
 def _mapping(name: str, values: Mapping[str, Any]) -> Markup:
-    counted = count_text("entries", min(len(values), ROWS), len(values), complete=True)
+    found_text = count_text("entry", min(len(values), ROWS), len(values), complete=True)
     rows = [(value_text(key), value_text(value)) for key, value in islice(values.items(), ROWS)]
-    return Markup(f"<p>{escaped(f'{name}: {counted}')}</p>{table(('key', 'value'), rows) if rows else ''}")
+    return Markup(f"<p>{escaped(f'{name}: {found_text}')}</p>{table(('key', 'value'), rows) if rows else ''}")
 
 
 def _files(folder: str) -> tuple[list[tuple[str, str]], bool]:

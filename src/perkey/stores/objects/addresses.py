@@ -44,7 +44,12 @@ _HARMLESS_TO_CLIENTS: Final = frozenset(
      "randomize_addresses")
 )  # fmt: skip
 
-_TO_CLIENTS: Final = _HARMLESS_TO_CLIENTS | {"allow_invalid_certificates", "default_headers", "proxy_url"}
+_TO_CLIENTS: Final = _HARMLESS_TO_CLIENTS | {
+    *("allow_invalid_certificates", "default_headers", "root_certificate"),
+    *("proxy_url", "proxy_ca_certificate", "proxy_excludes"),
+    *("http2_keep_alive_interval", "http2_keep_alive_timeout", "http2_keep_alive_while_idle"),
+    "http2_max_frame_size",
+}
 """Options of an HTTP client: among those of a service they would end obstore, and with it the program."""
 
 
@@ -84,11 +89,12 @@ def endpoint_in(options: Mapping[str, Any]) -> str | None:
     """Return the endpoint that is among the options of a service.
 
     Raises:
-        TypeError, ValueError: The endpoint is not valid.
+        TypeError, ValueError: The endpoint is not valid, or an option is one of the HTTP client.
     """
+    for name in options:
+        if _bare(name) in _TO_CLIENTS:
+            raise ValueError(f"{name} is an option of the HTTP client: pass it in client_options")
     for name, value in options.items():
-        if name.lower() in _TO_CLIENTS:
-            raise ValueError(f"{name} is an option of the client: pass it in client_options")
         if _bare(name) in _ENDPOINTS:
             check_endpoint(value)
             return str(value)

@@ -6,7 +6,6 @@ replaced the version or never had one; then the content itself is compared.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Final, cast
@@ -86,7 +85,7 @@ class MongoDocument(Resource):
         if self.collection.find_one(self.uid, {"_id": 1}) is not None:
             raise ConflictError((str(self.uid),), None)
         # MongoDB keeps only `_id` unique by itself: of two insertions with one `_id` one succeeds.
-        unique = {"_id": f"perkey-{hashlib.sha256(repr(sorted(self.uid.items())).encode()).hexdigest()}"}
+        unique = {"_id": f"perkey-{_digest(repr(sorted(self.uid.items())).encode())}"}
         try:
             self.collection.insert_one({**unique, **self.uid, **fields})
         except DuplicateKeyError:
@@ -113,7 +112,13 @@ class MongoDocument(Resource):
 
 def _version_of(data: Plain) -> Version:
     """Return a version for content without one."""
-    return f"={hashlib.sha256(encode(data)).hexdigest()}"
+    return f"={_digest(encode(data))}"
+
+
+def _digest(content: bytes) -> str:
+    from hashlib import sha256  # loads OpenSSL
+
+    return sha256(content).hexdigest()
 
 
 class MongoDBCollection(SyncedCollection):

@@ -7,7 +7,6 @@ atomically.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, cast
@@ -113,7 +112,9 @@ class RedisKey(BytesResource):
 
 
 def _version_of(content: bytes) -> Version:
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    from hashlib import sha1  # loads OpenSSL
+
+    return sha1(content, usedforsecurity=False).hexdigest()
 
 
 class RedisCollection(SyncedCollection):

@@ -6,8 +6,6 @@ several processes at the same moment only the last one remains, and the earlier 
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64decode, b64encode
 from collections.abc import Hashable
 from typing import Any, ClassVar, Final, Protocol, cast
 
@@ -62,24 +60,24 @@ class ZarrArray(BytesResource):
         text = self._text()
         if text is None:
             raise KeyError(self.name)
-        version = hashlib.sha256(text.encode()).hexdigest()
+        version = _digest(text)
         return None if version == known else (self._decoded(text), version)
 
     def write_bytes(self, content: bytes, expect: Expectation) -> Version:
-        text = content.decode() if self.codec is None else b64encode(self.codec.encode(content)).decode()
+        text = self._encoded(content)
         with _lock:
             if _writing:  # by this thread
                 raise NestedWriteError(self.describe())
             try:
                 _writing.append(self)
                 there = self._text()
-                found = ABSENT if there is None else hashlib.sha256(there.encode()).hexdigest()
+                found = ABSENT if there is None else _digest(there)
                 if found != expect:
                     raise ConflictError((self.name,), expect, found)
                 self._array()[0] = text
             finally:
                 _writing.clear()
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(text)
 
     def describe(self) -> str:
         return f"{self.group.store_path}/{self.name}"
@@ -112,13 +110,28 @@ class ZarrArray(BytesResource):
             self.name, shape=(1,), chunks=(1,), dtype="string", compressors=None, fill_value=""
         )
 
+    def _encoded(self, content: bytes) -> str:
+        if self.codec is None:
+            return content.decode()
+        from base64 import b64encode
+
+        return b64encode(self.codec.encode(content)).decode()
+
     def _decoded(self, text: str) -> bytes:
         if self.codec is None:
             return text.encode()
+        from base64 import b64decode
+
         try:
             return bytes(self.codec.decode(b64decode(text, validate=True)))
         except Exception as error:
             raise CorruptValueError(f"not what the codec makes: {error}", place=self.describe()) from error
+
+
+def _digest(text: str) -> Version:
+    from hashlib import sha256  # loads OpenSSL
+
+    return sha256(text.encode()).hexdigest()
 
 
 class ZarrCollection(SyncedCollection):

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from perkey.answers import answer
 from perkey.arguments import check_callable, check_count, check_flag, check_iterable, check_kind
-from perkey.errors import BusyError, ComputationFailedError, shown_key
+from perkey.errors import BusyError, ComputationFailedError, counted, shown_key
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple, key_of
 from perkey.mapping import PersiDict, progress_bar
 from perkey.naming import Name
@@ -173,7 +173,8 @@ class Report:
         """Summarise, and show the first failures."""
         counts = [len(each) for each in (self.computed, self.reused, self.failed, self.held)]
         computed, reused, failed, held = counts
-        lines = [f"{sum(counts)} tasks: {computed} computed, {reused} reused, {failed} failed, {held} held"]
+        total = counted(sum(counts), "task")
+        lines = [f"{total}: {computed} computed, {reused} reused, {failed} failed, {held} held"]
         lines += [f"held: {shown_key(key)} by {holder}" for key, holder in list(self.held.items())[:_SHOWN]]
         for key, failure in list(self.failed.items())[:_SHOWN]:
             times = "once" if failure.count == 1 else f"{failure.count} times"

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from numbers import Real
 from typing import Final, Literal
 
+from perkey.showing import size_text
 from perkey.viewer.charts.svg import label as short_label
-from perkey.viewer.text import size_text
 
 Kind = Literal["number", "log", "time", "bytes", "text"]
 
