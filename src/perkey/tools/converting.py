@@ -450,11 +450,6 @@ def _open(
         return lambda: _of_cache(source)
     if isinstance(source, Mapping) or (hasattr(source, "keys") and hasattr(source, "__getitem__")):
         return lambda: ((key, source[key]) for key in source.keys())  # noqa: SIM118 - not only mappings
-<<<<<<< HEAD
-=======
-    if hasattr(source, "iterkeys"):  # a cache of diskcache
-        return lambda: _pairs_of_cache(source)
->>>>>>> tend
     if not isinstance(source, str | os.PathLike):
         raise wrong_kind("source", "a PersiDict, a path or an address, or a mapping", source)
     return _open_path(os.fspath(source), kind, file_type, in_place=in_place)
@@ -569,7 +564,6 @@ def _caches(path: str) -> list[str]:
 
 
 def _read_diskcache(path: str) -> Iterator[Pair]:
-<<<<<<< HEAD
     kind = _library("diskcache").Cache
     for folder in _caches(path):
         with kind(folder) as cache:
@@ -582,17 +576,6 @@ def _of_cache(cache: Any) -> Iterator[Pair]:
     for key in cache:
         value = cache.get(key, absent)
         if value is not absent:
-=======
-    with _library("diskcache").Cache(path) as cache:
-        yield from _pairs_of_cache(cache)
-
-
-def _pairs_of_cache(cache: Any) -> Iterator[Pair]:
-    absent = object()
-    for key in cache.iterkeys():
-        value = cache.get(key, absent)
-        if value is not absent:  # else it has expired
->>>>>>> tend
             yield key, value
 
 
