@@ -24,7 +24,7 @@ class SimulatedClock(Clock):
         now: What `monotonic` shows.
         wall_offset: How much greater the date is.
         slept: For how long the machine was suspended, which `monotonic` does not count.
-        while_asleep: Called whenever somebody has slept.
+        while_asleep: Called after each sleep.
     """
 
     def __init__(self) -> None:

@@ -479,7 +479,7 @@ class Lease:
         except answer(OSError):
             if failure is None or self.record.takeovers:
                 raise
-            return self._removed()  # no space for the failure: a removal needs none, and nobody has to wait
+            return self._removed()  # no space for the failure: a removal needs no space
 
 
 class Patience:

@@ -70,7 +70,7 @@ class Spot:
         """
         store = self.store
         if store in _comparing or store.read_only:
-            return  # one that is only read says so itself
+            return  # one that is only read refuses the write itself
         if not store.supports("write", "version"):
             reason = "it does not compare versions, and claims are renewed and taken over by them"
             raise refuse(store.describe(self.name), "write", "version", reason)
