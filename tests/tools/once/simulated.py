@@ -10,27 +10,34 @@ from typing import TypeVar
 
 from perkey.content import Content, Data, bytes_of
 from perkey.expectations import ANY, Expectation, Version
-from perkey.naming import Name
+from perkey.naming import CLAIM_ENDING, Name
 from perkey.stores import MemoryStore, WrapperStore
 from perkey.tools.once.holders import Clock
-from perkey.tools.once.places import is_claim
 
 R = TypeVar("R")
 
 
 class SimulatedClock(Clock):
-    """Time that passes when a test says so."""
+    """Time that passes when a test says so.
+
+    Attributes:
+        now: What `monotonic` shows.
+        wall_offset: How much greater the date is.
+        slept: For how long the machine was suspended, which `monotonic` does not count.
+        while_asleep: Called after each sleep.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.wall_offset = 0.0
+        self.slept = 0.0
         self.while_asleep: Callable[[], object] = lambda: None
 
     def monotonic(self) -> float:
         return self.now
 
     def running(self) -> float:
-        return self.now
+        return self.now + self.slept
 
     def wall(self) -> float:
         return self.now + self.wall_offset
@@ -81,7 +88,7 @@ class ScriptedStore(WrapperStore):
     def _do(self, name: Name, act: Callable[[], R], *, is_read: bool = False) -> R:
         self.requests += 1
         self.is_read = is_read
-        self.is_claim = name[-1:] != () and is_claim(name)
+        self.is_claim = bool(name) and name[-1].endswith(CLAIM_ENDING)
         self.clock.now += self.latency
         self.before()
         result = act()

@@ -205,6 +205,43 @@ def test_those_that_waited_for_an_attempt_get_its_failure_and_later_calls_try_ag
     assert claims(folder, free=True) == []
 
 
+@pytest.mark.parametrize("where", ["here", "in another process"])
+def test_calls_that_wait_share_one_look_at_a_failure(where: str, folder: PersiDict[Any]) -> None:
+    store = FaultyStore(folder.store)
+    seen = PersiDict[Any](store)
+    holder: Computation[Any] = Computation(folder, "a", Policy())
+    if where == "in another process":
+        holder.close()
+        holder = Other(folder, SimulatedClock())
+    assert isinstance(holder.step(), Turn)
+    count = 20
+    with ThreadPoolExecutor(count) as pool:
+        waiting = [pool.submit(compute_once, seen, "a", int, lease=2.0) for _ in range(count)]
+        await_calls(count + (where == "here"), seen, "a")
+        time.sleep(0.3)
+        before = store.calls["read"]
+        holder.fail(ValueError("no such thing"))
+        holder.close()
+        assert {type(each.exception(30)) for each in waiting} == {ComputationFailedError}
+    assert store.calls["read"] - before <= 2, "the looks of all calls"
+    assert compute_once(seen, "a", int) == 0
+
+
+def test_a_call_that_comes_after_a_failure_waits_for_the_next_attempt(folder: PersiDict[Any]) -> None:
+    """Though other calls of its process have waited for the one that failed."""
+    slow = Slow(ValueError("first"))
+    with computing(folder, "a", slow) as first, Computation[Any](folder, "a", Policy()) as early:
+        assert isinstance(early.step(), Wait)
+        slow.end.set()
+        assert isinstance(first.exception(), ValueError)
+        with computing(folder, "a", Slow()) as second, Computation[Any](folder, "a", Policy()) as late:
+            assert isinstance(late.step(), Wait)
+            with pytest.raises(ComputationFailedError, match="first"):
+                early.step()
+            assert isinstance(late.step(), Wait)
+    assert second.result() == 7
+
+
 def test_a_waiter_in_another_process_gets_the_failure(folder: PersiDict[Any]) -> None:
     """The room of this process is not shared with another one's: the claim is."""
     clock = SimulatedClock()
@@ -469,8 +506,9 @@ def test_a_value_that_was_inserted_after_the_first_look_is_not_computed_again() 
 
     def insert() -> None:
         world.store.before = lambda: None
-        with Computation[Any](world.d, "a", Policy(), clock=world.clock) as former:
-            assert former.run(lambda: 1) == 1
+        former = Other(world.d, world.clock)
+        assert former.run(lambda: 1) == 1
+        former.close()
 
     def function() -> int:
         raise AssertionError

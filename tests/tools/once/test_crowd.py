@@ -217,7 +217,7 @@ def test_a_crowd_on_a_folder(program: str, tmp_path: Path) -> None:
 def test_a_crowd_on_a_bucket_whose_replies_are_lost(
     engine: str, program: str, tmp_path: Path, proxy: Proxy, bucket: str
 ) -> None:
-    """And which is away for a while, in which workers are killed, too."""
+    """And which is away for a while; workers that were stopped before may sleep through a part of that."""
 
     def be_away() -> None:
         proxy.heal()

@@ -219,6 +219,8 @@ class _Room:
         holder: Its process, as text.
         calls: How many calls there are.
         found: How many calls have ended with a value.
+        failure: The failure that was seen last.
+        failures: How many were seen.
         listeners: Called when the claim has changed, too.
     """
 
@@ -229,7 +231,16 @@ class _Room:
         self.holder: str | None = None
         self.calls = 0
         self.found = 0
+        self.failure: Failure | None = None
+        self.failures = 0
         self.listeners: dict[int, Callable[[], object]] = {}
+
+    def fail(self, failure: Failure) -> None:
+        """Let all calls that wait have a failure; those that come later wait for another attempt."""
+        with self.changed:
+            self.failure = failure
+            self.failures += 1
+            self.nonce = ""
 
     def notify(self) -> None:
         """Let all calls look again."""
@@ -306,6 +317,7 @@ class Computation(Generic[R]):
         self._room = _rooms.enter(self._spot.identity)
         self._has_found = False
         self._found_before = self._room.found
+        self._failures_before = self._room.failures
 
     def _find(self) -> Look:
         return Look(self._d.get(self._key, ABSENT))
@@ -418,7 +430,9 @@ class Computation(Generic[R]):
         """
         if self._began is None:
             self._began = self._clock.monotonic()
+            self._failures_before = self._room.failures
             return self._contend()
+        self._raise_new_failure()
         try:
             found = self._contend()
         except answer(*FAILURES) as error:
@@ -467,7 +481,20 @@ class Computation(Generic[R]):
     def _note(self, record: Record | None) -> None:
         """Take note of the claim, and raise if the attempt that this call waited for has failed."""
         failure = None if record is None else record.failure
-        if record is not None and failure is not None and failure.attempt in self._waited_for:
+        if failure is not None and failure.attempt in self._waited_for:
+            self._room.fail(failure)
+            self._raise_new_failure()
+        if record is not None and not record.free:
+            self._check_not_own(record.nonce)
+            self._waited_for.add(record.nonce)
+            if self._room.nonce != record.nonce:
+                self._room.nonce, self._room.holder = record.nonce, str(record.holder)
+                self._room.notify()
+
+    def _raise_new_failure(self) -> None:
+        """Raise if an attempt has failed since this call began to wait. Cost: none."""
+        failure = self._room.failure
+        if failure is not None and self._room.failures != self._failures_before:
             raise ComputationFailedError(
                 self._spot.key,
                 type=failure.type,
@@ -476,12 +503,6 @@ class Computation(Generic[R]):
                 count=failure.count,
                 holder=failure.holder,
             )
-        if record is not None and not record.free:
-            self._check_not_own(record.nonce)
-            self._waited_for.add(record.nonce)
-            if self._room.nonce != record.nonce:
-                self._room.nonce, self._room.holder = record.nonce, str(record.holder)
-                self._room.notify()
 
     def _check_not_own(self, nonce: str) -> None:
         if nonce in _computing.get():
@@ -537,10 +558,18 @@ class Computation(Generic[R]):
         """Keep an exception of the function as this attempt's failure; return the old value, or ABSENT."""
         record = self._claim.record
         if record is not None:
-            self._claim.release(Failure.of(error, record))
+            self.keep(Failure.of(error, record))
         if self._old is not ABSENT:
             log("a value could not be computed before its time was over, the old one is used: %r", error)
         return self._old
+
+    def keep(self, failure: Failure) -> bool:
+        """Keep a failure in the claim, for all that wait; return False if another process took over."""
+        self._claim.release(failure)
+        if self._claim.lost:
+            return False
+        self._room.fail(failure)
+        return True
 
     def insert(self, value: R) -> R:
         """Store a result, and return the stored value: this one, or one that was stored before."""

@@ -260,6 +260,8 @@ class Contender:
 
     def _take(self, before: Record | None, expect: Expectation) -> Lease | None:
         """Write a claim of this process, and return its lease; None if another writer was first."""
+        if expect is ABSENT:
+            self.spot.require_versions()
         began = self._clock.running()
         mine = Record(
             nonce=secrets.token_hex(16),
@@ -472,7 +474,12 @@ class Lease:
         return True
 
     def _gave_back(self, failure: Failure | None) -> bool:
-        return swap(self.spot, self.record.released(failure), self._version) is not None
+        try:
+            return swap(self.spot, self.record.released(failure), self._version) is not None
+        except answer(OSError):
+            if failure is None or self.record.takeovers:
+                raise
+            return self._removed()  # no space for the failure: a removal needs no space
 
 
 class Patience:

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from perkey.arguments import check_kind
-from perkey.expectations import Expectation, Version
+from perkey.expectations import Expectation, Version, refuse
 from perkey.keys import NonEmptyPersiDictKey, NonEmptySafeStrTuple
 from perkey.mapping import PersiDict
 from perkey.naming import CLAIM_ENDING, MAX_PART_BYTES, Name, naming
 from perkey.stores import CachedStore, MemoryStore, NullStore, PrefixStore, Store, WrapperStore
 
 _DIGEST_LEN: Final = 32
+
+_comparing: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
+"""The stores that are known to compare versions."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,20 @@ class Spot:
     def remove(self, version: Version) -> None:
         """Remove the claim if it is at a version; raises ConflictError, UnsupportedConditionError."""
         self.store.remove(self.name, expect=version)
+
+    def require_versions(self) -> None:
+        """Raise UnsupportedConditionError if the place does not compare versions. Cost: asked once per store.
+
+        Such a place may refuse second insertions all the same. A claim there could be neither renewed, taken
+        over nor given back.
+        """
+        store = self.store
+        if store in _comparing or store.read_only:
+            return  # one that is only read refuses the write itself
+        if not store.supports("write", "version"):
+            reason = "it does not compare versions, and claims are renewed and taken over by them"
+            raise refuse(store.describe(self.name), "write", "version", reason)
+        _comparing.add(store)
 
     @property
     def identity(self) -> object:
@@ -115,11 +132,6 @@ def claim_leaf(leaf: str, file_type: str) -> str:
 
     digest = b32encode(sha256(leaf.encode("ascii")).digest()).decode("ascii")[:_DIGEST_LEN].lower()
     return f"=={digest}.{file_type}{CLAIM_ENDING}"
-
-
-def is_claim(name: Name) -> bool:
-    """Return whether a stored name is that of a claim."""
-    return name[-1].endswith(CLAIM_ENDING)
 
 
 def spots(d: PersiDict[Any]) -> Iterator[Spot]:

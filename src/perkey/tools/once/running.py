@@ -271,8 +271,7 @@ class _Attempt(Computation[Any]):
         """Keep an error as the failure of this attempt, and return it; None if another process took over."""
         record = self.record or Record("", 0, 0, self._policy.lease, this_process(), self._clock.wall(), "")
         failure = Failure.of(error, record)
-        self._claim.release(failure)
-        return None if self._claim.lost else failure
+        return failure if self.keep(failure) else None
 
 
 # --- Running --------------------------------------------------------------------------------------
