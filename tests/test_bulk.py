@@ -317,7 +317,7 @@ def test_several_that_fail_are_all_told(operation: str, slow: PersiDict[Any], st
         (f"k{number}",): f"bad block {number}" for number in (3, 5, 8)
     }
     assert told.succeeded == 17
-    assert "3 items failed, 17 were done" in str(told)
+    assert "3 items failed; done: 17:" in str(told)
     assert "('k3',): bad block 3" in str(told)
     twin = pickle.loads(pickle.dumps(told))
     assert str(twin) == str(told)
@@ -329,7 +329,7 @@ def test_values_that_cannot_be_stored_are_told_and_the_others_are_stored(d: Pers
     with pytest.raises(UnstorableValueError) as caught:
         d.set_many([("a", 1), ("bad", lambda: None), ("b", 2)])
     assert caught.value.key == key("bad")
-    assert "2 other items were done" in caught.value.__notes__[0]
+    assert "done: 2 other items" in caught.value.__notes__[0]
     assert d == {"a": 1, "bad": "old", "b": 2}
     with pytest.raises(BulkOperationError) as several:
         d.set_many({"bad": lambda: None, "worse": lambda: None, "c": 3})

@@ -171,7 +171,7 @@ def test_one_that_fails_is_told_with_its_key_and_the_rest_is_done(
     proxy.plan(only_for({"k7"}, says(403, "AccessDenied")), verb, times=None)
     with pytest.raises(AccessDeniedError, match="k7") as caught:
         OPERATIONS[name][1](d)
-    assert caught.value.__notes__ == [f"This was for the key ('k7',); {COUNT - 1} other items were done."]
+    assert caught.value.__notes__ == [f"This was for the key ('k7',); done: {COUNT - 1:,} other items."]
     proxy.heal()
     if name != "get_many":
         assert d == {**numbered(), "k7": "old"}
