@@ -39,10 +39,10 @@ def test_the_readme_begins_with_what_a_newcomer_looks_for() -> None:
     assert places == sorted(places)
     text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     titles = re.findall(r"^##? (.*)$", text, re.MULTILINE)
-    assert titles[:3] == ["perkey", "Compute each result once", "The same in S3"]
+    assert titles[:4] == ["perkey", "Compute each result once", "The same in S3", "See it"]
     first = [line for line in blocks(README, "python")[0].splitlines() if line and not line.startswith("#")]
     assert len(first) <= 10
-    assert README.count("](docs/images/") == 1
+    assert README.count("](docs/images/") == 3
 
 
 @contextlib.contextmanager

@@ -25,9 +25,8 @@ from workers import (
 
 from perkey import FileDirDict
 from perkey.files import replacing as placing
-from perkey.files.folder import TEMPORARY, temporary_name
+from perkey.files.folder import TEMPORARY
 from perkey.naming import naming
-from perkey.stores.folder import batches
 from perkey.stores.folder.store import DirectoryStore, Durability
 
 REWRITES = times(300, 5000)
@@ -136,17 +135,18 @@ def test_a_batch_whose_folder_is_deleted_while_its_files_are_written_is_stored_w
     """Whatever was deleted of it is written again, and nothing else is left."""
     target = FileDirDict[int](tmp_path, digest_len=0)
     items = {("a", str(number)): number for number in range(30)}
-    names = 0
+    write = os.write
+    written = 0
 
-    def name_and_delete() -> str:
-        nonlocal names
-        names += 1
-        if names == after + 1:
-            shutil.rmtree(tmp_path / "a", ignore_errors=True)
-        return temporary_name()
+    def write_and_delete(fd: int, data: bytes) -> int:
+        nonlocal written
+        written += 1
+        if written == after + 1:
+            shutil.rmtree(tmp_path / "a")
+        return write(fd, data)
 
-    monkeypatch.setattr(batches, "temporary_name", name_and_delete)
+    monkeypatch.setattr(os, "write", write_and_delete)
     target.update(items)
-    assert names == len(items)
+    assert written > len(items)
     assert dict(target.items()) == items
     assert not list(tmp_path.rglob(TEMPORARY + "*"))

@@ -81,9 +81,10 @@ def test_an_update_that_changes_nothing_writes_nothing(
     project: Project, view: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(project, {"a": 1}, {"a": 2}).create_linked_view(view)
-    monkeypatch.setattr(os, "symlink", None)
-    monkeypatch.setattr(os, "unlink", None)
-    project.create_linked_view(view)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "symlink", None)
+        patched.setattr(os, "unlink", None)
+        project.create_linked_view(view)
 
 
 def test_jobs_may_be_chosen_and_the_others_leave_the_view(project: Project, view: Path) -> None:

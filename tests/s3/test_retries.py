@@ -1,5 +1,6 @@
 """For how long an operation tries again: by time, with growing pauses, and not far past its deadline."""
 
+import contextlib
 import logging
 import pickle
 import random
@@ -197,19 +198,25 @@ def slow_service() -> Iterator[str]:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
 
     def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            answer(connection)
+
+    def answer(connection: socket.socket) -> None:
         received = b""
         while b"\r\n\r\n" not in received:
-            received += connection.recv(1 << 16)
+            piece = connection.recv(1 << 16)
+            if not piece:
+                return
+            received += piece
         head, _, body = received.partition(b"\r\n\r\n")
         if b"100-continue" in head.lower():
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         length = int(fields[b"content-length"])
         left = length - len(body)
-        while left > 0:
-            piece = len(connection.recv(1 << 16))
-            left -= piece
-            time.sleep(piece / (2 * MIB))
+        while left > 0 and (size := len(connection.recv(1 << 16))):
+            left -= size
+            time.sleep(size / (2 * MIB))
         connection.sendall(b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 0\r\n\r\n')
 
     def listen() -> None:

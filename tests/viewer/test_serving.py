@@ -184,6 +184,9 @@ def test_a_place_that_does_not_exist_is_reported(tmp_path: Path, capsys: pytest.
 
 
 def test_it_ends_although_a_thread_waits_for_a_place(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(threading.enumerate()) - {threading.main_thread()}
+    alive = threading.enumerate
+    monkeypatch.setattr(threading, "enumerate", lambda: [each for each in alive() if each not in before])
     over = threading.Event()
     waiting = threading.Thread(target=over.wait, args=(60,))
     codes: list[int] = []
