@@ -85,8 +85,9 @@ def test_it_listens_on_loopback_only(start: Start) -> None:
 @needs_ipv6
 def test_each_name_of_loopback_leads_to_it(start: Start) -> None:
     _, address = start("--no-browser")
+    handlers = urllib.request.HTTPCookieProcessor(), urllib.request.ProxyHandler({})
     for host in ("127.0.0.1", "localhost", "[::1]"):
-        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        opener = urllib.request.build_opener(*handlers)
         assert b"2 items" in opener.open(address.replace("127.0.0.1", host), timeout=20).read()
 
 
