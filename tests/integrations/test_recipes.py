@@ -126,7 +126,7 @@ def test_programs_of_a_batch_system_have_each_result_once_though_two_are_killed(
     check(d, tmp_path, "xargs")
     again = run(["bash", "-c", start], tmp_path)
     assert again.returncode == 0, again.stderr
-    nothing = f"{TASKS} tasks: 0 computed, {TASKS} reused, 0 failed, 0 held\n"
+    nothing = f"{TASKS:,} tasks: 0 computed, {TASKS:,} reused, 0 failed, 0 held\n"
     assert again.stdout == WORKERS * nothing
 
 

@@ -1,5 +1,6 @@
 """Many files at once: as atomic and durable as one by one, with far fewer syncs."""
 
+import gc
 import importlib
 import os
 import shutil
@@ -168,10 +169,11 @@ def test_a_folder_whose_sync_fails_fails_its_items(
 
 def test_many_folders_do_not_use_up_the_descriptors(store: DirectoryStore) -> None:
     items = [((f"f{n}", "item.pkl"), b"x") for n in range(600)]
+    gc.collect()  # what earlier tests left
     before = len(os.listdir("/proc/self/fd"))
     seen = [len(os.listdir("/proc/self/fd")) for _ in store.write_many(items)]
     assert max(seen) - before < 200
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_removing_many_tells_which_were_absent(store: DirectoryStore) -> None:

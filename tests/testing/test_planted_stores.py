@@ -59,7 +59,8 @@ def test_an_author_who_inherits_the_suite_sees_the_fault(pytester: pytest.Pytest
                 return store
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:cacheprovider", "-k", "one_wins")
+    options = [part for name in ("randomly", "cacheprovider", "zarr") for part in ("-p", f"no:{name}")]
+    result = pytester.runpytest_inprocess(*options, "-k", "one_wins")
     result.stdout.fnmatch_lines(
         ["*AssertionError: * winners: *", "FAILED*TestMine::test_of_many_that_insert_one_wins*"]
     )

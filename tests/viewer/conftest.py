@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jinja2.debug  # noqa: F401 - loaded when a template fails; tests without rights may not read it then
 import pytest
 
 from perkey.viewer import create_app

@@ -993,14 +993,17 @@ def test_a_large_array_is_digested_without_a_copy(d: PersiDict[Any]) -> None:
 def test_a_loop_that_is_closed_leaves_neither_a_claim_nor_a_failure(d: PersiDict[Any]) -> None:
     import gc
 
+    began = threading.Event()
+
     @memoize(d, name="f")
     async def f() -> int:
+        began.set()
         await asyncio.sleep(3600)
         return 1
 
     loop = asyncio.new_event_loop()
     task = loop.create_task(f())
-    while not claims(d):
+    while not began.is_set():
         loop.run_until_complete(asyncio.sleep(0.01))
     loop.close()
     task._log_destroy_pending = False  # type: ignore[attr-defined] # it is destroyed on purpose

@@ -174,13 +174,13 @@ class Report:
         counts = [len(each) for each in (self.computed, self.reused, self.failed, self.held)]
         computed, reused, failed, held = counts
         total = counted(sum(counts), "task")
-        lines = [f"{total}: {computed} computed, {reused} reused, {failed} failed, {held} held"]
+        lines = [f"{total}: {computed:,} computed, {reused:,} reused, {failed:,} failed, {held:,} held"]
         lines += [f"held: {shown_key(key)} by {holder}" for key, holder in list(self.held.items())[:_SHOWN]]
         for key, failure in list(self.failed.items())[:_SHOWN]:
             times = "once" if failure.count == 1 else f"{failure.count} times"
             lines.append(f"failed {times}: {shown_key(key)}, last in {failure.holder}\n{failure.traceback}")
         hidden = max(0, failed - _SHOWN) + max(0, held - _SHOWN)
-        return "\n".join([*lines, *([f"and {hidden} more"] if hidden else [])])
+        return "\n".join([*lines, *([f"and {hidden:,} more"] if hidden else [])])
 
 
 # --- Tasks ----------------------------------------------------------------------------------------
