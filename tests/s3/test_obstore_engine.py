@@ -6,7 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -209,6 +209,24 @@ def test_markers_of_folders_as_other_programs_make_them_are_no_keys(
         assert dict(d.items()) == {("b",): 1, ("sub", "c"): 2}
         assert list(d.subdicts()) == ["sub"]
         assert len(d) == 2
+
+
+class IgnoresOffsets:
+    """Lists all objects whatever the offset, as Azurite does, a page for each object."""
+
+    def list(self, prefix: str | None, **_: object) -> Iterator[list[dict[str, Any]]]:
+        names = [f"{prefix}{letter}" for letter in "abcde"]
+        about = {"last_modified": datetime.now(UTC), "size": 1, "e_tag": "x"}
+        return iter([[{"path": name, **about}] for name in names])
+
+
+def test_a_listing_that_goes_on_by_another_client_repeats_nothing_where_offsets_are_ignored() -> None:
+    clients = [IgnoresOffsets(), IgnoresOffsets(), *[IgnoresOffsets()] * 9]
+    listing = obstores.Listing("p/", "")
+    found = [name for name, _ in listing.objects(lambda read: read(clients.pop(0)))]
+    assert found == ["p/a", "p/b", "p/c", "p/d", "p/e"]
+    later = obstores.Listing("p/", "p/c").objects(lambda read: read(clients[-1]))
+    assert [name for name, _ in later] == ["p/d", "p/e"]
 
 
 def test_a_listing_goes_on_by_boto3_where_obstore_cannot(engine: ObstoreEngine) -> None:

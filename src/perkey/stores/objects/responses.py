@@ -201,6 +201,7 @@ class Listing:
     def __init__(self, prefix: str, start_after: str, dialect: Dialect = S3) -> None:
         self._prefix = prefix
         self.last = start_after
+        self._after = start_after
         self._dialect = dialect
         self._pages: Iterator[Any] = iter(())
         self._store: Any = None
@@ -213,6 +214,8 @@ class Listing:
         """
         while (page := ask(self._next)) is not None:
             for found in page:
+                if found["path"] <= self._after:
+                    continue
                 self.last = found["path"]
                 # Markers of folders, "a/", are listed without their slash; the prefix may be one.
                 if self.last.startswith(self._prefix):
@@ -220,6 +223,8 @@ class Listing:
 
     def _next(self, store: Any) -> Any:
         if self._store is not store:
+            # Azurite and older services of Azure ignore the offset, and begin again.
+            self._after = self.last
             about = {"offset": self.last or None, "chunk_size": PAGE}
             self._pages, self._store = _drawn(store.list(self._prefix or None, **about)), store
         return next(self._pages, None)
