@@ -29,9 +29,15 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def d(proxy: Proxy, bucket: str, engine: EngineName) -> Dict:
+def retry_for() -> float:
+    """Seconds; long enough for a busy machine."""
+    return 30.0
+
+
+@pytest.fixture
+def d(proxy: Proxy, bucket: str, engine: EngineName, retry_for: float) -> Dict:
     """A dictionary with a small item "a"; values above 1 MiB go up in parts."""
-    d = with_small_parts(Place(proxy.endpoint, bucket, engine).open(retry_for=1.0))
+    d = with_small_parts(Place(proxy.endpoint, bucket, engine).open(retry_for=retry_for))
     d["a"] = b"small"
     for parts in (False, True):
         assert questions(d).ask("write", "absent", parts=parts)
@@ -151,6 +157,7 @@ def test_success_with_an_error_inside_is_an_error(d: Dict, proxy: Proxy) -> None
 
 
 @any_engine
+@pytest.mark.parametrize("retry_for", [1.0])
 @pytest.mark.parametrize("verb", ["part", "complete"])
 def test_an_upload_that_fails_leaves_the_old_value_and_nothing_else(
     verb: str, d: Dict, proxy: Proxy, ministack: Server, bucket: str
