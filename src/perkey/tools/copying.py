@@ -341,7 +341,7 @@ class Copying:
         if same_type and overlap(self.source.store, self.target.store):
             raise ValueError(
                 f"the source {self.report.source} and the destination {self.report.destination} overlap; "
-                "choose places of which none lies within the other"
+                "choose two places that do not contain each other"
             )
 
     def run(self, progress: Progress) -> CopyReport:

@@ -120,7 +120,7 @@ class _Deletion:
         if overlap(work.source.store, work.target.store):
             raise ValueError(
                 f"the source {source} and the destination {target} overlap; delete=True could delete "
-                "items of the source; choose places of which none lies within the other"
+                "items of the source; choose two places that do not contain each other"
             )
         if not work.options.dry_run:
             work.target.check_deletable()
