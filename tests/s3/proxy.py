@@ -200,7 +200,7 @@ class Proxy:
         self._plans: list[_Plan] = []
         self.requests: list[Request] = []
         self.replies: list[Reply] = []
-        self._server = _Listener(("127.0.0.1", 0), _Handler)
+        self._server = _listener_at_new_address()
         self._server.proxy = self
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -300,6 +300,20 @@ class _Listener(ThreadingHTTPServer):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
+
+
+_addresses: set[int] = set()
+
+
+def _listener_at_new_address() -> _Listener:
+    """Return a listener at a port that no proxy of this process had: perkey remembers what endpoints do."""
+    while True:
+        listener = _Listener(("127.0.0.1", 0), _Handler)
+        port = listener.server_address[1]
+        if port not in _addresses:
+            _addresses.add(port)
+            return listener
+        listener.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
