@@ -87,6 +87,42 @@ def test_an_interruption_shows_no_traceback(project: Project) -> None:
     assert errors.split() == ["perkey:", "interrupted"]
 
 
+INTERRUPTING = """
+import os, signal, sys
+
+class Interrupt:  # as a module is looked for
+    def find_spec(self, name, path=None, target=None):
+        if name == interrupted:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+interrupted = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupt())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
+
+def installed_program() -> str:
+    """Return what the installed script runs."""
+    project = tomllib.loads((Path(perkey.__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["perkey"].partition(":")
+    return f"from {module} import {function}\nsys.exit({function}())"
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["perkey", "perkey.errors", "perkey.files", "lz4.frame", "perkey.dicts.local", "perkey.cli", "click"],
+)
+def test_an_interruption_while_perkey_is_imported_shows_no_traceback(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTING + installed_program(), module, "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "perkey: interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("words", "extra"),
     [

@@ -14,7 +14,7 @@ from perkey.errors import AccessDeniedError, BackendError
 from perkey.jokers import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE
 from s3.credentials import SECRET_KEY
 from s3.engines import each_engine
-from s3.places import EngineName, Place, know_server
+from s3.places import EngineName, Place, know_server, shared_session
 from s3.proxy import Exchange, Proxy, Reply, error, says
 from s3.servers import Server, client_of
 
@@ -107,6 +107,23 @@ def test_without_the_right_to_list_it_is_told_that_403_may_mean_absence(
     verb, act = OPERATIONS[name]
     proxy.plan(says(403, "AccessDenied", "no"), verb)
     assert "s3:ListBucket" in str(refused(act, d))
+
+
+@each_engine
+@pytest.mark.parametrize("reply", [(403, "AccessDenied"), (301, "PermanentRedirect")], ids=str)
+@pytest.mark.parametrize("name", ["[]", "in", "set", "len"])
+def test_without_a_bucket_name_an_error_says_that_none_was_given(
+    name: str, reply: tuple[int, str], proxy: Proxy, bucket: str, engine: EngineName
+) -> None:
+    verb, act = (OPERATIONS | LISTINGS)[name]
+    proxy.plan(says(*reply), verb, times=None)
+    service: dict[str, Any] = {"endpoint_url": proxy.endpoint, "engine": engine, "session": shared_session()}
+    named: dict[str, Any] = {"bucket_name": bucket}
+    for given in ({}, named):
+        d: Dict = BasicS3Dict(**given, **service, region="us-east-1", retry_for=0.2)
+        with pytest.raises(BackendError) as caught:
+            act(d)
+        assert ("no bucket_name is given" in str(caught.value)) is not bool(given)
 
 
 @each_engine

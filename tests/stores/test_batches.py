@@ -1,10 +1,11 @@
 """Many files at once: as atomic and durable as one by one, with far fewer syncs."""
 
+import errno
 import gc
 import importlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 from unittest.mock import Mock
@@ -12,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from perkey.errors import ConflictError, UnstorableValueError
-from perkey.expectations import ABSENT
+from perkey.expectations import ABSENT, ANY, Expectation
 from perkey.files import folder as folders_module
 from perkey.stores import DirectoryStore
 from perkey.stores.folder import batches as batches_module
@@ -165,6 +166,84 @@ def test_a_folder_whose_sync_fails_fails_its_items(
     monkeypatch.setattr(folders_module.Folder, "sync", refuse)
     told = dict(store.write_many(some_items()))
     assert {name[0] for name, result in told.items() if isinstance(result, OSError)} == {"folder1"}
+
+
+STEPS = ["lock", "sync", "is_nested", "remove_lock_file"]
+"""What a batch does with a folder after opening it; each may fail for lack of descriptors or rights."""
+
+
+@pytest.fixture(params=["durable", "not durable"])
+def either_store(request: pytest.FixtureRequest, tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(tmp_path / "base", durability="sync" if request.param == "durable" else "none")
+
+
+def failing_in(patches: pytest.MonkeyPatch, step: str, *folders: str) -> None:
+    """Let a step fail in folders whose paths end so."""
+    real = getattr(folders_module.Folder, step)
+
+    def fail(folder: folders_module.Folder, *arguments: Any) -> Any:
+        if folder.path.endswith(folders):
+            raise OSError(errno.EMFILE, "Too many open files", folder.path)
+        return real(folder, *arguments)
+
+    patches.setattr(folders_module.Folder, step, fail)
+
+
+@pytest.mark.parametrize("expect", [ANY, ABSENT], ids=["any", "absent"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_fails_in_one_folder_fails_no_item_of_another(
+    either_store: DirectoryStore, step: str, expect: Expectation
+) -> None:
+    with pytest.MonkeyPatch.context() as patches:
+        failing_in(patches, step, "folder1")
+        told = dict(either_store.write_many(some_items(), expect=expect))
+    failed = {name for name, result in told.items() if isinstance(result, OSError)}
+    assert set(told) == {name for name, _ in some_items()}
+    assert {name[0] for name in failed} <= {"folder1"}
+    assert set(either_store.scan()) >= set(told) - failed
+    assert not [name for name in files_below(Path(either_store.base)) if name.startswith(".@")]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_fails_in_one_folder_keeps_no_item_of_another(
+    either_store: DirectoryStore, step: str
+) -> None:
+    names = [name for name, _ in some_items()]
+    list(either_store.write_many(some_items()))
+    with pytest.MonkeyPatch.context() as patches:
+        failing_in(patches, step, "folder1")
+        told = dict(either_store.remove_many(names))
+    failed = {name for name, result in told.items() if isinstance(result, OSError)}
+    assert set(told) == set(names)
+    assert {name[0] for name in failed} <= {"folder1"}
+    assert set(either_store.scan()) <= failed
+
+
+@pytest.mark.parametrize("opened", ["folder1", "base"])
+def test_a_folder_that_cannot_be_opened_fails_its_items(
+    either_store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, opened: str
+) -> None:
+    list(either_store.write_many(some_items()))
+
+    def refusing(real: Callable[..., folders_module.Folder]) -> Callable[..., folders_module.Folder]:
+        def refuse(base: str, parts: tuple[str, ...], *arguments: Any, **named: Any) -> folders_module.Folder:
+            if "/".join((base, *parts)).endswith(opened):
+                raise OSError(errno.EMFILE, "Too many open files", base)
+            return real(base, parts, *arguments, **named)
+
+        return refuse
+
+    for name in "open_folder", "open_local_folder":
+        monkeypatch.setattr(batches_module, name, refusing(getattr(batches_module, name)))
+    items = [(name, data) for name, data in some_items() if opened == "folder1" or len(name) > 1]
+    for told in (
+        dict(either_store.write_many(items)),
+        dict(either_store.remove_many([name for name, _ in items])),
+    ):
+        assert set(told) == {name for name, _ in items}
+        failed = {name[0] for name, result in told.items() if isinstance(result, OSError)}
+        assert failed <= ({"folder1"} if opened == "folder1" else {name[0] for name, _ in items})
+        assert "folder1" in failed or opened == "base"
 
 
 def test_many_folders_do_not_use_up_the_descriptors(store: DirectoryStore) -> None:

@@ -14,7 +14,7 @@ from perkey.naming import Name
 from perkey.retrying import RETRY_FOR, Retry
 from perkey.stores import CachedStore, PrefixStore
 from perkey.stores.folder.cache import CacheFolder
-from perkey.stores.objects import EngineName, ObjectStore, is_mocked, make_engine
+from perkey.stores.objects import DEFAULT_BUCKET, EngineName, ObjectStore, is_mocked, make_engine
 
 
 class BasicS3Dict(PersiDict[V]):
@@ -30,7 +30,8 @@ class BasicS3Dict(PersiDict[V]):
     sends nothing; the bucket is made, private, by the first write that finds it missing.
 
     Args:
-        bucket_name: The bucket.
+        bucket_name: The bucket. The default is for tests with a service of your own: at AWS, a bucket of that
+            name belongs to some other account.
         region: Its region; None leaves it to the environment and the AWS configuration files.
         root_prefix: The beginning of all object names, ending in a slash (added if missing).
         file_type: ``"pkl"``, ``"json"``, a registered type, or any other ending for text.
@@ -62,7 +63,7 @@ class BasicS3Dict(PersiDict[V]):
 
     def __init__(
         self,
-        bucket_name: str = "my-bucket",
+        bucket_name: str = DEFAULT_BUCKET,
         region: str | None = None,
         root_prefix: str = "",
         file_type: str = "pkl",
@@ -172,7 +173,8 @@ class S3Dict(BasicS3Dict[V]):
     least recently used values go first, and it may be deleted at any time.
 
     Args:
-        bucket_name: The bucket.
+        bucket_name: The bucket. The default is for tests with a service of your own: at AWS, a bucket of that
+            name belongs to some other account.
         region: Its region; None leaves it to boto3's configuration.
         root_prefix: The beginning of all object names, ending in a slash (added if missing).
         base_dir: The folder in which the cache makes its own, ``.@perkey-cache``; other files there are
@@ -203,7 +205,7 @@ class S3Dict(BasicS3Dict[V]):
 
     def __init__(
         self,
-        bucket_name: str = "my-bucket",
+        bucket_name: str = DEFAULT_BUCKET,
         region: str | None = None,
         root_prefix: str = "",
         base_dir: str | os.PathLike[str] | None = "__s3_dict__",

@@ -17,7 +17,7 @@ from itertools import groupby, islice, repeat
 from operator import itemgetter, methodcaller
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
-from perkey.answers import answer, system_answer
+from perkey.answers import answer, ignore_system_answer, system_answer
 from perkey.content import Data
 from perkey.errors import ConflictError
 from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version, expectation_of
@@ -229,8 +229,9 @@ class WriteBatch:
                 for expect, each in zip(self._expectations(indices), data, strict=False)
             )
             for is_plain, run in _runs(indices, plain):
-                if is_plain:
-                    self._insert_first(folder, run)
+                failure = attempt(self._insert_first, folder, run) if is_plain else None
+                if failure is not None:
+                    self._conclude(run, failure)
 
     def _insert_first(self, folder: Folder, run: list[int]) -> None:
         leaves = [self._items[index][0][-1] for index in run]
@@ -243,7 +244,10 @@ class WriteBatch:
     def _stage(self) -> None:
         """Write all data into temporary files; those that fail are done with."""
         if self._durable:
-            self._whole = self._folders[()]  # opened before the first write, so that its sync sees all errors
+            # Opened before the first write, so that its sync sees all errors.
+            self._whole = attempt(self._folders.__getitem__, ())
+            if isinstance(self._whole, Exception):
+                self._conclude(range(len(self._items)), self._whole)
         for parts, indices in self._left():
             folder = attempt(self._folders.__getitem__, parts)
             if isinstance(folder, Exception):
@@ -297,17 +301,23 @@ class WriteBatch:
         """Give all files their names, folder by folder."""
         for parts, indices in self._left():
             folder = self._folders[parts]
+            failure = attempt(self._publish_in, folder, indices)
+            if failure is None and self._durable:
+                failure = attempt(folder.sync)
+            if failure is not None:
+                self._conclude(indices, failure)
+
+    def _publish_in(self, folder: Folder, indices: list[int]) -> None:
+        """Give the files of one folder their names."""
+        try:
             locked = folder.lock()
-            try:
-                is_alone = locked and not folder.is_nested()
-                for expect, run in _runs(indices, self._expectations(indices)):
-                    done = self._publish_first(folder, run, expect) if is_alone else 0
-                    for index in run[done:]:
-                        self._results[index] = attempt(self._publish_one, folder, index, locked)
-            finally:
-                folder.unlock()
-            if self._durable:
-                self._conclude(indices, attempt(folder.sync))
+            is_alone = locked and not folder.is_nested()
+            for expect, run in _runs(indices, self._expectations(indices)):
+                done = self._publish_first(folder, run, expect) if is_alone else 0
+                for index in run[done:]:
+                    self._results[index] = attempt(self._publish_one, folder, index, locked)
+        finally:
+            folder.unlock()
 
     def _left(self) -> Iterator[tuple[Name, list[int]]]:
         """Yield each folder with the items that are not done yet."""
@@ -353,12 +363,11 @@ class WriteBatch:
             )
             return stamps.version_of(status_of(folder, fd), fd)
 
-    def _conclude(self, indices: list[int], failure: Exception | None) -> None:
-        """Take the failure of a folder's sync into account."""
-        if failure is not None:
-            for index in indices:
-                if not isinstance(self._results[index], Exception):
-                    self._results[index] = failure
+    def _conclude(self, indices: Iterable[int], failure: Exception) -> None:
+        """Take a failure of a whole folder into account, such as that of its lock or its sync."""
+        for index in indices:
+            if not isinstance(self._results.get(index), Exception):
+                self._results[index] = failure
 
 
 def _plain(expect: object) -> Expectation | None:
@@ -410,18 +419,18 @@ def remove_batch(
         except system_answer(FileNotFoundError, NotADirectoryError):
             yield from ((name, attempt(_raise_absent, name, expect)) for name in names)
             continue
-        try:
-            results = _remove_from(folder, names, expect, keep=not parts, durable=durable)
         except system_answer(OSError) as error:
-            if not _is_stale(error):
-                raise
-            results = [error] * len(names)
+            yield from zip(names, repeat(error))
+            continue
         results = [
             attempt(remove_one, name) if _is_stale(result) else result
-            for name, result in zip(names, results, strict=True)
+            for name, result in zip(
+                names, _remove_from(folder, names, expect, keep=not parts, durable=durable), strict=True
+            )
         ]
         if None in results:
-            remove_emptied(base, parts)
+            with ignore_system_answer(OSError):  # the items are removed, whatever becomes of the folder
+                remove_emptied(base, parts)
         yield from zip(names, results, strict=True)
 
 
@@ -436,18 +445,27 @@ def _remove_one_from(folder: Folder, name: Name, expect: Expectations, *, locked
 def _remove_from(
     folder: Folder, names: list[Name], expect: Expectations, *, keep: bool, durable: bool
 ) -> list[Exception | None]:
-    """Remove items of one folder, which is closed; raises ESTALE only if nothing was removed."""
+    """Remove items of one folder, which is closed; ESTALE is a result only of items that were not removed."""
     with folder:
+        results = attempt(_remove_under_lock, folder, names, expect, keep=keep)
+        if isinstance(results, Exception):
+            return [results] * len(names)
+        failure = attempt(folder.sync) if durable else None
+        return results if failure is None else [failure if result is None else result for result in results]
+
+
+def _remove_under_lock(
+    folder: Folder, names: list[Name], expect: Expectations, *, keep: bool
+) -> list[Exception | None]:
+    try:
         locked = folder.lock()
-        try:
-            remove = _remove_one_from if callable(expect) else take_away
-            results = [attempt(remove, folder, name, expect, locked=locked) for name in names]
-            if None in results and not keep:
+        remove = _remove_one_from if callable(expect) else take_away
+        results = [attempt(remove, folder, name, expect, locked=locked) for name in names]
+        if None in results and not keep:
+            with ignore_system_answer(OSError):
                 folder.remove_lock_file()
-        finally:
-            folder.unlock()
-        if durable:
-            folder.sync()
+    finally:
+        folder.unlock()
     return results
 
 

@@ -5,11 +5,12 @@ The modules over client libraries, such as `boto` and `obstore_url`, need an ext
 """
 
 from perkey.stores.objects.addresses import folder_of, harmless, harmless_to_clients, joined, kind_of
-from perkey.stores.objects.engine import Engine, NoSuchBucket, again, is_mocked
+from perkey.stores.objects.engine import DEFAULT_BUCKET, Engine, NoSuchBucket, again, is_mocked
 from perkey.stores.objects.opening import EngineName, make_engine, store_at
 from perkey.stores.objects.store import ObjectStore
 
 __all__ = [
+    "DEFAULT_BUCKET",
     "Engine",
     "EngineName",
     "NoSuchBucket",

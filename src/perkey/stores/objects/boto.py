@@ -43,6 +43,7 @@ from perkey.stores.objects.engine import (
     Unsupported,
     Upload,
     again,
+    bucket_advice,
     content_type,
     size_of,
     spooled,
@@ -401,7 +402,15 @@ class BotoEngine(Engine):
         client = self._client  # not the property: making one may need credentials that are missing
         region = self.region if client is None else client.meta.region_name
         place = self.describe(key)
-        return translate(error, operation, key, place=place, region=region, unsigned=self.unsigned)
+        return translate(
+            error,
+            operation,
+            key,
+            place=place,
+            region=region,
+            unsigned=self.unsigned,
+            advice=bucket_advice(self.bucket),
+        )
 
     def _pages(self, prefix: str, *, start_after: str = "", **about: Any) -> Iterator[Any]:
         more = {"StartAfter": start_after} if start_after else {}
@@ -509,7 +518,14 @@ def _download(body: Any, length: int, limit: int | None) -> Content:
 
 
 def translate(
-    error: Exception, operation: str, key: str, *, place: str, region: str | None, unsigned: bool = False
+    error: Exception,
+    operation: str,
+    key: str,
+    *,
+    place: str,
+    region: str | None,
+    unsigned: bool = False,
+    advice: str = "",
 ) -> Exception:
     """Return the signal or error that a foreign exception means.
 
@@ -520,6 +536,7 @@ def translate(
         place: Its address.
         region: Where the client looks for it.
         unsigned: Whether the request had no signature.
+        advice: The end of the message if this caller may not use the bucket.
     """
     stopped = interruption(error)
     if isinstance(stopped, Exception):
@@ -527,7 +544,8 @@ def translate(
     code, status = code_of(error), status_of(error)
     about: dict[str, Any] = {"backend": "s3", "operation": operation, "key": key or None}
     why_elsewhere = _misplacement(error, code, status, region)
-    remedy = _UNREACHED if isinstance(error, _NEVER_SENT) else ""
+    is_of_another = why_elsewhere or code == "BucketAlreadyExists"
+    remedy = _UNREACHED if isinstance(error, _NEVER_SENT) else advice if is_of_another else ""
     failure = BackendError(
         f"cannot {operation} {place}: {why_elsewhere or _sentence(error)}{remedy}", **about
     )
@@ -538,7 +556,8 @@ def translate(
     if why_denied and unsigned:
         why_denied += "; the request was sent without a signature (unsigned=True)"
     if why_denied and not why_elsewhere:
-        return AccessDeniedError(f"cannot {operation} {place}: {why_denied}", **about)
+        of_bucket = "" if isinstance(error, _NO_CREDENTIALS) or rejects_credentials(error) else advice
+        return AccessDeniedError(f"cannot {operation} {place}: {why_denied}{of_bucket}", **about)
     if why_elsewhere:
         return failure
     if code in _TRY_AGAIN or isinstance(error, _NEVER_SENT):

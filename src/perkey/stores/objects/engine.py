@@ -37,8 +37,21 @@ WRITE_ID: Final = "perkey-write-id"
 _SHARED: Final = 16
 """How many engines that came by pickle a process keeps for the next one that comes."""
 
+DEFAULT_BUCKET: Final = "my-bucket"
+"""The bucket of a dictionary that is opened without the name of one. At AWS it belongs to some account."""
+
 PROBE = ".@perkey-probe"
 """The beginning of the names of objects that ask an endpoint a question; "@" is in no key."""
+
+
+def bucket_advice(bucket: str) -> str:
+    """Return the end of an error's message about a bucket that this caller may not use."""
+    if bucket != DEFAULT_BUCKET:
+        return ""
+    return (
+        f"; {DEFAULT_BUCKET!r} is the bucket that is used when no bucket_name is given, and it may belong to "
+        "another account: pass the name of your own bucket"
+    )
 
 
 class Signal(Exception):  # noqa: N818 - not an error by itself

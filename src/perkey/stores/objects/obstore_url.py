@@ -38,6 +38,7 @@ from perkey.stores.objects.engine import (
     Unsupported,
     Upload,
     again,
+    bucket_advice,
     size_of,
 )
 
@@ -124,6 +125,7 @@ class UrlEngine(Engine):
     """An address through obstore; the arguments are those of `ObstoreStore`."""
 
     is_asynchronous = True
+    _advice = ""
 
     def __init__(
         self,
@@ -369,7 +371,7 @@ class UrlEngine(Engine):
         if _is_refusal(error, response):
             return AccessDeniedError(
                 f"cannot {operation} {self.describe(key)}: access denied, or no valid credentials "
-                f"({_words(response)})",
+                f"({_words(response)}){self._advice}",
                 **self._about(operation, key),
             )
         if response.status in _LATER or response.trouble == "Connect":
@@ -436,6 +438,7 @@ class S3UrlEngine(UrlEngine):
         }
         given = {name: value for name, value in options.items() if value is not None}
         super().__init__(f"s3://{bucket}", options=given, retry=retry)
+        self._advice = bucket_advice(bucket)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("bucket", "region", "endpoint_url", "unsigned", "requester_pays", "retry")
