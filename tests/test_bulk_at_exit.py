@@ -157,3 +157,33 @@ def test_a_finaliser_may_use_a_dictionary_as_the_interpreter_ends(tmp_path: Path
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert (done.stdout.split(), done.stderr) == (["3", "3", "2"], "")
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_finaliser_may_store_json_as_the_interpreter_ends_or_hears_why_not(
+    tmp_path: Path, used: bool
+) -> None:
+    """Python imports nothing then; that is not a fault of the value."""
+    program = """if True:
+        import sys
+        from perkey import FileDirDict
+
+        class Last:
+            def __init__(self):
+                self.d = FileDirDict(sys.argv[1], file_type="json")
+                if sys.argv[2] == "True":
+                    self.d["a"] = (1, {2: 3})
+
+            def __del__(self):
+                try:
+                    self.d["b"] = (1, {2: 3})
+                    print(self.d["b"] == (1, {2: 3}))
+                except ImportError:
+                    print("ImportError")
+
+        last = Last()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), str(used)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["True" if used else "ImportError"], "")

@@ -8,7 +8,9 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,52 @@ def test_a_folder_opened_while_a_fork_is_under_way_is_not_kept_by_the_child(tmp_
     )
     assert found.stderr == ""
     assert found.returncode == 0
+
+
+def fork_elsewhere() -> None:
+    """Fork in another thread; the child ends at once."""
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
+
+
+WRITES: dict[str, Callable[[FileDirDict[Any]], object]] = {
+    "set": lambda d: set_item(d, "a", 1),
+    "transform": lambda d: d.transform_item("a", transformer=lambda _: 1),
+    "insert": lambda d: d.setdefault("a", 1),
+    "set_many": lambda d: d.set_many({"a": 1} | {f"k{n}": n for n in range(40)}),
+    "large": lambda d: set_item(d, "a", bytes(3 << 20)),
+    "pop": lambda d: d.pop("missing", d.setdefault("a", 1)),
+}
+
+
+@pytest.mark.parametrize("durability", ["sync", "none"])
+@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("name", WRITES)
+def test_a_fork_as_a_file_is_opened_fails_no_write(
+    tmp_path: Path, name: str, kind: LockKind, durability: Any
+) -> None:
+    target = FileDirDict[Any](tmp_path / "d", durability=durability)
+    real, opened = os.open, [""]
+
+    def open_and_fork(path: str, *arguments: Any, **named: Any) -> int:
+        fd = real(path, *arguments, **named)
+        if opened[-1] != path:  # else it is opened again because of the fork
+            opened.append(path)
+            fork_elsewhere()
+        return fd
+
+    with mock.patch.object(os, "open", open_and_fork):
+        with_locks(kind, WRITES[name], target)
+    assert target["a"] in {1, bytes(3 << 20)}
+    assert {path.suffix for path in (tmp_path / "d").iterdir() if path.name != LOCK_FILE} == {".pkl"}
 
 
 def test_writers_are_not_held_up_for_ever_by_a_fork_that_does_not_end(tmp_path: Path) -> None:

@@ -68,6 +68,11 @@ class Exchange:
         """Send the first bytes of a reply that is announced in full."""
         self._handler.send(reply, reply.body[:length])
 
+    def answer_in_chunks(self, reply: Reply) -> None:
+        """Send a reply whose length is not announced."""
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(reply.body), reply.body)
+        self._handler.send(reply, body, in_chunks=True)
+
     def hang_up(self) -> None:
         """Reset the connection."""
         self._handler.reset()
@@ -352,13 +357,15 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # trailers
         return b"".join(pieces)
 
-    def send(self, reply: Reply, body: bytes | None = None) -> None:
-        """Send a reply; its length is announced in any case."""
+    def send(self, reply: Reply, body: bytes | None = None, *, in_chunks: bool = False) -> None:
+        """Send a reply; its length is announced unless the body is in chunks."""
         self.server.proxy.replies.append(reply)
         lines = [f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '-')}"]
         lines += [f"{name}: {value}" for name, value in reply.headers if name.lower() not in _HOP_BY_HOP]
         lengths = [value for name, value in reply.headers if name.lower() == "content-length"]
-        if reply.status not in {204, 304}:
+        if in_chunks:
+            lines.append("Transfer-Encoding: chunked")
+        elif reply.status not in {204, 304}:
             # Of a HEAD, the length is that of the object.
             announced = lengths[0] if self.command == "HEAD" and lengths else str(len(reply.body))
             lines.append(f"Content-Length: {announced}")

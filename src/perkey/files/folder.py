@@ -169,6 +169,7 @@ class Handle(io.IOBase):
                 return opened[-1]
             # 1. here: opened   2. another thread: forked   3. here: noted, too late for that child.
             # The child keeps an open file that is never locked; take a new one.
+            flags &= ~os.O_EXCL  # a file that was to be made is there now
         # A fork that does not end: one of its hooks may be waiting for this very thread.
         opened.extend(map(act, (path,), (flags,), (mode,)))
         return opened[-1]

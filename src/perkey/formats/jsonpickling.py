@@ -8,14 +8,20 @@ readers of the text see the same value, with the strings first.
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from jsonpickle import handlers
+from jsonpickle.errors import ClassNotFoundError
 from jsonpickle.pickler import Pickler
 from jsonpickle.tags import JSON_KEY, RESERVED
 from jsonpickle.unpickler import Unpickler
 from jsonpickle.util import is_picklable
+
+FAILURES: Final[tuple[type[BaseException], ...]] = (Exception, ClassNotFoundError)
+"""What `restore` raises; the second is a BaseException only."""
 
 
 class RefusedError(Exception):
@@ -92,17 +98,35 @@ def _check_pair(key: Any, value: Any) -> None:
         raise RefusedError(f"jsonpickle cannot express a {type(value).__name__} under {key!r}")
 
 
-def register_handlers(name: str) -> None:
-    """Teach jsonpickle the arrays of numpy, or the frames of pandas, unless it knows them.
+def flatten(value: Any) -> Any:
+    """Return jsonpickle's JSON form of `value`."""
+    _register_handlers(name for name in ("numpy", "pandas") if name in sys.modules)
+    return StrictPickler(keys=True, warn=True).flatten(value)
+
+
+def restore(form: Any, text: str) -> Any:
+    """Return the value of a form that `flatten` returned.
+
+    Args:
+        form: The form.
+        text: Its JSON.
+    """
+    _register_handlers(name for name in ("numpy", "pandas") if f'"{name}.' in text)
+    return OrderedUnpickler(keys=True, on_missing="error").restore(form)
+
+
+def _register_handlers(names: Iterable[str]) -> None:
+    """Teach jsonpickle the arrays of numpy and the frames of pandas, unless it knows them.
 
     jsonpickle has one registry for the whole process, and other libraries change it, too: persidict registers
     handlers when it is imported. So perkey looks each time.
     """
-    if name == "pandas":
-        frames = importlib.import_module("perkey.formats.json_frames")
-        if not frames.are_registered():
-            frames.register_handlers()
-    else:
-        arrays = importlib.import_module("jsonpickle.ext.numpy")
-        if handlers.get(arrays.np.ndarray) is None:
-            arrays.register_handlers()
+    for name in names:
+        if name == "pandas":
+            frames = importlib.import_module("perkey.formats.json_frames")
+            if not frames.are_registered():
+                frames.register_handlers()
+        else:
+            arrays = importlib.import_module("jsonpickle.ext.numpy")
+            if handlers.get(arrays.np.ndarray) is None:
+                arrays.register_handlers()

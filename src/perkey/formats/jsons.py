@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 from perkey.arguments import check_flag
@@ -72,9 +74,10 @@ class JsonFormat(Format):
 
     def encode(self, value: Any) -> Data:
         plain = is_plain(value)
+        flatten = None if plain else _jsonpickling().flatten
         outer = sys.exception()
         try:
-            form = value if plain else _flatten(value)
+            form = value if flatten is None else flatten(value)
             text = json.dumps(form, indent=4)
         except Exception as error:  # noqa: BLE001 - it is passed on, as a cause
             raise_if_out_of_memory(error, outer)
@@ -129,33 +132,24 @@ def _check(value: Any, text: str) -> None:
         )
 
 
-def _flatten(value: Any) -> Any:
-    """Return jsonpickle's JSON form of `value`."""
-    from perkey.formats.jsonpickling import StrictPickler  # noqa: PLC0415 - 20 ms that most never need
-
-    _register_handlers(name for name in ("numpy", "pandas") if name in sys.modules)
-    return StrictPickler(keys=True, warn=True).flatten(value)
-
-
 def _restore(form: Any, text: str) -> Any:
     """Return the value whose form jsonpickle wrote."""
-    from jsonpickle.errors import ClassNotFoundError  # noqa: PLC0415 - as above
-
-    from perkey.formats.jsonpickling import OrderedUnpickler  # noqa: PLC0415
-
+    restore, failures = _jsonpickling().restore, _jsonpickling().FAILURES
     outer = sys.exception()
     try:
-        _register_handlers(name for name in ("numpy", "pandas") if f'"{name}.' in text)
-        return OrderedUnpickler(keys=True, on_missing="error").restore(form)
-    except (Exception, ClassNotFoundError) as error:  # the latter is a BaseException only
+        return restore(form, text)
+    except failures as error:
         raise_if_out_of_memory(error, outer)
         # It was well-formed JSON, so the fault is not in the bytes.
         raise UnloadableValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _register_handlers(names: Any) -> None:
-    """Teach jsonpickle the arrays of numpy and the frames of pandas, and only if they are in use."""
-    from perkey.formats.jsonpickling import register_handlers  # noqa: PLC0415 - as above
+@cache
+def _jsonpickling() -> ModuleType:
+    """Return the module that calls jsonpickle, which takes 20 ms that most programs never need.
 
-    for name in names:
-        register_handlers(name)
+    It is kept, because a finaliser may need it when the interpreter ends and imports nothing any more.
+    """
+    from perkey.formats import jsonpickling  # noqa: PLC0415
+
+    return jsonpickling

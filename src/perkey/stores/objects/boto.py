@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from perkey.answers import interruption
+from perkey.answers import answer, interruption
 from perkey.arguments import check_flag, wrong_kind
 from perkey.content import Content
 from perkey.errors import AccessDeniedError, BackendError, MissingExtraError
@@ -19,6 +19,7 @@ from perkey.files import ProcessLock
 from perkey.retrying import Retry
 from perkey.stores.objects.addresses import check_bucket, check_endpoint
 from perkey.stores.objects.boto_client import (
+    REGION_HEADER,
     has_old_credentials,
     is_unsigned,
     look_up_again,
@@ -32,6 +33,7 @@ from perkey.stores.objects.engine import (
     Body,
     Engine,
     Head,
+    IncompleteReply,
     Marked,
     NoSuchBucket,
     NoSuchObject,
@@ -47,6 +49,7 @@ from perkey.stores.objects.engine import (
     content_type,
     size_of,
     spooled,
+    version_of,
 )
 from perkey.waiting import blocking
 
@@ -61,8 +64,11 @@ _making = ProcessLock()
 
 _MOST_PARTS: Final = 10_000
 
-FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError)
-"""What boto3 raises."""
+FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError, IncompleteReply)
+"""What boto3 raises, and what reading its replies does."""
+
+_OF_LISTINGS: Final = frozenset(("Contents", "IsTruncated", "KeyCount", "MaxKeys", "Name"))
+"""What a listing has at least one of. A page of HTML has none of them, and boto3 reads it."""
 
 _NEVER_SENT = (foreign.EndpointConnectionError, foreign.ConnectTimeoutError)
 _UNREACHED: Final = (
@@ -89,7 +95,6 @@ _NO_CREDENTIALS = (
 )
 NOT_MODIFIED = 304
 _BAD_REQUEST = 400
-_REGION_HEADER = "x-amz-bucket-region"
 _FORBIDDEN = 403
 _SERVER_ERROR = 500
 _NOT_IMPLEMENTED = 501
@@ -110,6 +115,7 @@ _CREDENTIALS: Final = frozenset(
 _WRONG_TIME: Final = "RequestTimeTooSkewed"
 _DENIED: Final = frozenset(("AccessDenied", "403", "Forbidden"))
 _NOT_A_MATTER_OF_RIGHTS: Final = frozenset(("InvalidObjectState",))  # it is in an archive
+_REDIRECTIONS: Final = frozenset((301, 302, 303, 307, 308))
 _WRONG_REGION: Final = frozenset(
     ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307")
 )
@@ -244,21 +250,25 @@ class BotoEngine(Engine):
         condition = {} if unless is None else {"IfNoneMatch": f'"{unless}"'}
         try:
             reply = self._ask("get_object", Key=key, **condition)
-            content = _download(reply["Body"], reply["ContentLength"], limit)
+            content = _download(reply["Body"], reply.get("ContentLength"), limit)
+            version = version_of(reply.get("ETag"))  # now that the connection can be used again
         except FOREIGN as error:
             if status_of(error) == NOT_MODIFIED:
                 return None
             raise self._translate(error, "read", key) from error
-        return content, Marked(_version(reply), reply.get("Metadata", {}).get(WRITE_ID))
+        return content, Marked(version, reply.get("Metadata", {}).get(WRITE_ID))
 
     def head(self, key: str) -> Head:
         reply = self._call("stat", key, "head_object", Key=key)
-        return Head(
-            _version(reply),
-            reply["LastModified"].timestamp(),
-            reply["ContentLength"],
-            reply.get("Metadata", {}).get(WRITE_ID),
-        )
+        try:
+            return Head(
+                version_of(reply.get("ETag")),
+                reply["LastModified"].timestamp(),
+                reply["ContentLength"],
+                reply.get("Metadata", {}).get(WRITE_ID),
+            )
+        except answer(IncompleteReply, KeyError) as error:
+            raise self._incomplete("stat", key, error) from None
 
     def put(
         self, key: str, body: Body, *, expect: Expectation, write_id: str, parts: bool | None = None
@@ -266,9 +276,13 @@ class BotoEngine(Engine):
         about = {"Metadata": {WRITE_ID: write_id}, "ContentType": content_type(key)}
         size = size_of(body)
         if parts or (parts is None and size > self.multipart_above):
-            return self._put_parts(key, body, size, _condition(expect), about)
-        reply = self._call("write", key, "put_object", Key=key, Body=body, **_condition(expect), **about)
-        return _version(reply)
+            reply = self._put_parts(key, body, size, _condition(expect), about)
+        else:
+            reply = self._call("write", key, "put_object", Key=key, Body=body, **_condition(expect), **about)
+        try:
+            return version_of(reply.get("ETag"))
+        except answer(IncompleteReply) as error:
+            raise self._incomplete("write", key, error) from None
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         condition = {} if version is None else {"IfMatch": version}
@@ -285,7 +299,13 @@ class BotoEngine(Engine):
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[tuple[str, Head]]:
         for page in self._pages(prefix, start_after=start_after):
             for found in page.get("Contents", []):
-                yield found["Key"], Head(_version(found), found["LastModified"].timestamp(), found["Size"])
+                yield found["Key"], self._listed(prefix, found)
+
+    def _listed(self, prefix: str, found: dict[str, Any]) -> Head:
+        try:
+            return Head(version_of(found.get("ETag")), found["LastModified"].timestamp(), found["Size"])
+        except answer(IncompleteReply, KeyError) as error:
+            raise self._incomplete("list", prefix, error) from None
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         for page in self._pages(prefix, Delimiter="/"):
@@ -412,21 +432,33 @@ class BotoEngine(Engine):
             advice=bucket_advice(self.bucket),
         )
 
+    def _incomplete(self, operation: str, key: str, error: Exception) -> Exception:
+        """Return the error about a reply that lacks something; a KeyError names it."""
+        found = error if isinstance(error, IncompleteReply) else IncompleteReply(*error.args)
+        return self._translate(found, operation, key)
+
     def _pages(self, prefix: str, *, start_after: str = "", **about: Any) -> Iterator[Any]:
         more = {"StartAfter": start_after} if start_after else {}
         while True:
             page = self._call("list", prefix, "list_objects_v2", Prefix=prefix, **about, **more)
+            if not page.keys() & _OF_LISTINGS:
+                raise self._incomplete("list", prefix, IncompleteReply("listing"))
             yield page
             if not page.get("IsTruncated"):
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            after = page.get("NextContinuationToken")
+            if after in {None, more.get("ContinuationToken")}:
+                raise self._incomplete("list", prefix, IncompleteReply("new NextContinuationToken"))
+            more = {"ContinuationToken": after}
 
     def _put_parts(
         self, key: str, body: Body, size: int, condition: dict[str, str], about: dict[str, Any]
-    ) -> Version:
+    ) -> dict[str, Any]:
         """Upload in parts; nothing shows before the last request, and nothing stays if one fails."""
-        upload = self._call("write", key, "create_multipart_upload", Key=key, **about)["UploadId"]
-        whose = {"Key": key, "UploadId": upload}
+        begun = self._call("write", key, "create_multipart_upload", Key=key, **about)
+        if "UploadId" not in begun:
+            raise self._incomplete("write", key, IncompleteReply("UploadId"))
+        whose = {"Key": key, "UploadId": begun["UploadId"]}
         is_sent = False
         try:
             parts = [
@@ -434,7 +466,7 @@ class BotoEngine(Engine):
                 for number, part in enumerate(_parts(body, size, self.part_size), 1)
             ]
             is_sent = True
-            reply = self._call(
+            completed: dict[str, Any] = self._call(
                 "write",
                 key,
                 "complete_multipart_upload",
@@ -449,7 +481,7 @@ class BotoEngine(Engine):
             with contextlib.suppress(BackendError, Signal):  # the first error is the one to know
                 self._call("write", key, "abort_multipart_upload", **whose)
             raise
-        return _version(reply)
+        return completed
 
     def _put_part(self, key: str, number: int, part: bytes, whose: dict[str, Any]) -> str:
         # A part can be sent again without harm.
@@ -458,6 +490,8 @@ class BotoEngine(Engine):
             Signal,
             retry=self.retry,
         )
+        if "ETag" not in reply:
+            raise self._incomplete("write", key, IncompleteReply("ETag"))
         etag: str = reply["ETag"]
         return etag
 
@@ -484,11 +518,6 @@ def _is_of_aws(url: str) -> bool:
     return (urlsplit(url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
-def _version(reply: Any) -> Version:
-    version: str = reply["ETag"].strip('"')
-    return version
-
-
 def _condition(expect: Expectation) -> dict[str, str]:
     if expect is ABSENT:
         return {"IfNoneMatch": "*"}
@@ -506,9 +535,12 @@ def _parts(body: Body, size: int, least: int) -> Iterator[bytes]:
             yield part
 
 
-def _download(body: Any, length: int, limit: int | None) -> Content:
-    """Return the content of a reply, as a temporary file if it is larger than `limit` bytes."""
-    if limit is None or length <= limit:
+def _download(body: Any, length: int | None, limit: int | None) -> Content:
+    """Return the content of a reply, as a temporary file if it is larger than `limit` bytes.
+
+    A reply in chunks has no length. It is taken for large.
+    """
+    if limit is None or (length is not None and length <= limit):
         content: bytes = body.read()
         return content
     return spooled(body.iter_chunks(COPY_BYTES))
@@ -632,11 +664,27 @@ def _lack(error: Exception) -> str:
 
 def _misplacement(error: Exception, code: str, status: int, here: str | None) -> str:
     """Return where the bucket is, if it is not where the client looks for it."""
-    there = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(_REGION_HEADER)
+    moved = _new_address(error, status)
+    if moved:
+        return f"the service has moved to {moved!r}; pass that as endpoint_url, or set AWS_ENDPOINT_URL"
+    there = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(REGION_HEADER)
     if code not in _WRONG_REGION and (status != _BAD_REQUEST or there in {None, here}):
         return ""
     hint = f", {there!r}" if there else ""
     return f"the bucket is in another region than {here!r}; pass its region{hint} ({code})"
+
+
+def _new_address(error: Exception, status: int) -> str:
+    """Return where a redirection leads, as an endpoint; "" if there is none or if it is about a region.
+
+    AWS redirects to a region.
+    """
+    headers = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    to = urlsplit(headers.get("location", ""))
+    at_aws = REGION_HEADER in headers or _is_of_aws(to.geturl())
+    if status not in _REDIRECTIONS or at_aws or not to.netloc:
+        return ""
+    return f"{to.scheme}://{to.netloc}"
 
 
 def _response(error: Exception) -> dict[str, Any]:
@@ -678,4 +726,7 @@ def _retry_after(error: Exception) -> float | None:
 
 def _sentence(error: Exception) -> str:
     about = _response(error).get("Error", {})
-    return f"{about.get('Code')}: {about.get('Message')}" if about else f"{type(error).__name__}: {error}"
+    if about:
+        return f"{about.get('Code')}: {about.get('Message')}"
+    is_ours = type(error).__module__.startswith("perkey.")
+    return str(error) if is_ours else f"{type(error).__name__}: {error}"

@@ -29,6 +29,8 @@ _READ: Final = frozenset(("Body", "ContentLength", "ETag", "LastModified", "Meta
 """The members of a reply about an object that the engine reads."""
 _LISTED: Final = frozenset(("Key", "ETag", "LastModified", "Size"))
 """The members of an object in a listing that it reads."""
+REGION_HEADER: Final = "x-amz-bucket-region"
+"""The header in which a service says where a bucket is."""
 _CONNECTIONS: Final = 64
 _CONNECT_SECONDS: Final = 10.0
 # Botocore renews its credentials ten minutes before they expire at the latest.
@@ -83,8 +85,13 @@ def new_client(
 
 
 def mend(client: Any) -> None:
-    """Let a client understand 304 from services that send a checksum with it (rclone): it has no body."""
+    """Let a client understand 304 from services that send a checksum with it (rclone): it has no body.
+
+    And let it ask only once for the region of a bucket: botocore answers a redirection by a request, which
+    the service redirects, too, if all its addresses have changed.
+    """
     client.meta.events.register("before-parse.s3.GetObject", _drop_body, unique_id="perkey-304")
+    client.meta.events.register_first("needs-retry.s3.HeadBucket", _ask_once, unique_id="perkey-redirected")
 
 
 def is_unsigned(client: Any) -> bool:
@@ -204,6 +211,13 @@ def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     body = params.get("body")
     if isinstance(body, io.BytesIO) and body.getbuffer().nbytes <= STREAM_ABOVE:
         params["headers"].pop("Expect", None)
+
+
+def _ask_once(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
+    about = request_dict["context"].get("s3_redirect")
+    headers = {} if response is None else response[1].get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    if about is not None and REGION_HEADER not in headers:
+        about["redirected"] = True  # as far as botocore knows
 
 
 def _drop_body(response_dict: dict[str, Any], **_: Any) -> None:

@@ -69,6 +69,33 @@ class Signal(Exception):  # noqa: N818 - not an error by itself
         self.repeated = repeated
 
 
+class IncompleteReply(ValueError):  # noqa: N818 - engines translate it
+    """A reply of success lacks what those of all services have, such as an ETag: it is of something else.
+
+    Args:
+        missing: What it lacks.
+    """
+
+    def __init__(self, missing: object) -> None:
+        super().__init__(
+            f"the reply has no {missing}, as each reply of an object service has; check the address, and "
+            "whether a proxy or a page for logging in answers in its place"
+        )
+
+
+def version_of(etag: str | None) -> Version:
+    """Return the version that an ETag is, without quotes.
+
+    A proxy that may change replies marks ETags as weak ("W/"), and services compare them without that mark.
+
+    Raises:
+        IncompleteReply: The reply has no ETag.
+    """
+    if not etag:
+        raise IncompleteReply("ETag")
+    return etag.removeprefix("W/").strip('"')
+
+
 class NoSuchObject(Signal):
     """The object is not there; the bucket is, as far as known."""
 

@@ -21,9 +21,11 @@ from perkey.stores.objects.engine import (
     Body,
     Engine,
     Head,
+    IncompleteReply,
     Marked,
     content_type,
     spooled,
+    version_of,
 )
 from perkey.waiting import driver
 
@@ -83,7 +85,7 @@ class Dialect:
     @staticmethod
     def version(reply: Any) -> Version:
         """Return the version in a reply: its ETag without quotes."""
-        return (reply["e_tag"] or "").strip('"')
+        return version_of(reply["e_tag"])
 
     @staticmethod
     def etag(version: Version) -> str:
@@ -227,7 +229,10 @@ class Listing:
             self._after = self.last
             about = {"offset": self.last or None, "chunk_size": PAGE}
             self._pages, self._store = _drawn(store.list(self._prefix or None, **about)), store
-        return next(self._pages, None)
+        page = next(self._pages, None)
+        if page and page[-1]["path"] == self.last != self._after:
+            raise IncompleteReply("new objects")  # the same page again, and so for ever
+        return page
 
 
 def _head_of(meta: Any, dialect: Dialect, write_id: str | None = None) -> Head:

@@ -69,6 +69,8 @@ from perkey.stores.objects.lineage import (
 from perkey.stores.objects.probes import Probes
 
 _OVERTAKEN: Final = 6
+_REFUSALS: Final = 16
+_REMEMBERED: Final = 1000
 """How often the removal of an item is overtaken by other writers before it is removed without a condition."""
 _BUCKETS: Final = 5
 """How often a bucket is made for one write."""
@@ -141,6 +143,7 @@ class ObjectStore(Store):
         self.trust_service = trust_service
         self._probes = Probes(engine, self.root_prefix, trust_service=trust_service)
         self._lineages = Lineages()
+        self._refused: dict[str, tuple[Version, int]] = {}  # how often an expected version was refused
 
     def read(
         self, name: Name, *, unless: Version | None = None, limit: int | None = None
@@ -435,6 +438,7 @@ class ObjectStore(Store):
             if done is None and write.tries.over:
                 raise signal.cause from signal.__cause__
             return done
+        self._check_refusal(write.name, write.expect, write.tries)
         if write.deferred:
             raise UnsettledConflict(
                 write.name,
@@ -593,6 +597,7 @@ class ObjectStore(Store):
                 # It is taken for the latter unless requests are known to be repeated here.
                 if repeated or signal.repeated or self.engine.endpoint in _repeating:
                     self._check_kept(name, version, self._head(name, tries))
+                self._check_refusal(name, version, tries)
                 found = None if isinstance(signal, PreconditionFailed) else ABSENT
                 raise ConflictError(name, version, found) from None
             except (TryAgain, Unclear) as signal:
@@ -616,6 +621,32 @@ class ObjectStore(Store):
             if head.version == version or was_kept(self._lineages.of(self._key(name), version), found):
                 return
         raise OutcomeUnknownError(name, self.describe(name)) from None
+
+    def _check_refusal(self, name: Name, expect: Expectation, tries: Attempts) -> None:
+        """Raise BackendError if the service refuses again and again what is expected although it is there.
+
+        Callers read and try again after a conflict, and would do so for ever. A proxy in between may have
+        changed the version in a request or a reply. One request after so many refusals shows it.
+        """
+        if not isinstance(expect, str):
+            return
+        key = self._key(name)
+        version, count = self._refused.get(key, ("", 0))
+        count = count + 1 if version == expect else 1
+        if len(self._refused) >= _REMEMBERED:
+            self._refused.clear()
+        self._refused[key] = expect, count
+        if count % _REFUSALS:
+            return
+        head = self._head(name, tries)
+        if head is not None and head.version == expect:
+            raise BackendError(
+                f"{self.describe(name)} is at version {expect!r}, but the service refused {count} times to "
+                "change it on that condition; a proxy in between may change ETags or remove conditions",
+                backend="s3",
+                operation="write",
+                key=key,
+            )
 
     # --- Parts --------------------------------------------------------------------------------------
 
