@@ -32,9 +32,9 @@ def main() -> None:
 
         print("file types:", list(models))
         print("files:", sorted(path.name for path in Path(folder, "tree").iterdir()))
-        for key, about in sorted(models.json.items()):
-            flower = models.pkl[key].predict(iris.data[:1])[0]
-            print(f"{key[-1]}: {about['right']} of 150 are right; the first is {iris.target_names[flower]}")
+        for each, about in sorted(models.json.items()):
+            flower = models.pkl[each].predict(iris.data[:1])[0]
+            print(f"{each[-1]}: {about['right']} of 150 are right; the first is {iris.target_names[flower]}")
         print(models.log["tree", "depth-1"].splitlines()[0])
 
         del models.log["tree", "depth-1"]  # they do not touch each other's items
