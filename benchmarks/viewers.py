@@ -64,6 +64,7 @@ class Peer:
         folder: Where it is started.
         body: What is posted for the page, if it is not a GET.
         write: The address of a change and what is posted for it, if there is one.
+        export: The address of the table of all jobs as CSV, if there is one.
         environment: Variables that it needs.
     """
 
@@ -72,6 +73,7 @@ class Peer:
     folder: str = "."
     body: bytes | None = None
     write: tuple[str, bytes] | None = None
+    export: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -87,6 +89,7 @@ def peers(port: int) -> dict[str, Peer]:
             ["{bin}/perkey", "view", "--no-browser", "--port", number, "study"],
             "/s/0/",
             write=("/s/0/", b"a=b"),
+            export="/s/0/jobs.csv",
         ),
         "signac-dashboard": Peer(
             ["{bin}/python", "-c", DASHBOARD % port, "run"],
@@ -101,7 +104,9 @@ def peers(port: int) -> dict[str, Peer]:
             write=(f"{api}set-tag", tag),
             environment=allowed,
         ),
-        "datasette": Peer(["{bin}/datasette", "study.db", "-p", number], "/study/jobs"),
+        "datasette": Peer(
+            ["{bin}/datasette", "study.db", "-p", number], "/study/jobs", export="/study/jobs.csv?_stream=1"
+        ),
         "sqlite-web": Peer(
             ["{bin}/sqlite_web", "-p", number, "-x", "study.db"],
             "/jobs/content/",
@@ -199,6 +204,11 @@ def measure(peer: Peer, binaries: Path, folder: Path, job: str, port: int) -> di
             began = time.monotonic()
             code = status(opener, base + peer.page, peer.body, {})
             rows[name] = f"{code} in {time.monotonic() - began:.2f} s"
+        if peer.export:
+            began = time.monotonic()
+            with opener.open(base + peer.export, timeout=LONGEST) as answer:
+                lines = answer.read().count(b"\n")
+            rows["export"] = f"{lines} lines in {time.monotonic() - began:.2f} s"
         rows["memory"] = f"{memory(process.pid):.0f} MB"
         rows["no token"] = str(status(build_opener(), base + peer.page, peer.body, {}))
         rows["other Host"] = str(status(opener, base + peer.page, peer.body, FOREIGN))

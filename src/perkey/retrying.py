@@ -58,9 +58,9 @@ class Retry:
         """Return after how many seconds without a byte an attempt ends."""
         return most if self.timeout is None else min(most, self.timeout)
 
-    def attempts(self) -> Attempts:
-        """Begin an operation."""
-        return Attempts(self)
+    def attempts(self, *, quiet: bool = False) -> Attempts:
+        """Begin an operation; see `Attempts` for the argument."""
+        return Attempts(self, quiet=quiet)
 
 
 class Attempts:
@@ -69,10 +69,14 @@ class Attempts:
     Args:
         retry: For how long.
         began: When the operation began, as `time.monotonic` counts; None means now.
+        quiet: Whether retries are not logged, and the requests that are parts of the operation are repeated
+            for no longer than it is: for a look that nothing depends on.
 
     Attributes:
         count: How many attempts have failed.
         end: When the time of the whole operation is over, as `time.monotonic` counts.
+        last: When the time for another attempt is over.
+        quiet: Whether retries are not logged.
         first_pause: The most that the first pause takes, in seconds.
         longest_pause: The most that any pause takes.
     """
@@ -80,13 +84,17 @@ class Attempts:
     first_pause = 0.05
     longest_pause = 5.0
 
-    def __init__(self, retry: Retry, began: float | None = None) -> None:
-        self._retry = retry
+    def __init__(self, retry: Retry, began: float | None = None, *, quiet: bool = False) -> None:
         self._began = time.monotonic() if began is None else began
+        self.quiet = quiet
         self.count = 0
         whole: Attempts | None = _current.get()
         end = math.inf if retry.timeout is None else self._began + retry.timeout
         self.end: float = end if whole is None else min(end, whole.end)
+        self.last: float = min(self._began + retry.retry_for, self.end)
+        if whole is not None and whole.quiet:
+            self.quiet = True
+            self.last = min(self.last, whole.last)
 
     @property
     def timed_out(self) -> bool:
@@ -96,10 +104,10 @@ class Attempts:
     @property
     def over(self) -> bool:
         """Whether the time for another attempt is over."""
-        return time.monotonic() >= min(self._began + self._retry.retry_for, self.end)
+        return time.monotonic() >= self.last
 
     def pause(self, failure: Exception, *, wanted: float | None = None) -> bool:
-        """Wait before another attempt, and log it; return False at once if the time for it is over.
+        """Wait before another attempt, and log it unless quiet; return False at once if the time is over.
 
         The same if the caller has left the iteration that this is a part of, for example by Ctrl-C.
 
@@ -110,14 +118,15 @@ class Attempts:
             wanted: Seconds that the service asked to wait (Retry-After), if it did.
         """
         now = time.monotonic()
-        left = min(self._began + self._retry.retry_for, self.end) - now
+        left = self.last - now
         longest = min(self.longest_pause, self.first_pause * 2 ** min(self.count, _MOST_DOUBLINGS))
         seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
         self.count += 1
         if left <= 0 or (wanted is not None and wanted >= left) or is_abandoned():
             return False
         seconds = min(max(seconds, wanted or 0), left)
-        _log(failure, self.count + 1, seconds, now - self._began)
+        if not self.quiet:
+            _log(failure, self.count + 1, seconds, now - self._began)
         sleep(seconds)
         return True
 

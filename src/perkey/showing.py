@@ -29,6 +29,8 @@ _DEPTH: Final = 3
 _LARGE_INT: Final = 256
 _PATIENCE: Final = 5.0
 """Seconds after which a place that does not answer is given up."""
+_RETRY_FOR: Final = 1.0
+"""Seconds during which what failed is tried again, without a line in the log: a reader is waiting."""
 
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
@@ -194,7 +196,7 @@ def shown(build: Callable[[], str], text: Callable[[], str]) -> str:
     from perkey.retrying import Retry  # noqa: PLC0415 - programs import this module and seldom show anything
 
     try:
-        with Retry(timeout=_PATIENCE).attempts().shared():
+        with Retry(_RETRY_FOR, timeout=_PATIENCE).attempts(quiet=True).shared():
             return build()
     except answer(Exception) as error:
         return page(_text_of(text), "", [f"It cannot be shown: {type(error).__name__}"])
@@ -210,10 +212,25 @@ def _text_of(text: Callable[[], str]) -> str:
 # --- Reports ------------------------------------------------------------------------------------------------
 
 
-def report_html(report: Any) -> str:
-    """Return the HTML of a dataclass: a row for each field, a table for each field that has many things."""
-    name = type(report).__name__
-    return shown(lambda: _report(name, report), lambda: name)
+class Shown:
+    """Base of the dataclasses that functions return as reports: as JSON, and as tables in notebooks."""
+
+    __slots__ = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        import json  # noqa: PLC0415 - programs import this module and seldom show anything
+
+        return json.dumps(self.as_dict(), indent=2)
+
+    def _repr_html_(self) -> str:
+        """Return a row for each field, and a table for each field that has many things."""
+        name = type(self).__name__
+        return shown(lambda: _report(name, self), lambda: name)
 
 
 def text_html(thing: object) -> str:

@@ -72,3 +72,13 @@ def without_rights() -> Iterator[None]:
         yield
     finally:
         os.seteuid(user)
+
+
+@pytest.fixture
+def open_viewer() -> Callable[..., TestClient]:
+    """Return a function that makes a client without the token."""
+
+    def make(*places: Any, **options: Any) -> TestClient:
+        return TestClient(create_app(places, token=TOKEN, **options), base_url=ADDRESS)
+
+    return make

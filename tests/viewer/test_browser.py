@@ -40,6 +40,7 @@ class Served:
         for index in range(6):
             self.d[f"group{index % 2}", f"item{index}"] = {"number": index, "list": [1, 2, {"x": HOSTILE}]}
         self.d["hostile", quote(HOSTILE)] = HOSTILE
+        self.d["table"] = [{"a": 1, "b": "=1+1"}] * 3
         self.d["big"] = "<b>x</b>" * (100 << 17)
         self.project = init_project("study", folder / "study")
         for index in range(8):
@@ -165,6 +166,29 @@ def test_plots_are_drawn_and_points_lead_to_jobs(browser: Browser) -> None:
     until(lambda: "/s/1/j/" in browser.driver.current_url)
 
 
+def test_parallel_axes_are_chosen_and_lines_lead_to_jobs(browser: Browser) -> None:
+    browser.open("/s/1/plot")
+    browser.click("input[value=parallel]")
+    until(lambda: "kind=parallel" in browser.driver.current_url)
+    lines = "return document.querySelectorAll('svg .chart-strand').length"
+    until(lambda: browser.run(lines) >= 8)
+    browser.run(
+        "document.querySelector('.chart-strand').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
+    until(lambda: "/s/1/j/" in browser.driver.current_url)
+
+
+def test_facets_are_clicked_and_taken_back(browser: Browser) -> None:
+    browser.open("/s/1/")
+    until(lambda: len(browser.texts(".facets a")) >= 2)
+    before = browser.texts("#count strong")
+    browser.click(".facets a")
+    until(lambda: browser.texts("#count strong") == ["4"])
+    assert browser.run("return document.querySelector('#q').value") == "kernel poly"
+    browser.click(".facets a[aria-current]")
+    until(lambda: browser.texts("#count strong") == before)
+
+
 def test_chosen_jobs_are_compared(browser: Browser) -> None:
     browser.open("/s/1/")
     for number in (1, 2):
@@ -285,6 +309,7 @@ def test_axe_finds_no_serious_fault(scheme: str, browser: Browser, served: Serve
     faults = []
     for path in (
         "/", "/d/0/", "/d/0/charts", "/d/0/claims", "/s/1/", "/s/1/?q={wrong", "/s/1/plot", "/s/1/project",
+        "/s/1/?q=kernel rbf", "/s/1/plot?kind=parallel&group=kernel", "/d/0/item?key=table",
         f"/s/1/j/{served.job}", f"/s/1/compare?job={served.hostile}&job={served.job}",
     ):  # fmt: skip
         browser.open(path)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perkey.viewer.charts import Axis, Series, bars, histogram, line, scatter
+from perkey.viewer.charts import Axis, Series, Strand, bars, histogram, line, parallel, scatter
 from perkey.viewer.charts.axes import Kind, nice_step, scale
+from perkey.viewer.charts.parallels import MOST_AXES, MOST_LINES
 from perkey.viewer.charts.planes import MOST_GROUPS, MOST_POINTS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -165,3 +166,45 @@ def test_all_values_of_a_histogram_are_in_a_column() -> None:
     root = parsed(histogram(values, title="t"))
     counts = [int((each[0].text or "").rpartition(" ")[2]) for each in root.iter(f"{SVG}rect")]
     assert sum(counts) == 1_000
+
+
+@given(
+    st.lists(st.tuples(kinds, texts), max_size=5),
+    st.lists(st.tuples(st.lists(numbers, min_size=5, max_size=5), texts, texts), max_size=12),
+    texts,
+)
+def test_parallel_coordinates_of_all_values_are_sound(
+    axes: list[tuple[Kind, str]], things: list[tuple[list[Any], str, str]], title: str
+) -> None:
+    strands = [Strand(values, group, label, "/j/1") for values, group, label in things]
+    root = parsed(parallel([Axis(text, kind) for kind, text in axes], strands, title=f"t{title}"))
+    drawn = [each for each in root.iter(f"{SVG}path") if "chart-strand" in (each.get("class") or "")]
+    assert len(drawn) == len(things)
+
+
+def test_parallel_coordinates_have_an_axis_for_each_value_and_a_line_for_each_thing() -> None:
+    axes = [Axis("a"), Axis("b", "text"), Axis("c", "log")]
+    strands = [Strand([0, "x", 1], "one", "first", "/1"), Strand([10, "y", 100], "two", "second", "/2")]
+    strands.append(Strand([5, "x", -1], "two", HOSTILE))
+    root = parsed(parallel(axes, strands, title="t"))
+    text = root[1].text or ""
+    assert "Axes: a from 0 to 10, b, c from 1 to 100." in text
+    assert "3 lines." in text
+    assert "1 value missing, or not on the axis." in text
+    lines = [each for each in root.iter(f"{SVG}path") if "chart-strand" in (each.get("class") or "")]
+    assert [each.get("data-href") for each in lines] == ["/1", "/2", None]
+    starts = [re.match(r"M([\d.]+) ([\d.]+)", each.get("d") or "") for each in lines]
+    heights = [float(each[2]) for each in starts if each]
+    assert heights[0] > heights[2] > heights[1]  # 0, 5 and 10, from below
+    assert len({each[1] for each in starts if each}) == 1
+    assert [len(re.findall("[ML]", each.get("d") or "")) for each in lines] == [3, 3, 2]
+    assert (lines[0][0].text or "") == "first: a 0, b x, c 1"
+
+
+def test_parallel_coordinates_are_bounded() -> None:
+    strands = [Strand([number] * 40, f"group {number % 20}", f"thing {number}") for number in range(20_000)]
+    svg = parallel([Axis(f"axis {number}") for number in range(40)], strands, title="t")
+    assert svg.count("chart-strand") == MOST_LINES
+    assert svg.count('font-weight="600"') == MOST_AXES + 1
+    assert "500 of 20,000 lines drawn" in described(svg)
+    assert len(svg) < 400_000

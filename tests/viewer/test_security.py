@@ -13,7 +13,16 @@ from perkey import FileDirDict
 from perkey.viewer import create_app
 from viewer.conftest import ADDRESS, TOKEN, TestClient, Viewer
 
-PATHS = ("/", "/d/0/", "/d/0/item?key=a", "/d/0/raw?key=a", "/d/0/keys", "/static/htmx.min.js", "/nothing")
+PATHS = (
+    "/",
+    "/d/0/",
+    "/d/0/item?key=a",
+    "/d/0/raw?key=a",
+    "/d/0/keys",
+    "/d/0/keys.csv",
+    "/static/htmx.min.js",
+    "/nothing",
+)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import h5py
 import numpy as np
@@ -147,7 +148,81 @@ def test_a_deep_filter_is_an_error_of_the_filter(client: TestClient) -> None:
 
 def test_chosen_columns(client: TestClient) -> None:
     text = page(client, "", col=["deep.x", "nothing"])
-    assert re.findall(r"<bdi>([\w.]+)</bdi></a>", text.replace("\n", "")) == ["id", "deep.x", "nothing"]
+    assert re.findall(r'id="sort-\d+"[^>]*><bdi>([\w.]+)</bdi>', text) == ["id", "deep.x", "nothing"]
+
+
+def facets_of(text: str) -> dict[str, tuple[int, str, bool]]:
+    """Return the values of facets with their counts, the filters behind them, and whether they are chosen."""
+    found = re.findall(
+        r'<li><a href="/s/0/\?([^"]*)"( aria-current="true")?><bdi>(.*?)</bdi>.*?class="faint">(\d+)<', text
+    )
+    return {
+        unescape(value): (int(count), parse_qs(unescape(query)).get("q", [""])[0], bool(chosen))
+        for query, chosen, value, count in found
+    }
+
+
+def test_facets_narrow_the_filter_and_count_its_jobs(client: TestClient, project: Project) -> None:
+    found = facets_of(page(client, ""))
+    assert found == {
+        **{kernel: (6, f"kernel {kernel}", False) for kernel in ("poly", "rbf")},
+        **{str(10.0**n): (2, f"c {10.0**n}", False) for n in range(6)},
+        **{str(n): (4, f"deep.x {n}", False) for n in range(3)},
+    }
+    for count, query, _ in found.values():
+        assert len(rows(page(client, "", q=query))) == count
+    found = facets_of(page(client, "", q="kernel rbf", sort="c", col="c"))
+    assert found["rbf"] == (6, "", True)
+    assert "poly" not in found
+    assert found["100.0"] == (1, "kernel rbf c 100.0", False)
+    for count, query, _ in found.values():
+        assert len(rows(page(client, "", q=query))) == (count if query else 12)
+    text = page(client, "", q='{"$or": [{"c": 1.0}, {"kernel": "poly"}], "deep.x": {"$lt": 2}}')
+    for count, query, _ in facets_of(text).values():
+        assert len(rows(page(client, "", q=query))) == count
+    assert not facets_of(page(client, "", q="{wrong"))
+
+
+def test_links_of_facets_keep_order_and_columns(client: TestClient) -> None:
+    text = page(client, "", sort="c", order="desc", col="c", page=0)
+    link = re.search(r'href="([^"]*)"><bdi>poly</bdi>', text)
+    assert link is not None
+    assert parse_qs(unescape(link[1]).partition("?")[2]) == {
+        "q": ["kernel poly"], "sort": ["c"], "order": ["desc"], "col": ["c"],
+    }  # fmt: skip
+
+
+ODD = ["", "true", "1", "/x/", "it's", "x y", '{"a"', HOSTILE, "\n", "$gt", "ü", "x" * 150]
+
+
+def test_facets_of_odd_values_find_their_jobs(tmp_path: Path, viewer: Viewer) -> None:
+    made = init_project("odd", tmp_path / "odd")
+    values: list[Any] = [*ODD[:8], None, True, 1.5, -0.5]
+    for number, value in enumerate(values * 2):
+        made.open_job({"v": value, "n": number}).init()
+    for number, value in enumerate([*ODD[8:], [1], {"x": 1}, "y" * 500]):
+        for twice in range(2):
+            made.open_job({"w": value, "n": number, "m": twice, "s": "y"}).init()
+    client = viewer(made)
+    until(lambda: "Reading" not in page(client, ""))
+    text = page(client, "")
+    assert "<script>alert" not in text
+    found = re.findall(r'<li><a href="/s/0/\?([^"]*)"><bdi>.*?class="faint">(\d+)<', text, re.DOTALL)
+    assert len(found) >= len(values)
+    for query, count in found:
+        typed = parse_qs(unescape(query), keep_blank_values=True)["q"][0]
+        shown = page(client, "", q=typed)
+        assert "aria-invalid" not in shown, typed
+        assert f"<strong>{count}</strong> " in shown, typed
+
+
+def test_few_values_of_many_jobs_make_facets_and_ids_do_not(tmp_path: Path, viewer: Viewer) -> None:
+    made = init_project("some", tmp_path / "some")
+    for number in range(30):
+        made.open_job({"seed": number, "half": number // 2, "kind": number % 12, "one": 1}).init()
+    client = viewer(made)
+    until(lambda: "Reading" not in page(client, ""))
+    assert set(facets_of(page(client, ""))) == {str(kind) for kind in range(12)}
 
 
 def test_new_jobs_and_results_appear(client: TestClient, project: Project) -> None:
@@ -380,6 +455,37 @@ def test_plots_of_numbers_texts_and_counts(client: TestClient) -> None:
     assert "no values to draw" in page(client, "plot", x="missing", y="missing")
     few = page(client, "plot", x="c", y="doc.score", q="kernel rbf")
     assert few.count("data-href") == 6
+
+
+def test_parallel_coordinates(client: TestClient, project: Project) -> None:
+    write(project.open_job({"c": 1.0}).init(), {"score": "text"})
+    text = page(client, "plot", kind="parallel", group="kernel")
+    assert "Jobs across 3 values" in text
+    assert text.count("data-href") == 13
+    assert re.findall(r'name="axis" value="([^"]+)" checked', text) == ["c", "deep.x", "doc.score"]
+    assert "kernel = rbf" in text
+    assert "2 values missing, or not on the axis" in text
+    text = page(client, "plot", kind="parallel", axis=["kernel", "doc.notes", "missing"], q="c 1.0")
+    assert text.count("data-href") == 3
+    assert ">rbf</text>" in text
+    assert ">(missing)</text>" in text
+    assert page(client, "plot", kind="parallel", axis=["a" * 500] * 100)
+
+
+def test_compared_jobs_are_plotted(client: TestClient, project: Project) -> None:
+    jobs = [job.id for job in project][:3]
+    assert page(client, "compare", job=jobs[:1]).count("<svg") == 0
+    text = page(client, "compare", job=jobs)
+    assert text.count("<svg") == 1
+    assert text.count("data-href") == 3
+    for number, job in enumerate(jobs):
+        loss = [1 / (step + 1) for step in range(20)] if number else ["no", "curve", "here"]
+        write(project.open_job(id=job), {"score": number, "sub": {"loss": loss}, HOSTILE: [1, 2, 3, number]})
+    text = page(client, "compare", job=jobs)
+    assert text.count("<svg") == 3
+    assert "<title>doc.sub.loss</title>" in text
+    assert "<script>alert" not in text
+    assert all(f">{job[:8]}</text>" in text for job in jobs)
 
 
 def test_comparison(client: TestClient, project: Project) -> None:

@@ -7,7 +7,6 @@ out of the way and back; nothing is ever deleted.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import time
 from collections import Counter
@@ -33,7 +32,7 @@ from perkey.formats import can_check, find_format, format_of
 from perkey.mapping import PersiDict, parameters_of
 from perkey.naming import CLAIM_ENDING, Name, Naming, naming
 from perkey.parallel import map_unordered
-from perkey.showing import report_html
+from perkey.showing import Shown
 from perkey.stores import CachedStore, PrefixStore, Store, read_only
 
 Kind: TypeAlias = Literal[
@@ -102,7 +101,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class VerifyReport:
+class VerifyReport(Shown):
     """What `verify` found.
 
     Attributes:
@@ -155,14 +154,6 @@ class VerifyReport:
             "quarantine": self.quarantine,
             "faults": [fault.as_dict() for fault in self.faults],
         }
-
-    def to_json(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(self.as_dict(), indent=2)
-
-    def _repr_html_(self) -> str:
-        """Return it as tables for a notebook."""
-        return report_html(self)
 
 
 @runtime_checkable
@@ -505,7 +496,7 @@ def _whole(store: Store) -> tuple[Store, Name]:
 
 
 @dataclass(slots=True)
-class UnquarantineReport:
+class UnquarantineReport(Shown):
     """What `unquarantine` moved back.
 
     Attributes:
@@ -527,14 +518,6 @@ class UnquarantineReport:
         """Return it as plain data."""
         restored = [list(key) for key in self.restored]
         return {"place": self.place, "restored": restored, "kept": self.kept, "exit_code": self.exit_code}
-
-    def to_json(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(self.as_dict(), indent=2)
-
-    def _repr_html_(self) -> str:
-        """Return it as tables for a notebook."""
-        return report_html(self)
 
 
 def unquarantine(d: PersiDict[Any], quarantine: str | None = None) -> UnquarantineReport:

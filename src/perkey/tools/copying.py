@@ -8,7 +8,6 @@ never lost. A copy that ended early is taken up by another call.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +32,7 @@ from perkey.expectations import ABSENT, ANY, Expectation, Expectations, Version,
 from perkey.keys import PersiDictKey
 from perkey.mapping import Items, PersiDict, items_of
 from perkey.naming import Name
-from perkey.showing import report_html
+from perkey.showing import Shown
 from perkey.stores import (
     DirectoryStore,
     MemoryStore,
@@ -68,7 +67,7 @@ _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
 
 
 @dataclass(slots=True)
-class CopyReport:
+class CopyReport(Shown):
     """What `copy` or `sync` did.
 
     Attributes:
@@ -122,14 +121,6 @@ class CopyReport:
         """Return it as plain data, keys joined by slashes."""
         errors = {"/".join(key): reason for key, reason in self.errors.items()}
         return {**asdict(self), "errors": errors, "exit_code": self.exit_code}
-
-    def to_json(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(self.as_dict(), indent=2)
-
-    def _repr_html_(self) -> str:
-        """Return it as tables for a notebook."""
-        return report_html(self)
 
 
 @dataclass(frozen=True, slots=True)

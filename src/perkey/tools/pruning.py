@@ -7,7 +7,6 @@ heap.
 from __future__ import annotations
 
 import heapq
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ from perkey.expectations import ANY, refuse
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict
 from perkey.naming import CLAIM_ENDING, Name, Naming, naming
-from perkey.showing import report_html
+from perkey.showing import Shown
 from perkey.stores import CachedStore, PrefixStore, Stat, Store, WrapperStore
 
 Clock: TypeAlias = Literal["place", "machine"]
@@ -36,7 +35,7 @@ _SHOWN: Final = 100
 
 
 @dataclass(slots=True)
-class PruneReport:
+class PruneReport(Shown):
     """What `prune` removed.
 
     Attributes:
@@ -74,14 +73,6 @@ class PruneReport:
         """Return it as plain data, keys joined by slashes."""
         failures = {"/".join(key): reason for key, reason in self.failures.items()}
         return {**asdict(self), "failures": failures, "exit_code": self.exit_code}
-
-    def to_json(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(self.as_dict(), indent=2)
-
-    def _repr_html_(self) -> str:
-        """Return it as tables for a notebook."""
-        return report_html(self)
 
 
 @dataclass(frozen=True, slots=True)

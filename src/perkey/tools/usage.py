@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +9,7 @@ from perkey.arguments import check_count, check_kind
 from perkey.keys import PersiDictKey
 from perkey.mapping import PersiDict
 from perkey.naming import naming
-from perkey.showing import report_html
+from perkey.showing import Shown
 from perkey.stores import Stat
 
 
@@ -32,7 +31,7 @@ class Written:
 
 
 @dataclass(slots=True)
-class Usage:
+class Usage(Shown):
     """What a dictionary, or a part of one, takes.
 
     Attributes:
@@ -74,14 +73,6 @@ class Usage:
             parts = sorted(self.by_prefix.items())
             whole["by_prefix"] = {"/".join(prefix): part.as_dict() for prefix, part in parts}
         return whole
-
-    def to_json(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(self.as_dict(), indent=2)
-
-    def _repr_html_(self) -> str:
-        """Return it as tables for a notebook."""
-        return report_html(self)
 
 
 def usage(d: PersiDict[Any], prefix: PersiDictKey = (), *, depth: int = 1) -> Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, get_args
 from urllib.parse import quote
@@ -16,9 +17,10 @@ from perkey.keys import NonEmptySafeStrTuple, SafeStrTuple, unquote
 from perkey.mapping import PersiDict
 from perkey.naming import naming
 from perkey.showing import size_text
+from perkey.stores import Name, Stat
 from perkey.tools.once import claims
+from perkey.viewer import exports, values
 from perkey.viewer import panels as adding
-from perkey.viewer import values
 from perkey.viewer.charts import Axis, Series, bars, line
 from perkey.viewer.index import Branch, Index, Order
 from perkey.viewer.pages import Pages, Shown
@@ -29,6 +31,8 @@ _MOST_OPEN: Final = 50
 """Branches of the tree that a page keeps open while it is brought up to date."""
 _WAIT: Final = 5.0
 """Seconds that the first page waits for the first keys of a place."""
+_LONGEST_WAIT: Final = 600.0
+"""Seconds that a file of all keys waits for the last keys of a place."""
 _BINS: Final = 60
 _PIECE: Final = 1 << 20
 _CLAIMS: Final = 500
@@ -114,9 +118,11 @@ class Dictionary:
         return [
             Route("/", self._front),
             Route("/keys", self._keys),
+            Route("/keys.{file_type}", self._saved_keys),
             Route("/tree", self._tree),
             Route("/branch", self._branch),
             Route("/item", self._item),
+            Route("/table.csv", self._saved_table),
             Route("/raw", self._raw),
             Route("/charts", self._charts),
             Route("/claims", self._claims),
@@ -173,6 +179,22 @@ class Dictionary:
             "plain": _plain,
         }
 
+    def _saved_keys(self, request: Request) -> Response:
+        """Return all keys of a view as a file to save, when all are known."""
+        file_type = request.path_params["file_type"]
+        if file_type not in get_args(exports.FileType):
+            return self._missing(request, "This page does not exist.")
+        progress = self._index.progress(sys.maxsize, _LONGEST_WAIT)
+        if not progress.complete:
+            why = f"The listing failed: {progress.error}" if progress.error else "The listing goes on."
+            return self._pages.respond(request, "error.html", status=503, message=f"{why} Try again later.")
+        view = _View.of(request)
+        found = self._index.records(
+            prefix=view.prefix, search=view.search, order=view.order or "key", descending=view.descending
+        )
+        rows = ((key, size, exports.moment(mtime), version) for key, size, mtime, version in found)
+        return exports.saved("keys", file_type, ("key", "bytes", "time", "etag"), rows)
+
     def _tree(self, request: Request) -> Response:
         since = request.query_params.get("since")
         if since is not None and self._index.progress().state == _number(since, -1):
@@ -205,16 +227,12 @@ class Dictionary:
 
     def _item(self, request: Request) -> Response:
         key = _key(request)
-        if key is None:
+        found = None if key is None else self._beginning(key)
+        if key is None or found is None:
             return self._missing(request)
-        name = self._names.name_of(key)
-        try:
-            stat = self._d.store.stat(name)
-            content = self._d.store.content(name, limit=0)
-        except KeyError:
-            return self._missing(request)
-        raw = _first_bytes(content, values.most_bytes(self._d.file_type))
+        name, stat, raw = found
         size = max(stat.size, len(raw))
+        parts = values.parts_of_bytes(raw, size, self._d.file_type, unpickle=self._unpickle)
         return self._respond(
             request,
             "dict_item.html",
@@ -223,9 +241,34 @@ class Dictionary:
             stat=stat,
             place=self._d.store.describe(name),
             program=self._program(key),
-            parts=values.parts_of_bytes(raw, size, self._d.file_type, unpickle=self._unpickle),
+            parts=parts,
+            is_table=any(part.kind == "table" for part in parts),
             panels=self._added(key, raw, size),
         )
+
+    def _beginning(self, key: tuple[str, ...]) -> tuple[Name, Stat, bytes] | None:
+        """Return name, status and first bytes of an item, as many as pages show; None if it is missing."""
+        name = self._names.name_of(key)
+        try:
+            stat = self._d.store.stat(name)
+            content = self._d.store.content(name, limit=0)
+        except KeyError:
+            return None
+        return name, stat, _first_bytes(content, values.most_bytes(self._d.file_type))
+
+    def _saved_table(self, request: Request) -> Response:
+        """Return the table that a value is, all of it, as CSV."""
+        key = _key(request)
+        found = None if key is None else self._beginning(key)
+        if key is None or found is None:
+            return self._missing(request)
+        _, stat, raw = found
+        sheet = values.sheet_of_bytes(
+            raw, max(stat.size, len(raw)), self._d.file_type, unpickle=self._unpickle
+        )
+        if sheet is None:
+            return self._missing(request, "This value is not a table any more, or too large.")
+        return exports.saved(key[-1], "csv", sheet.columns, sheet.rows)
 
     def _added(self, key: tuple[str, ...], raw: bytes, size: int) -> list[adding.Shown]:
         """Return what functions of the user's add to the page of an item."""
@@ -263,8 +306,9 @@ class Dictionary:
             headers={"Content-Disposition": f'attachment; filename="{key[-1]}.{self._d.file_type}"'},
         )
 
-    def _missing(self, request: Request) -> Response:
-        message = "This key does not exist. Another program may have removed it."
+    def _missing(
+        self, request: Request, message: str = "This key does not exist. Another program may have removed it."
+    ) -> Response:
         return self._pages.respond(request, "error.html", status=404, message=message)
 
     # --- Charts and claims ------------------------------------------------------------------------------

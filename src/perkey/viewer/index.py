@@ -15,6 +15,7 @@ import re
 import sqlite3
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
@@ -30,6 +31,8 @@ Order: TypeAlias = Literal["listing", "key", "time", "size"]
 _FIRST: Final = 128
 """Keys of the first batch: a little more than a page shows."""
 _BATCH: Final = 2000
+_PIECE: Final = 500
+"""Rows that are read together; older versions of SQLite take at most 999 values."""
 _PAUSE: Final = 2.0
 """Seconds between two listings of a place on this machine, at least."""
 _PAUSE_OF_SERVICES: Final = 30.0
@@ -287,6 +290,33 @@ class Index:
                 (*values, limit, offset),
             )
         ]
+
+    def records(
+        self, *, prefix: str = "", search: str = "", order: Order = "key", descending: bool = False
+    ) -> Iterator[tuple[str, int, float, str]]:
+        """Yield key, size, time and version of all rows, as `rows` finds them.
+
+        Memory: 8 bytes for each row. Rows that are removed meanwhile are left out.
+        """
+        where, values = _condition(prefix, search)
+        direction = "DESC" if descending else "ASC"
+        with self._news:
+            if self._ended:
+                return
+            found = self._table.execute(
+                f"SELECT id FROM items WHERE {where} ORDER BY {_COLUMNS[order]} {direction}, key",  # noqa: S608 - own words
+                values,
+            )
+            ids = array("q", (row[0] for row in found))
+        for start in range(0, len(ids), _PIECE):
+            piece = ids[start : start + _PIECE]
+            marks = ",".join("?" * len(piece))
+            rows = self._all(
+                f"SELECT id, key, size, mtime, version FROM items WHERE id IN ({marks})",  # noqa: S608 - marks
+                piece,
+            )
+            by_id = {row[0]: row[1:] for row in rows}
+            yield from (by_id[each] for each in piece if each in by_id)
 
     def count(self, prefix: str = "", search: str = "") -> int:
         """Return how many rows there are, as `rows` finds them."""

@@ -349,15 +349,15 @@ def _array(made: Made) -> Any:
     function = made.name.rpartition(".")[2]
     if function == "_frombuffer":
         buffer, kind, shape, order = made.args
-        return _filled(buffer, _dtype(np, kind), shape, order)
+        return filled(buffer, _dtype(np, kind), shape, order)
     if function == "_reconstruct":
         _, shape, kind, is_fortran, data = made.state
         if isinstance(data, list):
             return data if len(shape) == 1 else made
-        return _filled(data, _dtype(np, kind), shape, "F" if is_fortran else "C")
+        return filled(data, _dtype(np, kind), shape, "F" if is_fortran else "C")
     if function == "scalar":
         kind, data = made.args
-        return _filled(data, _dtype(np, kind), (), "C")[()]
+        return filled(data, _dtype(np, kind), (), "C")[()]
     return made
 
 
@@ -375,7 +375,8 @@ def _dtype(np: Any, made: Made) -> Any:
     return np.dtype(f"{order}{text}{unit}")
 
 
-def _filled(data: Any, kind: Any, shape: Any, order: Any) -> Any:
+def filled(data: Any, kind: Any, shape: Any, order: Any) -> Any:
+    """Return the array of some bytes; raises UnreadableError if their length is not that of the array."""
     import numpy as np  # noqa: PLC0415 - it is loaded
 
     if not isinstance(data, bytes | bytearray) or not all(isinstance(n, int) and n >= 0 for n in shape):

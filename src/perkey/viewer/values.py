@@ -7,17 +7,15 @@ writers chose.
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from perkey.formats import find_format, format_of
 from perkey.showing import size_text
-from perkey.viewer import images, pickles
+from perkey.viewer import images, pickles, sheets, tagged
 from perkey.viewer.charts import Axis, Series, line
 from perkey.viewer.text import shortened
 
@@ -37,6 +35,7 @@ _FEW: Final = 8
 """Columns of an array up to which each is a line of a plot."""
 _POINTS: Final = 100_000
 _HEX: Final = 512
+_DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 
 
 class Part(NamedTuple):
@@ -87,9 +86,6 @@ class Table(NamedTuple):
     width: int
 
 
-_EMPTY: Final = Table([], [], 0, 0)
-
-
 def most_bytes(file_type: str) -> int:
     """Return how many bytes of a value of a type are read: arrays in pickles take more than text."""
     return pickles.MOST_BYTES if file_type == "pkl" else MOST_BYTES
@@ -120,6 +116,26 @@ def parts_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> 
         return _loaded_parts(raw, file_type)
     note = f"Files of the type {file_type} are decoded by the format of this program only with --unpickle."
     return [Part("note", "", note), *_parts_of_text(raw, file_type)]
+
+
+def sheet_of_bytes(raw: bytes, size: int, file_type: str, *, unpickle: bool) -> sheets.Sheet | None:
+    """Return the whole table that a stored value is; None if it is something else.
+
+    The arguments are those of `parts_of_bytes`, which shows the beginning of the same table.
+    """
+    if len(raw) < size or images.from_bytes(raw) is not None:
+        return None
+    if file_type in _DELIMITERS and not (unpickle and find_format(file_type)):
+        return None if _is_binary(raw) else sheets.of_text(raw.decode(), _DELIMITERS[file_type])
+    try:
+        if file_type == "pkl" and not unpickle:
+            value = pickles.simplified(pickles.read(raw))
+            return sheets.of_pickle(value) or sheets.of_value(value)
+        value = value_of_bytes(raw, size, file_type, unpickle=unpickle and file_type != "json")
+    except (UnknownValueError, pickles.UnreadableError):
+        return None
+    meant = tagged.read(value) if file_type == "json" else None
+    return sheets.of_value(value if meant is None else meant)
 
 
 class UnknownValueError(Exception):
@@ -175,24 +191,9 @@ def _parts_of_json(raw: bytes) -> list[Part]:
         value = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         return [Part("note", "", f"This is not JSON: {error}"), _head(raw)]
-    return [*_untagged(value), *parts_of(value)]
-
-
-def _untagged(value: Any) -> list[Part]:
-    """Return parts for the arrays and frames that jsonpickle's tags stand for; nothing is built of tags."""
-    if not isinstance(value, dict):
-        return []
-    tag, data = value.get("py/object"), value.get("values")
-    if tag == "numpy.ndarray" and isinstance(data, list):
-        return [part for part in parts_of(data) if part.kind != "tree"]
-    if tag in {"pandas.DataFrame", "pandas.core.frame.DataFrame"} and isinstance(data, str):
-        try:
-            columns = json.loads(data)
-        except (ValueError, RecursionError):
-            return []
-        table = _columns(columns) if isinstance(columns, dict) else None
-        return [Part("table", "Table", table)] if table else []
-    return []
+    meant = tagged.read(value)
+    found = [] if meant is None else [part for part in parts_of(meant) if part.kind != "tree"]
+    return [*found, *parts_of(value)]
 
 
 def _parts_of_pickle(raw: bytes, *, unpickle: bool) -> list[Part]:
@@ -204,10 +205,9 @@ def _parts_of_pickle(raw: bytes, *, unpickle: bool) -> list[Part]:
         note = f"The pickle cannot be shown without loading it: {error}. `perkey view --unpickle` loads it."
         return [Part("note", "", note), _head(raw)]
     parts = parts_of(value)
-    found = pickles.frame(value)
-    if found is not None:
-        labels, columns = found
-        parts.insert(0, Part("table", "Table", _columns({"": labels, **columns}) or _EMPTY))
+    sheet = sheets.of_pickle(value)
+    if sheet is not None:
+        parts[:0] = _tables(sheet)
     elif _has_made(value):
         note = (
             "The pickle was not loaded: objects are shown as their classes and what they consist of. "
@@ -231,9 +231,8 @@ def _parts_of_text(raw: bytes, file_type: str) -> list[Part]:
         return [_head(raw)]
     text = raw.decode()
     parts: list[Part] = []
-    if file_type in {"csv", "tsv"}:
-        table = _csv(text, "," if file_type == "csv" else "\t")
-        parts += [Part("table", "Table", table)] if table else []
+    if file_type in _DELIMITERS:
+        parts += _tables(sheets.of_text(text, _DELIMITERS[file_type]))
     return [*parts, _text(text)]
 
 
@@ -284,10 +283,14 @@ def parts_of(value: Any) -> list[Part]:
     if home == "numpy" and hasattr(value, "dtype") and hasattr(value, "ndim"):
         return _parts_of_array(value)
     if home in {"pandas", "polars"}:
-        table = _frame(value)
-        if table is not None:
-            return [Part("table", "Table", table)]
-    return [*_plot_of_numbers(value), *_table_of(value), Part("tree", "Value", tree(value))]
+        tables = _tables(sheets.of_value(value))
+        if tables:
+            return tables
+    return [
+        *_plot_of_numbers(value),
+        *_tables(sheets.of_value(value, _ROWS + 1)),
+        Part("tree", "Value", tree(value)),
+    ]
 
 
 def _parts_of_array(array: Any) -> list[Part]:
@@ -299,11 +302,11 @@ def _parts_of_array(array: Any) -> list[Part]:
         parts.append(Part("image", "Image", images.from_array(array)))
     elif array.dtype.kind in "buif" and array.size and (array.ndim == 1 or array.shape[-1] <= _FEW):
         parts += _lines(array)
-    if array.ndim <= 2:  # noqa: PLR2004 - rows and columns
-        wide = array.reshape(len(array), -1) if array.size else array.reshape(0, 0)
-        rows = [[_number(each) for each in row[:_COLUMNS].tolist()] for row in wide[:_ROWS]]
-        names = [str(n) for n in range(min(wide.shape[1], _COLUMNS))]
-        parts.append(Part("table", "Numbers", Table(names, rows, *wide.shape)))
+    sheet = sheets.of_value(array)
+    if sheet is not None:
+        head = sheets.shortened(sheet, _ROWS, _COLUMNS)
+        rows = [[_number(cell) for cell in row] for row in head.rows]
+        parts.append(Part("table", "Numbers", Table(list(head.columns), rows, head.height, head.width)))
     return parts
 
 
@@ -342,81 +345,14 @@ def _plot_of_numbers(value: Any) -> list[Part]:
     return [Part("plot", "Plot", line([series], title="Values by index", x=Axis("index"), y=Axis("value")))]
 
 
-def _table_of(value: Any) -> list[Part]:
-    """Return the table that a list of records, a list of rows, or a dict of columns is."""
-    table = None
-    if isinstance(value, list | tuple) and value:
-        first = value[: _ROWS + 1]
-        if all(isinstance(each, dict) for each in first):
-            table = _records(first, len(value))
-        elif all(isinstance(each, list | tuple) and each and not _nested(each) for each in first):
-            width = max(map(len, first))
-            names = [str(n) for n in range(min(width, _COLUMNS))]
-            rows = [[_cell(cell) for cell in row[:_COLUMNS]] for row in first[:_ROWS]]
-            table = Table(names, rows, len(value), width)
-    elif isinstance(value, dict):
-        table = _columns(value)
-    return [Part("table", "Table", table)] if table else []
-
-
-def _nested(row: Sequence[Any]) -> bool:
-    return any(isinstance(each, list | tuple | dict) for each in row[:_COLUMNS])
-
-
-def _records(records: Sequence[Mapping[Any, Any]], count: int) -> Table | None:
-    names = list(dict.fromkeys(name for record in records for name in islice(record, _COLUMNS + 1)))
-    if not names:
-        return None
-    shown = names[:_COLUMNS]
-    rows = [[_cell(record[name]) if name in record else "" for name in shown] for record in records[:_ROWS]]
-    return Table([_name(name) for name in shown], rows, count, len(names))
-
-
-def _columns(columns: Mapping[Any, Any]) -> Table | None:
-    """Return the table of a dict whose values are lists of one length, or dicts by row, as of pandas."""
-    each = [list(column.values()) if isinstance(column, dict) else column for column in columns.values()]
-    lists = [column for column in each if isinstance(column, list)]
-    if not lists or len(lists) < len(each) or len({len(column) for column in lists}) != 1 or not lists[0]:
-        return None
-    if any(_nested(column) for column in lists):
-        return None
-    shown = lists[:_COLUMNS]
-    rows = [[_cell(column[n]) for column in shown] for n in range(min(_ROWS, len(lists[0])))]
-    return Table([_name(name) for name in islice(columns, _COLUMNS)], rows, len(lists[0]), len(lists))
-
-
-def _frame(frame: Any) -> Table | None:
-    """Return the table of a frame or series of pandas or polars; None for other objects of them."""
-    if hasattr(frame, "to_frame") and not hasattr(frame, "columns"):
-        frame = frame.to_frame()
-    if not hasattr(frame, "columns") or not hasattr(frame, "head"):
-        return None
-    height, width = frame.shape
-    head = frame.head(_ROWS)
-    if hasattr(head, "iloc"):
-        head = head.iloc[:, :_COLUMNS]
-        rows = [
-            [_cell(label), *map(_cell, row)]
-            for label, row in zip(head.index, head.to_numpy(object), strict=True)
-        ]
-        return Table(["", *map(_name, head.columns)], rows, height, width)
-    head = head[:, :_COLUMNS]
-    return Table(
-        [_name(name) for name in head.columns], [[*map(_cell, row)] for row in head.rows()], height, width
-    )
-
-
-def _csv(text: str, delimiter: str) -> Table | None:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        rows = list(islice(reader, _ROWS + 1))
-        count = len(rows) + sum(1 for _ in reader)
-    except csv.Error:
-        return None
-    if len(rows) < 2 or len(rows[0]) < 2:  # noqa: PLR2004 - headings and a row
-        return None
-    cells = [[shortened(cell, _CELL) for cell in row[:_COLUMNS]] for row in rows]
-    return Table(cells[0], cells[1:], count - 1, len(rows[0]))
+def _tables(sheet: sheets.Sheet | None) -> list[Part]:
+    """Return the part that shows the beginning of a table, if there is a table."""
+    if sheet is None:
+        return []
+    head = sheets.shortened(sheet, _ROWS, _COLUMNS)
+    rows = [[_cell(cell) for cell in row] for row in head.rows]
+    table = Table([_name(name) for name in head.columns], rows, head.height, head.width)
+    return [Part("table", "Table", table)]
 
 
 def _cell(value: Any) -> str:

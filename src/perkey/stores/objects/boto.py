@@ -95,6 +95,7 @@ _NO_CREDENTIALS = (
 )
 NOT_MODIFIED = 304
 _BAD_REQUEST = 400
+_UNAUTHENTICATED = 401
 _FORBIDDEN = 403
 _SERVER_ERROR = 500
 _NOT_IMPLEMENTED = 501
@@ -628,7 +629,7 @@ def _denial(error: Exception, code: str, status: int, *, reading: bool) -> str:
     if code in _DENIED:
         of_absent = " (without the right s3:ListBucket, S3 also answers this for absent objects)"
         return f"access denied{of_absent if reading else ''}"
-    if status == _FORBIDDEN and code not in _NOT_A_MATTER_OF_RIGHTS:
+    if status in {_UNAUTHENTICATED, _FORBIDDEN} and code not in _NOT_A_MATTER_OF_RIGHTS:
         return f"access denied: {_sentence(error)}"
     return ""
 

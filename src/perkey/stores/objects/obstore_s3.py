@@ -45,6 +45,7 @@ from perkey.stores.objects.boto import BotoEngine
 from perkey.stores.objects.boto_client import provider_of
 from perkey.stores.objects.responses import (
     FOREIGN,
+    REFUSED_BY_PROXY,
     Listing,
     Response,
     begin,
@@ -273,7 +274,7 @@ class ObstoreEngine(BotoEngine):
             return boto_says.EndpointConnectionError(endpoint_url=where, error=response.message)
         if response.trouble == "Timeout":
             return boto_says.ReadTimeoutError(endpoint_url=where)
-        if response.trouble:
+        if response.trouble and response.trouble != REFUSED_BY_PROXY:
             return boto_says.HTTPClientError(error=response.message)
         return _Unknown(message=response.message)
 

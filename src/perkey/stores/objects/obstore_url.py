@@ -68,6 +68,7 @@ from perkey.stores.objects.responses import (
     DIALECTS,
     FOREIGN,
     METADATA_SERVICES,
+    REFUSED_BY_PROXY,
     Listing,
     Rejected,
     Response,
@@ -376,7 +377,8 @@ class UrlEngine(Engine):
             )
         if response.status in _LATER or response.trouble == "Connect":
             return TryAgain(failure)
-        return Unclear(failure) if response.status >= _ERROR or response.trouble else failure
+        lost = response.trouble and response.trouble != REFUSED_BY_PROXY
+        return Unclear(failure) if response.status >= _ERROR or lost else failure
 
     def _about(self, operation: str, key: str) -> dict[str, Any]:
         return {"backend": self.kind, "operation": operation, "key": key or None}

@@ -247,6 +247,9 @@ def nameable(key: str) -> bool:
 # --- Errors -----------------------------------------------------------------------------------------
 
 
+REFUSED_BY_PROXY: Final = "Proxy"
+
+
 class Response(NamedTuple):
     """The content of an error.
 
@@ -255,6 +258,7 @@ class Response(NamedTuple):
         code: The code in its body, if any.
         message: The text for the user.
         trouble: What happened to the connection: ``"Connect"``, ``"Timeout"``, ``"Interrupted"``, ..., or "".
+            `REFUSED_BY_PROXY` if a proxy did not make it; another attempt would be the same.
         redirected: Whether another place was named without saying which.
         unsigned: Whether no credentials could be had.
     """
@@ -290,11 +294,14 @@ def parse_error(error: Exception) -> Response:
     trouble = None if unsent else _TROUBLE.search(inside)
     why = unsent or (trouble and _REASON.search(inside))
     reason = f": {why.group(1)}" if why else ""
+    refused = _TUNNEL.search(inside)
+    if refused:
+        reason = ": a proxy refuses the connection"
     return Response(
         status=int(reply.group(1)) if reply else 0,
         code=code,
         message=message if code else told.strip() + reason,
-        trouble=trouble.group(1) if trouble else "",
+        trouble=REFUSED_BY_PROXY if refused else trouble.group(1) if trouble else "",
         redirected="BareRedirect" in inside,
         unsigned=any(sign in told for sign in _NO_CREDENTIALS),
     )
@@ -313,6 +320,7 @@ def _tag(body: str, tag: str) -> str:
 _REPLY: Final = re.compile(r"\binner: Status \{\s*status: (\d{3}),")
 _STATUS: Final = re.compile(r"status code: (\d{3})\b")
 _TROUBLE: Final = re.compile(r"\bHttpError \{\s*kind: (\w+),")
+_TUNNEL: Final = re.compile(r"\b(?:TunnelUnsuccessful|ProxyAuthRequired)\b")
 _UNSENT: Final = re.compile(r"\bkind: Builder,\s.*?\bsource: (\w+)", re.DOTALL)
 """A request that could not be made of its address and headers; another attempt would be the same."""
 _REASON: Final = re.compile(r'\b(?:message|error): "([^"]*)"')

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 
 from perkey.answers import answer, interruption, raise_unchanged
 from perkey.errors import MissingExtraError
-from perkey.stores.objects.responses import Rejected, Response, read_body
+from perkey.stores.objects.responses import REFUSED_BY_PROXY, Rejected, Response, read_body
 
 try:
     import obstore
@@ -26,6 +26,8 @@ Method: TypeAlias = Literal["DELETE", "HEAD", "PUT"]
 
 _VALID: Final = timedelta(minutes=15)
 _NEVER_SENT: Final = (ConnectionRefusedError, socket.gaierror)
+_REFUSED_TUNNEL: Final = "Tunnel connection failed"
+"""The beginning of `http.client`'s error for a proxy that does not make a connection."""
 
 
 def send(
@@ -73,8 +75,14 @@ def _reject(error: Exception) -> NoReturn:
         )
     else:
         reason = error.reason if isinstance(error, URLError) else error
-        trouble = "Connect" if isinstance(reason, _NEVER_SENT) else "Interrupted"
+        trouble = _trouble(reason)
         response = Response(
             0, "", f"{type(error).__name__}: {error}", trouble, redirected=False, unsigned=False
         )
     raise Rejected(response) from error
+
+
+def _trouble(reason: object) -> str:
+    if str(reason).startswith(_REFUSED_TUNNEL):
+        return REFUSED_BY_PROXY
+    return "Connect" if isinstance(reason, _NEVER_SENT) else "Interrupted"

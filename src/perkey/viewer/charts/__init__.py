@@ -1,4 +1,4 @@
-"""Charts as SVG: lines, points, histograms and bars.
+"""Charts as SVG: lines, points, histograms, bars and parallel coordinates.
 
 The functions take numbers and return one ``<svg>`` element for an HTML page. It has a title and a description
 for screen readers, no scripts and no inline styles, so it works under a strict content security policy. Each
@@ -11,6 +11,7 @@ Colours are presentation attributes, which a style sheet may override by the cla
 
 from perkey.viewer.charts.axes import Axis
 from perkey.viewer.charts.bars import bars, histogram
+from perkey.viewer.charts.parallels import Strand, parallel
 from perkey.viewer.charts.planes import Series, line, scatter
 
-__all__ = ["Axis", "Series", "bars", "histogram", "line", "scatter"]
+__all__ = ["Axis", "Series", "Strand", "bars", "histogram", "line", "parallel", "scatter"]

@@ -139,7 +139,7 @@ def _draw(
     series: Iterable[Series], title: str, axes: tuple[Axis, Axis], size: tuple[int, int], drawing: _Drawing
 ) -> Markup:
     groups = list(series)
-    rows = _legend_rows(groups, size[0])
+    rows = legend_rows(groups, size[0])
     plane = _plane(groups, axes, size, rows)
     placed = [
         _Group(
@@ -159,7 +159,7 @@ def _draw(
         size,
         frame(plane.x, plane.y, (plane.left, plane.top, plane.right, plane.bottom)),
         *parts,
-        _legend(rows, size[1]),
+        legend(rows, size[1]),
         note(notes[1:], size),
     )
 
@@ -298,7 +298,7 @@ def _empty(plane: _Plane) -> Markup:
 _Rows = list[list[tuple[int, str]]]
 
 
-def _legend_rows(groups: Sequence[Series], width: int) -> _Rows:
+def legend_rows(groups: Sequence[Series], width: int) -> _Rows:
     """Return the entries of the legend, colour and name, in rows that fit."""
     entries = [
         (number, svg.label(group.name)) for number, group in enumerate(groups[:MOST_GROUPS]) if group.name
@@ -322,7 +322,8 @@ def _entry_width(name: str) -> float:
     return svg.width_of(name) + 30
 
 
-def _legend(rows: _Rows, height: int) -> Markup:
+def legend(rows: _Rows, height: int) -> Markup:
+    """Return the legend that `legend_rows` made, at the lower edge."""
     parts = []
     for index, row in enumerate(rows):
         across, down = 20.0, height - 8.0 - _LEGEND_ROW * (len(rows) - 1 - index)

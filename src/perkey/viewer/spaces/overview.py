@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 from perkey.dataspace.search import STATEPOINT
@@ -21,6 +23,24 @@ _PAUSE: Final = 0.002
 _FRESH_SECONDS: Final = 5.0
 
 
+def text_of(value: Any) -> str:
+    """Return a value as a text that differs from the texts of other values: the beginning of its JSON."""
+    return json.dumps(value, default=str)[:LONGEST_TEXT]
+
+
+def value_of(text: str) -> Any:
+    """Return the value of a text of `text_of`; raises ValueError if that is only a beginning."""
+    return json.loads(text)
+
+
+def _shown(text: str) -> str:
+    try:
+        value = value_of(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
+
+
 @dataclass(slots=True)
 class Column:
     """The values of all jobs at one path.
@@ -30,7 +50,8 @@ class Column:
         jobs: How many jobs have it.
         numbers: How many of the values are numbers.
         kinds: The names of their types.
-        values: The different values as text, at most `MOST_VALUES`.
+        values: The different values as text in JSON, at most `MOST_VALUES`, and how many jobs have them. The
+            counts are right while there are fewer.
         low: The least number.
         high: The largest number.
     """
@@ -39,7 +60,7 @@ class Column:
     jobs: int = 0
     numbers: int = 0
     kinds: set[str] = field(default_factory=set)
-    values: dict[str, None] = field(default_factory=dict)
+    values: dict[str, int] = field(default_factory=dict)
     low: float | None = None
     high: float | None = None
 
@@ -68,7 +89,7 @@ class Column:
         """The range of its numbers, or some of its values."""
         if self.is_number and self.low is not None and self.low != self.high:
             return f"{self.low:g} to {self.high:g}"
-        shown = list(self.values)[:4]
+        shown = [_shown(text) for text in islice(self.values, 4)]
         return ", ".join(shown) + (", …" if len(self.values) > len(shown) else "")
 
     def add(self, value: Any) -> None:
@@ -81,7 +102,8 @@ class Column:
                 self.low = value if self.low is None or value < self.low else self.low
                 self.high = value if self.high is None or value > self.high else self.high
         if len(self.values) < MOST_VALUES:
-            self.values[str(value)[:LONGEST_TEXT]] = None
+            text = text_of(value)
+            self.values[text] = self.values.get(text, 0) + 1
 
 
 @dataclass(slots=True)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
 from perkey.query import MISSING
 from perkey.viewer import charts
-from perkey.viewer.charts import Axis, Series
+from perkey.viewer.charts import Axis, Series, parallels
 from perkey.viewer.charts.axes import Kind, as_number
 from perkey.viewer.spaces.overview import Column, Overview
-from perkey.viewer.spaces.reader import Reader
+from perkey.viewer.spaces.reader import Parts, Reader, flat
 from perkey.viewer.text import cell_text
 
 _FEW: Final = 12
+_MOST_PROPOSED: Final = 8
+_MOST_CURVES: Final = 6
+_LONGEST_CURVE: Final = 100_000
+
+
+KINDS: Final = ("scatter", "line", "parallel")
 
 
 class Choice(NamedTuple):
@@ -26,9 +33,10 @@ class Choice(NamedTuple):
         x: The path of the values across.
         y: The path of the values upwards; empty for a histogram of `x`.
         group: The path whose values are colours; empty for one colour.
-        kind: ``"scatter"`` or ``"line"``.
+        kind: ``"scatter"``, ``"line"``, or ``"parallel"``: an upright axis for each of `axes`.
         log_x: Whether the axis across is logarithmic.
         log_y: The same of the other axis.
+        axes: The paths whose values are on the axes of parallel coordinates.
     """
 
     x: str
@@ -37,6 +45,12 @@ class Choice(NamedTuple):
     kind: str
     log_x: bool
     log_y: bool
+    axes: tuple[str, ...] = ()
+
+    @property
+    def is_something(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self.axes if self.kind == "parallel" else self.x)
 
 
 def proposed(overview: Overview) -> tuple[str, str, str]:
@@ -50,6 +64,12 @@ def proposed(overview: Overview) -> tuple[str, str, str]:
     return across, upwards, colours[0].path if colours else ""
 
 
+def proposed_axes(overview: Overview) -> tuple[str, ...]:
+    """Return the parameters and results that are numbers and differ, for parallel coordinates."""
+    differ = (each for each in (*overview.parameters(), *overview.results()) if not each.is_constant)
+    return tuple(islice((each.path for each in differ if each.is_number), _MOST_PROPOSED))
+
+
 def draw(reader: Reader, ids: Sequence[str], choice: Choice, link: Callable[[str], str]) -> Markup:
     """Return the chart of some jobs.
 
@@ -59,6 +79,12 @@ def draw(reader: Reader, ids: Sequence[str], choice: Choice, link: Callable[[str
         choice: What is shown.
         link: Returns the path of a job's page.
     """
+    if choice.kind == "parallel":
+        groups = reader.column(ids, choice.group) if choice.group else [""] * len(ids)
+        columns = [reader.column(ids, path) for path in choice.axes[: parallels.MOST_AXES]]
+        names = [_name(choice.group, each) for each in groups]
+        strands = [Job(job, name, link(job)) for job, name in zip(ids, names, strict=True)]
+        return strands_across(choice.axes, columns, strands)
     across = reader.column(ids, choice.x)
     x = Axis(choice.x, _kind(across, log=choice.log_x))
     if not choice.y:
@@ -74,6 +100,83 @@ def draw(reader: Reader, ids: Sequence[str], choice: Choice, link: Callable[[str
     drawing = charts.line if choice.kind == "line" else charts.scatter
     title = f"{choice.y} by {choice.x}"
     return drawing(series, title=title, x=x, y=y, size=(860, 460))
+
+
+class Job(NamedTuple):
+    """A job as a line of parallel coordinates: its id, the name of its group, and the path of its page."""
+
+    id: str
+    group: str
+    link: str
+
+
+def strands_across(paths: Sequence[str], columns: Sequence[Sequence[Any]], jobs: Sequence[Job]) -> Markup:
+    """Return a chart of parallel coordinates.
+
+    Args:
+        paths: The names of the axes.
+        columns: For each axis, the value of each job, or `MISSING`.
+        jobs: The jobs.
+    """
+    axes = [Axis(path, _kind(column, log=False)) for path, column in zip(paths, columns, strict=False)]
+    texts = [axis.kind == "text" for axis in axes]
+    strands = [
+        charts.Strand(
+            [_on_axis(column[number], is_text=text) for column, text in zip(columns, texts, strict=True)],
+            job.group,
+            f"{job.id[:8]} {job.group}" if job.group != job.id[:8] else job.group,
+            job.link,
+        )
+        for number, job in enumerate(jobs)
+    ]
+    strands.sort(key=lambda strand: _natural(strand.group))
+    return charts.parallel(axes, strands, title=f"Jobs across {len(axes)} values")
+
+
+def compared(jobs: Sequence[Parts], link: Callable[[str], str]) -> list[Markup]:
+    """Return charts of what differs between jobs: their numbers across axes, and their lists of numbers.
+
+    Args:
+        jobs: The jobs, each with a colour of its own.
+        link: Returns the path of a job's page.
+    """
+    if len(jobs) < 2:  # noqa: PLR2004 - to compare
+        return []
+    values = [flat(each) for each in jobs]
+    paths = dict.fromkeys(path for each in values for path in each)
+    columns = {path: [each.get(path, MISSING) for each in values] for path in paths}
+    named = [Job(each.id, each.id[:8], link(each.id)) for each in jobs]
+    numbers = [path for path, column in columns.items() if _has_different_numbers(column)][
+        : parallels.MOST_AXES
+    ]
+    found = []
+    if len(numbers) > 1:
+        found.append(strands_across(numbers, [columns[path] for path in numbers], named))
+    curves = [path for path, column in columns.items() if any(map(_is_curve, column))]
+    return found + [_curves(path, columns[path], named) for path in curves[:_MOST_CURVES]]
+
+
+def _has_different_numbers(column: Sequence[Any]) -> bool:
+    return _kind(column, log=False) == "number" and len(set(map(as_number, column)) - {None}) > 1
+
+
+def _is_curve(value: Any) -> bool:
+    """Return whether a value is a list of numbers that is worth a line."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 2  # noqa: PLR2004
+    return is_list and all(as_number(each) is not None for each in value[:_LONGEST_CURVE])
+
+
+def _curves(path: str, column: Sequence[Any], jobs: Sequence[Job]) -> Markup:
+    pairs = [(job.group, value) for job, value in zip(jobs, column, strict=True) if _is_curve(value)]
+    found = [(name, list(value[:_LONGEST_CURVE])) for name, value in pairs]
+    series = [Series(range(len(value)), value, name, [name] * len(value)) for name, value in found]
+    return charts.line(series, title=path, x=Axis("index"), y=Axis(path), size=(860, 360))
+
+
+def _on_axis(value: Any, *, is_text: bool) -> Any:
+    if value is MISSING:
+        return "(missing)" if is_text else None
+    return cell_text(value) if is_text else value
 
 
 def _series(name: str, points: list[tuple[Any, Any, str]], link: Callable[[str], str]) -> Series:

@@ -26,6 +26,10 @@ from perkey.viewer.spaces.expressions import Expressions
 Values = Mapping[str, Any]
 
 DOCUMENT: Final = "doc"
+ID: Final = "id"
+"""The name of the column of ids. A key of state points with this name is ``sp.id``."""
+_NAMED: Final = frozenset(((STATEPOINT,), (DOCUMENT,)))
+_PIECE: Final = 500
 LARGEST_DOCUMENT: Final = 8 << 20
 """Documents of more bytes are not read."""
 
@@ -147,7 +151,7 @@ class Reader:
             path: As in filters; ``id`` is the id.
             descending: Whether large values come first.
         """
-        if path == "id":
+        if path == ID:
             return sorted(ids, reverse=descending)
         values = dict(zip(ids, self.column(ids, path), strict=True))
         there = [job for job in ids if values[job] is not MISSING]
@@ -162,6 +166,26 @@ class Reader:
                 statepoints = everything.statepoints
                 return [value_at(statepoints.get(job, {}), rest) for job in ids]
             return [value_at(everything.document(job), rest) for job in ids]
+
+    def flat(self, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the values of jobs by their paths, as `flat`, with the id in front; an empty one if unknown.
+
+        Other threads wait for at most `_PIECE` jobs.
+        """
+        for start in range(0, len(ids), _PIECE):
+            piece = ids[start : start + _PIECE]
+            with self.everything() as everything:
+                found = [
+                    Parts(job, everything.statepoints.get(job, {}), everything.document(job)) for job in piece
+                ]
+            yield from ({ID: parts.id, **flat(parts)} for parts in found)
+
+    def parameters(self, ids: Iterable[str], paths: Sequence[str]) -> list[list[Any]]:
+        """Return, for each path of state points, the values of the jobs that have it, in any order."""
+        with self.everything() as everything:
+            statepoints = [everything.statepoints.get(job, {}) for job in ids]
+        columns = ([value_at(each, split_path(path)[1]) for each in statepoints] for path in paths)
+        return [[value for value in column if value is not MISSING] for column in columns]
 
     def neighbors(self, job: str) -> list[tuple[str, list[tuple[Any, str]]]]:
         """Return, for each key, the jobs whose state points differ from that of a job in its value only.
@@ -208,7 +232,7 @@ def flat(parts: Parts) -> dict[str, Any]:
 def paths_of(values: Values, namespace: str) -> Iterator[tuple[str, Any]]:
     """Yield path and value of each leaf."""
     for path, value in leaves(values):
-        is_plain = namespace == STATEPOINT and path[:1] not in {(STATEPOINT,), (DOCUMENT,)}
+        is_plain = namespace == STATEPOINT and path[:1] not in _NAMED and path != (ID,)
         yield joined(path if is_plain else (namespace, *path)), value
 
 

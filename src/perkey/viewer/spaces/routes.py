@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
@@ -17,12 +17,15 @@ from starlette.routing import BaseRoute, Route
 
 from perkey.answers import answer
 from perkey.dataspace import Project, diff_jobs
-from perkey.query import joined, leaves
+from perkey.query import MISSING, joined, leaves
+from perkey.viewer import exports
 from perkey.viewer import panels as adding
+from perkey.viewer.charts import parallels
 from perkey.viewer.pages import Pages, Shown
 from perkey.viewer.spaces import files, plots
+from perkey.viewer.spaces.facets import facets
 from perkey.viewer.spaces.overview import Column, Overview, Overviews
-from perkey.viewer.spaces.reader import Parts, Reader, Search, flat
+from perkey.viewer.spaces.reader import DOCUMENT, ID, Parts, Reader, Search, flat
 from perkey.viewer.text import cell_text
 from perkey.viewer.values import tree
 
@@ -60,6 +63,7 @@ class DataSpace:
         return [
             Route("/", self._front),
             Route("/jobs", self._jobs),
+            Route("/jobs.{file_type}", self._saved_jobs),
             Route("/plot", self._plot),
             Route("/compare", self._compare),
             Route("/project", self._project),
@@ -88,6 +92,29 @@ class DataSpace:
             return Response(status_code=204)
         return self._respond(request, "space_table.html", **table)
 
+    def _saved_jobs(self, request: Request) -> Response:
+        """Return all jobs of a table as a file to save, with the chosen columns or with all."""
+        asked = request.query_params
+        file_type = request.path_params["file_type"]
+        if file_type not in get_args(exports.FileType):
+            return self._missing(request, "This page does not exist.")
+        search = self.reader.search(asked.get("q", ""))
+        if search.error:
+            return self._respond(request, "error.html", status=400, message=f"The filter: {search.error}")
+        sort = asked.get("sort", "")
+        ids = search.ids
+        if sort:
+            ids = self.reader.ordered(ids, sort, descending=asked.get("order") == "desc")
+        chosen = asked.getlist("col")
+        columns = list(dict.fromkeys([ID, *chosen])) if chosen else self._all_columns(ids)
+        rows = ([job.get(path, MISSING) for path in columns] for job in self.reader.flat(ids))
+        return exports.saved("jobs", file_type, columns, rows)
+
+    def _all_columns(self, ids: Sequence[str]) -> list[str]:
+        """Return the paths of all values of some jobs, those of documents at the end."""
+        paths = dict.fromkeys(chain([ID], *self.reader.flat(ids)))
+        return sorted(paths, key=lambda path: path.startswith(f"{DOCUMENT}."))
+
     def _table(self, request: Request) -> dict[str, Any]:
         started = time.monotonic()
         asked = request.query_params
@@ -106,9 +133,10 @@ class DataSpace:
         context = {
             "search": search,
             "overview": overview,
+            "facets": facets(overview, self.reader, search) if overview.is_complete else {},
             "rows": [(parts, flat(parts)) for parts in rows],
             "columns": columns,
-            "heads": [("id", False), *((each.path, each.is_number) for each in columns)],
+            "heads": [(ID, False), *((each.path, each.is_number) for each in columns)],
             "chosen_columns": asked.getlist("col"),
             "sort": sort,
             "descending": descending,
@@ -227,12 +255,15 @@ class DataSpace:
             asked.get("x", x),
             asked.get("y", y),
             asked.get("group", "" if "x" in asked else group),
-            "line" if asked.get("kind") == "line" else "scatter",
+            asked.get("kind", "") if asked.get("kind") in plots.KINDS else "scatter",
             "log_x" in asked,
             "log_y" in asked,
+            tuple(asked.getlist("axis")[: parallels.MOST_AXES]) or plots.proposed_axes(overview),
         )
         link = f"{self._shown.base}/j/{{}}".format
-        chart = plots.draw(self.reader, search.ids, choice, link) if choice.x and is_ready else None
+        chart = (
+            plots.draw(self.reader, search.ids, choice, link) if is_ready and choice.is_something else None
+        )
         return self._respond(
             request,
             "space_plot.html",
@@ -240,6 +271,7 @@ class DataSpace:
             overview=overview,
             is_ready=is_ready,
             choice=choice,
+            most_axes=parallels.MOST_AXES,
             chart=chart,
             paths=[each.path for each in (*overview.parameters(), *overview.results())],
             q=asked.get("q", ""),
@@ -262,6 +294,7 @@ class DataSpace:
             left_out=len(chosen) - len(parts),
             statepoint=_side_by_side([differences.get(each.id, {}) for each in parts]),
             document=_side_by_side([each.document for each in parts], different=True),
+            charts=plots.compared(parts, f"{self._shown.base}/j/{{}}".format),
             images=self._images_beside([each.id for each in sound]),
             quote=quote,
         )
@@ -296,6 +329,16 @@ class _Addresses:
     def page(self, number: int) -> str:
         """Return the address of another page of the table."""
         return self._made([*self._asked, ("page", str(number))])
+
+    def saved(self, file_type: str, *, everything: bool = False) -> str:
+        """Return the address of the file of all jobs of this view; with all columns, or those chosen."""
+        kept = [pair for pair in self._asked if pair[0] != "col" or not everything]
+        return f"{self._base}/jobs.{file_type}?{urlencode(kept, errors='replace')}"
+
+    def filtered_by(self, typed: str) -> str:
+        """Return the address of the table with another filter."""
+        kept = [pair for pair in self._asked if pair[0] != "q"]
+        return self._made([*([("q", typed)] if typed else []), *kept])
 
     def sorted_by(self, path: str, *, descending: bool) -> str:
         """Return the address of the table in another order."""
