@@ -88,7 +88,7 @@ def is_abandoned() -> bool:
 
 
 def submit(executor: Executor, act: Callable[[], R]) -> Future[R]:
-    """Let a thread of an executor call a function; call it here if there are no such threads any more.
+    """Let a thread of an executor call a function; call it here when the program ends.
 
     After the end of the main thread, as in exit handlers, executors refuse all calls.
     """
@@ -97,7 +97,7 @@ def submit(executor: Executor, act: Callable[[], R]) -> Future[R]:
     except RuntimeError:
         if main_thread().is_alive():
             raise
-    from concurrent.futures import Future
+    from concurrent.futures import Future  # noqa: PLC0415 - heavy, and for this moment only
 
     future: Future[R] = Future()
     try:

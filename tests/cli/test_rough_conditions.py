@@ -125,7 +125,8 @@ NOT_UTF_8 = os.fsdecode(b"\xff")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 @pytest.mark.parametrize(
-    "command", ["info PLACE", "info PLACE a", "tree PLACE", "verify PLACE", "verify PLACE --csv", "doctor PLACE"]
+    "command",
+    ["info PLACE", "info PLACE a", "tree PLACE", "verify PLACE", "verify PLACE --csv", "doctor PLACE"],
 )
 def test_names_that_are_not_utf_8_are_escaped(command: str, place: str) -> None:
     folder = Path(place).rename(f"{place}{NOT_UTF_8}")

@@ -111,9 +111,7 @@ def check_formats(src: PersiDict[Any], file_type: str, *, unpickle: bool) -> Non
         )
 
 
-def source_for(
-    src: PersiDict[Any], place: str, target: PersiDict[Any], *, unpickle: bool
-) -> PersiDict[Any]:
+def source_for(src: PersiDict[Any], place: str, target: PersiDict[Any], *, unpickle: bool) -> PersiDict[Any]:
     """Return the source, whose format is checked; a place without items has that of the target."""
     if target.file_type != src.file_type and "file_type" not in parameters(place) and not src:
         return open_place(place, file_type=target.file_type, digest_len=target.digest_len)
