@@ -477,7 +477,8 @@ def same_name(trial: Trial) -> str:
 
 PROBES: Final[tuple[Callable[[Trial], str], ...]] = (
     equal_calls, numbers, arrays, containers, layouts, other_interpreters, ignored, own_key, expiry, early,
-    threads, processes, killed, killed_without_limit, paused, failures, changed_source, methods, coroutines, same_name,
+    threads, processes, killed, killed_without_limit, paused, failures, changed_source, methods, coroutines,
+    same_name,
 )  # fmt: skip
 
 
