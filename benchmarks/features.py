@@ -361,6 +361,13 @@ def killed(trial: Trial) -> str:
     return f"computed {_calls() - 1} after the kill{hanging}, in {time.monotonic() - began:.0f} s"
 
 
+def killed_without_limit(trial: Trial) -> str:
+    """As killed; locks have no limit of time, where that can be chosen."""
+    os.environ |= {"FEATURES_SECONDS": "1", "FEATURES_KILL": "1"}
+    hanging = _in_processes(trial, 3, 0.8, 1)
+    return f"computed {_calls() - 1} after the kill{hanging}"
+
+
 def paused(trial: Trial) -> str:
     """A process that was stopped for long while it computed: does it replace the result of another?"""
     os.environ["FEATURES_STOP"] = "1"
@@ -470,7 +477,8 @@ def same_name(trial: Trial) -> str:
 
 PROBES: Final[tuple[Callable[[Trial], str], ...]] = (
     equal_calls, numbers, arrays, containers, layouts, other_interpreters, ignored, own_key, expiry, early,
-    threads, processes, killed, paused, failures, changed_source, methods, coroutines, same_name,
+    threads, processes, killed, killed_without_limit, paused, failures, changed_source, methods, coroutines,
+    same_name,
 )  # fmt: skip
 
 

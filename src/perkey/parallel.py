@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Thread, local
-from typing import Any, Final, Generic, Protocol, TypeVar
+from threading import Thread, local, main_thread
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from perkey.answers import answer
 from perkey.waiting import driver
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -82,6 +85,26 @@ def is_abandoned() -> bool:
     no result any more. False in threads that are not workers of `map_unordered`.
     """
     return _current.worker_of is not None and _current.worker_of.is_left()
+
+
+def submit(executor: Executor, act: Callable[[], R]) -> Future[R]:
+    """Let a thread of an executor call a function; call it here when the program ends.
+
+    After the end of the main thread, as in exit handlers, executors refuse all calls.
+    """
+    try:
+        return executor.submit(act)
+    except RuntimeError:
+        if main_thread().is_alive():
+            raise
+    from concurrent.futures import Future  # noqa: PLC0415 - heavy, and for this moment only
+
+    future: Future[R] = Future()
+    try:
+        future.set_result(act())
+    except BaseException as error:  # noqa: BLE001 - the future raises it
+        future.set_exception(error)
+    return future
 
 
 class Caller(Protocol):

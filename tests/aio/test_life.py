@@ -3,6 +3,8 @@
 import asyncio
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -310,3 +312,51 @@ def test_computing_once_in_an_event_loop_waits_without_blocking_it(any_dict: Per
 
     assert asyncio.run(run()) == [7] * 5
     assert calls == [1]
+
+
+AT_EXIT = """if True:
+    import asyncio, atexit, sys, threading
+    from perkey import FileDirDict, memoize
+    from perkey.aio import AsyncDict
+
+    d = FileDirDict(sys.argv[1])
+
+    @memoize(d, name="twice")
+    async def twice(x):
+        await asyncio.sleep(0)
+        return 2 * x
+
+    async def use(number):
+        async with AsyncDict(d) as a:
+            await a.set_many({"k": number, "other": list(range(100_000))})
+            await asyncio.gather(a.get("k"), a.get("other"))
+            found = [key async for key in a]
+            again = await asyncio.gather(twice(number), twice(number), twice(1))
+            print(await a["k"], len(found), again, await twice.forget(number))
+
+    def act(number):
+        asyncio.run(use(number))
+
+    def late():
+        threading.main_thread().join()
+        act(2)
+
+    if sys.argv[2] == "used before":
+        act(1)
+    atexit.register(act, 3)
+    threading.Thread(target=late).start()
+"""
+
+
+@pytest.mark.parametrize("used", ["used before", "new"])
+def test_exit_handlers_and_threads_that_outlive_the_main_thread_may_use_it(tmp_path: Path, used: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT, str(tmp_path / "d"), used],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = ["2 2 [4, 4, 2] True", "3 3 [6, 6, 2] True"]
+    first = ["1 2 [2, 2, 2] True"] if used == "used before" else []
+    assert (done.stdout.splitlines(), done.stderr) == ([*first, *lines], "")

@@ -25,9 +25,9 @@ def place(tmp_path: Path) -> str:
     return path
 
 
-def shown(*words: str, answer: str | None = None, code: int = 0) -> str:
-    """Run the program at a terminal of 80 columns, and return all that it printed."""
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+def shown(*words: str, answer: str | None = None, code: int = 0, columns: int = 80) -> str:
+    """Run the program at a terminal, and return all that it printed."""
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "24"}
     child = pexpect.spawn(
         PROGRAM, list(words), env=environment, dimensions=(24, 80), encoding="utf-8", timeout=60
     )
@@ -49,6 +49,12 @@ def test_rows_are_a_table_with_sizes_for_people(place: str) -> None:
     assert re.fullmatch(r" *4\.9 KiB  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  large *", rows[0])
     assert [row.split()[-1] for row in rows] == ["large", "run0/", "run1/", "run2/"]
     assert STYLE.sub("", shown("du", place)).split()[:4] == ["items", "bytes", "modified", "key"]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 19, 20])
+def test_nothing_is_left_out_at_a_narrow_terminal(columns: int, place: str) -> None:
+    text = "".join(STYLE.sub("", shown("ls", "-l", place, columns=columns)).split())
+    assert [text.count(f"run{number}/") for number in range(3)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,49 @@ def test_many_errors_are_listed_up_to_a_bound_and_then_counted(
     assert last == "perkey: 152 more items failed, not listed here"
     list_failures({("a",): "[Errno 28] No space left on device: '/x'"}, 1)
     assert capsys.readouterr().err == "perkey: a: No space left on device: '/x'\n"
+
+
+NOT_UTF_8 = os.fsdecode(b"\xff")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize(
+    "command",
+    ["info PLACE", "info PLACE a", "tree PLACE", "verify PLACE", "verify PLACE --csv", "doctor PLACE"],
+)
+def test_names_that_are_not_utf_8_are_escaped(command: str, place: str) -> None:
+    folder = Path(place).rename(f"{place}{NOT_UTF_8}")
+    (folder / f"foreign{NOT_UTF_8}").touch()
+    done = subprocess.run(
+        [PROGRAM, *command.replace("PLACE", str(folder)).split()], capture_output=True, check=False
+    )
+    assert (done.returncode, b"surrogates" in done.stderr) == (int(command.startswith("verify")), False)
+    assert "\\udcff" in done.stdout.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such arguments")
+def test_values_that_are_not_utf_8(place: str, program: Run) -> None:
+    for value in (NOT_UTF_8, f'"{NOT_UTF_8}"'):
+        answer = program("put", place, "k", value)
+        assert (answer.code, answer.err) == (
+            1, "perkey: the value is not text in UTF-8: use --bytes for a pkl, or --raw for stored bytes\n",
+        )  # fmt: skip
+    program("put", place, "k", '"a\\ud800"')
+    answer = program("get", place, "k")
+    assert (answer.code, answer.err) == (
+        1, "perkey: the text has '\\ud800', which UTF-8 does not have: use --json\n",
+    )  # fmt: skip
+    assert json.loads(program("get", place, "k", "--json").out) == "a\ud800"
+
+
+def test_a_source_without_items_has_the_type_of_its_copy(tmp_path: Path, place: str, program: Run) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    answer = program("cp", str(empty), place)
+    assert (answer.code, answer.out) == (0, "0 items (0 bytes) copied, 0 there already\n")
+    answer = program("sync", str(empty), place, "--delete")
+    assert answer.code == 1
+    assert "the source has no items here; --delete would empty" in answer.err
+    assert "`perkey rm --all` does that" in answer.err
+    asked = program("cp", str(empty), place, "--file-type", "pkl")
+    assert "use --unpickle" in asked.err

@@ -284,10 +284,13 @@ def test_from_joblib(tmp_path: Path) -> None:
     memory = joblib.Memory(tmp_path / "memory", verbose=0)
     cached = memory.cache(double)
     assert [cached(n) for n in range(3)] == [0, 2, 4]
-    dst = LocalDict[Any]()
-    assert convert(tmp_path / "memory", dst).copied == 3
-    assert sorted(dst.values()) == [0, 2, 4]
-    assert {key[-2] for key in dst} == {"double"}
+    again = joblib.Memory(tmp_path / "another", verbose=0).cache(double)  # joblib writes no code there
+    assert [again(n) for n in range(3)] == [0, 2, 4]
+    for folder in ("memory", "another"):
+        dst = LocalDict[Any]()
+        assert convert(tmp_path / folder, dst).copied == 3
+        assert sorted(dst.values()) == [0, 2, 4]
+        assert {key[-2] for key in dst} == {"double"}
 
 
 def test_what_is_nothing_of_these_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,3 +303,113 @@ def test_what_is_nothing_of_these_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "diskcache", None)
     with pytest.raises(MissingExtraError, match="diskcache"):
         convert(source, LocalDict())
+
+
+class Unloadable:
+    """Its pickle cannot be loaded."""
+
+    def __reduce__(self) -> Any:
+        return int, ("not a number",)
+
+
+def shelf_with(path: Path) -> Any:
+    with shelve.open(str(path / "shelf")) as shelf:
+        shelf.update({"a": 1, "bad": Unloadable(), "z": 2})
+    return path / "shelf"
+
+
+def cache_with(path: Path) -> Any:
+    with diskcache.Cache(path / "cache") as cache:
+        cache["a"], cache["bad"], cache["z"] = 1, Unloadable(), 2
+    return path / "cache"
+
+
+def sqlitedict_with(path: Path) -> Any:
+    with sqlitedict.SqliteDict(path / "some.sqlite", autocommit=True) as found:
+        found.update({"a": 1, "bad": Unloadable(), "z": 2})
+    return path / "some.sqlite"
+
+
+def memory_with(path: Path) -> Any:
+    memory = joblib.Memory(path / "memory", verbose=0)
+    shelved = [memory.cache(double).call_and_shelve(number) for number in (1, 2, 3)]
+    folder = next((path / "memory").rglob(f"{shelved[1].args_id}"))
+    (folder / "output.pkl").write_bytes(b"damaged")
+    (folder / "output.pkl").parent.rename(folder.parent / ("bad0" * 8))
+    return path / "memory"
+
+
+def files_with(path: Path) -> Any:
+    (path / "files").mkdir()
+    for leaf, content in {"a.json": b"1", "bad.json": b"{", "other file": b"2"}.items():
+        (path / "files" / leaf).write_bytes(content)
+    return path / "files"
+
+
+def texts_with(path: Path) -> Any:
+    (path / "texts").mkdir()
+    for leaf, content in {"a": b"1", "bad": b"\xff", "z": b"2"}.items():
+        (path / "texts" / leaf).write_bytes(content)
+    return path / "texts"
+
+
+class Lazy(dict[str, int]):
+    """A mapping one of whose values cannot be had."""
+
+    def __getitem__(self, key: str) -> int:
+        if key == "bad":
+            raise LookupError("not now")
+        return super().__getitem__(key)
+
+
+def dict_with(path: Path) -> Any:
+    d = FileDirDict[Any](path / "dict")
+    d.update({"a": 1, "bad": 0, "z": 2})
+    d.path("bad").write_bytes(b"damaged")
+    return d
+
+
+@pytest.mark.parametrize(
+    ("make", "file_type"),
+    [
+        (shelf_with, "json"),
+        (cache_with, "json"),
+        (sqlitedict_with, "json"),
+        (memory_with, "json"),
+        (files_with, "json"),
+        (texts_with, "txt"),
+        (lambda _: Lazy(a=1, bad=0, z=2), "json"),
+        (dict_with, "json"),
+    ],
+)
+def test_a_value_that_cannot_be_loaded_is_an_error_of_its_item_alone(
+    make: Callable[[Path], Any], file_type: str, tmp_path: Path
+) -> None:
+    source = make(tmp_path)
+    renamed: Any = (lambda key: key) if isinstance(source, PersiDict) else None
+    dst = LocalDict[Any](file_type)
+    report = convert(source, dst, key=renamed, on_error="collect")
+    assert (report.copied, report.failed, len(dst)) == (2, 1, 2)
+    (key,) = report.errors
+    assert key[-1].startswith("bad")
+    with pytest.raises(Exception, match=r".") as caught:  # each library has its own
+        convert(source, LocalDict(file_type), key=renamed)
+    assert any("bad" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("kind", ["files", "zict", "diskcache", "joblib"])
+def test_a_destination_within_the_source_is_refused(kind: Any, tmp_path: Path) -> None:
+    makers = {"diskcache": cache_with, "joblib": memory_with}
+    folder = makers.get(kind, files_with)(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    link = tmp_path / "link"
+    for dst in (folder, folder / "new" / "place", str(link / "new")):
+        link.symlink_to(folder)
+        with pytest.raises(
+            ValueError, match=r"the destination lies in the source .*; choose a place outside"
+        ):
+            convert(folder, dst, kind=kind)
+        link.unlink()
+        assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(ValueError, match="the destination lies in the source"):
+        convert(folder, FileDirDict(folder / "opened"), kind=kind)

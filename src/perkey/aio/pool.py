@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from perkey.parallel import working_for
+from perkey.parallel import submit, working_for
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class Pool:
             self._executor = ThreadPoolExecutor(self._size, thread_name_prefix="perkey_aio")
             self._calls = set()
             self._owner = os.getpid()
-        future = self._executor.submit(context.run, call)
+        future = submit(self._executor, partial(context.run, call))
         self._calls.add(future)
         future.add_done_callback(self._calls.discard)
         return future

@@ -15,10 +15,10 @@ from perkey.cli.places import (
 from perkey.cli.transfers import (
     arguments,
     bar,
-    check_formats,
     cleaned_up,
     destination,
     finish,
+    source_for,
     transfer_options,
 )
 
@@ -43,7 +43,7 @@ def command(*, src: str, dst: str, **options: Any) -> None:
     resumable("every item is whole; the same command copies what is missing")
     with cleaned_up(dst):
         target = destination(source, dst, options)
-        check_formats(source, target.file_type, unpickle=options["unpickle"])
+        source = source_for(source, src, target, unpickle=options["unpickle"])
         with bar("copying") as progress:
             report = perkey.copy(
                 source, target, prefix=prefix_from(options["prefix"]), progress=progress, **arguments(options)

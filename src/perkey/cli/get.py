@@ -100,13 +100,21 @@ def _print_one(
         written = dumped(value, indent=1) if as_json else text_of_value(value)
         if output in {None, STDIO} and sys.stdout.isatty():
             written = harmless(written)
-        shown = (written if written.endswith("\n") else written + "\n").encode()
+        shown = _encoded(written if written.endswith("\n") else written + "\n")
     if output in {None, STDIO}:
         sys.stdout.flush()
         sys.stdout.buffer.write(shown)
         sys.stdout.buffer.flush()
     else:
         _write_file(str(output), shown)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        found = text[error.start]
+        raise click.ClickException(f"the text has {found!r}, which UTF-8 does not have: use --json") from None
 
 
 def _write_file(path: str, content: bytes) -> None:

@@ -33,6 +33,7 @@ _TYPED: Final = tuple(
         (r"\bdigest_len=(\d+)", r"--digest-len \1"),
         (r"\bmode='a' makes it", "`perkey put` makes it"),
         (r"\[Errno \d+\] ", ""),
+        (r"; clear\(\) does that", "; `perkey rm --all` does that"),
         (r"; only a constructor with create=True makes it", "; check the address"),
     )
 )
@@ -67,7 +68,7 @@ def standard_streams() -> Iterator[None]:
     """Make the standard streams such that data is not lost in them.
 
     Streams that are closed raise when they are used. A pipe or a file gets UTF-8, whatever the code page
-    is. A terminal gets escapes of what it cannot show.
+    is. What cannot be shown, such as names of files that are not UTF-8, is escaped.
     """
     before = sys.stdin, sys.stdout
     sys.stdin = sys.stdin or cast("TextIO", _Closed("standard input"))
@@ -76,7 +77,7 @@ def standard_streams() -> Iterator[None]:
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="backslashreplace")
         elif "PYTHONIOENCODING" not in os.environ:
-            sys.stdout.reconfigure(encoding="utf-8")
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import IO, Any, Literal, TypeAlias
@@ -78,7 +79,7 @@ def command(
     if key is None:
         raise click.UsageError("KEY is missing; --jsonl FILE writes many items")
     wanted = key_from(key)
-    given = sys.stdin.buffer.read() if value in {None, STDIO} else str(value).encode()
+    given = sys.stdin.buffer.read() if value in {None, STDIO} else os.fsencode(str(value))
     with cleaned_up(place):
         d = open_to_write(place)
         content = _content(d, given, kind)

@@ -17,10 +17,10 @@ from perkey.cli.places import (
 from perkey.cli.transfers import (
     arguments,
     bar,
-    check_formats,
     cleaned_up,
     destination,
     finish,
+    source_for,
     transfer_options,
 )
 
@@ -44,7 +44,7 @@ def command(*, src: str, dst: str, delete: bool, force: bool, **options: Any) ->
     resumable("every item is whole; the same command goes on with what is missing")
     with cleaned_up(dst):
         target = destination(source, dst, options)
-        check_formats(source, target.file_type, unpickle=options["unpickle"])
+        source = source_for(source, src, target, unpickle=options["unpickle"])
         with bar("copying") as progress:
             report = perkey.sync(
                 source,

@@ -25,6 +25,10 @@ _LONGEST: Final = 2000
 """A table of more rows takes long to lay out; more are printed as plain lines."""
 
 
+_NARROWEST: Final = 20
+"""A terminal of fewer columns has no place for a table; some report that they have none at all."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -101,7 +105,8 @@ def _table(columns: list[Column], rows: Iterable[Row]) -> None:
 
     rows = iter(rows)
     first = list(islice(rows, _LONGEST + 1))
-    if len(first) > _LONGEST:
+    console = Console()
+    if len(first) > _LONGEST or console.width < _NARROWEST:
         every = chain(first, rows)
         lines("  ".join(harmless(_shown(column, row)) for column in columns) for row in every)
         return
@@ -112,7 +117,7 @@ def _table(columns: list[Column], rows: Iterable[Row]) -> None:
     for row in first:
         table.add_row(*(Text(harmless(_shown(column, row))) for column in columns))
     if first:
-        Console().print(table)
+        console.print(table)
 
 
 def _shown(column: Column, row: Row) -> str:

@@ -12,7 +12,7 @@ import click
 
 from perkey import LocalDict, PersiDict
 from perkey.cli.output import detail, dumped, json_option, line, list_failures, note
-from perkey.cli.places import open_to_write, text_of_key, unpickle_option
+from perkey.cli.places import open_place, open_to_write, parameters, text_of_key, unpickle_option
 from perkey.cli.tables import count_text
 from perkey.cli.values import is_text
 from perkey.errors import counted
@@ -109,6 +109,14 @@ def check_formats(src: PersiDict[Any], file_type: str, *, unpickle: bool) -> Non
             f"from {src.file_type!r} to {file_type!r} values are loaded, which runs code that their writers "
             "chose: use --unpickle if you trust the place"
         )
+
+
+def source_for(src: PersiDict[Any], place: str, target: PersiDict[Any], *, unpickle: bool) -> PersiDict[Any]:
+    """Return the source, whose format is checked; a place without items has that of the target."""
+    if target.file_type != src.file_type and "file_type" not in parameters(place) and not src:
+        return open_place(place, file_type=target.file_type, digest_len=target.digest_len)
+    check_formats(src, target.file_type, unpickle=unpickle)
+    return src
 
 
 def arguments(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`PersiDict`: the semantics of all dictionaries, written once."""
 
-from perkey.mapping.bulk import progress_bar
+from perkey.mapping.bulk import progress_bar, read_many
 from perkey.mapping.conditional import TransformingFunction
 from perkey.mapping.fitting import digest_len_of, parameters_of
 from perkey.mapping.items import Items, Policy, items_of, rebuilt
@@ -18,5 +18,6 @@ __all__ = [
     "parameters_of",
     "place_html",
     "progress_bar",
+    "read_many",
     "rebuilt",
 ]

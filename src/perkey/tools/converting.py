@@ -13,6 +13,8 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
+from operator import getitem
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from perkey.answers import answer
@@ -30,24 +32,30 @@ from perkey.expectations import ABSENT, ANY, Expectation, refuse
 from perkey.files import SCRATCH
 from perkey.formats import format_of
 from perkey.keys import NonEmptyPersiDictKey, SafeStrTuple, quote
-from perkey.mapping import Items, PersiDict, Policy, items_of
+from perkey.mapping import Items, PersiDict, Policy, items_of, read_many
 from perkey.naming import Name, naming
 from perkey.stores import DirectoryStore, read_only, settled_at_once
 from perkey.tools.copying import Copied, Copying, CopyReport, Options, begin, digest_of
-from perkey.tools.locating import bare_store, innermost, stat_or_none
+from perkey.tools.locating import bare_store, innermost, lies_within, stat_or_none
 
 SourceKind: TypeAlias = Literal[
     "auto", "perkey", "shelve", "diskcache", "sqlitedict", "zict", "joblib", "files"
 ]
 """What a path is the place of."""
 
-Pair: TypeAlias = tuple[Any, Any]
+Pair: TypeAlias = tuple[Any, Callable[[], Any]]
+"""A key of a source, and what loads its value: if that raises, other items are converted all the same."""
+
+_GONE: Final[Any] = object()
+"""In place of a value: the item is not there any more."""
 
 _ROUNDS: Final = 4
 """After so many rounds items are still written by other programs, and old names stay."""
 _TELLING: Final = 5
 """With so many characters of digest, old and new names can be distinguished."""
 _SQLITE: Final = b"SQLite format 3\0"
+_CALL: Final = re.compile("[0-9a-f]{32}")
+"""The folder of a result of joblib.Memory."""
 _SHARD: Final = re.compile("[0-9]{3,}")
 _REMOVED_AT_ONCE: Final = 1000
 
@@ -115,14 +123,19 @@ def convert(
         if key is not None:
             raise ValueError("key must be None in place; give a destination to change keys")
         return _in_place(opened, file_type, digest_len, on_error, on_item, dry_run=dry_run)
+    if not isinstance(opened, PersiDict):
+        _check_apart(source, dst)
     target = _destination(opened, dst, file_type, digest_len, create=not dry_run)
     if isinstance(opened, PersiDict) and key is None:
         work = begin(opened, target, (), True, on_error, dry_run, False, False, None, on_item)
         work.check_places()
         return work.run(progress=False)
     options = Options(True, on_error == "collect", dry_run, False, False, on_item)
-    pairs = opened if callable(opened) else lambda: iter(opened.items())
-    shown = opened.store.describe() if isinstance(opened, PersiDict) else _shown(source)
+    if isinstance(opened, PersiDict):
+        pairs: Callable[[], Iterator[Pair]] = partial(_of_dict, items_of(opened))
+        shown = opened.store.describe()
+    else:
+        pairs, shown = opened, _shown(source)
     return _Pouring(items_of(target), key or key_for, options, shown).run(pairs)
 
 
@@ -155,6 +168,20 @@ def _check(  # noqa: PLR0917 - those of `convert`
 
 def _shown(source: object) -> str:
     return os.fspath(source) if isinstance(source, str | os.PathLike) else type(source).__name__
+
+
+def _check_apart(source: object, dst: PersiDict[Any] | str | os.PathLike[str]) -> None:
+    """Raise ValueError if a destination is the folder of another program, or lies in it."""
+    path = _folder_of(source)
+    target = dst.store if isinstance(dst, PersiDict) else _folder_of(dst)
+    if path is not None and target is not None and lies_within(target, path):
+        raise ValueError(f"the destination lies in the source {path}; choose a place outside of it")
+
+
+def _folder_of(place: object) -> str | None:
+    """Return the path of a folder, which may not exist; None for all else."""
+    text = os.fspath(place) if isinstance(place, str | os.PathLike) else None
+    return None if text is None or "://" in text else os.path.expanduser(text)
 
 
 def _destination(
@@ -360,14 +387,16 @@ class _Pouring:
 
     def _prepared(self, pairs: Callable[[], Iterator[Pair]]) -> Any:
         """Yield name and data of what is to be written."""
-        for key, value in pairs():
+        for key, load in pairs():
             try:
+                if (value := load()) is _GONE:
+                    continue
                 name = self._items.name_of(self._key_of(key))
                 self._check_single(name, key)
                 data = self._items.encode(name, value)
                 expect = self._expectation(name, data)
             except answer(Exception) as error:
-                self._fail((str(key),), error)
+                self._fail(tuple(map(str, key)) if isinstance(key, tuple) else (str(key),), error)
                 continue
             if expect is not None:
                 self._expected[name] = expect, len(data) if isinstance(data, bytes) else 0
@@ -414,6 +443,7 @@ class _Pouring:
 
     def _fail(self, key: tuple[str, ...], error: Exception) -> None:
         if not self._options.collects:
+            error.add_note(f"raised while converting the value of key {'/'.join(key)!r}")
             raise error
         self.report.fail(key, error)
 
@@ -449,10 +479,26 @@ def _open(
     if all(hasattr(type(source), name) for name in ("__iter__", "get", "memoize")):
         return lambda: _of_cache(source)
     if isinstance(source, Mapping) or (hasattr(source, "keys") and hasattr(source, "__getitem__")):
-        return lambda: ((key, source[key]) for key in source.keys())  # noqa: SIM118 - not only mappings
+        return lambda: _of_mapping(source)
     if not isinstance(source, str | os.PathLike):
         raise wrong_kind("source", "a PersiDict, a path or an address, or a mapping", source)
     return _open_path(os.fspath(source), kind, file_type, in_place=in_place)
+
+
+def _of_mapping(source: Any) -> Iterator[Pair]:
+    return ((key, partial(getitem, source, key)) for key in source.keys())  # noqa: SIM118 - not only mappings
+
+
+def _of_dict(items: Items[Any]) -> Iterator[Pair]:
+    with closing(read_many(items, items.names())) as found:
+        for name, value, error in found:
+            yield items.key_of(name), partial(_value_or_error, value, error)
+
+
+def _value_or_error(value: Any, error: Exception | None) -> Any:
+    if error is not None:
+        raise error
+    return value
 
 
 def _open_path(
@@ -551,7 +597,7 @@ def _read_shelf(path: str) -> Iterator[Pair]:
     import shelve
 
     with shelve.open(_shelf_of(path) or path, "r") as shelf:
-        yield from shelf.items()
+        yield from _of_mapping(shelf)
 
 
 def _caches(path: str) -> list[str]:
@@ -571,12 +617,8 @@ def _read_diskcache(path: str) -> Iterator[Pair]:
 
 
 def _of_cache(cache: Any) -> Iterator[Pair]:
-    """Yield the items of a cache of diskcache that have not expired."""
-    absent = object()
-    for key in cache:
-        value = cache.get(key, absent)
-        if value is not absent:
-            yield key, value
+    """Yield the items of a cache of diskcache; those that have expired are gone."""
+    return ((key, partial(cache.get, key, _GONE)) for key in cache)
 
 
 def _read_sqlitedict(path: str) -> Iterator[Pair]:
@@ -584,20 +626,31 @@ def _read_sqlitedict(path: str) -> Iterator[Pair]:
     tables = kind.get_tablenames(path)
     for table in tables:
         with kind(path, tablename=table, flag="r") as found:
-            for key, value in found.items():
-                yield (key if len(tables) == 1 else (table, key)), value
+            for key, load in _of_mapping(found):
+                yield (key if len(tables) == 1 else (table, key)), load
 
 
 def _read_zict(path: str) -> Iterator[Pair]:
     found = _library("zict").File(path)
-    yield from ((key, bytes(found[key])) for key in found)
+    yield from ((key, partial(_bytes_of, load)) for key, load in _of_mapping(found))
+
+
+def _bytes_of(load: Callable[[], Any]) -> bytes:
+    return bytes(load())
 
 
 def _memories(path: str) -> list[str]:
     """Return the folders of functions in a folder of joblib.Memory."""
     base = os.path.join(path, "joblib")
     top = base if os.path.isdir(base) else path
-    return sorted(folder for folder, _, files in os.walk(top) if "func_code.py" in files)
+    found = set()
+    for folder, _, files in os.walk(top):
+        if "func_code.py" in files:
+            found.add(folder)
+        elif "output.pkl" in files and _CALL.fullmatch(os.path.basename(folder)):
+            # A process writes the code of a function to the first of its memories only.
+            found.add(os.path.dirname(folder))
+    return sorted(found)
 
 
 def _read_joblib(path: str) -> Iterator[Pair]:
@@ -610,7 +663,7 @@ def _read_joblib(path: str) -> Iterator[Pair]:
         for call in sorted(os.listdir(function)):
             output = os.path.join(function, call, "output.pkl")
             if os.path.isfile(output):
-                yield (*parts, call), load(output)
+                yield (*parts, call), partial(load, output)
 
 
 def _read_files(path: str) -> Iterator[Pair]:
@@ -618,22 +671,39 @@ def _read_files(path: str) -> Iterator[Pair]:
         for leaf in sorted(files):
             file = os.path.join(folder, leaf)
             if os.path.isfile(file) and not os.path.islink(file):
-                with open(file, "rb") as stream:
-                    content = stream.read()
-                yield tuple(os.path.relpath(file, path).split(os.sep)), content
+                yield tuple(os.path.relpath(file, path).split(os.sep)), partial(_content_of, file)
+
+
+def _content_of(file: str) -> bytes:
+    with open(file, "rb") as stream:
+        return stream.read()
 
 
 def _as_values(pairs: Iterator[Pair], file_type: str) -> Iterator[Pair]:
     """Turn the bytes of files into values of a format: text, parsed JSON, or bytes as they are."""
     of_text = format_of(file_type).value_class is str
-    for key, content in pairs:
+    for key, load in pairs:
         if of_text:
-            yield key, content.decode("utf-8")
+            yield key, partial(_text_of, load)
         elif file_type == "json" and (leaf := key if isinstance(key, str) else key[-1]).endswith(".json"):
             plain = leaf.removesuffix(".json")
-            yield plain if isinstance(key, str) else (*key[:-1], plain), json.loads(content)
+            yield plain if isinstance(key, str) else (*key[:-1], plain), partial(_json_of, load)
         else:
-            yield key, content
+            yield key, load
+
+
+def _text_of(load: Callable[[], bytes]) -> str:
+    try:
+        return load().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the file is not text in UTF-8 ({error}); choose the file type 'pkl'") from error
+
+
+def _json_of(load: Callable[[], bytes]) -> Any:
+    try:
+        return json.loads(load())
+    except ValueError as error:
+        raise ValueError(f"the file is not JSON ({error}); choose another file type") from error
 
 
 _KINDS: Final = {

@@ -120,6 +120,16 @@ def overlap(first: Store, second: Store) -> bool:
     return path[:shorter] == other_path[:shorter]
 
 
+def lies_within(target: Store | str, folder: str) -> bool:
+    """Return whether a store, or a path, is a folder or lies in it; both may not exist."""
+    if isinstance(target, str):
+        place: object = "folder"
+        path = _chain(os.path.realpath(target))
+    else:
+        place, path = location(target)
+    return place == "folder" and _chain(os.path.realpath(folder))[-1] in path
+
+
 class Listed:
     """A listing that is looked up by name; on disk, so that memory stays flat.
 

@@ -12,12 +12,15 @@ import re
 import subprocess
 import sys
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -105,6 +108,38 @@ def test_different_arguments_never_meet(d: PersiDict[Any]) -> None:
     keys = [place(value) for value in values for place in places]
     assert len(set(keys)) == len(keys) - len(places)  # np.int64(1) and np.array(1) have the same content
     assert f.key(**{"a=b": "1"}) != f.key(a="b=1")
+
+
+class Ordered(OrderedDict[Any, Any]):
+    """A subclass."""
+
+
+def test_arguments_that_differ_in_one_thing_only_never_meet(d: PersiDict[Any]) -> None:
+    import pandas as pd
+
+    f, _ = counting(d)
+    twice = datetime(2020, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))  # the hour that is there twice
+    assert twice.timestamp() != twice.replace(fold=1).timestamp()
+    times = (twice, twice.replace(tzinfo=None), twice.timetz(), twice.time(), pd.Timestamp(twice))
+    kinds: list[list[Any]] = [
+        [each for time in times for each in (time, time.replace(fold=1))],
+        [kind(items) for kind in (OrderedDict, Ordered, deque, list)
+         for items in ((("a", 1), ("b", 2)), (("b", 2), ("a", 1)))],
+        [deque([1]), deque([1], 1), deque([1], 2), defaultdict(int), defaultdict(list), {}],
+        [Decimal("1.0"), Decimal("1.00"), Decimal("-0"), Decimal(0)],
+        [0j, complex(0, -0.0), slice(1), slice(0, 1)],
+        [functools.partial(pow, 1), functools.partial(pow, 2), functools.partial(pow, exp=1), pow],
+        [SimpleNamespace(a=1), SimpleNamespace(b=1), SimpleNamespace()],
+    ]  # fmt: skip
+    values = [value for kind in kinds for value in kind]
+    within: list[Callable[[Any], Any]] = [
+        lambda value: value,
+        lambda value: [value],
+        lambda value: {1: value},
+        lambda value: SimpleNamespace(a=value),
+    ]
+    keys = [f.key(place(value)) for value in values for place in within]
+    assert len(set(keys)) == len(keys)
 
 
 def test_json_like_arguments_have_keys_that_never_change(d: PersiDict[Any]) -> None:
@@ -284,6 +319,8 @@ def test_functions_without_a_name_of_their_own_are_refused(d: PersiDict[Any], tm
     [
         (staticmethod(len), "@staticmethod above @memoize"),
         (classmethod(WHATEVER), "@classmethod above @memoize"),
+        (property(WHATEVER), "@property above @memoize"),
+        (functools.cached_property(WHATEVER), "@cached_property above @memoize"),
         (5, "function must be callable"),
     ],
 )

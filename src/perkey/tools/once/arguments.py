@@ -308,15 +308,25 @@ def _hasher() -> Any:
 
 @lru_cache(2)
 def _hasher_class(knows_arrays: bool) -> Any:
+    from collections import OrderedDict
+    from datetime import datetime, time
+
     from joblib import hashing
 
     base = hashing.NumpyHasher if knows_arrays else hashing.Hasher
     leaves = _leaves(knows_arrays)
 
     class ContentHasher(base):  # type: ignore[misc, valid-type] # joblib has no types
-        """joblib's own sees how arrays and frames lie in memory, and in which order a set is iterated."""
+        """joblib's own sees how arrays and frames lie in memory, and in which order a set is iterated.
+
+        It does not see the order of an OrderedDict, nor the fold of a time.
+        """
 
         def save(self, obj: Any) -> None:
+            if isinstance(obj, OrderedDict):
+                super().save(list(obj))
+            elif isinstance(obj, (datetime, time)):
+                super().save(obj.fold)
             super().save(_in_order(obj) if isinstance(obj, _UNORDERED) else _without_layout(obj))
 
         def memoize(self, obj: Any) -> None:

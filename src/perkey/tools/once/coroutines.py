@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from perkey.answers import answer
+from perkey.parallel import submit
 from perkey.tools.once.compute import ABSENT, Computation, Found, Turn
 from perkey.tools.once.holders import at_fork_in_child
 from perkey.waiting import no_loop
@@ -29,7 +30,7 @@ class _Pool:
     def submit(self, act: Callable[[], T]) -> Future[T]:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="perkey_once")
-        return self._executor.submit(contextvars.copy_context().run, act)
+        return submit(self._executor, partial(contextvars.copy_context().run, act))
 
     def reset(self) -> None:
         self._executor = None

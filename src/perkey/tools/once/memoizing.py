@@ -131,7 +131,7 @@ def memoize(
 
 
 def _kind_for(function: Any) -> type[Memoized[Any, Any]]:
-    if isinstance(function, (staticmethod, classmethod)):
+    if isinstance(function, (staticmethod, classmethod, property, functools.cached_property)):
         raise TypeError(f"put @{type(function).__name__} above @memoize, so that it is applied last")
     check_callable("function", function)
     called = (function, inspect.getattr_static(type(function), "__call__"))
