@@ -26,10 +26,7 @@ _NOT_EMPTY: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT))
 
 def link_jobs(space: Space, jobs: Mapping[str, StatePoint], prefix: str, path: PathSpec) -> dict[str, str]:
     """Bring a view up to date; `Project.create_linked_view` describes it."""
-    paths = {
-        job: "/".join(part for part in (name, LINK) if part)
-        for job, name in paths_of(space, jobs, path).items()
-    }
+    paths = paths_of(space, jobs, path, below=LINK)
     require_distinct(paths)
     root = os.path.realpath(prefix)
     workspace = os.path.realpath(space.workspace.path)
