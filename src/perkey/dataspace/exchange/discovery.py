@@ -162,7 +162,7 @@ class SchemaString:
     The empty key of the state point is ``{sp.}``, that of ``a`` is ``{a.}``.
 
     Raises:
-        ValueError: A type is unknown, or a field has no name.
+        ValueError: A type is unknown, a field has no name, or a field is within another one.
     """
 
     def __init__(self, text: str) -> None:
@@ -185,10 +185,23 @@ class SchemaString:
         for group, (known, _) in self._fields.items():
             if known == key:
                 return f"(?P={group})"
+        self._require_apart(key)
         pattern, convert = _TYPES[kind]
         group = f"field{len(self._fields)}"
         self._fields[group] = key, convert
         return f"(?P<{group}>{pattern})"
+
+    def _require_apart(self, key: str) -> None:
+        """Raise ValueError if a key would be a value and a mapping, of which one would be lost."""
+        path = split(key)
+        for known, _ in self._fields.values():
+            other = split(known)
+            if all(ours == theirs for ours, theirs in zip(path, other, strict=False)):
+                above = known if len(other) < len(path) else key
+                raise ValueError(
+                    f"{{{known}}} and {{{key}}} contradict each other: {above!r} cannot be a "
+                    "value and a mapping"
+                )
 
     def statepoint_of(self, path: str) -> StatePoint | None:
         """Return the state point that a path contains; None if it is another kind of path.
