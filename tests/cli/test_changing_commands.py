@@ -189,6 +189,12 @@ def test_shell_with_one_job(jobs: list[Job], space: Run, words: list[str]) -> No
     assert space("shell", "-c", "print(job, *jobs)", *words).words == [jobs[1].id] * 2
 
 
+def test_shell_in_a_project_of_one_job(project: Project, jobs: list[Job], space: Run) -> None:
+    for job in jobs[1:]:
+        job.remove()
+    assert space("shell", "-c", "print(job, *jobs)").words == [jobs[0].id] * 2
+
+
 @pytest.mark.parametrize("option", ["-j", "--job-id"])
 def test_shell_with_jobs_by_id(jobs: list[Job], space: Run, option: str) -> None:
     answer = space("shell", "-c", "print(job, *jobs)", option, jobs[0].id, jobs[1].id)

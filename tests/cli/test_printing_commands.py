@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -278,6 +279,16 @@ def test_diff(jobs: list[Job], space: Run) -> None:
     expected = [f"{job.id}\n{{'a': {n}, 'nested': {{'b': [{n}, 1]}}}}\n" for n, job in enumerate(jobs[:2])]
     assert answer.out == "".join(expected)
     assert len(space("diff").out.splitlines()) == 6
+
+
+def test_diff_shows_differences_of_any_depth(project: Project, space: Run) -> None:
+    shown = []
+    for n in range(2):
+        deep: Any = n
+        for key in "gfedcba":
+            deep = {key: [deep]}
+        shown.append(str(project.open_job(deep).init().sp()))
+    assert set(shown) <= set(space("diff").out.splitlines())
 
 
 @pytest.mark.parametrize("option", ["-p", "--pretty"])

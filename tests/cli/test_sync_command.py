@@ -362,3 +362,13 @@ def test_it_runs_as_a_process(source: Project, pair: tuple[Job, Job], program: R
     answer = program("space", "sync", source.path, "--stats")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("files: 1\n")
+
+
+@pytest.mark.parametrize("option", ["-k", "--key", "-x", "--exclude"])
+def test_an_expression_that_is_wrong_is_an_error_on_one_line(
+    source: Project, pair: tuple[Job, Job], space: Run, option: str
+) -> None:
+    answer = space("sync", source.path, option, "[")
+    assert answer.code == 1
+    assert is_one_line(answer.err)
+    assert "'[' is not a regular expression" in answer.err

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,25 @@ def test_what_is_no_document_is_refused(members: Collection) -> None:
             members.insert_one(wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"Collection\.open"):
         Collection("file.txt")  # type: ignore[arg-type]
+    assert list(members) == MEMBERS
+
+
+ENTRANCES: dict[str, Callable[[Collection, Any], object]] = {
+    "insert_one": lambda members, doc: members.insert_one(doc),
+    "update": lambda members, doc: members.update([doc]),
+    "replace_one": lambda members, doc: members.replace_one({}, doc),
+    "upsert": lambda members, doc: members.replace_one({"no": 1}, doc, upsert=True),
+    "an item": lambda members, doc: members.__setitem__("key", doc),
+    "the constructor": lambda members, doc: Collection([doc]),
+}
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES)
+@pytest.mark.parametrize("wrong", [5, [1], "text", {"a.b": 1}, {"a": {"b.c": 1}}])
+def test_messages_speak_of_documents(members: Collection, entrance: str, wrong: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        ENTRANCES[entrance](members, wrong)
+    assert "state point" not in str(caught.value)
     assert list(members) == MEMBERS
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dataspace.trees import contents, job_files, leftovers, read_tree, write_tree
 from perkey.dataspace import Project, TemporaryProject, init_project
 from perkey.dataspace.errors import (
+    ArchiveError,
     DestinationExistsError,
     ExchangePathError,
     FileSyncConflict,
@@ -348,6 +349,19 @@ def test_schema_strings(schema: str, path: str, expected: Any) -> None:
     assert SchemaString(schema).statepoint_of(path) == expected
 
 
+@pytest.mark.parametrize(
+    "schema",
+    ["{a}/{a.b}", "{a.b:int}/{a}", "{a.b.c}_{a.b}", "{x}/{a.b}/{sp.a}", "{job.sp.a}/{a.b}", "{a.}/{a}"],
+)
+def test_a_field_within_another_one_is_refused(project: Project, tmp_path: Path, schema: str) -> None:
+    """One of both values would be lost."""
+    (tmp_path / "1/2/3").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"contradict each other: 'a.*' cannot be a value and a mapping"):
+        project.import_from(tmp_path, schema=schema)
+    assert not len(project)
+    assert SchemaString("{a.b}/{a.c}/{ab}").statepoint_of("1/2/3") == {"a": {"b": "1", "c": "2"}, "ab": "3"}
+
+
 @pytest.mark.parametrize("schema", ["{a:foo}", "{}", "{:int}", "{a", "{{auto}}/{auto:_}", 5])
 def test_schemata_that_make_no_sense(project: Project, tmp_path: Path, schema: Any) -> None:
     with pytest.raises(ValueError, match=r"field|expected|schema|'}'"):
@@ -568,3 +582,60 @@ def test_types_of_paths_do_not_matter(project: Project, other: Project, tmp_path
     ]
     for act in acts:
         assert len(act()) == 4
+
+
+MTIMES = [-(10**9), 0, 315532799, 2**31, 2**32, 4354819200, 7258118400, 2**34]
+"""Seconds, to the year 2514: ext4 holds no later ones."""
+FIRST_OF_ZIP, LAST_OF_ZIP = 315532800.0, 4354819198.0
+"""1980 and 2107, in some time zone."""
+
+
+@pytest.mark.parametrize("ending", ARCHIVES)
+def test_files_of_any_time_are_archived(
+    project: Project, other: Project, tmp_path: Path, ending: str
+) -> None:
+    job = fill(project, [{"a": 1}]).open_job({"a": 1})
+    expected = {}
+    for mtime in MTIMES:
+        Path(job.fn(f"f{mtime}")).touch()
+        os.utime(job.fn(f"f{mtime}"), (mtime, mtime))
+        expected[f"f{mtime}"] = os.stat(job.fn(f"f{mtime}")).st_mtime  # what the file system made of it
+    target = tmp_path / f"x{ending}"
+    project.export_to(target)
+    other.import_from(target)
+    copied = other.open_job({"a": 1})
+    for name, stored in expected.items():
+        kept = min(max(stored, FIRST_OF_ZIP), LAST_OF_ZIP) if ending == ".zip" else stored
+        assert abs(os.stat(copied.fn(name)).st_mtime - kept) <= (2 if kept == stored else 86400), name
+
+
+@pytest.mark.parametrize("ending", ["", *ARCHIVES])
+@pytest.mark.parametrize("mode", [0o400, 0o444, 0o600, 0o644, 0o755])
+def test_files_that_must_not_be_changed_stay_so(
+    project: Project, other: Project, tmp_path: Path, mode: int, ending: str
+) -> None:
+    job = fill(project, [{"a": 1}]).open_job({"a": 1})
+    Path(job.fn("raw")).touch()
+    os.chmod(job.fn("raw"), mode)
+    target = tmp_path / f"x{ending}"
+    project.export_to(target)
+    other.import_from(target)
+    assert stat.S_IMODE(os.stat(other.open_job({"a": 1}).fn("raw")).st_mode) == mode
+
+
+@pytest.mark.parametrize("ending", ["", *ARCHIVES])
+def test_names_that_are_not_text_are_kept_or_refused(
+    project: Project, other: Project, tmp_path: Path, ending: str
+) -> None:
+    job = fill(project, [{"a": 1}]).open_job({"a": 1})
+    name = os.fsdecode(b"\xff\xfe")
+    Path(job.fn(name)).touch()
+    target = tmp_path / f"x{ending}"
+    if ending == ".zip":
+        with pytest.raises(ArchiveError, match=r"not UTF-8: rename the file, or export to .* a \.tar file"):
+            project.export_to(target)
+        assert not os.path.lexists(target)
+        return
+    project.export_to(target)
+    other.import_from(target)
+    assert other.open_job({"a": 1}).isfile(name)

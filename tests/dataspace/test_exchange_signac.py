@@ -186,3 +186,39 @@ give(found)
         ours.import_from(origin, schema=given)
         assert len(expected) == 4
         assert seen(ours) == expected, origin
+
+
+ORIGINS: dict[str, list[str]] = {
+    "data": ["{k}", "{k}/{v}", "data/{k}", "data/{k}/{v}", "{k}/{v:int}", "data", "no/{k}"],
+    "data/": ["{k}", "{k}/{v}", "data/{k}/{v}"],
+    "data/data": ["{k}", "{v:int}", "data/{k}", "data/data/{k}"],
+    ".": ["data/{k}", "{k}/{v}/{w}", "{k}/x/{v:int}"],
+}
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_field_never_takes_the_name_of_the_origin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path, origin: str
+) -> None:
+    """A schema string is relative to the origin, or begins with it: one of both for all folders."""
+    monkeypatch.chdir(place)
+    write_tree("data", {"x/1/f": "1", "y/2/g": "2", "data/3/h": "3"})
+    code = """
+found = {}
+for schema in given[1]:
+    project = signac.init_project(os.path.join(given[2], "theirs-" + schema.replace("/", "-")))
+    try:
+        project.import_from(given[0], schema=schema)
+    except Exception as error:
+        found[schema] = type(error).__name__
+    else:
+        found[schema] = seen(project)
+give(found)
+"""
+    theirs = signac(SEEN + code, [origin, ORIGINS[origin], str(tmp_path)], place)
+    for schema, expected in theirs.items():
+        ours = init_project(root=tmp_path / f"ours-{schema.replace('/', '-')}", durability="none")
+        ours.import_from(origin, schema=schema)
+        if expected:
+            assert seen(ours) == expected, schema
+    assert sum(map(bool, theirs.values())) > 1

@@ -377,3 +377,16 @@ def test_data_spaces_load_no_hdf5() -> None:
     code = "import sys, perkey.dataspace as s; s.H5Store('x'); print({'h5py', 'numpy'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("content", [b"not HDF5 " * 500, None])
+def test_an_error_of_a_damaged_file_names_it(store: H5Store, content: bytes | None) -> None:
+    store["key"] = 1
+    path = Path(store.filename)
+    path.write_bytes(path.read_bytes()[:100] if content is None else content)
+    before = path.read_bytes()
+    for act in (lambda: store["key"], lambda: list(store), lambda: store.__setitem__("key", 2)):
+        with pytest.raises(OSError, match="open file") as caught:
+            act()
+        assert store.filename in caught.value.__notes__
+    assert path.read_bytes() == before

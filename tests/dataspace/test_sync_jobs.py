@@ -474,3 +474,12 @@ def test_an_interrupted_sync_can_be_run_again(
     assert leftovers(pair.dst.path) == []
     assert pair.sync(strategy=FileSync.always, recursive=True) == {"a": "1", "b": "2", "s/c": "3"}
     assert pair.dst.doc() == {"x": 1}
+
+
+@pytest.mark.parametrize("pattern", ["[", "(", "*", "(?P<a>x)(?P<a>y)"])
+def test_what_is_not_a_regular_expression_is_refused(pair: Pair, pattern: str) -> None:
+    with pytest.raises(ValueError, match="is not a regular expression"):
+        DocSync.ByKey(pattern)
+    for exclude in (pattern, ["x", pattern]):
+        with pytest.raises(ValueError, match="is not a regular expression"):
+            pair.sync(exclude=exclude)

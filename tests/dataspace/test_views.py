@@ -53,6 +53,24 @@ def test_the_links_are_those_of_signac(project: Project, view: Path, tmp_path: P
     assert read_tree(view) == read_tree(theirs)
 
 
+@pytest.mark.parametrize(
+    "statepoints",
+    [
+        [{"a": 1, "c": 0}, {"b": 1, "c": 0}, {"a": 2, "b": 1, "c": 0}],
+        [{"a": 1}, {"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 1}],
+        [{"n": {"k": 1}}, {"n": {"k": 1, "m": 2}}, {"n": {"k": 2}}, {"a": True}],
+    ],
+)
+def test_jobs_that_have_some_of_the_keys_are_linked_as_by_signac(
+    project: Project, view: Path, tmp_path: Path, statepoints: list[dict[str, Any]]
+) -> None:
+    """The path of one job is within another's, and their links are not."""
+    fill(project, *statepoints).create_linked_view(view)
+    theirs = tmp_path / "theirs"
+    signac("signac.get_project().create_linked_view(given)", str(theirs), Path(project.path))
+    assert read_tree(view) == read_tree(theirs)
+
+
 def test_by_default_it_is_in_the_working_directory(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -260,3 +260,85 @@ def test_empty_mappings_are_in_schemas_frames_and_paths(project: Project, tmp_pa
     assert frame["sp.o.x"].tolist().count({}) == 1
     paths = set(project.export_to(tmp_path / "out").values())
     assert {"l/({},)", "o/{}", "o/1", "o.x/{}", "o.x.y/2"} <= paths
+
+
+# --- A project that is not there any more -------------------------------------------------------------------
+
+WRITES: dict[str, Callable[[Project, Project], object]] = {
+    "init": lambda project, other: project.open_job({"new": 1}).init(),
+    "document of a new job": lambda project, other: project.open_job({"new": 1}).doc.update(a=1),
+    "clone": lambda project, other: project.clone(next(iter(other))),
+    "move": lambda project, other: next(iter(other)).move(project),
+    "import": lambda project, other: project.import_from(other.workspace()),
+    "sync": lambda project, other: project.sync(other),
+    "document": lambda project, other: project.doc.update(a=1),
+    "stores": lambda project, other: project.stores,
+    "temporary project": lambda project, other: project.temporary_project().__enter__(),
+}
+
+
+@pytest.mark.parametrize("used", [True, False])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_project_that_was_moved_is_not_made_anew(
+    project: Project, other: Project, tmp_path: Path, write: str, used: bool
+) -> None:
+    """What is written there would be in no project."""
+    other.open_job({"a": 1}).init().doc.b = 1
+    if used:
+        project.open_job({"a": 2}).init().doc.b = 1
+        project.doc.a = 0
+    Path(project.path).rename(tmp_path / "moved")
+    with pytest.raises(errors.WorkspaceError, match="was removed or renamed since the project was opened"):
+        WRITES[write](project, other)
+    assert not Path(project.path).exists()
+    assert [job.sp() for job in other] == [{"a": 1}]
+
+
+def test_a_workspace_that_is_gone_is_made_anew(project: Project) -> None:
+    Path(project.workspace()).rmdir()
+    assert project.open_job({"a": 1}).init() in project
+
+
+# --- Paths as users give them -------------------------------------------------------------------------------
+
+PATHS: dict[str, Callable[[Project, str], object]] = {
+    "init_project": lambda project, path: init_project(path=path).path,
+    "get_project": lambda project, path: get_project(path).path,
+    "get_job": lambda project, path: Project.get_job(f"{path}/workspace/{next(iter(project)).id}"),
+    "export_to": lambda project, path: project.export_to(f"{path}/out"),
+    "export_to an archive": lambda project, path: project.export_to(f"{path}/out.zip"),
+    "import_from": lambda project, path: project.import_from(path, schema=lambda _: None),
+    "create_linked_view": lambda project, path: project.create_linked_view(f"{path}/view"),
+}
+
+
+@pytest.mark.parametrize("use", PATHS)
+def test_a_tilde_is_the_users_own_folder(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    """A folder of the name ``~`` is a mistake, and removing it is dangerous."""
+    job = project.open_job({"a": 1}).init()
+    monkeypatch.setenv("HOME", project.path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    found = PATHS[use](project, "~")
+    assert not list((tmp_path / "here").iterdir())
+    if use.endswith("project"):
+        assert found == project.path
+    elif use == "get_job":
+        assert found == job
+    elif use == "create_linked_view":
+        assert found == {job.path: f"{project.path}/view/job"}
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/x", "s3:/bucket/x", "gs://bucket/x", "https://example.org/x"])
+@pytest.mark.parametrize("use", PATHS)
+def test_an_address_is_not_a_path(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str, path: str
+) -> None:
+    project.open_job({"a": 1}).init()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ValueError, match=r"must be the path of a folder, not the address"):
+        PATHS[use](project, path)
+    assert not list((tmp_path / "here").iterdir())

@@ -10,6 +10,8 @@ import pytest
 from strangers import HERE, NOBODY, as_user, needs_root, tree
 
 from perkey import FileDirDict
+from perkey.dataspace import init_project
+from perkey.dataspace.errors import ConfigError
 from perkey.files import folder as folders
 from perkey.files.folder import lock
 
@@ -205,3 +207,34 @@ def test_a_lock_file_can_be_locked_by_whoever_may_write_whatever_the_umask_of_it
     assert stat.S_IMODE((tmp_path / folders.LOCK_FILE).stat().st_mode) == 0o666
     as_user(SECOND, tmp_path, lambda _: FileDirDict[int](HERE).__setitem__("b", 2))
     assert sorted(FileDirDict(tmp_path)) == [("a",), ("b",), ("x", "y")]
+
+
+class TestAHomeOfAnotherUser:
+    """HOME is inherited by services that run as another user."""
+
+    @pytest.fixture
+    def home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / ".signacrc").write_text("a = 1\n")
+        monkeypatch.setenv("HOME", str(home))
+        init_project(path=tmp_path / "first")  # another user may not be able to read what this loads
+        monkeypatch.setenv("HOME", f"{HERE}/home")
+        tmp_path.chmod(0o755)
+        (tmp_path / "study").mkdir()
+        (tmp_path / "study").chmod(0o777)
+        return home
+
+    @staticmethod
+    def config(here: str) -> Any:
+        return init_project(path=f"{here}/study").config.get("a")
+
+    def test_has_no_configuration_if_it_cannot_be_entered(self, tmp_path: Path, home: Path) -> None:
+        assert as_user(SECOND, tmp_path, self.config) == "1"
+        home.chmod(0o700)
+        assert as_user(SECOND, tmp_path, self.config) is None
+
+    def test_has_a_configuration_that_may_not_be_read(self, tmp_path: Path, home: Path) -> None:
+        (home / ".signacrc").chmod(0o600)
+        with pytest.raises(ConfigError, match="Permission denied"):
+            as_user(SECOND, tmp_path, self.config)

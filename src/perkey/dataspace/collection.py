@@ -207,7 +207,7 @@ class Collection:
             ValueError: The document has another primary key, or a key with a dot in it.
         """
         key = _text_key(_id)
-        document = normalized(doc)
+        document = _plain(doc)
         if document.setdefault(self.primary_key, key) != key:
             raise ValueError(f"the document has the primary key {document[self.primary_key]!r}, not {key!r}")
         self._put(key, document)
@@ -237,7 +237,7 @@ class Collection:
             TypeError: The key is not text, or JSON has no form for something in the document.
             ValueError: A key of the document has a dot in it.
         """
-        document = normalized(doc)
+        document = _plain(doc)
         key = self._table.key_of(document)
         if key in self._open_docs():
             raise KeyError(f"there is a document with the primary key {key!r}")
@@ -271,7 +271,7 @@ class Collection:
             return key
         if not upsert:
             return None
-        document = normalized(replacement)
+        document = _plain(replacement)
         wanted = (filter or {}).get(self.primary_key)
         if isinstance(wanted, str):
             document.setdefault(self.primary_key, _text_key(wanted))
@@ -348,7 +348,7 @@ class Collection:
     # --- Changes ------------------------------------------------------------------------------------
 
     def _take(self, docs: Iterable[Mapping[str, Any]]) -> None:
-        documents = [normalized(doc) for doc in docs]
+        documents = [_plain(doc) for doc in docs]
         # No document gets the key that a later one brings along.
         brought = {_text_key(each[self.primary_key]) for each in documents if self.primary_key in each}
         for document in documents:
@@ -566,6 +566,11 @@ class _File:
         if not isinstance(found, dict):
             raise CorruptValueError(f"line {number} is not a document: {line[:40]!r}", place=self.path)
         return found
+
+
+def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a document as it will be stored; raises TypeError or InvalidKeyError."""
+    return normalized(document, kind="a document")
 
 
 def _text_key(key: object) -> str:

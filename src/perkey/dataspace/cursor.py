@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 from perkey.dataspace.job import Job
 from perkey.dataspace.legacy import deprecated
 from perkey.dataspace.search import JobFilter, by_document, by_job, group, jobs_html, to_dataframe
-from perkey.handles import NeverSame
+from perkey.handles import NeverSame, unlike_any
 
 if TYPE_CHECKING:
     from perkey.dataspace.exchange.paths import PathSpec
@@ -41,6 +41,16 @@ class JobsCursor(NeverSame):
         self._compiled = JobFilter(filter, doc_filter)
         self._found: tuple[list[str], list[str]] | None = None
         self._ahead: list[str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a copy holds: a filter is parsed anew there, and searched anew."""
+        own = {"_compiled": None, "_found": None, "_ahead": None}
+        return {**self.__dict__, **own, "_unique": unlike_any()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        del state["_unique"]  # which makes pickles differ
+        self.__dict__.update(state)
+        self._compiled = JobFilter(self._filter, self._doc_filter)
 
     def ids(self) -> list[str]:
         """Return the ids of the jobs; do not change the list.

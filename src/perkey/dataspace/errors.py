@@ -157,7 +157,10 @@ class ExchangePathError(Error, RuntimeError, ValueError):
 
 
 class ArchiveError(Error, ValueError):
-    """A file is damaged, is not an archive, or holds members that could be written outside of the target."""
+    """A file is damaged, is not an archive, or holds members that could be written outside of the target.
+
+    Also raised if an archive of this kind cannot hold the name of a file.
+    """
 
 
 class H5StoreClosedError(Error, RuntimeError):

@@ -20,6 +20,7 @@ from perkey.dataspace.space import (
     StatePoint,
     job_id,
     normalized,
+    settle,
     transfers,
 )
 from perkey.errors import ConflictError
@@ -184,6 +185,7 @@ class Job(DataFolder):
         if target == self._id:
             return
         space = self.space
+        settle(self.fn(FN_DOCUMENT))
         if space.workspace.rename(self._id, target, statepoint):
             self._has_seen = True
         space.index.add(target, statepoint)
@@ -261,11 +263,13 @@ class Job(DataFolder):
         self._remember()
         self._document = None
         self._has_seen = False
+        settle(self.fn(FN_DOCUMENT), write=False)
         self.space.workspace.remove(self._id)
 
     def clear(self) -> None:
         """Remove the job's document and all other files, but not the job; does nothing without one."""
         self._document = None
+        settle(self.fn(FN_DOCUMENT), write=False)
         self.space.workspace.clear(self._id)
 
     def reset(self) -> None:
@@ -284,6 +288,7 @@ class Job(DataFolder):
             DestinationExistsError: The other project has such a job; nothing was changed.
         """
         self._remember()
+        settle(self.fn(FN_DOCUMENT))
         try:
             transfers.move(self._id, self.space.workspace, project.space.workspace)
         except FileNotFoundError:

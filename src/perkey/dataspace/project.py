@@ -16,6 +16,7 @@ from perkey.dataspace.legacy import deprecated, refuse_index, replaced
 from perkey.dataspace.members import DataFolder, DocumentFile
 from perkey.dataspace.search import ProjectSchema, neighbors_of, project_html
 from perkey.dataspace.space import (
+    FN_DOCUMENT,
     LAYOUTS,
     CopyTree,
     ProjectConfig,
@@ -30,9 +31,10 @@ from perkey.dataspace.space import (
     read_statepoints,
     repair,
     require_sound,
+    settle,
     transfers,
 )
-from perkey.files import make_base
+from perkey.files import folder_path
 from perkey.handles import unlike_any
 from perkey.stores.folder import Durability
 
@@ -148,7 +150,7 @@ class Project(DataFolder):
             ValueError: The layout is unknown.
         """
         found = create(
-            os.path.abspath(path or root or os.getcwd()),
+            folder_path(path or root or os.getcwd(), "path"),
             name,
             workspace,
             make_dir=make_dir,
@@ -188,7 +190,8 @@ class Project(DataFolder):
         Raises:
             LookupError: The path is not in a job's folder.
         """
-        start = os.path.realpath(path or root or os.getcwd())  # it may be the link in a view
+        given = folder_path(path or root or os.getcwd(), "path")
+        start = os.path.realpath(given)  # it may be the link in a view
         if not os.path.exists(start):
             raise LookupError(f"{start} is not in a job's folder: it does not exist")
         for workspace, job in job_folders_above(start):
@@ -242,13 +245,13 @@ class Project(DataFolder):
         return self.id
 
     def _prepare(self) -> Callable[[], object]:
-        make = partial(make_base, self.path, durable=self.space.durable)
-        make()
-        return make
+        require = self.space.workspace.require_root
+        require()
+        return require
 
     def _document_file(self) -> DocumentFile:
-        make = partial(make_base, self.path, durable=self.space.durable)
-        return DocumentFile(self.fn(self.FN_DOCUMENT), make, durable=self.space.durable, place=self.path)
+        require = self.space.workspace.require_root
+        return DocumentFile(self.fn(self.FN_DOCUMENT), require, durable=self.space.durable, place=self.path)
 
     # --- Jobs --------------------------------------------------------------------------------------
 
@@ -284,6 +287,7 @@ class Project(DataFolder):
         """
         copy = self.job_class(self, _id=job.id, statepoint=job.cached_statepoint)
         self.space.workspace.make()
+        settle(job.fn(FN_DOCUMENT))
         try:
             transfers.clone(job.id, job.space.workspace, self.space.workspace, copytree)
         except DestinationExistsError:
@@ -631,7 +635,7 @@ class Project(DataFolder):
         refuse_index(index)
         known = self.space.index
         chosen = known.all() if job_ids is None else {job: known.statepoint(job) for job in map(str, job_ids)}
-        return link_jobs(self.space, chosen, os.fspath(prefix or "view"), path)
+        return link_jobs(self.space, chosen, prefix or "view", path)
 
     def sync(
         self,

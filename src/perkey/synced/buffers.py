@@ -36,6 +36,7 @@ class Buffer:
         capacity: When the size exceeds it, documents are written at once.
         size: What is in it, in its unit.
         contexts: How many blocks buffer all documents of this buffer.
+        entries: The documents in it, by the identities of their resources.
     """
 
     def __init__(self, unit: Unit) -> None:
@@ -43,7 +44,7 @@ class Buffer:
         self.capacity = CAPACITIES[unit]
         self.size = 0
         self.contexts = 0
-        self._entries: dict[Hashable, BufferedDocument] = {}
+        self.entries: Final[dict[Hashable, BufferedDocument]] = {}
         self._holders: Counter[Hashable] = Counter()
         self._flushing = False
         # Held while documents are written, too: a document that is loaded meanwhile would conflict.
@@ -72,7 +73,7 @@ class Buffer:
                 try:
                     self._flushing = True  # until the block is left: later edits would stay here
                     if self.contexts == 1:
-                        self._flush([e for e in self._entries.values() if e.identity not in self._holders])
+                        self._flush([e for e in self.entries.values() if e.identity not in self._holders])
                 finally:
                     # Not before all is written: until then the documents must be read from here.
                     self.contexts -= 1
@@ -93,8 +94,8 @@ class Buffer:
                 outer = self._flushing
                 try:
                     self._flushing = True  # as above
-                    if not self.contexts and self._holders[identity] == 1 and identity in self._entries:
-                        self._flush([self._entries[identity]])
+                    if not self.contexts and self._holders[identity] == 1 and identity in self.entries:
+                        self._flush([self.entries[identity]])
                 finally:
                     holder.holds -= 1
                     self._holders[identity] -= 1
@@ -104,8 +105,30 @@ class Buffer:
 
     def _recount(self) -> None:
         """Correct the size, which edits of signal handlers may have put wrong between two steps of a sum."""
-        if not self._entries:
+        if not self.entries:
             self.size = 0
+
+    def settle(self, identity: Hashable, *, write: bool = True) -> None:
+        """End the buffering of one resource until the next look at it or edit.
+
+        Args:
+            identity: The resource, which need not be in the buffer.
+            write: Whether its pending edits are written; else they are dropped.
+
+        Raises:
+            BufferedFileError: They could not be written.
+        """
+        with self.lock:
+            found = self.entries.get(identity)
+            if found is not None:
+                if not write:
+                    found.drop()
+                self._flush([found])
+
+    def settle_all(self) -> None:
+        """Write all pending edits; raises BufferedFileError when each was tried."""
+        with self.lock:
+            self._flush(list(self.entries.values()))
 
     def layer(self, holder: Holder) -> Layer:
         """Return what answers for the document of a holder: its entry here, if it is buffered."""
@@ -120,14 +143,14 @@ class Buffer:
                 return holder.document
             if self._flushing:  # by this thread, in what a signal handler interrupted
                 raise NestedWriteError(holder.document.resource.describe())
-            found = self._entries.get(identity)
+            found = self.entries.get(identity)
             if found is None:
                 new = BufferedDocument(self, holder.document, identity)
                 try:
                     # Before it is among them: what exceeds the capacity by itself must stay for an edit.
                     self._shrink()
                 finally:
-                    found = self._entries.setdefault(identity, new)
+                    found = self.entries.setdefault(identity, new)
                     if found is not new:  # made by a signal handler meanwhile
                         new.leave()
             holder.entry = found
@@ -145,7 +168,7 @@ class Buffer:
 
     def _shrink(self) -> None:
         if self.size > self.capacity:
-            self._flush([entry for entry in self._entries.values() if entry.size])
+            self._flush([entry for entry in self.entries.values() if entry.size])
 
     def _flush(self, entries: Iterable[BufferedDocument]) -> None:
         """Write entries that were edited, each once, and forget all of them; the lock is held."""
@@ -155,7 +178,7 @@ class Buffer:
         self._flushing = True
         try:
             for entry in entries:
-                if self._entries.pop(entry.identity, None) is None:
+                if self.entries.pop(entry.identity, None) is None:
                     continue  # flushed by a signal handler meanwhile
                 entry.leave()
                 try:
@@ -213,6 +236,11 @@ class BufferedDocument(Draft):
         self.closed = True
         if self.edits:
             self.document.commit(self._base, super().snapshot()[1])
+
+    def drop(self) -> None:
+        """Forget the pending edits, and take no more."""
+        self.closed = True
+        self.edits = 0
 
     def leave(self) -> None:
         """Count no longer."""

@@ -6,9 +6,12 @@ import click
 
 from perkey.cli.options import Command
 from perkey.cli.output import dumped, form, json_option, line, lines
-from perkey.cli.printing import DEPTH, indent_option, pretty_option
+from perkey.cli.printing import indent_option, pretty_option
 from perkey.cli.selecting import Words, filter_options, ids_argument, project_here, selected
 from perkey.dataspace import diff_jobs
+
+_ALL = 0
+"""The depth without an option: a difference that is deeper must not be hidden."""
 
 
 @click.command("diff", cls=Command)
@@ -36,5 +39,5 @@ def command(
     if as_json:
         line(dumped(found, indent=indent))
         return
-    depth = DEPTH if pretty is None and indent is None else pretty
+    depth = _ALL if pretty is None and indent is None else pretty
     lines(text for job, own in found.items() for text in (job, form(own, depth, indent, sort=False)))

@@ -42,15 +42,14 @@ def command(
 ) -> None:
     """Run Python with names for the project and its jobs.
 
-    The program is FILE, that of -c, or what is typed; it has the names project, jobs and job. If the options
-    choose one job, or the working directory is in a job's folder, it is `job`, else None.
+    The program is FILE, that of -c, or what is typed; it has the names project, jobs and job. Without options
+    jobs is the job in whose folder the working directory is, or else all jobs. If jobs has one job, it is
+    `job`, else None.
     """
     project = project_here(context)
     chosen = sp_filter or doc_filter or job_id
     jobs = selected(project, sp_filter, doc_filter, job_id) if chosen else _here(project)
     job = next(iter(jobs)) if len(jobs) == 1 else None
-    if not chosen and job is None:
-        jobs = project.find_jobs()
     names = {"project": project, "pr": project, "jobs": jobs, "job": job, "perkey": perkey}
     if program is not None:
         _run(lambda: exec(compile(program, "<string>", "exec"), {"__name__": "__main__", **names}))  # noqa: S102
@@ -64,12 +63,12 @@ def command(
 
 
 def _here(project: Project) -> list[Job] | JobsCursor:
-    """Return the job in whose folder the working directory is, as far as there is one in this project."""
+    """Return the job in whose folder the working directory is; elsewhere all jobs of the project."""
     try:
         job = get_job()
     except LookupError:
-        return []
-    return [job] if job.project == project else []
+        return project.find_jobs()
+    return [job] if job.project == project else project.find_jobs()
 
 
 def _run(program: Callable[[], object]) -> None:

@@ -63,7 +63,9 @@ _LINK_FIELD: Final = 0x6B70
 _FIELD_HEAD: Final = struct.Struct("<HH")
 _RIGHTS: Final = 0o777
 _PLACEHOLDER_RIGHTS: Final = 0o644
-_FIRST_ZIP_YEAR: Final = 1980
+_ZIP_TIMES: Final = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
+"""The first and the last time that a zip file can hold."""
+_BEYOND_ZIP_TIMES: Final = 1 << 33
 _BLOCK: Final = 512
 _ZIP_END: Final = struct.Struct("<10xH10x")
 _SEE_ZIP64: Final = 0xFFFF
@@ -100,8 +102,8 @@ def write_archive(path: str, folders: Iterable[tuple[str, str]], *, durable: boo
 
     Raises:
         FileExistsError: The file exists already.
-        OSError, UnicodeError: The archive cannot be written, or a name does not fit a zip file; nothing
-            is left.
+        ArchiveError: A zip file cannot hold a name; nothing is left.
+        OSError: The archive cannot be written; nothing is left.
     """
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists already")
@@ -222,8 +224,16 @@ class _ZipMembers:
 
 
 def _zip_member(name: str, found: os.stat_result, extra: bytes) -> zipfile.ZipInfo:
-    when = time.localtime(found.st_mtime)[:6]
-    member = zipfile.ZipInfo(name, max(when, (_FIRST_ZIP_YEAR, 1, 1, 0, 0, 0)))
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ArchiveError(
+            f"a zip file cannot hold the name {name!r}, which is not UTF-8: rename the file, or export to a "
+            "folder or a .tar file"
+        ) from None
+    first, last = _ZIP_TIMES
+    when = time.localtime(min(max(found.st_mtime, 0), _BEYOND_ZIP_TIMES))[:6]
+    member = zipfile.ZipInfo(name, min(max(when, first), last))
     member.create_system = 3  # Unix, so that permissions and links are understood
     member.external_attr = found.st_mode << 16
     member.compress_type = zipfile.ZIP_DEFLATED
@@ -329,7 +339,7 @@ def _extract(member: _Member, place: str, shown: str) -> None:
             shutil.copyfileobj(source, file)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise ArchiveError(f"{shown} is there twice") from None
-    os.chmod(place, member.mode & _RIGHTS | modes.S_IRUSR | modes.S_IWUSR)
+    os.chmod(place, member.mode & _RIGHTS | modes.S_IRUSR)
     with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
         os.utime(place, (member.mtime, member.mtime))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Final, TypeAlias
@@ -61,8 +61,17 @@ def discover(
             to two folders.
         ValueError: The schema string makes no sense.
     """
+    for statepoint_of in _readings(schema, shown):
+        found = _found_jobs(_walk(origin, statepoint_of, apart), shown)
+        if found:
+            return found
+    return []
+
+
+def _found_jobs(jobs: Iterable[FoundJob], shown: Callable[[str], str]) -> list[FoundJob]:
+    """Return the jobs; raises StatepointParsingError if two have one state point."""
     found: dict[str, FoundJob] = {}
-    for job in _walk(origin, _statepoint_of(schema, shown), apart):
+    for job in jobs:
         if job.id in found:
             raise StatepointParsingError(
                 f"{shown(found[job.id].name)} and {shown(job.name)} have one state point: {job.statepoint}"
@@ -115,22 +124,32 @@ def _by_files(_name: str) -> None:
     """Stand for the files in the folders."""
 
 
-def _statepoint_of(schema: Schema, shown: Callable[[str], str]) -> Callable[[str], Mapping[str, Any] | None]:
+def _readings(schema: Schema, shown: Callable[[str], str]) -> list[Callable[[str], Mapping[str, Any] | None]]:
+    """Return functions of a folder's path in the origin; each is used if those before it find no job."""
     if schema is None:
-        return _by_files
+        return [_by_files]
     if isinstance(schema, str):
-        statepoint_of = SchemaString(schema).statepoint_of
-
-        def by_either_path(name: str) -> StatePoint | None:
-            """Match the path in the origin, and the path that includes the origin as it was given."""
-            found = statepoint_of(name)
-            return statepoint_of(shown(name).strip("/")) if found is None else found
-
-        return by_either_path
+        text = schema.removeprefix("./")
+        within = _within_origin(text, shown(""))
+        texts = [text] if within is None else [within, text]
+        return [SchemaString(text).statepoint_of for text in texts]
     if not callable(schema):
         raise ValueError(f"a schema must be a string, a function, or None: {schema!r}")
     function = schema
-    return lambda name: function(shown(name))
+    return [lambda name: function(shown(name))]
+
+
+def _within_origin(schema: str, origin: str) -> str | None:
+    """Return the rest of a schema string that begins with the origin as it was given, if it does.
+
+    One interpretation holds for all folders: a field never takes the name of the origin.
+
+    >>> _within_origin("data/{a}", "./data/"), _within_origin("{a}/{b}", "data")
+    ('{a}', None)
+    """
+    path = os.path.normpath(origin).replace(os.sep, "/").replace("{", "{{").replace("}", "}}").rstrip("/")
+    text = f"{schema}/"
+    return text.removeprefix(f"{path}/").strip("/") if text.startswith(f"{path}/") else None
 
 
 class SchemaString:
@@ -143,7 +162,7 @@ class SchemaString:
     The empty key of the state point is ``{sp.}``, that of ``a`` is ``{a.}``.
 
     Raises:
-        ValueError: A type is unknown, or a field has no name.
+        ValueError: A type is unknown, a field has no name, or a field is within another one.
     """
 
     def __init__(self, text: str) -> None:
@@ -166,10 +185,23 @@ class SchemaString:
         for group, (known, _) in self._fields.items():
             if known == key:
                 return f"(?P={group})"
+        self._require_apart(key)
         pattern, convert = _TYPES[kind]
         group = f"field{len(self._fields)}"
         self._fields[group] = key, convert
         return f"(?P<{group}>{pattern})"
+
+    def _require_apart(self, key: str) -> None:
+        """Raise ValueError if a key would be a value and a mapping, of which one would be lost."""
+        path = split(key)
+        for known, _ in self._fields.values():
+            other = split(known)
+            if all(ours == theirs for ours, theirs in zip(path, other, strict=False)):
+                above = known if len(other) < len(path) else key
+                raise ValueError(
+                    f"{{{known}}} and {{{key}}} contradict each other: {above!r} cannot be a "
+                    "value and a mapping"
+                )
 
     def statepoint_of(self, path: str) -> StatePoint | None:
         """Return the state point that a path contains; None if it is another kind of path.

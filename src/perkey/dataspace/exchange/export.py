@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from perkey.dataspace.exchange.archives import is_archive_name, write_archive
 from perkey.dataspace.exchange.paths import PathSpec, folders_above, paths_of, require_distinct
-from perkey.dataspace.space import CopyTree, Space, StatePoint, StrPath, Workspace
-from perkey.files import make_base, move_path, sync_path, temporary_name
+from perkey.dataspace.space import CopyTree, Space, StatePoint, StrPath, Workspace, settle_all
+from perkey.files import folder_path, make_base, move_path, sync_path, temporary_name
 from perkey.files.trees import copy_tree, sync_tree
 
 MOVES: Final = frozenset((shutil.move, os.replace, os.rename))
@@ -26,11 +26,12 @@ def export_jobs(
     copytree: CopyTree | None = None,
 ) -> dict[str, str]:
     """Copy jobs to a folder or archive; `Project.export_to` describes it."""
-    place = os.path.abspath(os.fspath(target))
+    place = folder_path(target, "target")
     is_archive = is_archive_name(place) and not os.path.isdir(place)
     if is_archive and copytree is not None:
         raise ValueError("copytree is for folders: jobs are not moved into an archive")
     paths = export_paths(space, space.index.all(list(jobs)), path)
+    settle_all()
     make_base(os.path.dirname(place), durable=space.durable)
     if is_archive:
         folders = sorted((name, space.workspace.folder(job)) for job, name in paths.items())

@@ -14,8 +14,8 @@ from perkey.dataspace.errors import DestinationExistsError
 from perkey.dataspace.exchange.archives import extract_archive
 from perkey.dataspace.exchange.discovery import FoundJob, Schema, discover
 from perkey.dataspace.exchange.export import MOVES
-from perkey.dataspace.space import FN_STATEPOINT, CopyTree, Space, StrPath, delete_tree
-from perkey.files import TEMPORARY, write_file
+from perkey.dataspace.space import FN_STATEPOINT, CopyTree, Space, StrPath, delete_tree, settle_all
+from perkey.files import TEMPORARY, folder_path, write_file
 from perkey.files.trees import copy_tree, sync_tree
 
 Merging: TypeAlias = Callable[[], AbstractContextManager[Space]]
@@ -41,8 +41,9 @@ def import_jobs(
         merging: Synchronises with jobs that exist; None refuses them.
         keeps_origin: Whether nothing is removed although `copytree` moves, because `merging` changes nothing.
     """
-    place = os.getcwd() if origin is None else os.path.abspath(os.fspath(origin))
+    place = os.getcwd() if origin is None else folder_path(origin, "origin")
     given = os.curdir if origin is None else os.fspath(origin)
+    settle_all()  # the origin may be the jobs of another project
     if os.path.isdir(place):
         found = _discover(space, place, schema, lambda name: os.path.join(given, name) if name else given)
         _take(space, list(found.values()), copytree, merging, keeps_origin=keeps_origin)

@@ -29,7 +29,9 @@ _LONGEST: Final = 120
 _RESERVED: Final = (".@perkey",)
 
 
-def paths_of(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> dict[str, str]:
+def paths_of(
+    space: Space, jobs: Mapping[str, StatePoint], path: PathSpec, *, below: str = ""
+) -> dict[str, str]:
     """Return the path of each job, by its id.
 
     Without a specification no two paths clash: jobs whose paths would be the same
@@ -39,22 +41,31 @@ def paths_of(space: Space, jobs: Mapping[str, StatePoint], path: PathSpec) -> di
         space: The space.
         jobs: The ids of the jobs with their state points.
         path: How paths are made.
+        below: A name that each path ends in, besides what `path` makes.
 
     Raises:
         ExchangePathError: Paths clash, or lead out of the target, or name what a job does not have.
     """
     if path is False:
-        return {job: job for job in jobs}
+        return {job: _path(job, below) for job in jobs}
     if path is None:
         auto = _Auto(jobs.values(), frozenset())
-        return _distinguished({job: auto.expand(statepoint, "/") for job, statepoint in jobs.items()})
+        paths = {job: auto.expand(statepoint, "/") for job, statepoint in jobs.items()}
+        return _distinguished(paths, below)
     if callable(path):
         make = path
     elif isinstance(path, str):
         make = _Template(path, jobs).expand
     else:
         raise ExchangePathError(f"a path must be a string, a function, False, or None: {path!r}")
-    return {job: _inside(make(space.make_job(job, statepoint))) for job, statepoint in jobs.items()}
+    return {
+        job: _path(_inside(make(space.make_job(job, statepoint))), below) for job, statepoint in jobs.items()
+    }
+
+
+def _path(*parts: str) -> str:
+    """Return a relative path of those parts that are not empty."""
+    return "/".join(part for part in parts if part)
 
 
 def require_distinct(paths: Mapping[str, str]) -> None:
@@ -202,11 +213,11 @@ def _inside(path: Any) -> str:
     return "/".join(parts)
 
 
-def _distinguished(paths: dict[str, str]) -> dict[str, str]:
+def _distinguished(paths: Mapping[str, str], below: str) -> dict[str, str]:
     """Return the paths, with ids in those that clash."""
-    clashing = _clashing(paths)
-    paths |= {job: "/".join(part for part in (paths[job], "id", job) if part) for job in clashing}
-    return {job: job for job in paths} if _clashing(paths) else paths
+    found = {job: _path(path, below) for job, path in paths.items()}
+    found |= {job: _path(paths[job], "id", job, below) for job in _clashing(found)}
+    return {job: _path(job, below) for job in paths} if _clashing(found) else found
 
 
 def _clashing(paths: Mapping[str, str]) -> list[str]:

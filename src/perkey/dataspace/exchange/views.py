@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Final
 
 from perkey.dataspace.exchange.paths import PathSpec, paths_of, require_distinct
-from perkey.dataspace.space import Space, StatePoint, is_job_id
-from perkey.files import temporary_name
+from perkey.dataspace.space import Space, StatePoint, StrPath, is_job_id
+from perkey.files import folder_path, temporary_name
 
 LINK: Final = "job"
 """The name of the links."""
@@ -24,14 +24,14 @@ _ATTEMPTS: Final = 16
 _NOT_EMPTY: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT))
 
 
-def link_jobs(space: Space, jobs: Mapping[str, StatePoint], prefix: str, path: PathSpec) -> dict[str, str]:
+def link_jobs(
+    space: Space, jobs: Mapping[str, StatePoint], prefix: StrPath, path: PathSpec
+) -> dict[str, str]:
     """Bring a view up to date; `Project.create_linked_view` describes it."""
-    paths = {
-        job: "/".join(part for part in (name, LINK) if part)
-        for job, name in paths_of(space, jobs, path).items()
-    }
+    place = folder_path(prefix, "prefix")
+    paths = paths_of(space, jobs, path, below=LINK)
     require_distinct(paths)
-    root = os.path.realpath(prefix)
+    root = os.path.realpath(place)
     workspace = os.path.realpath(space.workspace.path)
     wanted = {os.path.join(root, name): os.path.join(workspace, job) for job, name in paths.items()}
     present = dict(_links(root, workspace))
@@ -43,7 +43,8 @@ def link_jobs(space: Space, jobs: Mapping[str, StatePoint], prefix: str, path: P
         text = os.path.relpath(target, os.path.dirname(link))
         if present.get(link) != text:
             _place(link, text)
-    return {space.workspace.folder(job): os.path.join(prefix, name) for job, name in paths.items()}
+    shown = place if os.fspath(prefix).startswith("~") else os.fspath(prefix)
+    return {space.workspace.folder(job): os.path.join(shown, name) for job, name in paths.items()}
 
 
 def _links(root: str, workspace: str) -> Iterator[tuple[str, str]]:

@@ -297,8 +297,9 @@ class H5Store(H5Group):
         while True:
             try:
                 return h5py.File(self.filename, **{**self._options, "mode": mode})
-            except BlockingIOError:
-                if time.monotonic() > until:
+            except OSError as error:
+                if not isinstance(error, BlockingIOError) or time.monotonic() > until:
+                    error.add_note(self.filename)  # which h5py's own message often leaves out
                     raise
                 time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - only to be fair
 

@@ -2,7 +2,7 @@
 
 from perkey.dataspace.space import config, transfers
 from perkey.dataspace.space.config import LAYOUTS, ProjectConfig
-from perkey.dataspace.space.documents import FN_DOCUMENT, Documents, parse
+from perkey.dataspace.space.documents import FN_DOCUMENT, Documents, parse, settle, settle_all
 from perkey.dataspace.space.index import Index
 from perkey.dataspace.space.space import Space, StrPath, create, find, job_folders_above
 from perkey.dataspace.space.statepoints import add_statepoints, by_id, read_statepoints, repair, require_sound
@@ -45,5 +45,7 @@ __all__ = [
     "read_statepoints",
     "repair",
     "require_sound",
+    "settle",
+    "settle_all",
     "transfers",
 ]

@@ -68,7 +68,7 @@ class ProjectConfig(Mapping[str, Any]):
     def __init__(self, root: str, layout: Layout, own: Mapping[str, Any]) -> None:
         self.root = root
         self.layout = layout
-        self._values = {**read_config(global_config_path()), **own}
+        self._values = {**_users_config(), **own}
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -238,6 +238,21 @@ def read_config(path: str) -> dict[str, Any]:
         return _parse(content.decode("utf-8-sig"))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _users_config() -> dict[str, Any]:
+    """Return what is valid for all of a user's projects.
+
+    The result is empty if the process may not enter the home folder: services and containers often run as
+    another user than the one whose HOME they inherit.
+    """
+    path = global_config_path()
+    try:
+        return read_config(path)
+    except ConfigError as error:
+        if isinstance(error.__cause__, PermissionError) and not os.path.lexists(path):
+            return {}
+        raise
 
 
 def dump_config(values: Mapping[str, Any], depth: int = 0) -> bytes:

@@ -15,6 +15,7 @@ from perkey.dataspace.space.workspace import Workspace
 from perkey.errors import CorruptValueError
 from perkey.files import READ_ONLY, Handle, persist, read_open, refuse_dangling, shared_status, way_of
 from perkey.files import versions as stamps
+from perkey.synced import BufferedJSONAttrDict
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -24,6 +25,29 @@ FN_DOCUMENT: Final = "signac_job_document.json"
 FILE: Final = "documents"
 _SETTLED_NS: Final = 50_000_000
 _WORTH_SAVING: Final = 100
+
+_HELD_BACK: Final = BufferedJSONAttrDict.__perkey_buffer__
+"""The buffer of the documents of jobs and projects."""
+
+
+def settle(path: str, *, write: bool = True) -> None:
+    """Write what a buffered block of this process holds back of one document, before its file is used.
+
+    Args:
+        path: The file.
+        write: False drops the edits instead, because the file is going to be removed.
+
+    Raises:
+        BufferedFileError: The edits could not be written.
+    """
+    if _HELD_BACK.entries:
+        _HELD_BACK.settle(os.path.realpath(path), write=write)
+
+
+def settle_all() -> None:
+    """Write what buffered blocks of this process hold back, before files are used; raises as `settle`."""
+    if _HELD_BACK.entries:
+        _HELD_BACK.settle_all()
 
 
 class Documents:
@@ -43,13 +67,18 @@ class Documents:
     def __call__(self, job: str) -> Document:
         """Return the document of a job, not to be changed; empty if it is missing.
 
+        Edits that this process holds back in a buffer are written first.
+
         Cost: one system call if the file has not changed.
 
         Raises:
+            BufferedFileError: Edits in a buffer could not be written.
             CorruptValueError: The file is not JSON, or not a mapping.
             FileNotFoundError: The document is a link that leads nowhere.
         """
         path = f"{self._place}/{job}/{FN_DOCUMENT}"
+        if _HELD_BACK.entries:  # asked here, too: seldom is a document buffered
+            settle(path)
         known = self._log.entries.get(job)
         try:
             if known is not None and _version(shared_status(path, way_of(self._place))) == known[0]:

@@ -13,7 +13,7 @@ from perkey.dataspace.space import transfers
 from perkey.dataspace.space.documents import Documents
 from perkey.dataspace.space.index import Index, write_cache
 from perkey.dataspace.space.workspace import ID_LENGTH, Workspace, is_job_id
-from perkey.files import make_base
+from perkey.files import folder_path, make_base
 from perkey.stores.folder import Durability
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -50,7 +50,7 @@ class Space:
         self.config = config
         self.durability: Durability = durability
         self.durable = durability == "sync"
-        self.workspace = Workspace(config.workspace, durable=self.durable)
+        self.workspace = Workspace(config.workspace, durable=self.durable, root=config.root)
         self.index = Index(self.workspace)
         self.documents = Documents(self.workspace)
         self.make_job = make_job
@@ -102,7 +102,7 @@ def find(start: StrPath | None, *, search: bool) -> configuration.ProjectConfig:
     Raises:
         LookupError: The folder is not in a project.
     """
-    folder = os.path.abspath(start or os.getcwd())
+    folder = folder_path(start or os.getcwd(), "path")
     if not os.path.exists(folder):
         raise LookupError(
             f"no project in {folder}: the folder does not exist. Check the path; a project is made by "

@@ -28,7 +28,13 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from perkey.dataspace.errors import DestinationExistsError, JobsCorruptedError, NoSuchJobError, located
+from perkey.dataspace.errors import (
+    DestinationExistsError,
+    JobsCorruptedError,
+    NoSuchJobError,
+    WorkspaceError,
+    located,
+)
 from perkey.files import (
     OURS,
     REPLACED,
@@ -36,6 +42,7 @@ from perkey.files import (
     STALE_SECONDS,
     Folder,
     discard,
+    is_folder,
     is_there,
     make_base,
     make_own,
@@ -78,11 +85,15 @@ _COPY_STALE_SECONDS: Final = 7 * 24 * 3600.0
 _NOT_A_FILE: Final = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO))
 
 
-def normalized(statepoint: Mapping[Any, Any]) -> StatePoint:
+def normalized(statepoint: Mapping[Any, Any], *, kind: str = "a state point") -> StatePoint:
     """Return a copy of a state point as it will be stored.
 
     Tuples and arrays become lists, NumPy's numbers Python's, and keys that are whole numbers, truth values or
     None their text.
+
+    Args:
+        statepoint: The state point.
+        kind: What messages call it.
 
     Raises:
         TypeError: The state point is not a mapping, or a value cannot be written as JSON.
@@ -90,7 +101,7 @@ def normalized(statepoint: Mapping[Any, Any]) -> StatePoint:
         InvalidKeyError: A key has a dot in it, which would make it a path.
     """
     if not isinstance(statepoint, Mapping):
-        raise TypeError(f"a state point is a mapping, not a {type(statepoint).__name__}")
+        raise TypeError(f"{kind} is a mapping, not a {type(statepoint).__name__}")
     found: StatePoint = to_plain(statepoint, key_of=_key)
     return found
 
@@ -108,7 +119,7 @@ def canonical(statepoint: StatePoint) -> bytes:
 def _key(key: Any) -> str:
     text = lenient_key(key)
     if "." in text:
-        raise InvalidKeyError(f"a key of a state point has no dot in it: {text!r}")
+        raise InvalidKeyError(f"keys may not contain dots: {text!r}")
     return text
 
 
@@ -118,12 +129,14 @@ class Workspace:
     Args:
         path: The folder, absolute.
         durable: Whether changes are on disk when they return.
+        root: The folder of the project. The workspace is not made anew without it.
     """
 
-    def __init__(self, path: str, *, durable: bool) -> None:
+    def __init__(self, path: str, *, durable: bool, root: str | None = None) -> None:
         self.path = path
         self.home = os.path.join(path, SCRATCH)
         self.durable = durable
+        self._root = root
 
     # --- Looking ------------------------------------------------------------------------------------
 
@@ -460,10 +473,31 @@ class Workspace:
 
     def make(self) -> None:
         """Make the workspace, unless it exists; raises WorkspaceError if that fails."""
+        self._make(self.path)
+
+    def _make(self, path: str) -> None:
+        """Make a folder, unless it exists: jobs in the folder of a project that has moved would be lost.
+
+        Raises:
+            WorkspaceError: That fails, or the project's folder does not exist any more.
+        """
         try:
-            persist(partial(make_base, self.path, durable=self.durable))
+            if persist(partial(is_folder, path)):
+                return
+            self.require_root()
+            persist(partial(make_base, path, durable=self.durable))
+        except WorkspaceError:
+            raise
         except OSError as error:
-            raise located(error, self.path) from error
+            raise located(error, path) from error
+
+    def require_root(self) -> None:
+        """Raise WorkspaceError if the project's folder does not exist any more."""
+        if self._root is not None and not persist(partial(is_folder, self._root)):
+            raise WorkspaceError(
+                f"{self._root}: the folder of the project was removed or renamed since the project was "
+                "opened; open the project where it is now"
+            )
 
     def sync(self) -> None:
         """Bring the names of the jobs to the disk, where changes are to be durable."""
@@ -478,10 +512,7 @@ class Workspace:
 
     def make_home(self) -> None:
         """Make the folder for what is not a job; raises WorkspaceError if that fails."""
-        try:
-            persist(partial(make_base, self.home, durable=self.durable))
-        except OSError as error:
-            raise located(error, self.home) from error
+        self._make(self.home)
 
     def stage(self, *, copy: bool = False) -> str:
         """Make a new folder that will become a job, and return its path.

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from perkey.dataspace.errors import FileSyncConflict
 from perkey.dataspace.space import FN_STATEPOINT, parse
 from perkey.dataspace.sync.files import missing_or_different
-from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, JobPlace, Place
+from perkey.dataspace.sync.strategies import DocStrategy, DocSync, FileStrategy, JobPlace, Place, compiled
 from perkey.files import read_file
 from perkey.files.trees import FileCopy, Rules
 
@@ -68,11 +68,8 @@ class Policy:
         if strategy is not None and not callable(strategy):
             raise TypeError(f"a strategy must be a function, or None: {strategy!r}")
         patterns = [exclude] if exclude is None or isinstance(exclude, str | re.Pattern) else exclude
-        try:
-            compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
-        except re.error as error:
-            raise ValueError(f"{exclude!r} is not a regular expression: {error}") from error
-        return cls(strategy, compiled, doc_sync, rules)
+        excluded = tuple(compiled(pattern) for pattern in patterns if pattern is not None)
+        return cls(strategy, excluded, doc_sync, rules)
 
     def one_at_a_time(self) -> Policy:
         """Return this policy with functions that several threads may call."""

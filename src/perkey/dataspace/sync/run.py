@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from perkey.dataspace.errors import DestinationExistsError, SchemaSyncConflict
 from perkey.dataspace.search import ProjectSchema
-from perkey.dataspace.space import Space
+from perkey.dataspace.space import Space, settle_all
 from perkey.dataspace.sync.plan import (
     Exclude,
     FileTransferStats,
@@ -102,6 +102,7 @@ def sync_jobs(  # noqa: PLR0917 - signac's parameters
     preserved = (preserve_permissions, preserve_times, preserve_owner, preserve_group)
     rules = Rules(recursive, follow_symlinks, *preserved, "content" if deep else compare)
     policy = Policy.of(strategy, exclude, doc_sync, rules)
+    settle_all()
     plan = SyncPlan(each for each in [plan_job(src, dst, policy)] if each)
     return _carry_out(plan, policy, dry_run=dry_run, workers=1)
 
@@ -165,6 +166,7 @@ def sync_projects(  # noqa: PLR0917 - signac's parameters
     policy = Policy.of(strategy, exclude, doc_sync, rules)
     if check_schema:
         _check_schema(source.space, destination.space)
+    settle_all()
     workers = (os.cpu_count() or 1) if parallel is True else max(int(parallel), 1)
     if workers > 1:
         policy = policy.one_at_a_time()

@@ -102,6 +102,14 @@ class FileSync:
                     return answer in self._YES
 
 
+def compiled(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+    """Return a regular expression that a user gave; raises ValueError if it is not one."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+
+
 class DocSync:
     """Functions that bring a document up to date with another."""
 
@@ -124,13 +132,16 @@ class DocSync:
                 function, or a regular expression that is searched for in the key.
             otherwise: What becomes of keys that differ and are not to be overwritten: ``"raise"`` a
                 `DocumentSyncConflict` that names them all, or ``"keep"`` the destination's values.
+
+        Raises:
+            ValueError: The text is not a regular expression.
         """
 
         def __init__(
             self, key_strategy: KeyStrategy | None = None, *, otherwise: Literal["raise", "keep"] = "raise"
         ) -> None:
             if isinstance(key_strategy, str | re.Pattern):
-                key_strategy = re.compile(key_strategy).search
+                key_strategy = compiled(key_strategy).search
             self._overwrites: Final = key_strategy or (lambda _: False)
             self._raises: Final = otherwise == "raise"
 
