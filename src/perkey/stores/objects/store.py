@@ -69,9 +69,11 @@ from perkey.stores.objects.lineage import (
 from perkey.stores.objects.probes import Probes
 
 _OVERTAKEN: Final = 6
-_REFUSALS: Final = 16
-_REMEMBERED: Final = 1000
 """How often the removal of an item is overtaken by other writers before it is removed without a condition."""
+_REFUSALS: Final = 16
+"""After so many refusals of one expected version, the item is looked at."""
+_REMEMBERED: Final = 1000
+"""Of how many items refusals are counted."""
 _BUCKETS: Final = 5
 """How often a bucket is made for one write."""
 _BATCH: Final = 1000
