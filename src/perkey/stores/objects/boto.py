@@ -68,7 +68,7 @@ FOREIGN: Final = (foreign.BotoCoreError, foreign.ClientError, IncompleteReply)
 """What boto3 raises, and what reading its replies does."""
 
 _OF_LISTINGS: Final = frozenset(("Contents", "IsTruncated", "KeyCount", "MaxKeys", "Name"))
-"""What a listing has at least one of. A page of HTML has none of them, and boto3 reads it."""
+"""A listing has at least one of these. A page of HTML does not have any, and boto3 reads it."""
 
 _NEVER_SENT = (foreign.EndpointConnectionError, foreign.ConnectTimeoutError)
 _UNREACHED: Final = (
@@ -304,8 +304,9 @@ class BotoEngine(Engine):
 
     def _listed(self, prefix: str, found: dict[str, Any]) -> Head:
         try:
-            return Head(version_of(found.get("ETag")), found["LastModified"].timestamp(), found["Size"])
-        except answer(IncompleteReply, KeyError) as error:
+            version = version_of(found.get("ETag"), listed=True)
+            return Head(version, found["LastModified"].timestamp(), found["Size"])
+        except answer(KeyError) as error:
             raise self._incomplete("list", prefix, error) from None
 
     def list_folders(self, prefix: str) -> Iterator[str]:
@@ -676,7 +677,7 @@ def _misplacement(error: Exception, code: str, status: int, here: str | None) ->
 
 
 def _new_address(error: Exception, status: int) -> str:
-    """Return where a redirection leads, as an endpoint; "" if there is none or if it is about a region.
+    """Return where a redirection leads, as an endpoint; "" for other replies and for those about a region.
 
     AWS redirects to a region.
     """

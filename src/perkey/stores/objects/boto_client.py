@@ -30,7 +30,7 @@ _READ: Final = frozenset(("Body", "ContentLength", "ETag", "LastModified", "Meta
 _LISTED: Final = frozenset(("Key", "ETag", "LastModified", "Size"))
 """The members of an object in a listing that it reads."""
 REGION_HEADER: Final = "x-amz-bucket-region"
-"""The header in which a service says where a bucket is."""
+"""The header that names the region of a bucket."""
 _CONNECTIONS: Final = 64
 _CONNECT_SECONDS: Final = 10.0
 # Botocore renews its credentials ten minutes before they expire at the latest.

@@ -83,17 +83,21 @@ class IncompleteReply(ValueError):  # noqa: N818 - engines translate it
         )
 
 
-def version_of(etag: str | None) -> Version:
+def version_of(etag: str | None, *, listed: bool = False) -> Version:
     """Return the version that an ETag is, without quotes.
 
     A proxy that may change replies marks ETags as weak ("W/"), and services compare them without that mark.
 
+    Args:
+        etag: The ETag.
+        listed: Whether it is in a listing, where some services leave it out: then "" is returned.
+
     Raises:
         IncompleteReply: The reply has no ETag.
     """
-    if not etag:
+    if not etag and not listed:
         raise IncompleteReply("ETag")
-    return etag.removeprefix("W/").strip('"')
+    return (etag or "").removeprefix("W/").strip('"')
 
 
 class NoSuchObject(Signal):

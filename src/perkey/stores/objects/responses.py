@@ -85,7 +85,7 @@ class Dialect:
     @staticmethod
     def version(reply: Any) -> Version:
         """Return the version in a reply: its ETag without quotes."""
-        return version_of(reply["e_tag"])
+        return version_of(reply["e_tag"], listed=True)
 
     @staticmethod
     def etag(version: Version) -> str:
@@ -143,7 +143,7 @@ def get_object(
         result = request(store, "get", key, options=condition)
     except exceptions.NotModifiedError:
         return None
-    marked = Marked(dialect.version(result.meta), result.attributes.get(dialect.write_id))
+    marked = Marked(_complete(dialect.version(result.meta)), result.attributes.get(dialect.write_id))
     if limit is None or result.meta["size"] <= limit:
         driving = driver()
         return bytes(result.bytes() if driving is None else driving.request(result.bytes_async)), marked
@@ -154,7 +154,16 @@ def head_object(store: Any, *, key: str, dialect: Dialect = S3) -> Head:
     """Return what is known of an object, as `Engine.head`."""
     # A HEAD request; the method of that name does not return the metadata.
     result = request(store, "get", key, options={"head": True})
-    return _head_of(result.meta, dialect, result.attributes.get(dialect.write_id))
+    head = _head_of(result.meta, dialect, result.attributes.get(dialect.write_id))
+    _complete(head.version)
+    return head
+
+
+def _complete(version: Version) -> Version:
+    """Return a version, which a reply about one object has."""
+    if not version:
+        raise IncompleteReply("ETag")
+    return version
 
 
 def put_object(
