@@ -5,6 +5,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -27,6 +29,9 @@ LONG: Final = bool(os.environ.get("PERKEY_LONG"))
 MEMORY: Final = "/dev/shm"
 ROOM: Final = 2 * 2**30
 """Bytes that must be free in memory for the folders of the tests."""
+
+DISK: Final = os.environ.setdefault("PERKEY_TESTS_DISK", tempfile.gettempdir())
+"""Where folders would be otherwise; the processes that run the tests inherit both."""
 
 # Nothing that is collected is garbage, and looking for garbage in it takes a third of the time.
 gc.disable()
@@ -75,6 +80,13 @@ def _takes_long(item: pytest.Item) -> bool:
         return True
     cls = getattr(item, "cls", None)
     return getattr(cls, "empty_places_take_long", False) and "[empty place" in item.name
+
+
+@pytest.fixture
+def on_the_disk() -> Iterator[Path]:
+    """A folder that is not in memory, for a test about file systems."""
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)
