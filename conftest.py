@@ -26,7 +26,7 @@ settings.load_profile("perkey")
 
 
 LONG: Final = bool(os.environ.get("PERKEY_LONG"))
-MEMORY: Final = "/dev/shm"
+MEMORY: Final = "/dev/shm"  # noqa: S108 - the place of all that is to be in memory
 ROOM: Final = 2 * 2**30
 """Bytes that must be free in memory for the folders of the tests."""
 
