@@ -188,7 +188,7 @@ def test_no_command_runs_what_values_name(
     request: pytest.FixtureRequest,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """In this process, because thirty programs would take long; what a value names would run here as there."""
+    """In this process, because thirty programs take long: what a value names would run here as there."""
     trap = tmp_path / "trap"
     path = hostile_place(file_type, tmp_path, trap)
     if where == "bucket":

@@ -283,8 +283,9 @@ COMMANDS: Final[dict[str, Callable[[At, Path], None]]] = {
 
 
 ALWAYS: Final = [
-    *(("s3", name) for name in ("get", "find", "put", "rm", "sync", "convert", "verify", "doctor")),
-    *(("folder", name) for name in ("tree", "info", "prune", "claims", "doctor")),
+    *(("s3", name) for name in ("get", "put", "prune", "doctor")),
+    *(("folder", name) for name in ("tree", "find", "info", "rm", "sync", "verify", "claims")),
+    ("file://", "convert"),
     ("file://", "ls"),
     ("s3, obstore", "cp"),
     ("s3, cached", "du"),

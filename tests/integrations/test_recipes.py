@@ -83,7 +83,7 @@ def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("results", "name"),
-    combinations(PLACES, RECIPES, always=[("folder", "joblib"), ("s3", "multiprocessing")]),
+    combinations(PLACES, RECIPES, always=[("s3", "multiprocessing")]),
     indirect=["results"],
 )
 def test_a_recipe_has_each_result_once_though_two_workers_are_killed(
