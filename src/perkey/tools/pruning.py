@@ -387,7 +387,7 @@ class _Pruning:
         """Yield names; the version of each is known by then, where a listing is without it."""
         for candidate in candidates:
             if candidate.name in pending:
-                continue  # a listing shows what is rewritten meanwhile twice, on file systems that append names
+                continue  # some file systems list what is rewritten meanwhile twice
             known = candidate
             if self._conditional and not candidate.found.version:
                 try:
