@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import perkey
+from perkey.errors import counted
 
 SOURCE = Path(perkey.__file__).parent
 
@@ -152,18 +153,71 @@ def test_importing_a_part_loads_few_modules(module: str, most: int) -> None:
     assert int(run(count)) <= most
 
 
-def test_counts_agree_with_their_words() -> None:
-    """A number before a plural in a text that users read is written by `counted`, which knows of one."""
-    words = "items|tasks|faults|conflicts|keys|columns|rows|entries|more items"
-    found = re.compile(rf"\{{[^{{}}]*(?:len\(|\|count|count_text)[^{{}}]*\}}+ (?:{words})\b")
-    folders = [SOURCE / "cli", SOURCE / "viewer", SOURCE / "tools", SOURCE / "mapping", SOURCE / "formats"]
-    texts = [path for each in folders for path in (*each.rglob("*.py"), *each.rglob("*.html"))]
-    assert len(texts) > 100
-    assert {f"{path.name}: {text}" for path in texts for text in found.findall(path.read_text())} == {
-        # Of several keys, always.
-        "racing.py: {len(winners)} keys",
+THINGS = {"attempt", "bar", "chart", "change", "machine", "member", "place", "point", "range", "worker"}
+"""What may be counted besides what is."""
+
+
+def texts_with_counts(sources: dict[str, str]) -> set[str]:
+    """Return the placeholders that stand before a plural in sources and templates."""
+    calls = re.compile(r"""(?:counted|plural)\([^"']*["'](?:more |other )?(\w+)["']""")
+    things = THINGS.union(*(calls.findall(text) for text in sources.values()))
+    plurals = "|".join(counted(2, thing).removeprefix("2 ") for thing in things)
+    found = re.compile(rf"\{{+[^{{}}!\n]*\}}+ (?:more |other )?(?:{plurals})\b")
+    return {f"{name}: {text}" for name, source in sources.items() for text in found.findall(source)}
+
+
+def test_no_count_stands_before_a_plural_though_it_may_be_one() -> None:
+    """Texts that users read have their counts from `counted`, which knows of one."""
+    paths = [path for end in ("py", "html") for path in SOURCE.rglob(f"*.{end}")]
+    found = texts_with_counts({str(path.relative_to(SOURCE)): path.read_text() for path in paths})
+    assert found == {
+        # Of several, always.
+        "cli/doctor.py: {len(machines)} machines",
+        "cli/doctor.py: {with_others - 1} other machines",
+        "dataspace/exchange/paths.py: {len(clashing)} jobs",
+        "dataspace/search/showing.py: {len(looked):,} jobs",
+        "dataspace/space/space.py: {len(found)} jobs",
+        "tools/meeting.py: {different[0]['machines']} machines",
+        "tools/meeting.py: {expected} machines",
+        "tools/meeting.py: {len(present)} machines",
+        "tools/racing.py: {acknowledged} increments",
+        "tools/racing.py: {len(winners)} keys",
+        "viewer/charts/bars.py: {len(finite):,} bars",
+        "viewer/charts/planes.py: {kept:,} points",
+        "viewer/charts/planes.py: {last} other groups",
+        "viewer/templates/space_schema.html: {{ each.count }} values",
+        # A limit of more than one.
+        "viewer/images.py: {step} rows",
+        "viewer/spaces/files.py: {LONGEST_ARRAY:,} values",
+        "viewer/spaces/reader.py: {size:,} bytes",
+        "viewer/values.py: {_HEX} bytes",
+        "formats/guarded.py: {_LEAST_SECRET} bytes",
+        "testing/streams.py: {len(content)} bytes",
+        # As signac writes it, for programs.
+        "cli/space/sync.py: {stats.volume} bytes",
+        # No count, but a name.
+        "mapping/items.py: {of_format.__name__} values",
+        # Where there is only one there is another text.
+        "errors.py: {self.count} attempts",
     }
-    assert perkey.errors.counted(1, "entry") == "1 entry"
+
+
+@pytest.mark.parametrize(
+    "text", ["{n} items", "{len(d):,} items", "{{ total }} jobs", "{count} more columns", "{sum(x)} entries"]
+)
+def test_any_count_before_a_plural_is_seen(text: str) -> None:
+    known = 'counted(1, "item"), counted(1, "job"), counted(1, "more column"), counted(1, "entry")'
+    assert texts_with_counts({"a.py": f"{known}, f'there are {text}.'"}) == {f"a.py: {text}"}
+
+
+def test_a_count_agrees_with_its_word() -> None:
+    for thing, things in (("item", "items"), ("entry", "entries"), ("key", "keys")):
+        assert [counted(number, thing) for number in (0, 1, 2, 1000)] == [
+            f"0 {things}",
+            f"1 {thing}",
+            f"2 {things}",
+            f"1,000 {things}",
+        ]
 
 
 def test_every_public_name_exists_and_is_documented() -> None:

@@ -150,7 +150,7 @@ class ConcurrencyConflictError(PerkeyError, RuntimeError):
 
     def __str__(self) -> str:
         """Name the key and the number of attempts."""
-        return f"{tuple(self.key)}: {self.attempts} attempts, each overtaken by another writer"
+        return f"{tuple(self.key)}: {counted(self.attempts, 'attempt')}, each overtaken by another writer"
 
 
 class ReadOnlyError(PerkeyError, io.UnsupportedOperation, PermissionError):

@@ -14,6 +14,7 @@ from typing import Any, Final
 import crash_acts
 import persidict
 import pytest
+from combinations import combinations
 from crashes import crash_everywhere, folder_in_memory
 from holders import is_locked
 
@@ -90,8 +91,19 @@ def template(place: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("durability", ["sync", "none"])
-@pytest.mark.parametrize("name", CHANGES)
+ALWAYS: Final = [
+    ("write into folders to be made", "sync"),
+    ("overwrite", "none"),
+    ("streamed overwrite of a large item", "sync"),
+    ("transform_item", "sync"),
+    ("set_item_if", "none"),
+    ("pop", "sync"),
+    ("clear", "none"),
+    ("copy in one batch", "none"),
+]
+
+
+@pytest.mark.parametrize(("name", "durability"), combinations(CHANGES, ["sync", "none"], always=ALWAYS))
 def test_a_process_killed_anywhere_leaves_the_old_value_or_the_new_one(
     template: Path,
     place: Path,

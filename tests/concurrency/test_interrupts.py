@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 from unittest import mock
 
 import pytest
+from combinations import combinations
 from crews import HANG, sample, times
 from holders import is_locked, lock_of
 from tracing import at_opcode
@@ -114,9 +115,20 @@ LOCK_KINDS: Final = ("folder", "file")
 DURABILITIES: Final = ("none", "sync")
 
 
-@pytest.mark.parametrize("kind", LOCK_KINDS)
-@pytest.mark.parametrize("durability", DURABILITIES)
-@pytest.mark.parametrize("name", ACTS)
+ALWAYS: Final = [
+    ("large content", "none", "folder"),
+    ("write a version", "sync", "folder"),
+    ("put into new folders", "none", "file"),
+    ("remove", "none", "folder"),
+    ("write many together", "none", "folder"),
+    ("remove many", "sync", "file"),
+    ("document", "none", "folder"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "durability", "kind"), combinations(ACTS, DURABILITIES, LOCK_KINDS, always=ALWAYS)
+)
 def test_an_interrupt_at_any_bytecode_leaves_no_descriptor_lock_or_temporary_file(
     tmp_path: Path, name: str, durability: Durability, kind: LockKind
 ) -> None:

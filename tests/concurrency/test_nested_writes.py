@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from unittest import mock
 
 import pytest
+from combinations import combinations
 from crews import sample
 from tracing import at_opcode
 from workers import LockKind, with_locks
@@ -105,10 +106,18 @@ class Together(DirectoryStore):
         return result
 
 
-@pytest.mark.parametrize("initially", YES_OR_NO)
-@pytest.mark.parametrize("inner", INNER_OF_BATCHES)
-@pytest.mark.parametrize("outer", OUTER_OF_BATCHES)
-@pytest.mark.parametrize("durability", DURABILITIES)
+ALWAYS: Final = [
+    ("none", "write", "write", True),
+    ("none", "write the version", "remove", True),
+    ("none", "insert", "read and write", False),
+    ("sync", "write", "insert", False),
+]
+
+
+@pytest.mark.parametrize(
+    ("durability", "outer", "inner", "initially"),
+    combinations(DURABILITIES, OUTER_OF_BATCHES, INNER_OF_BATCHES, YES_OR_NO, always=ALWAYS),
+)
 def test_nested_writes_into_a_batch_are_linearisable(
     durability: Durability, outer: str, inner: str, initially: bool, request: pytest.FixtureRequest
 ) -> None:

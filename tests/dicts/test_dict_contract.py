@@ -38,6 +38,11 @@ class TestFileDirDict(DictContract, PolicyContract):
         return FileDirDict(self.tmp_path / "place", **params)
 
 
+@pytest.mark.slow
+class TestFileDirDictOnTheDisk(TestFileDirDict):
+    """Usual runs have their folders in memory, those of the slow tests have them on the disk."""
+
+
 class InMemory:
     """What is in memory has one handle, and pickling it copies it."""
 

@@ -30,6 +30,7 @@ def run_sweep(cwd: Path, *options: str) -> tuple[str, list[int], list[str]]:
     return printed, [int(number) for number in numbers.groups()], best.splitlines()
 
 
+@pytest.mark.slow
 def test_workers_are_killed_and_every_task_is_computed_once_and_reused_afterwards(tmp_path: Path) -> None:
     printed, (tasks, computed, reused, killed, cut_short), best = run_sweep(tmp_path, "--kills", "3")
     assert (tasks, computed, reused, killed) == (12, 12, 0, 3)

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from example_programs import assert_printed_as_kept, run_example
 
 from perkey.dataspace import Project, init_project
 
 
+@pytest.mark.slow
 def test_a_study_from_grid_to_archive(tmp_path: Path) -> None:
     printed = run_example("study", "study", cwd=tmp_path)
     assert "10 jobs, 10 of them computed now" in printed

@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from combinations import mostly_slow
 
 from perkey import CorruptValueError, FileDirDict, UnloadableValueError
 from perkey.content import bytes_of
@@ -136,7 +137,19 @@ def outcomes(folder: Path, file_type: str, modules: str) -> tuple[list[str], lis
     return reading.split(), writing.split()
 
 
-@pytest.mark.parametrize("kind", FILES)
+ALWAYS = [
+    "pkl streamed",
+    "pkl of many",
+    "plain pickle",
+    "signed",
+    "text",
+    "json of arrays",
+    "joblib lz4 of zeros",
+    "joblib xz of text",
+]
+
+
+@pytest.mark.parametrize("kind", mostly_slow(FILES, *ALWAYS))
 def test_too_little_memory_is_a_memory_error_and_nothing_else(tmp_path: Path, kind: str) -> None:
     file_type, create = FILES[kind]
     create(tmp_path / f"big.{file_type}")

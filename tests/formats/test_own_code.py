@@ -168,15 +168,22 @@ class Broken(io.BytesIO):
         return size
 
 
-def by_joblib(value: Any, method: str | None) -> bytes:
+def by_perkey(form: Format, value: Any) -> tuple[Format, bytes]:
+    return form, bytes_of(form.encode(value))
+
+
+def by_joblib(value: Any, method: str | None) -> tuple[Format, bytes]:
     file = io.BytesIO()
     joblib.dump(value, file, compress=(method, 1) if method else 0)
-    return file.getvalue()
+    return PKL, file.getvalue()
 
 
-CONTENTS: dict[str, tuple[Format, bytes]] = {
-    **{kind: (form, bytes_of(form.encode({"a": LARGE, "b": 1}))) for kind, form in FORMATS.items()},
-    **{f"joblib {m}": (PKL, by_joblib({"a": LARGE}, m)) for m in (None, "zlib", "gzip", "bz2", "xz", "lz4")},
+CONTENTS: dict[str, Callable[[], tuple[Format, bytes]]] = {
+    **{kind: functools.partial(by_perkey, form, {"a": LARGE, "b": 1}) for kind, form in FORMATS.items()},
+    **{
+        f"joblib {method}": functools.partial(by_joblib, {"a": LARGE}, method)
+        for method in (None, "zlib", "gzip", "bz2", "xz", "lz4")
+    },
 }
 # joblib tries again, for ever, when a file would block; files of stores do not.
 OF_FILES = [e for e in ERRORS if isinstance(e, Exception) and not isinstance(e, BlockingIOError)]
@@ -185,7 +192,7 @@ OF_FILES = [e for e in ERRORS if isinstance(e, Exception) and not isinstance(e, 
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_what_the_file_raises_while_it_is_read_passes_unchanged(kind: str) -> None:
     """A disk or a service that fails says nothing about the value, by whatever class it says so."""
-    form, content = CONTENTS[kind]
+    form, content = CONTENTS[kind]()
     for error in OF_FILES:
         with pytest.raises(type(error)) as caught:
             form.decode(Broken(content, STREAM_ABOVE // 2, error))

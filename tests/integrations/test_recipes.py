@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from combinations import combinations, mostly_slow
 from s3.places import Place
 from s3.servers import Server
 
@@ -22,6 +23,7 @@ RECIPES = {
     for page in ("joblib", "dask", "ray")
     for found in RECIPE.finditer((DOCS / f"{page}.md").read_text())
 }
+PLACES = ["folder", "s3"]
 TASKS = 1000
 WORKERS = 4
 ENDS_ALL_WORKERS = {"joblib", "concurrent.futures"}
@@ -54,7 +56,7 @@ def test_each_engine_has_a_recipe() -> None:
     assert set(RECIPES) == {"joblib", "concurrent.futures", "multiprocessing", "dask", "ray"}
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture
 def results(request: pytest.FixtureRequest, tmp_path: Path, bucket: str) -> tuple[str, PersiDict[Any]]:
     """The line that opens the results in a recipe, and the results."""
     if request.param == "folder":
@@ -79,7 +81,11 @@ def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    ("results", "name"),
+    combinations(PLACES, RECIPES, always=[("s3", "multiprocessing")]),
+    indirect=["results"],
+)
 def test_a_recipe_has_each_result_once_though_two_workers_are_killed(
     name: str, results: tuple[str, PersiDict[Any]], tmp_path: Path
 ) -> None:
@@ -112,6 +118,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize("results", mostly_slow(PLACES, "folder"), indirect=True)
 def test_programs_of_a_batch_system_have_each_result_once_though_two_are_killed(
     results: tuple[str, PersiDict[Any]], tmp_path: Path
 ) -> None:

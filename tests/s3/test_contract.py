@@ -189,6 +189,7 @@ class TestStoreOnMinistackByObstore(MinistackStore, ByObstore):
     pass
 
 
+@pytest.mark.slow
 class TestCachedStoreOnMinistackByObstore(MinistackStore, ByObstore, Cached):
     pass
 
@@ -272,10 +273,12 @@ class TestDictOnMotoByObstore(Json, DictSmoke, OnMoto, ByObstore):
     pass
 
 
+@pytest.mark.slow
 class TestCachedDictOnMotoByObstore(Texts, DictSmoke, OnMoto, ByObstore, Cached):
     pass
 
 
+@pytest.mark.slow
 class TestDictOnMinistackByBoto(Json, DictSmoke, OnMinistack, ByBoto):
     pass
 

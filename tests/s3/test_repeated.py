@@ -27,7 +27,14 @@ Client: TypeAlias = Literal["boto3", "obstore", "cached", "address", "own client
 pytestmark = pytest.mark.usefixtures("quick_pauses")
 
 
-@pytest.fixture(params=["boto3", "obstore", "cached", "address", "own client"])
+@pytest.fixture(
+    params=[
+        "boto3",
+        "obstore",
+        "address",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cached", "own client")),
+    ]
+)
 def client(request: pytest.FixtureRequest) -> Client:
     """By which way the dictionary reaches the service."""
     found: Client = request.param

@@ -61,6 +61,11 @@ class TestDirectoryStore(StoreContract):
         assert len(newer) == 3
 
 
+@pytest.mark.slow
+class TestDirectoryStoreOnTheDisk(TestDirectoryStore):
+    """Usual runs have their folders in memory, those of the slow tests have them on the disk."""
+
+
 class TestDirectoryStoreWithoutDurability(StoreContract):
     empty_places_take_long = True
 

@@ -41,16 +41,23 @@ def pytest_report_header() -> str:
 @pytest.fixture
 def viewer() -> Iterator[Viewer]:
     """Return a function that makes a client of a viewer of places; the client has the cookie."""
-    clients: list[TestClient] = []
+    with clients() as make:
+        yield make
+
+
+@contextmanager
+def clients() -> Iterator[Viewer]:
+    """As the fixture, for a block."""
+    made: list[TestClient] = []
 
     def make(*places: Any, **options: Any) -> TestClient:
         client = TestClient(create_app(places, token=TOKEN, **options), base_url=ADDRESS)
-        clients.append(client.__enter__())
+        made.append(client.__enter__())
         assert client.get("/static/style.css", params={"token": TOKEN}).status_code == 200
         return client
 
     yield make
-    for client in clients:
+    for client in made:
         client.__exit__(None, None, None)
 
 

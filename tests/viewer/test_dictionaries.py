@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,14 +19,18 @@ import perkey
 from perkey import BasicS3Dict, FileDirDict, quote
 from perkey.dataspace import init_project
 from perkey.viewer import index as module
-from viewer.conftest import TestClient, Viewer, until
+from viewer.conftest import TestClient, Viewer, clients, until
 
 HOSTILE = "<script>alert(1)</script>\x00\x1b]0;x\x07\u202e\u2066\ud800\ufeff'\"&"
 
 
 @pytest.fixture
 def d(tmp_path: Path) -> FileDirDict[Any]:
-    d = FileDirDict[Any](tmp_path / "results", file_type="json", durability="none")
+    return results(tmp_path)
+
+
+def results(folder: Path) -> FileDirDict[Any]:
+    d = FileDirDict[Any](folder / "results", file_type="json", durability="none")
     for number in range(250):
         d[f"run{number % 3}", f"item{number:03}"] = {"number": number}
     d["single"] = [{"loss": 0.5}, {"loss": 0.25}]
@@ -54,7 +59,17 @@ def link(text: str, name: str) -> str:
 
 @pytest.fixture
 def client(viewer: Viewer, d: FileDirDict[Any]) -> TestClient:
-    client = viewer(d)
+    return shown(viewer(d))
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client for many questions that change nothing."""
+    with clients() as viewer:
+        yield shown(viewer(results(tmp_path_factory.mktemp("asked"))))
+
+
+def shown(client: TestClient) -> TestClient:
     until(lambda: "251 items" in page(client) and "goes on" not in page(client))
     return client
 
@@ -92,8 +107,8 @@ def test_search_narrows_and_keeps_the_order(client: TestClient) -> None:
     ids=lambda query: query[:20],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/d/0/", "/d/0/keys", "/d/0/tree", "/d/0/branch"])
-def test_queries_of_any_kind_are_answered(path: str, query: str, client: TestClient) -> None:
-    text = page(client, f"{path}?{query}")
+def test_queries_of_any_kind_are_answered(path: str, query: str, asked: TestClient) -> None:
+    text = page(asked, f"{path}?{query}")
     assert "<script>" not in text.replace('<script src="/static/', "")
 
 

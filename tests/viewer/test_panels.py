@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from documentation.pages import blocks
-from matplotlib.figure import Figure
 
 from perkey import FileDirDict
 from perkey.dataspace import Project, init_project
@@ -44,7 +43,9 @@ def item_page(client: TestClient, key: str = "run/a") -> str:
     return unescape(answer.text)
 
 
-def figure(_: Any) -> Figure:
+def figure(_: Any) -> Any:
+    from matplotlib.figure import Figure
+
     made = Figure(figsize=(1, 1))
     made.add_subplot().plot([1, 2])
     return made

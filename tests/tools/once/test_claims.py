@@ -420,7 +420,7 @@ def test_a_claim_that_was_dropped_is_not_renewed_for_ever(d: PersiDict[Any]) -> 
 
 
 def test_a_claim_is_renewed_for_longer_than_a_lease(d: PersiDict[Any]) -> None:
-    with claim(d, "a", lease=0.4) as mine, claim(d, "a", lease=0.4, wait=1.5) as other:
+    with claim(d, "a", lease=2) as mine, claim(d, "a", lease=2, wait=5) as other:
         assert mine
         assert not other
         assert mine._lease is not None

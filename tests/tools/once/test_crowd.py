@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import pytest
+from combinations import mostly_slow
 from s3.proxy import Proxy, drops_reply, drops_request
 
 from perkey import claims
@@ -204,7 +205,7 @@ def explains(event: Disturbance, earlier: Attempt, later: Attempt) -> bool:
     return event.pid == later.pid and is_late
 
 
-@pytest.mark.parametrize("program", ["compute_many", "run_many"])
+@pytest.mark.parametrize("program", mostly_slow(["compute_many", "run_many"], "run_many"))
 def test_a_crowd_on_a_folder(program: str, tmp_path: Path) -> None:
     with Crowd(str(tmp_path / "d"), tmp_path / "logs", 0.5, 2.0, program) as crowd:
         crowd.disturb_while_they_work()
@@ -212,6 +213,7 @@ def test_a_crowd_on_a_folder(program: str, tmp_path: Path) -> None:
     crowd.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["compute_many", "run_many"])
 @pytest.mark.parametrize("engine", ["boto3", "obstore"] if LONG else ["boto3"])
 def test_a_crowd_on_a_bucket_whose_replies_are_lost(

@@ -16,12 +16,13 @@ import perkey
 from perkey.cli.options import Command
 from perkey.cli.selecting import Words, project_here, select_options, selected
 from perkey.dataspace import Job, JobsCursor, Project, get_job
+from perkey.errors import counted
 
 _HISTORY = {1: ".signac_shell_history", 2: ".signac/shell_history"}
 
 _BANNER = """\
 Python {version}
-perkey {perkey}, project {project.id!r} in {project.path} with {size} jobs
+perkey {perkey}, project {project.id!r} in {project.path} with {jobs}
 
 project, pr: the project    jobs: the jobs chosen    job: the job, if it is only one    perkey: the library"""
 
@@ -82,7 +83,8 @@ def _run(program: Callable[[], object]) -> None:
 
 def _talk(project: Project, names: dict[str, Any]) -> None:
     version = sys.version.split(maxsplit=1)[0]
-    banner = _BANNER.format(version=version, perkey=perkey.__version__, project=project, size=len(project))
+    size = counted(len(project), "job")
+    banner = _BANNER.format(version=version, perkey=perkey.__version__, project=project, jobs=size)
     with _comfort(project, names) if sys.stdin.isatty() else nullcontext():
         code.interact(banner, local=names, exitmsg="")
 

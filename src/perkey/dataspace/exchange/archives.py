@@ -35,6 +35,7 @@ from operator import attrgetter
 from typing import IO, Any, Final, Literal, TypeAlias
 
 from perkey.dataspace.errors import ArchiveError
+from perkey.errors import counted
 from perkey.files import (
     OURS,
     SCRATCH,
@@ -440,7 +441,9 @@ def _require_all(archive: zipfile.ZipFile, path: str) -> None:
         file.seek(-_ZIP_END.size - len(archive.comment), os.SEEK_END)
         (recorded,) = _ZIP_END.unpack(file.read(_ZIP_END.size))
     if recorded not in {len(archive.infolist()), _SEE_ZIP64}:
-        raise ArchiveError(f"{path} cannot be read: it has {len(archive.infolist())} members of {recorded}")
+        raise ArchiveError(
+            f"{path} cannot be read: it has {counted(len(archive.infolist()), 'member')} of {recorded}"
+        )
 
 
 def _zip_members(path: str) -> Iterator[_Member]:

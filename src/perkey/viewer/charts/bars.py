@@ -55,7 +55,10 @@ def histogram(
         if count
     ]
     notes = _left_out(len(everything) - len(kept))
-    described = [f"{svg.plural(len(kept), 'value', 'values')} in {len(counts)} ranges.", *notes]
+    described = [
+        f"{svg.plural(len(kept), 'value', 'values')} in {svg.plural(len(counts), 'range', 'ranges')}.",
+        *notes,
+    ]
     return svg.chart(
         title,
         [f"Across: {axis.label}." if axis.label else "", *described],
