@@ -26,7 +26,7 @@ _LONGEST: Final = 2000
 
 
 _NARROWEST: Final = 20
-"""A terminal of fewer columns has no place for a table; some report that they have none at all."""
+"""A terminal of fewer columns has no place for a table. Some terminals report zero columns."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ its lineage. After a conflict the writer compares: its own mark in the lineage o
 that its write took place, even if other writers have built on it since.
 
 Beyond those 16, the lineage has the first mark of the unbroken chain (the root), the length of the chain, and
-three characters of each of the 112 marks before. They show in nearly all cases that a write did not take
-place, so that a slow writer among fast rivals meets a conflict, as it should, and no doubt.
+four characters of each of the 112 marks before. They show in all but one of 100,000 cases that a write did
+not take place, so that a slow writer among fast rivals meets a conflict, as it should, and no doubt.
 """
 
 from __future__ import annotations
 
+import os
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
@@ -23,8 +25,8 @@ from perkey.expectations import ABSENT, ANY, Expectation, Version
 CHAIN: Final = 16
 """How many marks of earlier writes are kept in full."""
 
-_LENGTH: Final = 3
-"""Of how many characters an abbreviated mark is."""
+_LENGTH: Final = 4
+"""Of how many characters an abbreviated mark is; a character has 6 bits."""
 _OLDER: Final = 112
 """How many abbreviated marks are kept; all metadata of an object must be shorter than 2 KB."""
 _FIELDS: Final = 4
@@ -81,6 +83,11 @@ def read_lineage(metadata: str | None, version: Version) -> Lineage:
         older = "" if about[0] == _NONE else about[0]
         return Lineage(chain, Root(about[1][0]), about[1][1:], int(about[2]), older)
     return Lineage(chain[:1], Root.ASSIGNED, chain[0])
+
+
+def new_mark() -> str:
+    """Return a mark for a new write: 16 characters, 96 random bits."""
+    return urlsafe_b64encode(os.urandom(12)).decode()
 
 
 def lineage_of(mark: str, expect: Expectation, predecessor: Lineage | None) -> Lineage:

@@ -63,6 +63,7 @@ from perkey.stores.objects.lineage import (
     Verdict,
     judge,
     lineage_of,
+    new_mark,
     read_lineage,
     was_kept,
 )
@@ -342,7 +343,7 @@ class ObjectStore(Store):
             body,
             expect,
             predecessor=predecessor,
-            lineage=lineage_of(os.urandom(12).hex(), expect, predecessor),
+            lineage=lineage_of(new_mark(), expect, predecessor),
             condition=expect,
             parts=self._in_parts(body, expect, tries),
             tries=tries,
