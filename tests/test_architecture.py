@@ -183,8 +183,10 @@ def test_no_count_stands_before_a_plural_though_it_may_be_one() -> None:
         "tools/racing.py: {acknowledged} increments",
         "tools/racing.py: {len(winners)} keys",
         "viewer/charts/bars.py: {len(finite):,} bars",
+        "viewer/charts/parallels.py: {len(strands):,} lines",
         "viewer/charts/planes.py: {kept:,} points",
         "viewer/charts/planes.py: {last} other groups",
+        "viewer/spaces/plots.py: {len(axes)} values",
         "viewer/templates/space_schema.html: {{ each.count }} values",
         # A limit of more than one.
         "viewer/images.py: {step} rows",
@@ -197,6 +199,7 @@ def test_no_count_stands_before_a_plural_though_it_may_be_one() -> None:
         "cli/space/sync.py: {stats.volume} bytes",
         # No count, but a name.
         "mapping/items.py: {of_format.__name__} values",
+        "viewer/templates/dict_keys_part.html: {% endif %} keys",
         # Where there is only one there is another text.
         "errors.py: {self.count} attempts",
     }
