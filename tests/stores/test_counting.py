@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from perkey import FileDirDict
+from perkey.files import syscalls
+from perkey.files.file_systems import FileSystem
 from perkey.files.folder import Folder
 from perkey.naming import naming
 from perkey.stores.folder import counting as dirents
@@ -23,6 +25,12 @@ NESTED = [
     "c.pkl",
 ]
 SHAPE = naming(8, "pkl").shape
+
+
+@pytest.fixture(autouse=True)
+def _read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be as on ext4, wherever the folders of the tests are."""
+    monkeypatch.setattr(FileSystem, "keeps_places", True)
 
 
 @pytest.fixture
@@ -144,7 +152,7 @@ def test_a_file_system_that_tells_no_types_is_listed_one_by_one(
     but: tuple[bytes, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stock = dirents._getdents()
+    stock = syscalls.getdents()
     assert stock is not None
 
     def without_types(fd: int, buffer: Any, size: int) -> int:
@@ -156,7 +164,7 @@ def test_a_file_system_that_tells_no_types_is_listed_one_by_one(
             start += int.from_bytes(buffer[start + 16 : start + 18], "little")
         return filled
 
-    monkeypatch.setattr(dirents, "_getdents", lambda: without_types)
+    monkeypatch.setattr(dirents, "getdents", lambda: without_types)
     monkeypatch.setattr(dirents, "_tells_all_or_none", lambda _: tells_all)
     assert len(d) == len(NESTED)
     assert len(d.get_subdict("x")) == 2
@@ -166,7 +174,7 @@ def test_a_file_system_that_tells_no_types_is_listed_one_by_one(
 def test_where_there_is_no_such_call_items_are_listed(
     d: FileDirDict[int], scans: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dirents, "_getdents", lambda: None)
+    monkeypatch.setattr(dirents, "getdents", lambda: None)
     assert len(d) == len(NESTED)
     assert scans
 
@@ -186,7 +194,7 @@ def test_a_failing_call_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_folder_that_is_removed_meanwhile_is_empty(
     d: FileDirDict[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stock = dirents._getdents()
+    stock = syscalls.getdents()
     assert stock is not None
 
     def too_late(fd: int, buffer: Any, size: int) -> int:
@@ -195,5 +203,5 @@ def test_a_folder_that_is_removed_meanwhile_is_empty(
             os.rmdir(folder)
         return stock(fd, buffer, size)
 
-    monkeypatch.setattr(dirents, "_getdents", lambda: too_late)
+    monkeypatch.setattr(dirents, "getdents", lambda: too_late)
     assert len(d) == 0

@@ -1,12 +1,20 @@
 """Atomic files: folder handles, locks, replacement, temporary files, versions, whole files and trees."""
 
 from perkey.files import versions
-from perkey.files.file_systems import UNCACHED_SMB, FileSystem, Locking, Way, file_system_of, mount_of
+from perkey.files.entries import Entry, entries_of, read_whole
+from perkey.files.file_systems import (
+    REPLACED,
+    UNCACHED_SMB,
+    FileSystem,
+    Locking,
+    Way,
+    file_system_of,
+    mount_of,
+)
 from perkey.files.folder import (
     LOCK_FILE,
     NEEDS_NAME,
     OURS,
-    REPLACED,
     SCRATCH,
     TEMPORARY,
     UNNAMED,
@@ -65,8 +73,8 @@ from perkey.files.shared import (
     stat_shared,
     use_shared,
 )
-from perkey.files.sharing import VARIABLE, check_locking, shared_ways, way_of
-from perkey.files.syscalls import error_of, libc_function
+from perkey.files.sharing import VARIABLE, check_locking, keeps_places, shared_ways, way_of
+from perkey.files.syscalls import error_of, getdents, libc_function
 from perkey.files.tidying import STALE_SECONDS, discard, make_base, make_folder, remove_emptied, sweep
 from perkey.files.whole import sync_path, write_file, write_new_in
 
@@ -85,6 +93,7 @@ __all__ = [
     "UNCACHED_SMB",
     "UNNAMED",
     "VARIABLE",
+    "Entry",
     "FileSystem",
     "Folder",
     "Handle",
@@ -102,13 +111,16 @@ __all__ = [
     "descriptors_for",
     "discard",
     "end",
+    "entries_of",
     "error_of",
     "file_system_of",
     "fill",
     "folder_path",
+    "getdents",
     "is_folder",
     "is_nested",
     "is_there",
+    "keeps_places",
     "libc_function",
     "lock",
     "make_base",
@@ -129,6 +141,7 @@ __all__ = [
     "read_first",
     "read_open",
     "read_path",
+    "read_whole",
     "refuse_dangling",
     "remove_emptied",
     "rename_local",

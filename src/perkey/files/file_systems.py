@@ -10,6 +10,7 @@ documentation of the file system.
 from __future__ import annotations
 
 import ctypes
+import errno
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,10 +96,14 @@ _FUSE_SHARED: Final = frozenset(
 )
 _TESTED: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "overlay", "nfs", "nfs4", "cifs", "smb3"))
 _SMB: Final = frozenset(("cifs", "smb3", "smb", "smbfs"))
+REPLACED: Final = frozenset((errno.ESTALE, errno.EBUSY))
+"""The errors that mean that a file was replaced while it was used."""
 UNCACHED_SMB: Final = frozenset(("cache=none", "nolease"))
 """The options by which Linux's SMB client keeps no files open. It shows them in /proc/self/mountinfo."""
 _COUNTS_FOLDERS: Final = frozenset(("ext4", "xfs", "tmpfs", "f2fs", "zfs", "jfs", "reiserfs", "nilfs2"))
 """Where a folder with two links has no folder in it: each folder below is one more link."""
+_KEEPS_PLACES: Final = frozenset(("ext4", "xfs"))
+"""Where a file that replaces another one gets its place in listings; measured."""
 _SYNCS_WHOLE: Final = frozenset(("ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "bcachefs", "overlay"))
 """Where syncfs(2) brings all data to the disk."""
 
@@ -136,6 +141,11 @@ class FileSystem:
     def counts_folders(self) -> bool:
         """Whether a folder with two links has no folder in it."""
         return self.type in _COUNTS_FOLDERS
+
+    @property
+    def keeps_places(self) -> bool:
+        """Whether a listing that takes several calls misses nothing that is replaced meanwhile."""
+        return self.type in _KEEPS_PLACES
 
     @property
     def syncs_whole(self) -> bool:
@@ -187,6 +197,11 @@ class Way:
     def is_smb(self) -> bool:
         """Whether the folders are used by way of an SMB client."""
         return self.file_system is not None and self.file_system.is_smb
+
+
+def stale_errors(file_system: FileSystem | None) -> frozenset[int]:
+    """Return the numbers of errors that mean that a file was replaced while it was used."""
+    return REPLACED | {errno.EINVAL} if file_system is not None and file_system.is_smb else REPLACED
 
 
 LOCAL: Final = FileSystem("local", "local", "expected")

@@ -36,7 +36,7 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from perkey.answers import system_answer
 from perkey.content import Data, Streamable
-from perkey.files.file_systems import FileSystem, Locking, SharedLock, Way
+from perkey.files.file_systems import FileSystem, Locking, SharedLock, Way, stale_errors
 from perkey.files.locks import Hold, Turn, begin_turn, is_nested, locked_for_outer, mine
 from perkey.files.reading import (
     FOLDER,
@@ -69,8 +69,6 @@ ways: Final[dict[tuple[str, Locking], Way]] = {}
 
 _UNSUPPORTED: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
 _ESTALE_SECONDS: Final = 20.0
-REPLACED: Final = frozenset((errno.ESTALE, errno.EBUSY))
-"""The errors that mean that a file was replaced while it was used."""
 _PIECE: Final = 1 << 16
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _NEAR_FUTURE: Final = 1_000_000_000
@@ -416,6 +414,9 @@ class Folder(Handle):
     lock_flags = LOCK_FLAGS
     """How the lock file is opened."""
 
+    keeps_places = True
+    """Whether `scan` misses nothing that is replaced meanwhile; see `perkey.files.entries`."""
+
     _shared_lock: SharedLock | None = None
     _fd = -1
     _temporaries: list[str] | None = None
@@ -759,6 +760,7 @@ class Folder(Handle):
     def enter(self, name: str) -> Folder:
         """Return the folder `name` in this one, open for listing."""
         inner = Folder(f"{self.path}/{name}", lockable=False)
+        inner.keeps_places = self.keeps_places
         inner._fd = inner.open(name, FOLDER, dir_fd=self._fd)
         return inner
 
@@ -803,11 +805,6 @@ def open_local(
 
 
 # --- Paths -----------------------------------------------------------------------------------------------
-
-
-def stale_errors(file_system: FileSystem | None) -> frozenset[int]:
-    """Return the numbers of errors that mean that a file was replaced while it was used."""
-    return REPLACED | {errno.EINVAL} if file_system is not None and file_system.is_smb else REPLACED
 
 
 class Patience:

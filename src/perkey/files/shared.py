@@ -39,7 +39,7 @@ from perkey.answers import ignore_system_answer, system_answer
 from perkey.content import Data
 from perkey.errors import OutcomeUnknownError
 from perkey.expectations import ANY
-from perkey.files.file_systems import Locking, Way
+from perkey.files.file_systems import Locking, Way, stale_errors
 from perkey.files.folder import (
     LOCK_FLAGS,
     TEMPORARY,
@@ -47,7 +47,6 @@ from perkey.files.folder import (
     Handle,
     open_local,
     persist,
-    stale_errors,
     temporary_name,
 )
 from perkey.files.locks import Hold, Turn

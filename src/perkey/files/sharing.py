@@ -25,6 +25,7 @@ from perkey.files.file_systems import Locking, Way, file_system_of
 from perkey.files.folder import LOCK_FILE, TEMPORARY, Folder, Handle, sync, temporary_name, ways
 from perkey.files.locks import Hold, locked_for_outer
 from perkey.files.reading import READ
+from perkey.files.syscalls import getdents
 from perkey.pages import page
 
 if sys.platform != "win32":
@@ -108,6 +109,13 @@ def way_of(base: str, locking: Locking = "auto", *, writing: bool = False) -> Wa
     if way.shared:
         shared_ways[base, locking] = way
     return way
+
+
+def keeps_places(folder: Folder, way: Way) -> bool:
+    """Return whether a listing of a folder may take several calls; see `perkey.files.entries`."""
+    if way.shared or getdents() is None:
+        return True
+    return (way.file_system or file_system_of(folder.fileno())).keeps_places
 
 
 _MISSING: Final = Way("", shared=False, file_system=None)

@@ -45,6 +45,11 @@ def error_of(path: str | None = None) -> OSError:
     return OSError(number, os.strerror(number), path)
 
 
+def getdents() -> Callable[..., int] | None:
+    """Return the function that reads the records of a folder's entries; None if the library lacks it."""
+    return libc_function("getdents64", ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
+
+
 @cache
 def _renameat2() -> Callable[..., int] | None:
     """Return the function of that name, found once: finding it takes as long as calling it."""

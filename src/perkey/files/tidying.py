@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from perkey.answers import system_answer
+from perkey.files.entries import Entry
 from perkey.files.folder import Folder
 from perkey.files.reading import explain, is_folder, refuse_dangling
 from perkey.naming import Name
@@ -104,7 +105,7 @@ def discard(folder: Folder, temporary: str) -> None:
         pass  # renamed already, or gone with its folder
 
 
-def sweep(folder: Folder, entry: os.DirEntry[str], min_age: float) -> bool:
+def sweep(folder: Folder, entry: Entry, min_age: float) -> bool:
     """Remove a temporary file that was not written to for `min_age` seconds; return whether it was removed.
 
     If its writer lives after all, it notices, and writes again.

@@ -15,9 +15,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from perkey.files import error_of, libc_function
+from perkey.files import error_of, getdents, libc_function
 from perkey.naming import Shape
 
 _BYTES: Final = 1 << 17
@@ -30,12 +30,7 @@ entries or of the folder itself and the one above it alone."""
 
 _buffers: deque[bytearray] = deque(maxlen=4)
 
-_GetDents: TypeAlias = Callable[[int, Any, int], int]
-_Search: TypeAlias = Callable[[memoryview], list[bytes]]
-
-
-def _getdents() -> _GetDents | None:
-    return libc_function("getdents64", ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
+_Search: TypeAlias = Callable[[memoryview | bytes], list[bytes]]
 
 
 @lru_cache(64)
@@ -66,10 +61,10 @@ def _tells_all_or_none(fd: int) -> bool:
 
 def can_count(shape: Shape) -> bool:
     """Return whether `count` is possible here, for names of such a shape."""
-    return shape.shortest >= SHORTEST and _getdents() is not None
+    return shape.shortest >= SHORTEST and getdents() is not None
 
 
-def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
+def count(fd: int, shape: Shape, whole: bytes | None = None) -> Iterator[tuple[int, list[str]]]:
     """Go through a folder; yield how many of its files fit, and the names of its folders that do, in pieces.
 
     Memory is used for 128 KiB at a time; four such buffers are kept for later.
@@ -77,34 +72,39 @@ def count(fd: int, shape: Shape) -> Iterator[tuple[int, list[str]]]:
     Args:
         fd: A descriptor of the folder, at its beginning, for this call alone.
         shape: What to count; `can_count` it.
+        whole: All records of the folder, if it must be read by one call; see `perkey.files.entries`.
 
     Raises:
         OSError: The folder cannot be listed.
         LookupError: Some names have to be looked at one by one: of files that only nearly fit, or
             on a file system that does not mark folders. What was yielded is void.
     """
-    getdents = _getdents()
-    if getdents is None:
-        raise LookupError("no getdents64 here")
     find_files, find_folders, find_doubtful = _searches(shape)
     ending = shape.ending.encode() + b"\x00"
     tells_all = _tells_all_or_none(fd)
     may_have_folders = not (tells_all and os.fstat(fd).st_nlink == _NO_FOLDERS)
+    for records, endings in _pieces(fd, ending) if whole is None else [(whole, whole.count(ending))]:
+        files = len(find_files(records))
+        folders = find_folders(records) if may_have_folders else []
+        doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
+        if doubtful or (not (tells_all and files) and endings != files):
+            raise LookupError("names that only look like items")
+        yield files, [name.decode("ascii") for name in folders]
+
+
+def _pieces(fd: int, ending: bytes) -> Iterator[tuple[memoryview, int]]:
+    """Yield the records of a folder in pieces, and how often each has the ending of a name."""
+    get = getdents()
+    if get is None:
+        raise LookupError("no getdents64 here")
     buffer = _taken_buffer()
     whole = memoryview(buffer)
     place = (ctypes.c_char * _BYTES).from_buffer(buffer)
-    while (filled := getdents(fd, place, _BYTES)) > 0:
+    while (filled := get(fd, place, _BYTES)) > 0:
         with whole[:filled] as records:
-            files = len(find_files(records))
-            folders = find_folders(records) if may_have_folders else []
-            doubtful = may_have_folders and len(find_doubtful(records)) != len(folders)
-        if not (tells_all and files):
-            doubtful = doubtful or buffer.count(ending, 0, filled) != files
-        if doubtful:
-            raise LookupError("names that only look like items")
+            yield records, buffer.count(ending, 0, filled)
         # The kernel leaves old bytes in the padding of its records, such as the end of a name.
         ctypes.memset(place, 0, filled)
-        yield files, [name.decode("ascii") for name in folders]
     if filled < 0:
         raise error_of()
     _buffers.append(buffer)

@@ -1,4 +1,6 @@
-"""Going through a folder and those below it, in constant memory and without following symbolic links.
+"""Going through a folder and those below it, without following symbolic links.
+
+Memory is constant where `Folder.keeps_places`; elsewhere it holds the names of a folder and of those above.
 
 Each function takes over an open folder and closes it, a generator once it was begun. What is removed while
 it is listed is passed over. Listing sweeps away stale temporary files on its way; counting does not.
@@ -12,14 +14,26 @@ from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 
 from perkey.answers import system_answer
-from perkey.files import AT_ONCE, LOCK_FILE, OURS, STALE_SECONDS, TEMPORARY, Folder, stat_all, sweep
+from perkey.files import (
+    AT_ONCE,
+    LOCK_FILE,
+    OURS,
+    STALE_SECONDS,
+    TEMPORARY,
+    Entry,
+    Folder,
+    entries_of,
+    read_whole,
+    stat_all,
+    sweep,
+)
 from perkey.naming import Name, Shape
 from perkey.stores.base import Leftover
 
 
 def names_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[Name]:
     """Yield the name of each item in and below an open folder; sweep stale files if it is to be tidied."""
-    with folder, folder.scan() as entries:
+    with folder, entries_of(folder) as entries:
         for entry in entries:
             leaf = entry.name
             if not entry.is_file(follow_symlinks=False):
@@ -37,7 +51,7 @@ def stats_in(folder: Folder, parts: Name, *, tidy: bool = True) -> Iterator[tupl
 
     Stale temporary files are swept away if it is to be tidied.
     """
-    with folder, folder.scan() as entries:
+    with folder, entries_of(folder) as entries:
         while group := list(islice(entries, AT_ONCE)):
             leaves = []
             for entry in group:
@@ -124,7 +138,8 @@ def count_in(folder: Folder, shape: Shape) -> int:
     counted = 0
     with folder:
         try:
-            for files, folders in count(folder.fileno(), shape):
+            whole = None if folder.keeps_places else read_whole(folder)
+            for files, folders in count(folder.fileno(), shape, whole):
                 counted += files
                 for name in folders:
                     try:
@@ -168,7 +183,7 @@ def sweep_in(folder: Folder, parts: Name, min_age: float, is_name: Callable[[Nam
     return swept
 
 
-def _enter(folder: Folder, entry: os.DirEntry[str]) -> Folder | None:
+def _enter(folder: Folder, entry: Entry) -> Folder | None:
     """Return the folder of an entry, open for listing; None if it is not a folder any more."""
     if not entry.is_dir(follow_symlinks=False):
         return None

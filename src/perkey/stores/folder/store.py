@@ -48,6 +48,7 @@ from perkey.files import (
     check_locking,
     folder_path,
     is_folder,
+    keeps_places,
     make_base,
     make_folder,
     open_folder,
@@ -582,10 +583,12 @@ class DirectoryStore(Store):
         if prefix:
             self._check(prefix)
         try:
-            return self._folder(prefix, lockable=False)
+            folder = self._folder(prefix, lockable=False)
         except system_answer(FileNotFoundError, NotADirectoryError):
             self._require_base_once()
             return None
+        folder.keeps_places = keeps_places(folder, way_of(self.base, self.locking))
+        return folder
 
 
 def require_descriptors() -> None:
