@@ -21,6 +21,7 @@ from unittest import mock
 import pytest
 from contracts.dicts import PLAIN, DictSmoke
 from crews import HANG, LONG, run_crew
+from in_folders import FolderContract
 from tracing import at_opcode
 
 from perkey import ETAG_IS_THE_SAME, ITEM_NOT_AVAILABLE, FileDirDict
@@ -31,7 +32,7 @@ from perkey.files.file_systems import classify
 from perkey.files.folder import LOCK_FILE, TEMPORARY, ways
 from perkey.stores import DirectoryStore, Store
 from perkey.synced import JSONDict
-from perkey.testing import InsertingStoreContract, StoreContract
+from perkey.testing import InsertingStoreContract
 from perkey.testing.histories import Event, Recorder, assert_linearisable
 
 NAME = ("x", "a.pkl")
@@ -52,14 +53,14 @@ def times_open(path: Path) -> int:
     return sum(os.path.samefile(f"/proc/self/fd/{number}", path) for number in numbers)
 
 
-class TestSharedStore(StoreContract):
+class TestSharedStore(FolderContract):
     empty_places_take_long = True
 
     def make_store(self) -> Store:
         return DirectoryStore(self.tmp_path / "place", durability="none", locking="shared")
 
 
-class TestSharedDurableStore(StoreContract):
+class TestSharedDurableStore(FolderContract):
     empty_places_take_long = True
     rounds = 5
 
@@ -77,7 +78,7 @@ class TestStoreWithoutLocks(InsertingStoreContract):
         return DirectoryStore(self.tmp_path / "place", durability="none", locking="none")
 
 
-class TestMixedStore(StoreContract):
+class TestMixedStore(FolderContract):
     """One handle knows that other machines use the folder, the other ones see it by the lock file."""
 
     empty_places_take_long = True

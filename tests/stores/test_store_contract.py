@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from in_folders import FolderContract
 
 from perkey.expectations import Version
 from perkey.files import LOCK_FILE, lock, use
@@ -34,7 +35,7 @@ class TestMemoryStore(SharedMemory):
     pass
 
 
-class TestDirectoryStore(StoreContract):
+class TestDirectoryStore(FolderContract):
     def make_store(self) -> Store:
         return DirectoryStore(self.tmp_path / "place")
 
@@ -66,14 +67,14 @@ class TestDirectoryStoreOnTheDisk(TestDirectoryStore):
     """Usual runs have their folders in memory, those of the slow tests have them on the disk."""
 
 
-class TestDirectoryStoreWithoutDurability(StoreContract):
+class TestDirectoryStoreWithoutDurability(FolderContract):
     empty_places_take_long = True
 
     def make_store(self) -> Store:
         return DirectoryStore(self.tmp_path / "place", durability="none")
 
 
-class TestDirectoryStoreWhereFoldersCannotBeLocked(StoreContract):
+class TestDirectoryStoreWhereFoldersCannotBeLocked(FolderContract):
     """A lock file stands in."""
 
     empty_places_take_long = True
@@ -116,14 +117,14 @@ class TestPrefixStoreOverMemory(SharedMemory):
         return PrefixStore(MemoryStore(), ("in", "side"))
 
 
-class TestPrefixStoreOverAFolder(StoreContract):
+class TestPrefixStoreOverAFolder(FolderContract):
     empty_places_take_long = True
 
     def make_store(self) -> Store:
         return PrefixStore(DirectoryStore(self.tmp_path / "place", durability="none"), ("inside",))
 
 
-class TestPrefixStoreAmongOtherItems(StoreContract):
+class TestPrefixStoreAmongOtherItems(FolderContract):
     """What lies beside the prefix, or looks like it, is neither seen nor touched."""
 
     @pytest.fixture(autouse=True)
@@ -145,14 +146,14 @@ class TestCachedStoreInMemory(SharedMemory):
         return CachedStore(MemoryStore(), MemoryStore())
 
 
-class TestCachedStoreOverAFolder(StoreContract):
+class TestCachedStoreOverAFolder(FolderContract):
     """Each handle has a cache of its own, so that what it remembers grows old."""
 
     def make_store(self) -> Store:
         return CachedStore(DirectoryStore(self.tmp_path / "place", durability="none"), MemoryStore())
 
 
-class TestCachedStoreWithASharedFolderAsCache(StoreContract):
+class TestCachedStoreWithASharedFolderAsCache(FolderContract):
     empty_places_take_long = True
 
     def make_store(self) -> Store:
@@ -162,7 +163,7 @@ class TestCachedStoreWithASharedFolderAsCache(StoreContract):
         )
 
 
-class TestFaultyStoreWithoutFaults(StoreContract):
+class TestFaultyStoreWithoutFaults(FolderContract):
     empty_places_take_long = True
 
     def make_store(self) -> Store:

@@ -38,7 +38,7 @@ class HistoryClauses(RacingSuite):
             )
             assert results == [None] * self.threads
             assert len(recorder.events) == self.threads * _STEPS
-            events = recorder.events if self.versions_are_told_once else map(_by_content, recorder.events)
+            events = recorder.events if self.versions_are_told_once else _by_content(recorder.events)
             assert_linearisable(events, initial)
 
     def _act(self, store: Store, recorder: Recorder, plan: random.Random, number: int) -> None:
@@ -64,6 +64,20 @@ class HistoryClauses(RacingSuite):
         return known if wanted in kinds and plan.random() < 0.7 else ANY
 
 
-def _by_content(event: Event) -> Event:
-    """Return the event with the content in place of the version; contents are unique here."""
-    return event if event.content is None else replace(event, version=event.content.decode())
+def _by_content(events: list[Event]) -> list[Event]:
+    """Return the events with contents in place of versions; contents are unique here."""
+    contents = {
+        event.version: event.content.decode()
+        for event in events
+        if event.version is not None and event.content is not None
+    }
+    return [
+        replace(
+            event,
+            expect=contents.get(event.expect, event.expect)
+            if isinstance(event.expect, str)
+            else event.expect,
+            version=event.version if event.content is None else event.content.decode(),
+        )
+        for event in events
+    ]

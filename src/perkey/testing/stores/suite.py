@@ -58,8 +58,8 @@ class StoreSuite:
     versions_are_told_once: ClassVar[bool] = True
     """Whether a version that is read is always the one that its writer received.
 
-    No store may give one version to two contents; to give two versions to one content is harmless where
-    conditions on versions are refused.
+    No store may give one version to two contents. To give two versions to one content is harmless where
+    conditions on versions are refused, and at the moment at which the item is replaced.
     """
 
     tmp_path: Path
