@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from perkey.files import Folder, entries, entries_of, syscalls
+from perkey.files import Folder, Handle, entries, entries_of, syscalls
 from perkey.files.file_systems import FileSystem
 from perkey.naming import Name, naming
 from perkey.stores import DirectoryStore
@@ -134,6 +134,21 @@ def test_types_that_a_file_system_does_not_list_are_asked_for(folder: Folder) ->
     gone = entries._Entry(folder.fileno(), "absent", 0)
     assert not gone.is_file(follow_symlinks=False)
     assert not gone.is_dir(follow_symlinks=False)
+
+
+def test_without_proc_the_folder_is_opened_by_its_descriptor(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = described(folder.scan())
+    stock = Handle.open
+
+    def without_proc(
+        handle: Handle, path: str, flags: int, mode: int = 0o777, dir_fd: int | None = None
+    ) -> int:
+        return stock(handle, path.replace("/proc/", "/absent/"), flags, mode, dir_fd)
+
+    monkeypatch.setattr(Handle, "open", without_proc)
+    assert described(entries_of(folder)) == expected
 
 
 def test_a_folder_that_was_removed_has_no_entries(folder: Folder, tmp_path: Path) -> None:

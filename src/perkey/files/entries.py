@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing
 from struct import Struct
@@ -28,6 +29,8 @@ _PAGE: Final = 1 << 17
 _GROWTH: Final = 8
 _LONGEST: Final = 512
 """No record has so many bytes, as no name has more than 255."""
+_ENCODING: Final = sys.getfilesystemencoding()
+_ERRORS: Final = sys.getfilesystemencodeerrors()
 _READ: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _RECORD: Final = Struct("=16xHB")
 """The beginning of a record: inode and offset, its length, the type. The name and a NUL follow."""
@@ -96,12 +99,12 @@ def _in_whole(folder: Folder) -> Generator[Entry, None, None]:
     fd = folder.fileno()
     first, is_all = _read(folder, _PAGE)
     for name, kind, _, _ in _records(first):
-        yield _Entry(fd, os.fsdecode(name), kind)
+        yield _Entry(fd, name.decode(_ENCODING, _ERRORS), kind)
     if not is_all:
         seen = {name for name, *_ in _records(first)}
         for name, kind, _, _ in _records(read_whole(folder, _PAGE * _GROWTH)):
             if name not in seen:
-                yield _Entry(fd, os.fsdecode(name), kind)
+                yield _Entry(fd, name.decode(_ENCODING, _ERRORS), kind)
 
 
 def read_whole(folder: Folder, size: int = _PAGE) -> bytes:
@@ -128,8 +131,8 @@ def _read(folder: Folder, size: int) -> tuple[bytes, bool]:
         raise LookupError("no getdents64 here")
     pieces = []
     try:
-        with Handle() as own:  # opened anew, because a position belongs to the open folder
-            fd = own.open(f"/proc/self/fd/{folder.fileno()}", _READ)
+        with Handle() as own:
+            fd = _opened_anew(folder, own)
             buffer = ctypes.create_string_buffer(size)
             while (filled := get(fd, buffer, size)) > 0:
                 pieces.append(ctypes.string_at(buffer, filled))
@@ -143,6 +146,18 @@ def _read(folder: Folder, size: int) -> tuple[bytes, bool]:
     except system_answer(OSError) as error:
         explain(error, folder.path)
     return pieces[0] if len(pieces) == 1 else _joined(pieces), True
+
+
+def _opened_anew(folder: Folder, owner: Handle) -> int:
+    """Open a folder once more, because a position belongs to the open folder; `owner` closes it.
+
+    Raises:
+        FileNotFoundError: It was removed.
+    """
+    try:
+        return owner.open(f"/proc/self/fd/{folder.fileno()}", _READ)
+    except system_answer(FileNotFoundError):  # /proc is not there
+        return owner.open(".", _READ, dir_fd=folder.fileno())
 
 
 def _joined(pieces: list[bytes]) -> bytes:
