@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_what_is_replaced_is_listed_exactly_once(
             found = Counter(listed(store))
             assert found == once, f"{len(once - found)} are missing, {len(found - once)} are there twice"
             assert store.count(SHAPE) == COUNT
+
+
+def test_a_server_that_lists_a_replaced_file_in_a_new_place_too_makes_no_item_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryStore(tmp_path / "d", durability="none", locking="shared")
+    for name in NAMES[:3]:
+        store.write(name, b"x")
+    stock = Folder.scan
+
+    def scan(folder: Folder) -> Any:
+        with stock(folder) as found:
+            entries = list(found)
+        return nullcontext(iter([*entries, *entries[:2]]))
+
+    monkeypatch.setattr(Folder, "scan", scan)
+    assert Counter(store.scan()) == Counter(with_stats(store)) == Counter(NAMES[:3])
+    assert store.count(SHAPE) == 3
 
 
 class replacing:  # noqa: N801 - used as a function

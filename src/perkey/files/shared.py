@@ -545,7 +545,8 @@ class SharedFolder(Folder):
 
     def _scan_once(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         with super().scan() as entries:
-            listed = list(entries)
+            # What is replaced meanwhile is there twice, if the file system lists it in a new place.
+            listed = list({entry.name: entry for entry in entries}.values())
         for entry in listed:
             # Asks only where the file system does not list types; an entry remembers the answer.
             entry.is_file(follow_symlinks=False)

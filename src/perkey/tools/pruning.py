@@ -377,8 +377,6 @@ class _Pruning:
     ) -> Iterator[Name]:
         """Yield names; the version of each is known by then, where a listing is without it."""
         for candidate in candidates:
-            if candidate.name in pending:
-                continue  # some file systems list what is rewritten meanwhile twice
             known = candidate
             if self._conditional and not candidate.found.version:
                 try:
